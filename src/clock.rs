@@ -1,0 +1,193 @@
+//! Clocks that only go forward, and that go on while the machine sleeps.
+
+use std::{
+    fmt,
+    ops::{Add, Sub},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// A point on the time line of one [`Clock`], in nanoseconds since its origin.
+///
+/// Moments of different clocks must not be compared. The origin of [`BootClock`] is the start of the
+/// machine on Unix, and the first call in the process elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// The moment this many nanoseconds after the clock's origin.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the clock's origin.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The time from `self` to `later`; zero if `later` is earlier.
+    #[must_use]
+    pub const fn until(self, later: Moment) -> Duration {
+        Duration::from_nanos(later.0.saturating_sub(self.0))
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Add<Duration> for Moment {
+    type Output = Moment;
+    /// Saturates at the end of the time line, after 584 years.
+    fn add(self, duration: Duration) -> Moment {
+        Moment(self.0.saturating_add(nanos(duration)))
+    }
+}
+
+impl Sub<Duration> for Moment {
+    type Output = Moment;
+    /// Saturates at the origin.
+    fn sub(self, duration: Duration) -> Moment {
+        Moment(self.0.saturating_sub(nanos(duration)))
+    }
+}
+
+/// A monotonic clock that also runs while the machine sleeps.
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// The present moment.
+    fn now(&self) -> Moment;
+}
+
+/// The clock of the running machine.
+///
+/// `CLOCK_BOOTTIME` on Linux: [`std::time::Instant`] stands still there while the machine sleeps
+/// (rust-lang/rust#87906), and a laptop or a suspended virtual machine would wake up as a leader.
+/// `CLOCK_MONOTONIC` on macOS and the BSDs, and `QueryPerformanceCounter` on Windows, run through
+/// sleep by themselves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BootClock;
+
+impl Clock for BootClock {
+    #[cfg(unix)]
+    fn now(&self) -> Moment {
+        use rustix::time::{ClockId, clock_gettime};
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let now = clock_gettime(ClockId::Boottime);
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let now = clock_gettime(ClockId::Monotonic);
+        let (seconds, nanos) = (now.tv_sec as u64, now.tv_nsec as u64);
+        Moment(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+    }
+
+    #[cfg(not(unix))]
+    fn now(&self) -> Moment {
+        use std::{sync::OnceLock, time::Instant};
+        static ORIGIN: OnceLock<Instant> = OnceLock::new();
+        // One tick after the origin at the least: a moment of zero marks what has ended.
+        Moment(nanos(ORIGIN.get_or_init(Instant::now).elapsed()).saturating_add(1))
+    }
+}
+
+/// A clock that stands still until a test moves it. Clones share one time.
+#[derive(Clone, Debug)]
+pub struct ManualClock(Arc<AtomicU64>);
+
+impl ManualClock {
+    /// A clock that shows one hour.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(AtomicU64::new(3_600_000_000_000)))
+    }
+
+    /// Moves the clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(nanos(by), Ordering::SeqCst);
+    }
+
+    /// Sets the clock; a moment that has passed is ignored, for the clock only goes forward.
+    pub fn advance_to(&self, moment: Moment) {
+        self.0.fetch_max(moment.0, Ordering::SeqCst);
+    }
+}
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Moment {
+        Moment(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// The clock of the tokio runtime that asks, for tests under paused time.
+///
+/// Each runtime has a time of its own, and a thread outside any runtime sees the real one: use it
+/// with [`start_here`](crate::LockBuilder::start_here) and on one thread only. It stands still while
+/// the machine sleeps, so it is not for production.
+#[derive(Clone, Copy, Debug)]
+pub struct TokioClock {
+    origin: tokio::time::Instant,
+}
+
+impl TokioClock {
+    /// A clock whose first hour ends now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            origin: tokio::time::Instant::now(),
+        }
+    }
+}
+
+impl Default for TokioClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> Moment {
+        Moment(3_600_000_000_000) + self.origin.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_boot_clock_goes_forward() {
+        let first = BootClock.now();
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(first.until(BootClock.now()) >= Duration::from_millis(2));
+        assert_eq!(BootClock.now().until(first), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_manual_clock_moves_only_by_hand_and_never_back() {
+        let clock = ManualClock::new();
+        let start = clock.now();
+        clock.clone().advance(Duration::from_secs(5));
+        assert_eq!(start.until(clock.now()), Duration::from_secs(5));
+        clock.advance_to(start);
+        assert_eq!(start.until(clock.now()), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn moments_saturate_at_both_ends() {
+        let end = Moment::from_nanos(u64::MAX);
+        assert_eq!(end + Duration::MAX, end);
+        assert_eq!(
+            Moment::default() - Duration::from_secs(1),
+            Moment::default()
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! What a lease is made of: names, tokens and records. Plain data, no behaviour that depends on time.
+
+mod name;
+mod record;
+
+pub use name::{CandidateId, InvalidName, Metadata, ResourceName, Scope};
+pub use record::{Acquisition, LeaseRecord};
+
+use std::{fmt, time::Duration};
+
+use rand::{Rng, RngExt as _};
+use serde::{Deserialize, Serialize};
+
+/// A number that grows by at least 1 with every acquisition of a resource.
+///
+/// It is never reused and never reset, not by a release either. Pass it along with every write that
+/// the leader makes, and let the receiver refuse a number lower than the highest it has seen: that
+/// stops a write that was already on its way when its sender froze (Kleppmann, *How to do
+/// distributed locking*, 2016).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FencingToken(u64);
+
+impl FencingToken {
+    /// The token with this value. Stores use it; programs read tokens, they do not make them.
+    #[must_use]
+    pub const fn new(value: u64) -> Self {
+        Self(value)
+    }
+
+    /// The token as a number, for instance to write it beside the data that it guards.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for FencingToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A random id for one acquisition and its retries.
+///
+/// It tells a lost reply from a lost race: a store that finds the attempt of a bid in the record
+/// knows that an earlier copy of the same bid was applied.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AttemptId(u128);
+
+impl AttemptId {
+    /// A new attempt, from 128 random bits.
+    pub fn random(rng: &mut impl Rng) -> Self {
+        Self(rng.random())
+    }
+
+    /// The attempt as a number, for a store to keep.
+    #[must_use]
+    pub const fn get(self) -> u128 {
+        self.0
+    }
+
+    /// The attempt that a store has kept as a number.
+    #[must_use]
+    pub const fn new(value: u128) -> Self {
+        Self(value)
+    }
+}
+
+impl fmt::Display for AttemptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for AttemptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AttemptId({self})")
+    }
+}
+
+/// One acquisition of a resource: who may lead it, under which token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Lease {
+    /// The thing that is led.
+    pub resource: ResourceName,
+    /// The candidate that acquired it.
+    pub holder: CandidateId,
+    /// The token of this acquisition.
+    pub token: FencingToken,
+}
+
+/// A request to take a lease, as a store receives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bid {
+    /// The resource that is wanted.
+    pub resource: ResourceName,
+    /// Who wants it.
+    pub candidate: CandidateId,
+    /// The id of this acquisition and its retries.
+    pub attempt: AttemptId,
+    /// How long the lease shall live in the store without renewal.
+    pub ttl: Duration,
+    /// What the holder wants others to read in the record, for instance its address.
+    pub metadata: Option<Metadata>,
+    /// Whether the lease may be taken from the candidate's own id, with a new token.
+    ///
+    /// That is the rule for plain locks that share an owner; an election never sets it, because two
+    /// processes that were given the same id by mistake must exclude each other.
+    pub reentrant: bool,
+}
+
+/// What a release refers to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// A lease that was granted.
+    Lease(Lease),
+    /// An attempt whose grant was never confirmed.
+    Attempt {
+        /// The resource that was bid for.
+        resource: ResourceName,
+        /// The attempt that may have been granted.
+        attempt: AttemptId,
+    },
+}
+
+impl Claim {
+    /// The resource that the claim is about.
+    #[must_use]
+    pub fn resource(&self) -> &ResourceName {
+        match self {
+            Self::Lease(lease) => &lease.resource,
+            Self::Attempt { resource, .. } => resource,
+        }
+    }
+}

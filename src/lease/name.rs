@@ -1,0 +1,328 @@
+use std::{fmt, str::FromStr, sync::Arc};
+
+use rand::RngExt as _;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Why a name, a candidate id or metadata was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum InvalidName {
+    /// It has no bytes.
+    #[error("a {what} is empty: give it 1 to {max} bytes")]
+    Empty {
+        /// What was to be named.
+        what: &'static str,
+        /// The most bytes that it may have.
+        max: usize,
+    },
+    /// It has too many bytes.
+    #[error("a {what} of {len} bytes is too long: at most {max} bytes are allowed")]
+    TooLong {
+        /// What was to be named.
+        what: &'static str,
+        /// How many bytes were given.
+        len: usize,
+        /// The most bytes that it may have.
+        max: usize,
+    },
+    /// It holds a control character.
+    #[error("a {what} holds the control character {character:?} at byte {at}: remove it")]
+    ControlCharacter {
+        /// What was to be named.
+        what: &'static str,
+        /// The character that is not allowed.
+        character: char,
+        /// The position of its first byte.
+        at: usize,
+    },
+}
+
+const MAX_NAME: usize = 255;
+const MAX_METADATA: usize = 4096;
+
+fn check(what: &'static str, text: &str) -> Result<(), InvalidName> {
+    let (len, max) = (text.len(), MAX_NAME);
+    if text.is_empty() {
+        return Err(InvalidName::Empty { what, max });
+    }
+    if len > max {
+        return Err(InvalidName::TooLong { what, len, max });
+    }
+    match text.char_indices().find(|(_, c)| c.is_control()) {
+        Some((at, character)) => Err(InvalidName::ControlCharacter {
+            what,
+            character,
+            at,
+        }),
+        None => Ok(()),
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks and takes a name.
+            ///
+            /// # Errors
+            /// [`InvalidName`] if it is empty, longer than 255 bytes or holds a control character.
+            pub fn new(name: impl AsRef<str>) -> Result<Self, InvalidName> {
+                let name = name.as_ref();
+                check($what, name)?;
+                Ok(Self(name.into()))
+            }
+
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+            fn try_from(name: String) -> Result<Self, InvalidName> {
+                Self::new(name)
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = InvalidName;
+            fn try_from(name: &str) -> Result<Self, InvalidName> {
+                Self::new(name)
+            }
+        }
+
+        impl TryFrom<&$name> for $name {
+            type Error = InvalidName;
+            fn try_from(name: &$name) -> Result<Self, InvalidName> {
+                Ok(name.clone())
+            }
+        }
+
+        impl From<std::convert::Infallible> for $name {
+            fn from(never: std::convert::Infallible) -> Self {
+                match never {}
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+            fn from_str(name: &str) -> Result<Self, InvalidName> {
+                Self::new(name)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.as_str().to_owned()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+    };
+}
+
+name! {
+    /// The name of a thing that has one leader: 1–255 bytes of UTF-8 without control characters.
+    ///
+    /// `/` makes a path: `jobs/nightly` lies in the [`Scope`] `jobs`.
+    ///
+    /// ```
+    /// # use tenure::ResourceName;
+    /// let name = ResourceName::new("jobs/nightly")?;
+    /// assert_eq!(name.scope().to_string(), "jobs/");
+    /// assert!(ResourceName::new("two\nlines").is_err());
+    /// # Ok::<(), tenure::InvalidName>(())
+    /// ```
+    ResourceName, "resource name"
+}
+
+name! {
+    /// The name of one contender: 1–255 bytes of UTF-8 without control characters.
+    ///
+    /// It must be unique per start of a process, so a host name alone will not do. Leave it to
+    /// [`CandidateId::generate`], unless operators know your processes by better names. Two
+    /// processes with the same id exclude each other nevertheless.
+    CandidateId, "candidate id"
+}
+
+impl ResourceName {
+    /// The name without its last path part.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        let end = self.0.rfind('/').map_or(0, |slash| slash + 1);
+        Scope(self.0[..end].into())
+    }
+}
+
+impl CandidateId {
+    /// A new id, `host-pid-random`.
+    #[must_use]
+    pub fn generate() -> Self {
+        let host = gethostname::gethostname();
+        let mut host: String = host.to_string_lossy().replace(char::is_control, "");
+        while host.len() > 200 {
+            host.pop();
+        }
+        let random: u32 = rand::rng().random();
+        Self(format!("{host}-{}-{random:08x}", std::process::id()).into())
+    }
+}
+
+/// The path that a [`ResourceName`] lies in: the name up to and including its last `/`.
+///
+/// The scope of a name without a `/` is the [root](Scope::root).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Scope(Arc<str>);
+
+impl Scope {
+    /// The scope of the names that have no `/`.
+    #[must_use]
+    pub fn root() -> Self {
+        Self("".into())
+    }
+
+    /// The scope of the names directly under `path`, which may end with a `/` or not.
+    ///
+    /// # Errors
+    /// [`InvalidName`] as for a [`ResourceName`].
+    pub fn new(path: impl AsRef<str>) -> Result<Self, InvalidName> {
+        let path = path.as_ref();
+        check("scope", path)?;
+        Ok(match path.ends_with('/') {
+            true => Self(path.into()),
+            false => Self(format!("{path}/").into()),
+        })
+    }
+
+    /// The scope as a prefix of the names in it: empty, or ending with `/`.
+    #[must_use]
+    pub fn as_prefix(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+/// Text of at most 4 KiB that a holder publishes in its record, for instance its address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Metadata(Arc<str>);
+
+impl Metadata {
+    /// Checks and takes the text.
+    ///
+    /// # Errors
+    /// [`InvalidName::TooLong`] above 4096 bytes.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidName> {
+        let (what, len, max) = ("metadata text", text.as_ref().len(), MAX_METADATA);
+        match len > max {
+            true => Err(InvalidName::TooLong { what, len, max }),
+            false => Ok(Self(text.as_ref().into())),
+        }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Metadata {
+    type Error = InvalidName;
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        Self::new(text)
+    }
+}
+
+impl From<Metadata> for String {
+    fn from(metadata: Metadata) -> String {
+        metadata.as_str().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_1_to_255_bytes_and_no_control_character() {
+        assert!(matches!(
+            ResourceName::new(""),
+            Err(InvalidName::Empty { max: 255, .. })
+        ));
+        assert!(ResourceName::new("x".repeat(255)).is_ok());
+        assert!(matches!(
+            ResourceName::new("ä".repeat(128)),
+            Err(InvalidName::TooLong { len: 256, .. })
+        ));
+        for bad in ["a\0", "a\n", "a\u{7f}", "a\u{85}"] {
+            assert!(matches!(
+                CandidateId::new(bad),
+                Err(InvalidName::ControlCharacter { at: 1, .. })
+            ));
+        }
+        assert!(ResourceName::new("räume/größe 🔑:*?%'\"\\").is_ok());
+    }
+
+    #[test]
+    fn an_error_says_what_where_and_what_to_do() {
+        let error = ResourceName::new("a\tb").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "a resource name holds the control character '\\t' at byte 1: remove it"
+        );
+    }
+
+    #[test]
+    fn names_that_differ_only_by_a_leading_slash_lie_in_different_scopes() {
+        let scope = |name: &str| ResourceName::new(name).unwrap().scope();
+        assert_eq!(scope("a"), Scope::root());
+        assert_eq!(scope("/a").as_prefix(), "/");
+        assert_eq!(scope("jobs/eu/nightly"), Scope::new("jobs/eu").unwrap());
+        assert_eq!(Scope::new("jobs/").unwrap(), Scope::new("jobs").unwrap());
+    }
+
+    #[test]
+    fn generated_ids_differ_within_one_process() {
+        assert_ne!(CandidateId::generate(), CandidateId::generate());
+        let pid = std::process::id().to_string();
+        assert!(CandidateId::generate().as_str().contains(&pid));
+    }
+
+    #[test]
+    fn names_come_out_of_serde_checked() {
+        let name: ResourceName = serde_json::from_str("\"a/b\"").unwrap();
+        assert_eq!(serde_json::to_string(&name).unwrap(), "\"a/b\"");
+        assert!(serde_json::from_str::<ResourceName>("\"\"").is_err());
+        assert!(Metadata::new("x".repeat(4096)).is_ok());
+        assert!(Metadata::new("x".repeat(4097)).is_err());
+    }
+}

@@ -1,0 +1,70 @@
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::{CandidateId, FencingToken, Metadata, ResourceName};
+
+/// What a store knows of a resource, as read at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LeaseRecord {
+    /// The resource.
+    pub resource: ResourceName,
+    /// The token of the last acquisition.
+    pub token: FencingToken,
+    /// Who holds the lease; `None` once it was released.
+    pub holder: Option<CandidateId>,
+    /// The ttl that the holder asked for; challengers judge by this one, not by their own.
+    pub ttl: Duration,
+    /// How long the lease had to live when the store answered; zero when it is free.
+    ///
+    /// A store without a clock of its own tells how long the reader still has to observe.
+    pub remaining: Duration,
+    /// When the lease was acquired, by the store's wall clock. For people; nothing is decided by it.
+    pub since: SystemTime,
+    /// Whether an operator has evicted the holder: it is not renewed and nobody acquires it before
+    /// its standing expiry.
+    pub closing: bool,
+    /// What the holder published.
+    pub metadata: Option<Metadata>,
+    /// The last acquisitions, the oldest first, at most [`LeaseRecord::HISTORY`].
+    pub history: Vec<Acquisition>,
+}
+
+/// One line of a record's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acquisition {
+    /// The token that was granted.
+    pub token: FencingToken,
+    /// Who got it.
+    pub holder: CandidateId,
+    /// When, by the store's wall clock.
+    pub since: SystemTime,
+}
+
+impl LeaseRecord {
+    /// How many acquisitions a record remembers.
+    pub const HISTORY: usize = 8;
+
+    /// A record that nobody holds. Stores fill in the rest.
+    #[must_use]
+    pub fn new(resource: ResourceName, token: FencingToken) -> Self {
+        Self {
+            resource,
+            token,
+            holder: None,
+            ttl: Duration::ZERO,
+            remaining: Duration::ZERO,
+            since: SystemTime::UNIX_EPOCH,
+            closing: false,
+            metadata: None,
+            history: Vec::new(),
+        }
+    }
+
+    /// Whether somebody held the lease when the store answered.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.holder.is_some() && !self.remaining.is_zero()
+    }
+}

@@ -1,0 +1,17 @@
+//! Leader election for actix actors, on the database you already have.
+
+mod clock;
+mod lease;
+mod store;
+mod timing;
+
+pub use clock::{BootClock, Clock, ManualClock, Moment, TokioClock};
+pub use lease::{
+    Acquisition, AttemptId, Bid, CandidateId, Claim, FencingToken, InvalidName, Lease, LeaseRecord,
+    Metadata, ResourceName, Scope,
+};
+pub use store::{
+    AcquireOutcome, Calls, Eviction, Fault, FaultyStore, LeaseStore, MemoryStore, Operation,
+    ReleaseOutcome, RenewOutcome, StoreError, StoreErrorKind,
+};
+pub use timing::{InvalidTiming, POLL_JITTER, Timing, TimingBuilder};

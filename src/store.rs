@@ -1,0 +1,167 @@
+//! The contract between an election and the database that keeps its leases.
+
+mod error;
+mod faulty;
+mod memory;
+mod record;
+
+pub use error::{Operation, StoreError, StoreErrorKind};
+pub use faulty::{Calls, Fault, FaultyStore};
+pub use memory::MemoryStore;
+
+#[cfg(test)]
+pub(crate) use record::StoredRecord;
+
+use std::{fmt::Debug, time::Duration};
+
+use async_trait::async_trait;
+use futures::{future::join_all, stream::BoxStream};
+
+use crate::lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, Scope};
+
+/// The answer to a bid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AcquireOutcome {
+    /// The lease is the bidder's, under this token.
+    Granted {
+        /// The token of this acquisition.
+        token: FencingToken,
+    },
+    /// The lease is another's, or the attempt is spent.
+    Refused(LeaseRecord),
+}
+
+/// The answer to a renewal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RenewOutcome {
+    /// The lease lives for a whole ttl again.
+    Renewed,
+    /// The lease is lost: it expired, another holds it, or an operator evicted it. The record is
+    /// `None` where the store has none.
+    Lost(Option<LeaseRecord>),
+}
+
+/// The answer to a release or an eviction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReleaseOutcome {
+    /// Done.
+    Released,
+    /// The lease was not held as claimed; nothing was changed.
+    NotHeld(Option<LeaseRecord>),
+}
+
+/// How an operator ends somebody's lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Eviction {
+    /// Renewals are refused from now on, and nobody acquires the lease before its standing expiry:
+    /// the holder has that long to notice.
+    Close,
+    /// The lease is free at once. **Outside the guarantee**: the holder may still believe in it until
+    /// its deadline. For a holder that is known to be dead.
+    Force,
+}
+
+/// A database that keeps leases.
+///
+/// Each method is one atomic step on one record. Losing a race is an outcome, not an error; errors
+/// say whether the request may have been applied ([`StoreErrorKind`]). A record is never deleted in
+/// normal operation, because its token would be lost.
+///
+/// # Writing a store
+///
+/// - The version of a record is increased by the database with **every** write, also a repeated one.
+/// - Expiry is judged by the database's clock, or observed (see [`acquire`](Self::acquire)); never by
+///   the caller's wall clock.
+/// - An automatic retry of the driver is off for writes, or the statement accepts its own attempt by
+///   writing again. Finding one's own attempt is a cue to write, never a grant.
+/// - No method may block the calling thread.
+///
+/// # Cancel safety
+///
+/// A dropped future may or may not have been applied; the caller treats it as
+/// [`StoreErrorKind::Unknown`].
+#[async_trait]
+pub trait LeaseStore: Send + Sync + Debug {
+    /// The kind of store, for messages: `sqlite`, `mongodb`, …
+    fn kind(&self) -> &'static str;
+
+    /// The shortest ttl that the store can keep. Default 1 ms.
+    fn min_ttl(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    /// Adds what an existing table lacks. Harmless when repeated. Default: nothing to do.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Misconfigured`] where something of another layout has the name.
+    async fn ensure(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Takes the lease if there is none, it is released, or it has expired.
+    ///
+    /// - The token grows by at least 1 with every acquisition.
+    /// - An attempt that holds the lease *unexpired* gets its own token back and a **fresh** expiry,
+    ///   by a write, so that the bidder may count its deadline from this request.
+    /// - An expired attempt gets no token back: it is a new acquisition, with a new token.
+    /// - The record's last attempt, once released, is spent: it is refused.
+    /// - A [closing](Eviction::Close) lease is refused until it expires.
+    /// - A [reentrant](Bid::reentrant) bid also takes the lease from its own candidate id, with a new
+    ///   token.
+    /// - A store without a clock counts the holder's whole ttl from the arrival of the reply in which
+    ///   it first saw the present token and version, and takes over only if both are unchanged.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreErrorKind::Unsupported`] where the record asks for a newer library.
+    async fn acquire(&self, bid: &Bid) -> Result<AcquireOutcome, StoreError>;
+
+    /// Extends the lease to a whole ttl if token and holder still match and it has not expired.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<RenewOutcome, StoreError>;
+
+    /// Clears the holder if token and holder (or the attempt) match. The record stays.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    async fn release(&self, claim: &Claim) -> Result<ReleaseOutcome, StoreError>;
+
+    /// The record of a resource, if it was ever led.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn read(&self, resource: &ResourceName) -> Result<Option<LeaseRecord>, StoreError>;
+
+    /// The records directly in a scope, ordered by name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn list(&self, scope: &Scope) -> Result<Vec<LeaseRecord>, StoreError>;
+
+    /// Ends the acquisition with this token, at the wish of an operator.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    async fn evict(
+        &self,
+        resource: &ResourceName,
+        token: FencingToken,
+        eviction: Eviction,
+    ) -> Result<ReleaseOutcome, StoreError>;
+
+    /// Renews several leases, each as [`renew`](Self::renew). Default: concurrent single requests.
+    async fn renew_many(
+        &self,
+        leases: &[(Lease, Duration)],
+    ) -> Vec<Result<RenewOutcome, StoreError>> {
+        join_all(leases.iter().map(|(lease, ttl)| self.renew(lease, *ttl))).await
+    }
+
+    /// A stream of "something changed, look again", if the store can push. Never the only way to
+    /// learn. Default: none.
+    fn watch(&self, resource: &ResourceName) -> Option<BoxStream<'static, ()>> {
+        let _ = resource;
+        None
+    }
+}

@@ -1,0 +1,304 @@
+use std::{
+    collections::{BTreeMap, VecDeque},
+    future::pending,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::{future::BoxFuture, stream::BoxStream};
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+
+use super::{
+    AcquireOutcome, Eviction, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
+    StoreErrorKind,
+};
+use crate::lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, Scope};
+
+/// What goes wrong with one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// The store answers with an error of this kind; the request is not applied.
+    Error(StoreErrorKind),
+    /// The request is applied after this time, then answered.
+    Delay(Duration),
+    /// The request is never applied and never answered.
+    Hang,
+    /// The request is lost: not applied, outcome unknown.
+    LostRequest,
+    /// The reply is lost: applied, outcome unknown.
+    LostReply,
+    /// The outcome is unknown at once, and the request is applied after this time.
+    LateRequest(Duration),
+    /// The request is applied twice, and the second answer is given, as by a driver that retries.
+    Duplicate,
+    /// The request is applied and answered, and applied again after this time.
+    LateDuplicate(Duration),
+    /// The call panics; the request is not applied.
+    Panic,
+    /// A read answers what the last read of the resource answered. Other requests are not touched.
+    StaleRead,
+}
+
+/// How many requests of each kind a [`FaultyStore`] was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// Bids.
+    pub acquire: u64,
+    /// Renewals.
+    pub renew: u64,
+    /// Releases.
+    pub release: u64,
+    /// Reads of one record.
+    pub read: u64,
+    /// Reads of a scope.
+    pub list: u64,
+    /// Evictions.
+    pub evict: u64,
+}
+
+impl Calls {
+    /// All requests together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.acquire + self.renew + self.release + self.read + self.list + self.evict
+    }
+}
+
+/// A store that fails on purpose in front of one that works: a test double for programs that follow
+/// leadership. It also counts requests.
+///
+/// A request takes the next fault of the [script](Self::script); without one, a random fault of the
+/// [seed](Self::seeded); without that, the fault that is [always](Self::always) there.
+/// Clones share their faults and counts.
+#[derive(Clone, Debug)]
+pub struct FaultyStore {
+    inner: Arc<dyn LeaseStore>,
+    plan: Arc<Mutex<Plan>>,
+}
+
+#[derive(Debug, Default)]
+struct Plan {
+    script: VecDeque<Fault>,
+    seeded: Option<(SmallRng, f64)>,
+    always: Option<Fault>,
+    calls: Calls,
+    reads: BTreeMap<ResourceName, Option<LeaseRecord>>,
+}
+
+impl FaultyStore {
+    /// A store that passes every request on until it is told otherwise.
+    #[must_use]
+    pub fn new(inner: Arc<dyn LeaseStore>) -> Self {
+        Self {
+            inner,
+            plan: Arc::default(),
+        }
+    }
+
+    /// Appends faults for the next requests, one each.
+    pub fn script(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.plan().script.extend(faults);
+    }
+
+    /// The fault of every request without another, until called again; `None` ends it.
+    pub fn always(&self, fault: impl Into<Option<Fault>>) {
+        self.plan().always = fault.into();
+    }
+
+    /// Gives each request a random fault with this probability, the same ones for the same seed.
+    pub fn seeded(&self, seed: u64, probability: f64) {
+        self.plan().seeded = Some((SmallRng::seed_from_u64(seed), probability.clamp(0.0, 1.0)));
+    }
+
+    /// How many requests were made so far.
+    #[must_use]
+    pub fn calls(&self) -> Calls {
+        self.plan().calls
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_fault(&self, operation: Operation) -> Fault {
+        let mut plan = self.plan();
+        let calls = &mut plan.calls;
+        match operation {
+            Operation::Acquire => calls.acquire += 1,
+            Operation::Renew => calls.renew += 1,
+            Operation::Release => calls.release += 1,
+            Operation::Read => calls.read += 1,
+            Operation::List => calls.list += 1,
+            Operation::Evict => calls.evict += 1,
+            Operation::Open | Operation::Ensure => {}
+        }
+        if let Some(fault) = plan.script.pop_front() {
+            return fault;
+        }
+        if let Some((rng, probability)) = &mut plan.seeded
+            && rng.random_bool(*probability)
+        {
+            let time = Duration::from_millis(rng.random_range(1..200));
+            let faults = [
+                Fault::Error(StoreErrorKind::Unavailable),
+                Fault::Delay(time),
+                Fault::Hang,
+                Fault::LostRequest,
+                Fault::LostReply,
+                Fault::LateRequest(time),
+                Fault::Duplicate,
+                Fault::LateDuplicate(time),
+                Fault::Panic,
+                Fault::StaleRead,
+            ];
+            return faults[rng.random_range(0..faults.len())];
+        }
+        plan.always.unwrap_or(Fault::None)
+    }
+
+    async fn call<T, F>(&self, operation: Operation, apply: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(Arc<dyn LeaseStore>) -> BoxFuture<'static, Result<T, StoreError>>,
+    {
+        self.call_with(self.next_fault(operation), operation, apply)
+            .await
+    }
+
+    async fn call_with<T, F>(
+        &self,
+        fault: Fault,
+        operation: Operation,
+        apply: F,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(Arc<dyn LeaseStore>) -> BoxFuture<'static, Result<T, StoreError>>,
+    {
+        let inner = || self.inner.clone();
+        let fail =
+            |kind, text: &str| Err(StoreError::new(kind, self.inner.kind(), operation, text));
+        match fault {
+            Fault::None | Fault::StaleRead => apply(inner()).await,
+            Fault::Error(kind) => fail(kind, "injected fault"),
+            Fault::Delay(time) => {
+                tokio::time::sleep(time).await;
+                apply(inner()).await
+            }
+            Fault::Hang => pending().await,
+            Fault::LostRequest => fail(StoreErrorKind::Unknown, "injected loss of the request"),
+            Fault::LostReply => {
+                apply(inner()).await?;
+                fail(StoreErrorKind::Unknown, "injected loss of the reply")
+            }
+            Fault::LateRequest(time) => {
+                later(time, apply(inner()));
+                fail(StoreErrorKind::Unknown, "injected delay of the request")
+            }
+            Fault::Duplicate => {
+                apply(inner()).await?;
+                apply(inner()).await
+            }
+            Fault::LateDuplicate(time) => {
+                later(time, apply(inner()));
+                apply(inner()).await
+            }
+            Fault::Panic => panic!("injected panic in {operation}"),
+        }
+    }
+}
+
+fn later<T: Send + 'static>(time: Duration, request: BoxFuture<'static, Result<T, StoreError>>) {
+    tokio::spawn(async move {
+        tokio::time::sleep(time).await;
+        // Nobody waits for the answer to a request that arrives late.
+        drop(request.await);
+    });
+}
+
+/// A closure that sends the request again each time it is called.
+macro_rules! again {
+    ($store:ident, [$($arg:ident),*], $call:expr) => {{
+        $(let $arg = $arg.to_owned();)*
+        move |$store: Arc<dyn LeaseStore>| {
+            $(let $arg = $arg.clone();)*
+            Box::pin(async move { $call.await }) as BoxFuture<'static, _>
+        }
+    }};
+}
+
+#[async_trait]
+impl LeaseStore for FaultyStore {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+
+    fn min_ttl(&self) -> Duration {
+        self.inner.min_ttl()
+    }
+
+    async fn ensure(&self) -> Result<(), StoreError> {
+        self.inner.ensure().await
+    }
+
+    async fn acquire(&self, bid: &Bid) -> Result<AcquireOutcome, StoreError> {
+        self.call(
+            Operation::Acquire,
+            again!(store, [bid], store.acquire(&bid)),
+        )
+        .await
+    }
+
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<RenewOutcome, StoreError> {
+        self.call(
+            Operation::Renew,
+            again!(store, [lease], store.renew(&lease, ttl)),
+        )
+        .await
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<ReleaseOutcome, StoreError> {
+        self.call(
+            Operation::Release,
+            again!(store, [claim], store.release(&claim)),
+        )
+        .await
+    }
+
+    async fn read(&self, resource: &ResourceName) -> Result<Option<LeaseRecord>, StoreError> {
+        let fault = self.next_fault(Operation::Read);
+        let read = again!(store, [resource], store.read(&resource));
+        let fresh: Option<LeaseRecord> = self.call_with(fault, Operation::Read, read).await?;
+        let mut plan = self.plan();
+        if fault == Fault::StaleRead
+            && let Some(old) = plan.reads.get(resource)
+        {
+            return Ok(old.clone());
+        }
+        plan.reads.insert(resource.clone(), fresh.clone());
+        Ok(fresh)
+    }
+
+    async fn list(&self, scope: &Scope) -> Result<Vec<LeaseRecord>, StoreError> {
+        self.call(Operation::List, again!(store, [scope], store.list(&scope)))
+            .await
+    }
+
+    async fn evict(
+        &self,
+        resource: &ResourceName,
+        token: FencingToken,
+        eviction: Eviction,
+    ) -> Result<ReleaseOutcome, StoreError> {
+        let evict = again!(store, [resource], store.evict(&resource, token, eviction));
+        self.call(Operation::Evict, evict).await
+    }
+
+    fn watch(&self, resource: &ResourceName) -> Option<BoxStream<'static, ()>> {
+        self.inner.watch(resource)
+    }
+}

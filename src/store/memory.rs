@@ -1,0 +1,115 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+
+use super::{
+    AcquireOutcome, Eviction, LeaseStore, ReleaseOutcome, RenewOutcome, StoreError,
+    record::StoredRecord,
+};
+use crate::{
+    clock::{BootClock, Clock, Moment},
+    lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, Scope},
+};
+
+/// Leases in the memory of one process: the reference store, for tests and for singletons within a
+/// process. Clones share their leases.
+///
+/// Its clock is the one given, the machine's by default. One request is one step under a mutex.
+#[derive(Clone, Debug)]
+pub struct MemoryStore {
+    records: Arc<Mutex<BTreeMap<ResourceName, StoredRecord>>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl MemoryStore {
+    /// An empty store on the machine's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(Arc::new(BootClock))
+    }
+
+    /// An empty store on another clock, for instance one that a test moves by hand.
+    #[must_use]
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            records: Arc::default(),
+            clock,
+        }
+    }
+
+    fn step<T>(
+        &self,
+        resource: &ResourceName,
+        step: impl FnOnce(&mut StoredRecord, Moment) -> T,
+    ) -> T {
+        // A panic cannot leave a record half written: each step assigns after it has decided.
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read under the mutex, so that steps and moments have one order.
+        let now = self.clock.now();
+        if let Some(record) = records.get_mut(resource) {
+            return step(record, now);
+        }
+        let mut record = StoredRecord::default();
+        let outcome = step(&mut record, now);
+        if record.version > 0 {
+            records.insert(resource.clone(), record);
+        }
+        outcome
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl LeaseStore for MemoryStore {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
+    async fn acquire(&self, bid: &Bid) -> Result<AcquireOutcome, StoreError> {
+        Ok(self.step(&bid.resource, |record, now| {
+            record.acquire(bid, now, SystemTime::now())
+        }))
+    }
+
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<RenewOutcome, StoreError> {
+        Ok(self.step(&lease.resource, |record, now| record.renew(lease, ttl, now)))
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<ReleaseOutcome, StoreError> {
+        Ok(self.step(claim.resource(), |record, now| record.release(claim, now)))
+    }
+
+    async fn read(&self, resource: &ResourceName) -> Result<Option<LeaseRecord>, StoreError> {
+        Ok(self.step(resource, |record, now| record.seen(resource, now)))
+    }
+
+    async fn list(&self, scope: &Scope) -> Result<Vec<LeaseRecord>, StoreError> {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        Ok(records
+            .iter()
+            .filter(|(name, _)| name.scope() == *scope)
+            .filter_map(|(name, record)| record.seen(name, now))
+            .collect())
+    }
+
+    async fn evict(
+        &self,
+        resource: &ResourceName,
+        token: FencingToken,
+        eviction: Eviction,
+    ) -> Result<ReleaseOutcome, StoreError> {
+        Ok(self.step(resource, |record, now| {
+            record.evict(resource, token, eviction, now)
+        }))
+    }
+}
