@@ -1,11 +1,15 @@
 //! Leader election for actix actors, on the database you already have.
 
 mod clock;
+mod election;
+mod leadership;
 mod lease;
 mod store;
 mod timing;
 
 pub use clock::{BootClock, Clock, ManualClock, Moment, TokioClock};
+pub use election::{ElectionState, StepDownOutcome};
+pub use leadership::{Leadership, NotEnoughTime, Reason};
 pub use lease::{
     Acquisition, AttemptId, Bid, CandidateId, Claim, FencingToken, InvalidName, Lease, LeaseRecord,
     Metadata, ResourceName, Scope,

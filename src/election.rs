@@ -1,0 +1,619 @@
+//! The election of one resource as a state machine without I/O.
+//!
+//! It reads no clock, draws no number of its own and sends nothing: `now` and the random source come
+//! from outside, requests and transitions are polled. What it assumes and what it guarantees is in
+//! the crate's documentation; what each rule is for stands at the test of its name.
+//!
+//! ```text
+//!            Granted                     Lost, deadline, command
+//! Following ─────────▶ Leading { term } ─────────────────────────▶ Yielding { term, reason }
+//!     ▲                                                                      │
+//!     └── subscribers have acknowledged (then release), or yield_for is over ┘
+//! ```
+//!
+//! `Following` is Standby while the [`Gate`] is open and Idle while it is closed.
+
+mod gate;
+mod pace;
+mod release;
+mod request;
+mod term;
+
+pub(crate) use gate::Audience;
+pub(crate) use request::{Call, Reply, Request, RequestId};
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use rand::rngs::SmallRng;
+
+use crate::{
+    clock::{Clock, Moment},
+    leadership::{Leadership, Reason},
+    lease::{AttemptId, Bid, CandidateId, Claim, FencingToken, Lease, Metadata, ResourceName},
+    timing::Timing,
+};
+use gate::Gate;
+use pace::Pace;
+use release::Releases;
+use term::{Term, Yield};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) resource: ResourceName,
+    pub(crate) candidate: CandidateId,
+    pub(crate) timing: Timing,
+    pub(crate) metadata: Option<Metadata>,
+    /// Lent to each [`Leadership`]; the election itself never looks at it.
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// A change that the subscribers must hear of.
+#[derive(Debug)]
+pub(crate) enum Transition {
+    BecameLeader { leadership: Leadership },
+    BecameFollower { token: FencingToken, reason: Reason },
+}
+
+/// How a leadership that ended on purpose was given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StepDownOutcome {
+    /// It did not lead.
+    NotLeading,
+    /// Every subscriber acknowledged and the store confirmed the release.
+    Released,
+    /// A subscriber did not acknowledge in time, or the store did not confirm: the lease runs out by
+    /// itself.
+    LeftToExpire,
+}
+
+/// What an election is doing, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ElectionState {
+    /// Contends for the lease.
+    Standby,
+    /// Leads.
+    Leading,
+    /// No longer leads, and waits for its subscribers to acknowledge.
+    Yielding,
+    /// Does not contend: paused, held off, shut down, nobody subscribed, or a subscriber has not yet
+    /// acknowledged.
+    Idle,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Following,
+    Leading(Term),
+    Yielding(Yield),
+}
+
+impl Phase {
+    fn term(&mut self) -> Option<&mut Term> {
+        match self {
+            Self::Leading(term) => Some(term),
+            Self::Yielding(yielding) => Some(&mut yielding.term),
+            Self::Following => None,
+        }
+    }
+
+    fn renewing(&mut self) -> Option<&mut Term> {
+        match self {
+            Self::Leading(term) => Some(term),
+            Self::Yielding(yielding) => yielding.renewing(),
+            Self::Following => None,
+        }
+    }
+}
+
+/// A bid under way: the attempt, and whether a copy of it may have been granted without our knowing.
+#[derive(Clone, Copy, Debug)]
+struct Bidding {
+    attempt: AttemptId,
+    maybe_granted: bool,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    id: RequestId,
+    sent_at: Moment,
+    give_up_at: Moment,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Acquire,
+    Renew,
+    Release,
+    Read,
+}
+
+#[derive(Debug)]
+pub(crate) struct Election {
+    config: Config,
+    rng: SmallRng,
+    phase: Phase,
+    gate: Gate,
+    pace: Pace,
+    bidding: Option<Bidding>,
+    in_flight: Option<InFlight>,
+    releases: Releases,
+    transitions: VecDeque<Transition>,
+    outcome: StepDownOutcome,
+    requests: u64,
+}
+
+impl Election {
+    pub(crate) fn new(config: Config, rng: SmallRng, now: Moment) -> Self {
+        Self {
+            pace: Pace::new(now),
+            config,
+            rng,
+            phase: Phase::Following,
+            gate: Gate::default(),
+            bidding: None,
+            in_flight: None,
+            releases: Releases::default(),
+            transitions: VecDeque::new(),
+            outcome: StepDownOutcome::NotLeading,
+            requests: 0,
+        }
+    }
+
+    // Outputs.
+
+    /// The next change that the subscribers must hear of. After delivering it the driver says so by
+    /// [`subscribers_changed`](Self::subscribers_changed).
+    pub(crate) fn poll_transition(&mut self) -> Option<Transition> {
+        self.transitions.pop_front()
+    }
+
+    /// The request to send now, if any. At most one is in flight.
+    pub(crate) fn poll_request(&mut self, now: Moment) -> Option<Request> {
+        self.advance(now);
+        if self.in_flight.is_some() {
+            return None;
+        }
+        let timing = self.config.timing;
+        let limit = now + timing.call_timeout();
+        let renewal = self
+            .phase
+            .renewing()
+            .and_then(|term| term.renewal(&timing, now));
+        if let Some((lease, give_up_at)) = renewal {
+            let ttl = timing.ttl();
+            let call = Call::Renew { lease, ttl };
+            return Some(self.send(Kind::Renew, None, call, now, give_up_at));
+        }
+        if let Some(claim) = self.releases.due(now) {
+            return Some(self.send(Kind::Release, None, Call::Release(claim), now, limit));
+        }
+        if !matches!(self.phase, Phase::Following) {
+            return None;
+        }
+        if self.contends(now) {
+            if self.pace.next_bid > now || !self.releases.is_empty() {
+                return None;
+            }
+            let bid = self.bid();
+            let attempt = Some(bid.attempt);
+            self.pace.bid(now);
+            return Some(self.send(Kind::Acquire, attempt, Call::Acquire(bid), now, limit));
+        }
+        if self.gate.observed && self.pace.next_read <= now {
+            self.pace.read(&timing, &mut self.rng, now);
+            let call = Call::Read(self.config.resource.clone());
+            return Some(self.send(Kind::Read, None, call, now, limit));
+        }
+        None
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) and
+    /// [`poll_request`](Self::poll_request) again, if nothing happens before.
+    pub(crate) fn poll_timeout(&self) -> Option<Moment> {
+        let idle = self.in_flight.is_none();
+        let reply = self.in_flight.as_ref().map(|request| request.give_up_at);
+        let phase = match &self.phase {
+            Phase::Leading(term) => Some(term.next(idle)),
+            Phase::Yielding(yielding) => yielding.next(idle),
+            Phase::Following if !idle => None,
+            Phase::Following => {
+                let bid = self
+                    .gate
+                    .opens_at()
+                    .map(|opens| opens.max(self.pace.next_bid));
+                let bid = bid.filter(|_| self.releases.is_empty());
+                let read = (self.gate.observed).then_some(self.pace.next_read);
+                bid.into_iter().chain(read).min()
+            }
+        };
+        let release = self.releases.next().filter(|_| idle);
+        reply.into_iter().chain(phase).chain(release).min()
+    }
+
+    // Inputs.
+
+    /// The answer to a request, however late.
+    pub(crate) fn handle_reply(
+        &mut self,
+        id: RequestId,
+        sent_at: Moment,
+        reply: Reply,
+        now: Moment,
+    ) {
+        self.check_deadline(now);
+        let answered = self.in_flight.take_if(|request| request.id == id);
+        match answered {
+            Some(request) => match request.kind {
+                Kind::Acquire => self.bid_answered(sent_at, reply, now),
+                Kind::Renew => self.renewal_answered(sent_at, reply, now),
+                Kind::Release => self.release_answered(&reply, now),
+                Kind::Read => {}
+            },
+            None => {
+                if let Reply::Granted { token } = reply {
+                    self.late_grant(id, token, now);
+                }
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Time has passed. Calling it too often is harmless.
+    pub(crate) fn handle_timeout(&mut self, now: Moment) {
+        self.advance(now);
+    }
+
+    /// The store says that something changed: look soon.
+    pub(crate) fn handle_store_changed(&mut self, now: Moment) {
+        self.advance(now);
+        self.pace.hurry(&self.config.timing, &mut self.rng, now);
+        if let Phase::Leading(term) = &mut self.phase {
+            term.hurry(now + self.config.timing.floor());
+        }
+    }
+
+    /// Stop leading, and do not contend until `hold_off` after the lease was given up.
+    pub(crate) fn step_down(&mut self, hold_off: Duration, now: Moment) {
+        self.check_deadline(now);
+        self.gate.hold_off(hold_off, now);
+        self.command(Reason::SteppedDown, now);
+    }
+
+    /// Stop leading, and do not contend until [`resume`](Self::resume).
+    pub(crate) fn pause(&mut self, now: Moment) {
+        self.check_deadline(now);
+        self.gate.paused = true;
+        self.command(Reason::Paused, now);
+    }
+
+    /// Contend again, also after a step-down.
+    pub(crate) fn resume(&mut self, now: Moment) {
+        self.check_deadline(now);
+        self.gate.resume();
+        self.settle(now);
+    }
+
+    /// Stop leading for good.
+    pub(crate) fn shutdown(&mut self, now: Moment) {
+        self.check_deadline(now);
+        self.gate.shut_down = true;
+        self.command(Reason::Shutdown, now);
+    }
+
+    /// Who is subscribed, and whether all have acknowledged what they were told.
+    pub(crate) fn subscribers_changed(&mut self, audience: Audience, now: Moment) {
+        self.check_deadline(now);
+        self.gate.audience = audience;
+        if !audience.present {
+            // Nobody is left to do the work: the same as a step-down that all have acknowledged,
+            // or that, where somebody died over it, nobody can acknowledge.
+            self.yield_term(Reason::SteppedDown, true, now);
+            self.gate.audience = audience;
+        }
+        self.settle(now);
+    }
+
+    /// Whether somebody wants to know of leaders without contending.
+    pub(crate) fn observe(&mut self, observed: bool) {
+        self.gate.observed = observed;
+    }
+
+    // Views.
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn state(&self, now: Moment) -> ElectionState {
+        match &self.phase {
+            Phase::Leading(_) => ElectionState::Leading,
+            Phase::Yielding(_) => ElectionState::Yielding,
+            Phase::Following if self.contends(now) => ElectionState::Standby,
+            Phase::Following => ElectionState::Idle,
+        }
+    }
+
+    /// The leadership of the present term, if it leads.
+    pub(crate) fn leadership(&self) -> Option<&Leadership> {
+        match &self.phase {
+            Phase::Leading(term) => Some(term.leadership()),
+            _ => None,
+        }
+    }
+
+    /// When the last confirmed grant or renewal of the present term was sent.
+    pub(crate) fn confirmed_at(&self) -> Option<Moment> {
+        match &self.phase {
+            Phase::Leading(term) => Some(term.confirmed_at),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn in_flight(&self) -> Option<(RequestId, Moment)> {
+        self.in_flight
+            .as_ref()
+            .map(|request| (request.id, request.sent_at))
+    }
+
+    /// Whether nothing that a command began is still under way.
+    pub(crate) fn is_settled(&self) -> bool {
+        let busy = (self.in_flight.as_ref()).is_some_and(|request| request.kind != Kind::Read);
+        matches!(self.phase, Phase::Following) && self.releases.is_empty() && !busy
+    }
+
+    /// How the last leadership ended on purpose; meaningful once [settled](Self::is_settled).
+    pub(crate) fn outcome(&self) -> StepDownOutcome {
+        self.outcome
+    }
+
+    // Steps.
+
+    fn contends(&self, now: Moment) -> bool {
+        self.gate.opens_at().is_some_and(|opens| opens <= now)
+    }
+
+    fn bid(&mut self) -> Bid {
+        let bidding = self.bidding.get_or_insert_with(|| Bidding {
+            attempt: AttemptId::random(&mut self.rng),
+            maybe_granted: false,
+        });
+        Bid {
+            resource: self.config.resource.clone(),
+            candidate: self.config.candidate.clone(),
+            attempt: bidding.attempt,
+            ttl: self.config.timing.ttl(),
+            metadata: self.config.metadata.clone(),
+            reentrant: false,
+        }
+    }
+
+    fn send(
+        &mut self,
+        kind: Kind,
+        attempt: Option<AttemptId>,
+        call: Call,
+        sent_at: Moment,
+        give_up_at: Moment,
+    ) -> Request {
+        self.requests += 1;
+        let number = self.requests;
+        let id = RequestId { number, attempt };
+        self.in_flight = Some(InFlight {
+            id,
+            sent_at,
+            give_up_at,
+            kind,
+        });
+        Request {
+            id,
+            sent_at,
+            give_up_at,
+            call,
+        }
+    }
+
+    /// What every input does first: nothing may come before the deadline.
+    fn advance(&mut self, now: Moment) {
+        self.check_deadline(now);
+        if let Some(request) = self.in_flight.take_if(|request| request.give_up_at <= now) {
+            let (id, sent_at) = (request.id, request.sent_at);
+            self.in_flight = Some(request);
+            self.handle_reply(id, sent_at, Reply::Unknown, now);
+        }
+        self.settle(now);
+    }
+
+    fn check_deadline(&mut self, now: Moment) {
+        match &mut self.phase {
+            Phase::Leading(term) if term.has_lapsed(now) => {
+                let renewing =
+                    matches!(&self.in_flight, Some(request) if request.kind == Kind::Renew);
+                let reason = match term.failures > 0 || renewing {
+                    true => Reason::StoreLost,
+                    false => Reason::Expired,
+                };
+                self.yield_term(reason, false, now);
+            }
+            Phase::Yielding(yielding) => yielding.check(now),
+            _ => {}
+        }
+    }
+
+    fn bid_answered(&mut self, sent_at: Moment, reply: Reply, now: Moment) {
+        let timing = self.config.timing;
+        match reply {
+            Reply::Granted { token } => self.granted(token, sent_at, now),
+            Reply::Refused(record) => {
+                self.pace.succeeded();
+                self.pace
+                    .wait(&timing, &mut self.rng, record.remaining, now);
+                // Refused though nobody holds it: this attempt is spent, a new one may be granted.
+                self.bidding = self.bidding.filter(|_| record.is_held());
+                if let Some(bidding) = &mut self.bidding {
+                    bidding.maybe_granted = false;
+                }
+            }
+            Reply::Unknown => {
+                if let Some(bidding) = &mut self.bidding {
+                    bidding.maybe_granted = true;
+                }
+                self.pace.failed(&timing, &mut self.rng, now);
+            }
+            _ => self.pace.failed(&timing, &mut self.rng, now),
+        }
+    }
+
+    fn granted(&mut self, token: FencingToken, sent_at: Moment, now: Moment) {
+        self.pace.succeeded();
+        self.bidding = None;
+        let timing = &self.config.timing;
+        let lease = Lease {
+            resource: self.config.resource.clone(),
+            holder: self.config.candidate.clone(),
+            token,
+        };
+        let deadline = sent_at + (timing.ttl() - timing.margin());
+        let too_late = now + timing.margin() > deadline;
+        if too_late || !self.contends(now) || !matches!(self.phase, Phase::Following) {
+            self.pace.failed(&self.config.timing, &mut self.rng, now);
+            self.releases.add(Claim::Lease(lease), timing, now);
+            return;
+        }
+        let clock = self.config.clock.clone();
+        let term = Term::new(lease, timing, sent_at, clock, &mut self.rng);
+        let leadership = term.leadership().clone();
+        self.transitions
+            .push_back(Transition::BecameLeader { leadership });
+        self.outcome = StepDownOutcome::NotLeading;
+        self.phase = Phase::Leading(term);
+    }
+
+    /// A grant whose request had been given up. Asking again has found, or will find, the grant of
+    /// the attempt still asked for; any other would stand in everybody's way for a ttl.
+    fn late_grant(&mut self, id: RequestId, token: FencingToken, now: Moment) {
+        let asked = self
+            .bidding
+            .is_some_and(|bidding| Some(bidding.attempt) == id.attempt);
+        let led = self.phase.term().is_some_and(|term| term.is_of(token));
+        if !asked && !led {
+            let lease = Lease {
+                resource: self.config.resource.clone(),
+                holder: self.config.candidate.clone(),
+                token,
+            };
+            self.releases
+                .add(Claim::Lease(lease), &self.config.timing, now);
+        }
+    }
+
+    fn renewal_answered(&mut self, sent_at: Moment, reply: Reply, now: Moment) {
+        let timing = self.config.timing;
+        match reply {
+            Reply::Renewed => {
+                if let Some(term) = self.phase.term() {
+                    term.renewed(&timing, sent_at, now, &mut self.rng);
+                }
+                // A reader may have seen the lapse before this reply came.
+                self.check_deadline(now);
+            }
+            Reply::Lost(record) => match &mut self.phase {
+                Phase::Leading(term) => {
+                    let reason = term.lose(record.as_ref());
+                    self.yield_term(reason, false, now);
+                }
+                Phase::Yielding(yielding) => yielding.lose(record.as_ref()),
+                Phase::Following => {}
+            },
+            _ => {
+                if let Some(term) = self.phase.term() {
+                    term.renewal_failed(&timing, now, &mut self.rng);
+                }
+            }
+        }
+    }
+
+    fn release_answered(&mut self, reply: &Reply, now: Moment) {
+        let done = match reply {
+            Reply::Released { was_held } => Some(*was_held),
+            _ => None,
+        };
+        let own = self
+            .releases
+            .answered(done, &self.config.timing, &mut self.rng, now);
+        if let Some(released) = own {
+            self.outcome = match released {
+                true => StepDownOutcome::Released,
+                false => StepDownOutcome::LeftToExpire,
+            };
+        }
+    }
+
+    fn command(&mut self, reason: Reason, now: Moment) {
+        if matches!(self.phase, Phase::Following) {
+            self.gate.hold_off_has_begun();
+            if !self.releases.has_own() {
+                self.outcome = StepDownOutcome::NotLeading;
+            }
+        }
+        self.yield_term(reason, true, now);
+        self.settle(now);
+    }
+
+    /// Leaves leadership: the subscribers are told first, the store later.
+    fn yield_term(&mut self, reason: Reason, planned: bool, now: Moment) {
+        let Phase::Leading(mut term) = std::mem::replace(&mut self.phase, Phase::Following) else {
+            return;
+        };
+        let token = term.lease().token;
+        term.tell(&reason);
+        if !planned {
+            term.kill();
+        }
+        self.transitions
+            .push_back(Transition::BecameFollower { token, reason });
+        self.gate.audience.acknowledged = false;
+        self.outcome = StepDownOutcome::LeftToExpire;
+        let until = planned.then(|| now + self.config.timing.yield_for());
+        self.phase = Phase::Yielding(Yield::new(term, until));
+    }
+
+    /// Draws the consequences of an input.
+    fn settle(&mut self, now: Moment) {
+        if let Phase::Yielding(_) = self.phase
+            && self.gate.audience.acknowledged
+        {
+            let phase = std::mem::replace(&mut self.phase, Phase::Following);
+            if let Phase::Yielding(yielding) = phase {
+                self.give_up(yielding, now);
+            }
+        }
+        // An attempt ends when its candidate stops contending; a grant that it may have left behind
+        // is released.
+        if !self.contends(now) && self.in_flight.is_none() {
+            if let Some(bidding) = self.bidding.take()
+                && bidding.maybe_granted
+            {
+                let resource = self.config.resource.clone();
+                let attempt = bidding.attempt;
+                let claim = Claim::Attempt { resource, attempt };
+                self.releases.add(claim, &self.config.timing, now);
+            }
+        }
+        self.releases.expire(now);
+    }
+
+    fn give_up(&mut self, yielding: Yield, now: Moment) {
+        self.gate.start_hold_off(now);
+        self.pace
+            .after_term(&self.config.timing, &mut self.rng, now);
+        if let Some(lease) = yielding.give_up(self.gate.audience.clean, now) {
+            self.releases.add_own(lease, &self.config.timing, now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

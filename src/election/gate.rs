@@ -1,0 +1,75 @@
+use std::time::Duration;
+
+use crate::clock::Moment;
+
+/// What the election knows of those who follow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Audience {
+    /// Somebody is subscribed who can do the work.
+    pub(crate) present: bool,
+    /// Everybody who is subscribed has acknowledged all that he was told.
+    pub(crate) acknowledged: bool,
+    /// Nobody who was told of the last leadership has gone without acknowledging its end: work that
+    /// he spawned may run on.
+    pub(crate) clean: bool,
+}
+
+/// Everything that keeps a candidate from contending.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) audience: Audience,
+    pub(super) paused: bool,
+    pub(super) shut_down: bool,
+    pub(super) observed: bool,
+    held_off_until: Moment,
+    /// The hold-off to begin when the present leadership has been given up.
+    to_hold_off: Option<Duration>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            audience: Audience {
+                present: false,
+                acknowledged: true,
+                clean: true,
+            },
+            paused: false,
+            shut_down: false,
+            observed: false,
+            held_off_until: Moment::default(),
+            to_hold_off: None,
+        }
+    }
+}
+
+impl Gate {
+    /// From when on the candidate contends; `None` while only an input can open the gate.
+    pub(super) fn opens_at(&self) -> Option<Moment> {
+        let audience = self.audience.present && self.audience.acknowledged;
+        (audience && !self.paused && !self.shut_down).then_some(self.held_off_until)
+    }
+
+    pub(super) fn hold_off(&mut self, time: Duration, now: Moment) {
+        self.held_off_until = now + time;
+        self.to_hold_off = Some(time);
+    }
+
+    /// Counts the hold-off from now: the leadership that it followed has been given up only now.
+    pub(super) fn start_hold_off(&mut self, now: Moment) {
+        if let Some(time) = self.to_hold_off.take() {
+            self.held_off_until = now + time;
+        }
+    }
+
+    /// No leadership is there to be given up: the hold-off counts from the command.
+    pub(super) fn hold_off_has_begun(&mut self) {
+        self.to_hold_off = None;
+    }
+
+    pub(super) fn resume(&mut self) {
+        self.paused = false;
+        self.held_off_until = Moment::default();
+        self.to_hold_off = None;
+    }
+}

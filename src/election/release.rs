@@ -1,0 +1,105 @@
+use std::collections::VecDeque;
+
+use rand::{RngExt as _, rngs::SmallRng};
+
+use crate::{
+    clock::Moment,
+    lease::{Claim, Lease},
+    timing::Timing,
+};
+
+/// Leases to give back: that of the last term, and grants that came too late to be taken.
+///
+/// A release is a courtesy: when it fails for good, the lease runs out by itself.
+#[derive(Debug, Default)]
+pub(super) struct Releases {
+    queue: VecDeque<Pending>,
+    asked: bool,
+}
+
+#[derive(Debug)]
+struct Pending {
+    claim: Claim,
+    /// Whether it ends a term, so that somebody may wait for the outcome.
+    own: bool,
+    next_at: Moment,
+    /// The lease has run out by then.
+    until: Moment,
+    tries: u32,
+}
+
+const TRIES: u32 = 3;
+/// A backlog that long comes from a store that answers out of all order; the oldest run out first.
+const BACKLOG: usize = 8;
+
+impl Releases {
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Whether the release that ends a term is still under way.
+    pub(super) fn has_own(&self) -> bool {
+        self.queue.iter().any(|pending| pending.own)
+    }
+
+    pub(super) fn add(&mut self, claim: Claim, timing: &Timing, now: Moment) {
+        self.push(claim, false, timing, now);
+    }
+
+    pub(super) fn add_own(&mut self, lease: Lease, timing: &Timing, now: Moment) {
+        self.push(Claim::Lease(lease), true, timing, now);
+    }
+
+    fn push(&mut self, claim: Claim, own: bool, timing: &Timing, now: Moment) {
+        if self.queue.len() >= BACKLOG {
+            self.queue.remove(usize::from(self.asked));
+        }
+        self.queue.push_back(Pending {
+            claim,
+            own,
+            next_at: now,
+            until: now + timing.ttl(),
+            tries: 0,
+        });
+    }
+
+    /// The claim to send now; its answer must be told by [`answered`](Self::answered).
+    pub(super) fn due(&mut self, now: Moment) -> Option<Claim> {
+        let front = self.queue.front().filter(|front| front.next_at <= now)?;
+        self.asked = true;
+        Some(front.claim.clone())
+    }
+
+    pub(super) fn next(&self) -> Option<Moment> {
+        let front = self.queue.front()?;
+        Some(front.next_at.min(front.until))
+    }
+
+    /// Takes the store's answer, `None` for an error. When the release of a term has come to its end,
+    /// tells whether the lease was given back.
+    pub(super) fn answered(
+        &mut self,
+        was_held: Option<bool>,
+        timing: &Timing,
+        rng: &mut SmallRng,
+        now: Moment,
+    ) -> Option<bool> {
+        self.asked = false;
+        let front = self.queue.front_mut()?;
+        front.tries += 1;
+        if was_held.is_none() && front.tries < TRIES {
+            let floor = timing.floor();
+            front.next_at = now + rng.random_range(floor..=floor * 2);
+            return None;
+        }
+        let done = self.queue.pop_front()?;
+        done.own.then_some(was_held == Some(true))
+    }
+
+    /// Forgets leases that have run out.
+    pub(super) fn expire(&mut self, now: Moment) {
+        if !self.asked {
+            self.queue.retain(|pending| now < pending.until);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+use std::{sync::Arc, time::Duration};
+
+use rand::{RngExt as _, rngs::SmallRng};
+
+use crate::{
+    clock::{Clock, Moment},
+    leadership::{Hold, Leadership, Reason},
+    lease::{FencingToken, Lease, LeaseRecord},
+    timing::Timing,
+};
+
+/// One acquisition while it is led.
+#[derive(Debug)]
+pub(super) struct Term {
+    hold: Hold,
+    /// When the last confirmed grant or renewal was sent.
+    pub(super) confirmed_at: Moment,
+    /// Failed renewals since then.
+    pub(super) failures: u32,
+    renew_at: Moment,
+    /// Until when the lease can be ours in the store, by the last request sent, answered or not.
+    ours_until: Moment,
+}
+
+impl Term {
+    pub(super) fn new(
+        lease: Lease,
+        timing: &Timing,
+        sent_at: Moment,
+        clock: Arc<dyn Clock>,
+        rng: &mut SmallRng,
+    ) -> Self {
+        Self {
+            hold: Hold::new(lease, deadline(timing, sent_at), clock),
+            confirmed_at: sent_at,
+            failures: 0,
+            renew_at: renewal_after(timing, sent_at, rng),
+            ours_until: sent_at + timing.ttl() + timing.call_timeout(),
+        }
+    }
+
+    pub(super) fn lease(&self) -> &Lease {
+        self.hold.lease()
+    }
+
+    pub(super) fn leadership(&self) -> &Leadership {
+        self.hold.leadership()
+    }
+
+    pub(super) fn is_of(&self, token: FencingToken) -> bool {
+        self.lease().token == token
+    }
+
+    /// Whether the deadline has passed, or a reader of the leadership has seen it pass.
+    pub(super) fn has_lapsed(&self, now: Moment) -> bool {
+        self.hold.deadline().is_none_or(|deadline| deadline <= now)
+    }
+
+    pub(super) fn may_be_ours(&self, now: Moment) -> bool {
+        now < self.ours_until
+    }
+
+    /// The renewal that is due, and when to give it up.
+    pub(super) fn renewal(&mut self, timing: &Timing, now: Moment) -> Option<(Lease, Moment)> {
+        let left = now.until(self.hold.deadline()?);
+        if now < self.renew_at || left.is_zero() {
+            return None;
+        }
+        self.ours_until = now + timing.ttl() + timing.call_timeout();
+        // After a failure no try may use up what is left: a store that hangs until shortly before
+        // the deadline is asked once more when it answers again.
+        let limit = match self.failures {
+            0 => left,
+            _ => (left / 2).max(shortest(timing)).min(left),
+        };
+        Some((self.lease().clone(), now + limit.min(timing.call_timeout())))
+    }
+
+    pub(super) fn renewed(
+        &mut self,
+        timing: &Timing,
+        sent_at: Moment,
+        now: Moment,
+        rng: &mut SmallRng,
+    ) {
+        if self.hold.extend(deadline(timing, sent_at), now) {
+            self.confirmed_at = sent_at;
+            self.failures = 0;
+            self.renew_at = renewal_after(timing, sent_at, rng);
+        }
+    }
+
+    /// Tries again soon: within the deadline, each time a little later, but never so late that no
+    /// further try is left.
+    pub(super) fn renewal_failed(&mut self, timing: &Timing, now: Moment, rng: &mut SmallRng) {
+        let left = self
+            .hold
+            .deadline()
+            .map_or(Duration::ZERO, |deadline| now.until(deadline));
+        let backoff = timing.call_timeout() / 16 * 2u32.pow(self.failures.min(3));
+        let backoff = backoff.mul_f64(rng.random_range(0.5..=1.0));
+        self.failures = self.failures.saturating_add(1);
+        self.renew_at = now + backoff.min(left / 4).max(shortest(timing));
+    }
+
+    /// Renews no later than this.
+    pub(super) fn hurry(&mut self, at: Moment) {
+        self.renew_at = self.renew_at.min(at);
+    }
+
+    /// When something is due, `idle` telling that a request could be sent.
+    pub(super) fn next(&self, idle: bool) -> Moment {
+        // A lapse that a reader saw is due at once.
+        let deadline = self.hold.deadline().unwrap_or_default();
+        match idle {
+            true => deadline.min(self.renew_at),
+            false => deadline,
+        }
+    }
+
+    /// Why the store does not renew the lease.
+    pub(super) fn lose(&mut self, record: Option<&LeaseRecord>) -> Reason {
+        let reason = self.reason_of_loss(record);
+        if reason != Reason::Evicted {
+            self.ours_until = Moment::default();
+        }
+        self.kill();
+        reason
+    }
+
+    fn reason_of_loss(&self, record: Option<&LeaseRecord>) -> Reason {
+        let token = self.lease().token;
+        match record {
+            Some(record) if record.token > token => {
+                let last = record.history.last().map(|last| &last.holder);
+                match record.holder.as_ref().or(last) {
+                    Some(by) => Reason::Deposed { by: by.clone() },
+                    None => Reason::Expired,
+                }
+            }
+            // The record is older than our own grant, or gone: the store has lost what it knew.
+            Some(record) if record.token < token => Reason::StoreLost,
+            None => Reason::StoreLost,
+            Some(record) if record.closing || record.holder.is_none() => Reason::Evicted,
+            Some(_) => Reason::Expired,
+        }
+    }
+
+    pub(super) fn tell(&mut self, reason: &Reason) {
+        self.hold.tell(reason);
+    }
+
+    pub(super) fn kill(&self) {
+        self.hold.kill();
+    }
+}
+
+/// A term that has ended for its subscribers, until they have acknowledged.
+#[derive(Debug)]
+pub(super) struct Yield {
+    pub(super) term: Term,
+    /// Until when the lease is kept renewed; `None` once it is not.
+    renew_until: Option<Moment>,
+    release: bool,
+}
+
+impl Yield {
+    pub(super) fn new(term: Term, renew_until: Option<Moment>) -> Self {
+        Self {
+            term,
+            renew_until,
+            release: true,
+        }
+    }
+
+    pub(super) fn renewing(&mut self) -> Option<&mut Term> {
+        self.renew_until.is_some().then_some(&mut self.term)
+    }
+
+    /// Stops renewing when the deadline has passed, and when the time for yielding is over; then the
+    /// lease is not released any more either.
+    pub(super) fn check(&mut self, now: Moment) {
+        if self.renew_until.is_some_and(|until| until <= now) {
+            self.release = false;
+            self.renew_until = None;
+        }
+        if self.term.has_lapsed(now) {
+            self.renew_until = None;
+        }
+    }
+
+    /// The store no longer renews the lease.
+    pub(super) fn lose(&mut self, record: Option<&LeaseRecord>) {
+        self.term.lose(record);
+        self.renew_until = None;
+    }
+
+    pub(super) fn next(&self, idle: bool) -> Option<Moment> {
+        self.renew_until
+            .map(|until| until.min(self.term.next(idle)))
+    }
+
+    /// The lease to release, if it can still be ours; its leadership is ended first, so that nobody
+    /// believes in a lease that is free. Otherwise it is left to run to its deadline.
+    pub(super) fn give_up(self, clean: bool, now: Moment) -> Option<Lease> {
+        if self.release && clean && self.term.may_be_ours(now) {
+            self.term.kill();
+            return Some(self.term.lease().clone());
+        }
+        self.term.hold.leave();
+        None
+    }
+}
+
+fn deadline(timing: &Timing, sent_at: Moment) -> Moment {
+    sent_at + (timing.ttl() - timing.margin())
+}
+
+/// Up to a tenth early, so that the leases of one process do not stay in step.
+fn renewal_after(timing: &Timing, sent_at: Moment, rng: &mut SmallRng) -> Moment {
+    sent_at + timing.renew_every().mul_f64(rng.random_range(0.9..=1.0))
+}
+
+/// The least time between two tries of a renewal, and for one.
+fn shortest(timing: &Timing) -> Duration {
+    timing.ttl() / 50
+}

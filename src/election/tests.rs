@@ -1,0 +1,5 @@
+mod bench;
+mod commands;
+mod pace;
+mod rules;
+mod simulation;

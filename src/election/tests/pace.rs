@@ -1,0 +1,89 @@
+use std::collections::BTreeSet;
+
+use super::bench::*;
+use crate::{
+    clock::Clock as _,
+    election::{Call, Reply},
+};
+
+#[test]
+fn a_refused_bid_comes_again_after_poll_every_or_the_time_left() {
+    for (remaining, least) in [(8.0, 2.0), (1.0, 1.0), (0.001, 0.25)] {
+        let mut bench = Bench::new();
+        let bid = bench.request();
+        bench.reply(&bid, Reply::Refused(record("other", 1, remaining)));
+        let next = bench.request();
+        let waited = bid.sent_at.until(next.sent_at).as_secs_f64();
+        assert!(
+            (least..=least + 0.4).contains(&waited),
+            "{remaining}: {waited}"
+        );
+    }
+}
+
+#[test]
+fn followers_of_one_leader_do_not_come_at_the_same_instant() {
+    let times: BTreeSet<_> = (0..50)
+        .map(|seed| {
+            let mut bench = Bench::seeded(seed);
+            let bid = bench.request();
+            bench.reply(&bid, Reply::Refused(record("other", 1, 8.0)));
+            bench.request().sent_at
+        })
+        .collect();
+    assert!(times.len() > 45);
+}
+
+#[test]
+fn errors_back_off_up_to_poll_every() {
+    let mut bench = Bench::new();
+    let mut last = bench.request();
+    for _ in 0..20 {
+        bench.reply(&last, Reply::Failed);
+        let next = bench.request();
+        let waited = last.sent_at.until(next.sent_at).as_secs_f64();
+        assert!((0.5..=2.0).contains(&waited), "{waited}");
+        last = next;
+    }
+}
+
+#[test]
+fn a_spent_attempt_does_not_keep_its_candidate_out_for_ever() {
+    let mut bench = Bench::new();
+    let bid = bench.request();
+    // An operator freed the grant that we never heard of.
+    let mut freed = record("me", 1, 0.0);
+    freed.holder = None;
+    bench.reply(&bid, Reply::Refused(freed));
+    let (Call::Acquire(first), Call::Acquire(second)) = (bid.call, bench.request().call) else {
+        panic!("not bids");
+    };
+    assert_ne!(first.attempt, second.attempt);
+}
+
+#[test]
+fn a_hint_of_the_store_brings_the_next_bid_forward_but_not_below_the_floor() {
+    let mut bench = Bench::new();
+    let bid = bench.request();
+    bench.reply(&bid, Reply::Refused(record("other", 1, 8.0)));
+    for _ in 0..100 {
+        bench.election.handle_store_changed(bench.clock.now());
+    }
+    let next = bench.request();
+    let waited = bid.sent_at.until(next.sent_at).as_secs_f64();
+    assert!((0.25..=0.5).contains(&waited), "{waited}");
+}
+
+#[test]
+fn renewals_of_one_process_do_not_stay_in_step() {
+    let times: BTreeSet<_> = (0..50)
+        .map(|seed| {
+            let mut bench = Bench::seeded(seed);
+            drop(bench.win(1));
+            let renewal = bench.request();
+            assert!(bench.clock.now() <= renewal.sent_at + secs(10.0 / 3.0));
+            renewal.sent_at
+        })
+        .collect();
+    assert!(times.len() > 45);
+}

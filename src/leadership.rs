@@ -1,0 +1,305 @@
+//! A handle that answers "do I still lead?" from any thread, without a lock and without a request.
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use futures::{
+    FutureExt as _,
+    channel::oneshot,
+    future::{BoxFuture, Shared},
+};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{
+    clock::{Clock, Moment},
+    lease::{CandidateId, FencingToken, Lease, ResourceName},
+};
+
+/// Why a candidate follows, or why a leadership ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// It has not led yet: the first state.
+    #[error("not elected yet")]
+    NotElected,
+    /// It was asked to step down, or nobody is subscribed any more.
+    #[error("stepped down")]
+    SteppedDown,
+    /// It was paused.
+    #[error("paused")]
+    Paused,
+    /// It was shut down.
+    #[error("shut down")]
+    Shutdown,
+    /// Another acquisition has the lease; only with a record that shows a newer token.
+    #[error("deposed by {by}")]
+    Deposed {
+        /// Who holds, or last held, the newer token.
+        by: CandidateId,
+    },
+    /// An operator evicted it.
+    #[error("evicted")]
+    Evicted,
+    /// The deadline passed after requests that failed or hung, or the store has lost the record.
+    #[error("the store could not be reached before the deadline")]
+    StoreLost,
+    /// The deadline passed without a failed request, for instance while the process was frozen, or
+    /// the store's clock says that the lease has lapsed.
+    #[error("the lease expired")]
+    Expired,
+}
+
+/// Less time is left than was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "the leadership of {resource} (token {token}) has {remaining:?} left, {needed:?} is needed"
+)]
+pub struct NotEnoughTime {
+    /// The resource.
+    pub resource: ResourceName,
+    /// The token of the acquisition.
+    pub token: FencingToken,
+    /// How much time is left; zero when the leadership has ended.
+    pub remaining: Duration,
+    /// How much was asked for.
+    pub needed: Duration,
+}
+
+/// The leadership that **one acquisition** gave. Clones are cheap and share one state.
+///
+/// Every two calls of [`is_current`](Self::is_current) that answer true for different acquisitions of
+/// a resource are ordered, provided what the [crate](crate#the-guarantee) assumes of clocks and stores.
+#[derive(Clone)]
+pub struct Leadership(Arc<Cell>);
+
+struct Cell {
+    lease: Lease,
+    clock: Arc<dyn Clock>,
+    /// The deadline in nanoseconds of the clock, or [`ENDED`].
+    deadline: AtomicU64,
+    lost: Shared<BoxFuture<'static, Reason>>,
+}
+
+/// Once here, a cell stays here: only a deadline that still stands can be replaced.
+const ENDED: u64 = 0;
+
+impl Leadership {
+    /// Whether this acquisition still leads.
+    ///
+    /// Compares the deadline with the clock; takes about as long as reading the clock. During a
+    /// planned step-down it stays true, while [`lost`](Self::lost) has completed, until the lease is
+    /// given back: work that winds down may still write. Once false, it stays false.
+    ///
+    /// Between the answer and what is done upon it the process may freeze. Only the
+    /// [fencing token](Self::token) protects against that.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        !self.remaining().is_zero()
+    }
+
+    /// How long the leadership lasts without a further renewal; zero once it has ended.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        loop {
+            let deadline = self.0.deadline.load(Ordering::SeqCst);
+            if deadline == ENDED {
+                return Duration::ZERO;
+            }
+            let left = self.0.clock.now().until(Moment::from_nanos(deadline));
+            // A lapse that was seen is made final, so that a renewal under way cannot undo it.
+            if !left.is_zero() || self.end(deadline) {
+                return left;
+            }
+        }
+    }
+
+    /// Asks for at least this much time, for instance before a step that must not be interrupted.
+    ///
+    /// # Errors
+    /// [`NotEnoughTime`] if less is left.
+    pub fn ensure(&self, at_least: Duration) -> Result<(), NotEnoughTime> {
+        let remaining = self.remaining();
+        if remaining >= at_least && !remaining.is_zero() {
+            return Ok(());
+        }
+        Err(NotEnoughTime {
+            resource: self.resource().clone(),
+            token: self.token(),
+            remaining,
+            needed: at_least,
+        })
+    }
+
+    /// Completes, with the reason, when the leadership ends or is asked to end: stop then.
+    ///
+    /// # Cancel safety
+    /// May be dropped and called again at any time.
+    pub async fn lost(&self) -> Reason {
+        self.0.lost.clone().await
+    }
+
+    /// Runs a future for as long as the leadership lasts, and drops it when that ends or is asked to
+    /// end.
+    ///
+    /// # Errors
+    /// The reason of the loss, if it came first.
+    ///
+    /// # Cancel safety
+    /// As the given future.
+    pub async fn run<F: Future>(&self, work: F) -> Result<F::Output, Reason> {
+        let mut lost = pin!(self.lost());
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            if let Poll::Ready(reason) = lost.as_mut().poll(cx) {
+                return Poll::Ready(Err(reason));
+            }
+            // Even if the thread that would tell of the loss is stuck.
+            if !self.is_current() {
+                return Poll::Ready(Err(Reason::Expired));
+            }
+            work.as_mut().poll(cx).map(Ok)
+        })
+        .await
+    }
+
+    /// The fencing token of this acquisition, to be passed along with every write.
+    #[must_use]
+    pub fn token(&self) -> FencingToken {
+        self.0.lease.token
+    }
+
+    /// The resource that is led.
+    #[must_use]
+    pub fn resource(&self) -> &ResourceName {
+        &self.0.lease.resource
+    }
+
+    /// The acquisition as a whole.
+    #[must_use]
+    pub fn lease(&self) -> &Lease {
+        &self.0.lease
+    }
+
+    /// Ends the cell if its deadline is still this one; tells whether it has ended.
+    fn end(&self, deadline: u64) -> bool {
+        let cell = &self.0.deadline;
+        match cell.compare_exchange(deadline, ENDED, Ordering::SeqCst, Ordering::SeqCst) {
+            Ok(_) => true,
+            Err(now) => now == ENDED,
+        }
+    }
+}
+
+impl fmt::Debug for Leadership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leadership")
+            .field("lease", &self.0.lease)
+            .field("remaining", &self.remaining())
+            .finish()
+    }
+}
+
+impl PartialEq for Leadership {
+    /// Whether both are of the same acquisition.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Leadership {}
+
+/// The side of a [`Leadership`] that the election keeps. Dropping it ends the leadership.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    leadership: Leadership,
+    tell: Option<oneshot::Sender<Reason>>,
+    left: bool,
+}
+
+impl Hold {
+    pub(crate) fn new(lease: Lease, deadline: Moment, clock: Arc<dyn Clock>) -> Self {
+        let (tell, told) = oneshot::channel();
+        // A hold dropped without a word is one that nobody renews any more.
+        let lost = told
+            .map(|told| told.unwrap_or(Reason::Expired))
+            .boxed()
+            .shared();
+        let cell = Cell {
+            lease,
+            clock,
+            deadline: AtomicU64::new(deadline.as_nanos()),
+            lost,
+        };
+        Self {
+            leadership: Leadership(Arc::new(cell)),
+            tell: Some(tell),
+            left: false,
+        }
+    }
+
+    pub(crate) fn leadership(&self) -> &Leadership {
+        &self.leadership
+    }
+
+    pub(crate) fn lease(&self) -> &Lease {
+        self.leadership.lease()
+    }
+
+    /// The deadline that stands; `None` once the leadership has ended.
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        let deadline = self.leadership.0.deadline.load(Ordering::SeqCst);
+        (deadline != ENDED).then(|| Moment::from_nanos(deadline))
+    }
+
+    /// Moves the deadline on, unless it has passed by `now` or somebody has seen it pass. It never
+    /// moves back.
+    pub(crate) fn extend(&self, deadline: Moment, now: Moment) -> bool {
+        let Some(standing) = self.deadline().filter(|standing| now < *standing) else {
+            return false;
+        };
+        let (old, new) = (standing.as_nanos(), deadline.max(standing).as_nanos());
+        let cell = &self.leadership.0.deadline;
+        cell.compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+
+    /// Lets [`Leadership::lost`] complete.
+    pub(crate) fn tell(&mut self, reason: &Reason) {
+        if let Some(tell) = self.tell.take() {
+            // Nobody may be listening.
+            let _ = tell.send(reason.clone());
+        }
+    }
+
+    /// Ends the leadership for every holder of a clone, at once and for good.
+    pub(crate) fn kill(&self) {
+        self.leadership.0.deadline.store(ENDED, Ordering::SeqCst);
+    }
+
+    /// Gives up the hold and lets the leadership run to its deadline, which nobody moves any more.
+    pub(crate) fn leave(mut self) {
+        self.left = true;
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if !self.left {
+            self.kill();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

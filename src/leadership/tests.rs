@@ -1,0 +1,141 @@
+use super::*;
+use crate::clock::ManualClock;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn hold(clock: &ManualClock, seconds: u32) -> Hold {
+    let lease = Lease {
+        resource: ResourceName::new("r").unwrap(),
+        holder: CandidateId::new("a").unwrap(),
+        token: FencingToken::new(7),
+    };
+    Hold::new(
+        lease,
+        clock.now() + SECOND * seconds,
+        Arc::new(clock.clone()),
+    )
+}
+
+#[test]
+fn is_current_until_the_deadline_and_never_after() {
+    let clock = ManualClock::new();
+    let hold = hold(&clock, 2);
+    let leadership = hold.leadership().clone();
+    assert!(leadership.is_current());
+    clock.advance(SECOND * 2 - Duration::from_nanos(1));
+    assert!(leadership.is_current());
+    clock.advance(Duration::from_nanos(1));
+    assert!(!leadership.is_current());
+}
+
+#[test]
+fn a_lapsed_handle_does_not_come_back_to_life() {
+    let clock = ManualClock::new();
+    let hold = hold(&clock, 2);
+    let before = clock.now();
+    clock.advance(SECOND * 2);
+    assert!(!hold.leadership().is_current());
+    // A renewal whose reply was judged before the lapse was seen.
+    assert!(!hold.extend(before + SECOND * 10, before));
+    assert!(!hold.leadership().is_current());
+}
+
+#[test]
+fn a_lapse_that_nobody_saw_is_not_extended_either() {
+    let clock = ManualClock::new();
+    let hold = hold(&clock, 2);
+    clock.advance(SECOND * 2);
+    assert!(!hold.extend(clock.now() + SECOND, clock.now()));
+    assert!(!hold.leadership().is_current());
+}
+
+#[test]
+fn extending_moves_the_deadline_on_and_never_back() {
+    let clock = ManualClock::new();
+    let hold = hold(&clock, 2);
+    assert!(hold.extend(clock.now() + SECOND * 5, clock.now()));
+    assert!(hold.extend(clock.now() + SECOND, clock.now()));
+    assert_eq!(hold.leadership().remaining(), SECOND * 5);
+}
+
+#[test]
+fn ensure_asks_for_time_left() {
+    let clock = ManualClock::new();
+    let hold = hold(&clock, 2);
+    assert!(hold.leadership().ensure(SECOND * 2).is_ok());
+    let error = hold.leadership().ensure(SECOND * 3).unwrap_err();
+    assert_eq!((error.remaining, error.needed), (SECOND * 2, SECOND * 3));
+    hold.kill();
+    assert!(hold.leadership().ensure(Duration::ZERO).is_err());
+}
+
+#[tokio::test]
+async fn lost_completes_with_the_reason_for_every_clone() {
+    let hold_clock = ManualClock::new();
+    let mut hold = hold(&hold_clock, 2);
+    let (one, two) = (hold.leadership().clone(), hold.leadership().clone());
+    assert!(one.lost().now_or_never().is_none());
+    hold.tell(&Reason::Paused);
+    assert_eq!(one.lost().await, Reason::Paused);
+    assert_eq!(two.lost().await, Reason::Paused);
+    assert!(one.is_current(), "winding down is still leading");
+}
+
+#[tokio::test]
+async fn run_drops_the_work_when_the_leadership_ends() {
+    let clock = ManualClock::new();
+    let mut hold = hold(&clock, 2);
+    let leadership = hold.leadership().clone();
+    assert_eq!(leadership.run(async { 5 }).await, Ok(5));
+    let work = tokio::spawn(async move { leadership.run(std::future::pending::<()>()).await });
+    tokio::task::yield_now().await;
+    hold.tell(&Reason::Evicted);
+    assert_eq!(work.await.unwrap(), Err(Reason::Evicted));
+}
+
+#[tokio::test]
+async fn run_does_not_poll_work_after_the_deadline_even_if_nobody_tells() {
+    let clock = ManualClock::new();
+    let hold = hold(&clock, 2);
+    clock.advance(SECOND * 2);
+    assert_eq!(hold.leadership().run(async {}).await, Err(Reason::Expired));
+}
+
+#[test]
+fn dropping_the_hold_ends_the_leadership_and_leaving_it_does_not() {
+    let clock = ManualClock::new();
+    let dropped = hold(&clock, 2);
+    let leadership = dropped.leadership().clone();
+    drop(dropped);
+    assert!(!leadership.is_current());
+    assert_eq!(leadership.lost().now_or_never(), Some(Reason::Expired));
+    let left = hold(&clock, 2);
+    let leadership = left.leadership().clone();
+    left.leave();
+    assert!(leadership.is_current());
+}
+
+#[test]
+fn readers_on_other_threads_never_see_it_come_back() {
+    let clock = ManualClock::new();
+    let hold = hold(&clock, 1);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            let leadership = hold.leadership().clone();
+            scope.spawn(move || {
+                while leadership.is_current() {}
+                for _ in 0..1000 {
+                    assert!(!leadership.is_current());
+                }
+            });
+        }
+        for _ in 0..200 {
+            let now = clock.now();
+            clock.advance(SECOND / 100);
+            if !hold.extend(now + SECOND, now) {
+                break;
+            }
+        }
+        clock.advance(SECOND * 2);
+    });
+}
