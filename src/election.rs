@@ -142,6 +142,7 @@ pub(crate) struct Election {
     releases: Releases,
     transitions: VecDeque<Transition>,
     outcome: StepDownOutcome,
+    last_led: Option<FencingToken>,
     requests: u64,
 }
 
@@ -158,6 +159,7 @@ impl Election {
             releases: Releases::default(),
             transitions: VecDeque::new(),
             outcome: StepDownOutcome::NotLeading,
+            last_led: None,
             requests: 0,
         }
     }
@@ -488,16 +490,19 @@ impl Election {
         self.transitions
             .push_back(Transition::BecameLeader { leadership });
         self.outcome = StepDownOutcome::NotLeading;
+        self.last_led = Some(token);
         self.phase = Phase::Leading(term);
     }
 
     /// A grant whose request had been given up. Asking again has found, or will find, the grant of
-    /// the attempt still asked for; any other would stand in everybody's way for a ttl.
+    /// the attempt still asked for; any other would stand in everybody's way for a ttl. Not so a
+    /// token that was led: that lease was given back, or was left to expire because work under it
+    /// may still run.
     fn late_grant(&mut self, id: RequestId, token: FencingToken, now: Moment) {
         let asked = self
             .bidding
             .is_some_and(|bidding| Some(bidding.attempt) == id.attempt);
-        let led = self.phase.term().is_some_and(|term| term.is_of(token));
+        let led = self.last_led.is_some_and(|last| token <= last);
         if !asked && !led {
             let lease = Lease {
                 resource: self.config.resource.clone(),

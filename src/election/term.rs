@@ -47,10 +47,6 @@ impl Term {
         self.hold.leadership()
     }
 
-    pub(super) fn is_of(&self, token: FencingToken) -> bool {
-        self.lease().token == token
-    }
-
     /// Whether the deadline has passed, or a reader of the leadership has seen it pass.
     pub(super) fn has_lapsed(&self, now: Moment) -> bool {
         self.hold.deadline().is_none_or(|deadline| deadline <= now)

@@ -146,6 +146,26 @@ fn rule_3_any_other_late_grant_is_released() {
     assert!(is_release_of(&bench.request().call, 4));
 }
 
+/// Found by the simulation, seed 1719: a second copy of the grant's reply arrived after a subscriber
+/// had died over the step-down, and its release freed a lease under which work could still run.
+#[test]
+fn rule_3_a_late_grant_of_a_lease_left_to_expire_is_not_released() {
+    let mut bench = Bench::new();
+    let bid = bench.request();
+    bench.reply(&bid, granted(1));
+    let Some(Transition::BecameLeader { leadership }) = bench.transition() else {
+        panic!("not leading");
+    };
+    bench.election.step_down(secs(0.0), bench.clock.now());
+    drop(bench.transition());
+    let mut dead = READY;
+    dead.clean = false;
+    bench.audience(dead);
+    bench.reply(&bid, granted(1));
+    assert!(matches!(bench.request().call, Call::Acquire(_)));
+    assert!(leadership.is_current());
+}
+
 #[test]
 fn rule_4_a_grant_with_less_than_the_margin_left_is_released() {
     let mut bench = Bench::new();
