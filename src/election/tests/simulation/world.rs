@@ -10,7 +10,7 @@ use super::{network::Network, node::Node};
 use crate::{
     clock::{Clock as _, Moment},
     election::{Call, Reply, Request, RequestId},
-    lease::{FencingToken, ResourceName},
+    lease::{Claim, FencingToken, ResourceName},
     store::{AcquireOutcome, Eviction, ReleaseOutcome, RenewOutcome, StoredRecord},
     timing::{POLL_JITTER, Timing},
 };
@@ -357,8 +357,28 @@ impl World {
             );
         }
         if let Some(request) = request {
+            self.check_release(index, &request);
             self.log(|| format!("node{index} sends {:?}", request.call));
             self.transmit((index, incarnation), request);
+        }
+    }
+
+    /// Work under a lease has stopped, as far as anybody can know, before it is released.
+    fn check_release(&self, index: usize, request: &Request) {
+        if let Call::Release(Claim::Lease(lease)) = &request.call {
+            let node = &self.nodes[index];
+            let told = node
+                .leaderships
+                .iter()
+                .any(|led| led.token() == lease.token);
+            assert!(
+                !told || node.clean,
+                "released though a subscriber has died over it"
+            );
+            assert!(
+                !told || node.pending == 0,
+                "released before the acknowledgement"
+            );
         }
     }
 
