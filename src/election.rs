@@ -309,11 +309,11 @@ impl Election {
     pub(crate) fn subscribers_changed(&mut self, audience: Audience, now: Moment) {
         self.check_deadline(now);
         self.gate.audience = audience;
+        // It was spoken before what is still to be delivered.
+        self.gate.audience.acknowledged &= self.transitions.is_empty();
         if !audience.present {
-            // Nobody is left to do the work: the same as a step-down that all have acknowledged,
-            // or that, where somebody died over it, nobody can acknowledge.
+            // Nobody is left to do the work.
             self.yield_term(Reason::SteppedDown, true, now);
-            self.gate.audience = audience;
         }
         self.settle(now);
     }
@@ -569,8 +569,12 @@ impl Election {
 
     /// Leaves leadership: the subscribers are told first, the store later.
     fn yield_term(&mut self, reason: Reason, planned: bool, now: Moment) {
-        let Phase::Leading(mut term) = std::mem::replace(&mut self.phase, Phase::Following) else {
-            return;
+        let mut term = match std::mem::replace(&mut self.phase, Phase::Following) {
+            Phase::Leading(term) => term,
+            other => {
+                self.phase = other;
+                return;
+            }
         };
         let token = term.lease().token;
         term.tell(&reason);

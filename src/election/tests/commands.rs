@@ -94,6 +94,22 @@ fn a_loss_while_yielding_is_not_released() {
 }
 
 #[test]
+fn a_second_command_does_not_cut_a_step_down_short() {
+    let (mut bench, leadership) = Bench::leading();
+    bench.election.step_down(secs(0.0), bench.clock.now());
+    drop(bench.transition());
+    bench.audience(BUSY);
+    bench.election.shutdown(bench.clock.now());
+    assert!(bench.transition().is_none(), "told once");
+    assert_eq!(
+        bench.election.state(bench.clock.now()),
+        ElectionState::Yielding
+    );
+    assert!(leadership.is_current());
+    assert!(matches!(bench.request().call, Call::Renew { .. }));
+}
+
+#[test]
 fn the_reason_of_a_loss_fits_the_record() {
     let mut closing = record("me", 1, 5.0);
     closing.closing = true;
