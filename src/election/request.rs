@@ -18,8 +18,6 @@ pub(crate) struct Request {
     pub(crate) id: RequestId,
     /// When it was handed out. The deadline counts from here, so it is never later than the sending.
     pub(crate) sent_at: Moment,
-    /// When it is given up: the election then takes it for [`Reply::Unknown`] by itself.
-    pub(crate) give_up_at: Moment,
     pub(crate) call: Call,
 }
 

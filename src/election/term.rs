@@ -5,7 +5,7 @@ use rand::{RngExt as _, rngs::SmallRng};
 use crate::{
     clock::{Clock, Moment},
     leadership::{Hold, Leadership, Reason},
-    lease::{FencingToken, Lease, LeaseRecord},
+    lease::{Lease, LeaseRecord},
     timing::Timing,
 };
 

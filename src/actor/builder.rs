@@ -1,0 +1,131 @@
+use std::{io, sync::Arc};
+
+use actix::{Addr, Supervisor};
+use rand::{SeedableRng as _, rngs::SmallRng};
+use thiserror::Error;
+
+use super::{LockActor, LockHandle, pulse::Pulse, thread};
+use crate::{
+    clock::{BootClock, Clock},
+    election::Config,
+    lease::{CandidateId, InvalidName, Metadata, ResourceName},
+    store::LeaseStore,
+    timing::{InvalidTiming, Timing},
+};
+
+/// Why a lock was not started.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A name, a candidate id or metadata was not accepted.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// The times do not fit the store.
+    #[error(transparent)]
+    Timing(#[from] InvalidTiming),
+    /// The operating system gives no thread for the locks.
+    #[error("cannot start the thread of the locks")]
+    Thread(#[source] io::Error),
+}
+
+/// Sets up a [`LockActor`] and starts it.
+#[derive(Debug)]
+#[must_use = "a lock does nothing until it is started"]
+pub struct LockBuilder {
+    resource: Result<ResourceName, InvalidName>,
+    store: Arc<dyn LeaseStore>,
+    candidate: Result<Option<CandidateId>, InvalidName>,
+    metadata: Result<Option<Metadata>, InvalidName>,
+    timing: Timing,
+    clock: Arc<dyn Clock>,
+}
+
+impl LockBuilder {
+    pub(super) fn new(
+        resource: Result<ResourceName, InvalidName>,
+        store: Arc<dyn LeaseStore>,
+    ) -> Self {
+        Self {
+            resource,
+            store,
+            candidate: Ok(None),
+            metadata: Ok(None),
+            timing: Timing::default(),
+            clock: Arc::new(BootClock),
+        }
+    }
+
+    /// The times of the election. Default: [`Timing::default`], a ttl of 15 s.
+    pub fn timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// The name of this contender. Default: [`CandidateId::generate`], unique per lock.
+    pub fn candidate<N>(mut self, candidate: N) -> Self
+    where
+        N: TryInto<CandidateId>,
+        N::Error: Into<InvalidName>,
+    {
+        self.candidate = candidate.try_into().map(Some).map_err(Into::into);
+        self
+    }
+
+    /// What others may read in the record while this contender leads, for instance its address; at
+    /// most 4 KiB. Default: nothing.
+    pub fn metadata(mut self, text: impl AsRef<str>) -> Self {
+        self.metadata = Metadata::new(text).map(Some);
+        self
+    }
+
+    /// The holder's clock. Default: [`BootClock`]. For tests.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Starts the lock on the library's own thread. It contends as soon as an actor has subscribed.
+    ///
+    /// Works under `#[actix::main]`, under `#[tokio::main]` and outside any runtime.
+    ///
+    /// # Errors
+    /// [`StartError`] if a name or the times are not accepted, or no thread can be had.
+    pub fn start(self) -> Result<LockHandle, StartError> {
+        self.start_by(|make| {
+            let thread = thread::locks().map_err(StartError::Thread)?;
+            Ok(Supervisor::start_in_arbiter(&thread, |_| make()))
+        })
+    }
+
+    /// Starts the lock on the current arbiter, for tests under paused time. There a handler that
+    /// blocks delays renewals and step-downs.
+    ///
+    /// # Errors
+    /// [`StartError`] if a name or the times are not accepted.
+    ///
+    /// # Panics
+    /// Outside an actix system.
+    pub fn start_here(self) -> Result<LockHandle, StartError> {
+        self.start_by(|make| Ok(Supervisor::start(|_| make())))
+    }
+
+    fn start_by(
+        self,
+        start: impl FnOnce(Box<dyn FnOnce() -> LockActor + Send>) -> Result<Addr<LockActor>, StartError>,
+    ) -> Result<LockHandle, StartError> {
+        let config = Config {
+            resource: self.resource?,
+            candidate: self.candidate?.unwrap_or_else(CandidateId::generate),
+            timing: self.timing,
+            metadata: self.metadata?,
+            clock: self.clock,
+        };
+        let store = self.store;
+        config.timing.check_minimum(store.kind(), store.min_ttl())?;
+        let pulse = Arc::new(Pulse::new(config.clock.clone()));
+        let rng = SmallRng::from_rng(&mut rand::rng());
+        let (lent, beating) = (config.clone(), pulse.clone());
+        let address = start(Box::new(move || LockActor::new(lent, store, beating, rng)))?;
+        Ok(LockHandle::new(address, config, pulse))
+    }
+}

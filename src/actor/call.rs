@@ -1,0 +1,72 @@
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use futures::{FutureExt as _, future::BoxFuture};
+
+use crate::{
+    election::{Call, Reply},
+    lease::LeaseRecord,
+    store::{
+        AcquireOutcome, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
+        StoreErrorKind,
+    },
+};
+
+/// A store's answer, and the record that it showed on the way.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) reply: Reply,
+    pub(super) record: Option<LeaseRecord>,
+}
+
+/// Puts a request of the election to the store. A panic in the store is an error like another.
+pub(super) fn call(
+    store: Arc<dyn LeaseStore>,
+    call: Call,
+) -> BoxFuture<'static, Result<Answer, StoreError>> {
+    let (kind, operation) = (store.kind(), operation(&call));
+    let answer = AssertUnwindSafe(async move { answer(&*store, call).await }).catch_unwind();
+    answer
+        .map(move |answer| {
+            answer.unwrap_or_else(|panic| {
+                let text = (panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+                    .or_else(|| panic.downcast_ref::<String>().cloned())
+                    .unwrap_or_default();
+                let text = format!("the store panicked: {text}");
+                Err(StoreError::new(
+                    StoreErrorKind::Unknown,
+                    kind,
+                    operation,
+                    text,
+                ))
+            })
+        })
+        .boxed()
+}
+
+pub(super) fn operation(call: &Call) -> Operation {
+    match call {
+        Call::Acquire(_) => Operation::Acquire,
+        Call::Renew { .. } => Operation::Renew,
+        Call::Release(_) => Operation::Release,
+        Call::Read(_) => Operation::Read,
+    }
+}
+
+async fn answer(store: &dyn LeaseStore, call: Call) -> Result<Answer, StoreError> {
+    let (reply, record) = match call {
+        Call::Acquire(bid) => match store.acquire(&bid).await? {
+            AcquireOutcome::Granted { token } => (Reply::Granted { token }, None),
+            AcquireOutcome::Refused(record) => (Reply::Refused(record.clone()), Some(record)),
+        },
+        Call::Renew { lease, ttl } => match store.renew(&lease, ttl).await? {
+            RenewOutcome::Renewed => (Reply::Renewed, None),
+            RenewOutcome::Lost(record) => (Reply::Lost(record.clone()), record),
+        },
+        Call::Release(claim) => match store.release(&claim).await? {
+            ReleaseOutcome::Released => (Reply::Released { was_held: true }, None),
+            ReleaseOutcome::NotHeld(record) => (Reply::Released { was_held: false }, record),
+        },
+        Call::Read(resource) => (Reply::Read, store.read(&resource).await?),
+    };
+    Ok(Answer { reply, record })
+}

@@ -1,0 +1,35 @@
+use crate::{clock::Moment, election::Config};
+
+/// Notices a lock that nobody follows. The usual mistake is an actor whose address was dropped at
+/// once.
+#[derive(Debug, Default)]
+pub(super) struct Loneliness {
+    warn_at: Option<Moment>,
+    warned: bool,
+}
+
+impl Loneliness {
+    pub(super) fn warn_at(&self) -> Option<Moment> {
+        self.warn_at
+    }
+
+    /// Warns once, if nobody has come within a `poll_every`.
+    pub(super) fn look(&mut self, lonely: bool, config: &Config, now: Moment) {
+        if !lonely {
+            *self = Self::default();
+        } else if !self.warned {
+            let warn_at = *self.warn_at.get_or_insert(now + config.timing.poll_every());
+            if warn_at <= now {
+                self.warned = true;
+                self.warn_at = None;
+                tracing::warn!(
+                    name: "tenure.no_subscriber",
+                    resource = %config.resource,
+                    candidate = %config.candidate,
+                    "no live actor is subscribed, so this lock does not contend; is the address of \
+                     the actor kept?"
+                );
+            }
+        }
+    }
+}

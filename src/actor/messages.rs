@@ -1,0 +1,182 @@
+use std::time::Duration;
+
+use actix::{Actor, Addr, Handler, Message, WeakRecipient, dev::ToEnvelope};
+
+use super::{Leader, Status};
+use crate::{
+    election::StepDownOutcome,
+    leadership::{Leadership, Reason},
+    lease::{CandidateId, FencingToken, LeaseRecord, ResourceName},
+};
+
+/// The subscriber's process leads the resource from now on.
+#[derive(Clone, Debug)]
+pub struct BecameLeader {
+    /// The leadership of this acquisition: its token, and the answer to "do I still lead?".
+    pub leadership: Leadership,
+}
+
+impl Message for BecameLeader {
+    type Result = ();
+}
+
+/// The subscriber's process does not lead the resource, or does so no longer: stop the work.
+///
+/// The handler's completion is the acknowledgement: complete it when the work has stopped.
+#[derive(Clone, Debug)]
+pub struct BecameFollower {
+    /// The resource.
+    pub resource: ResourceName,
+    /// The token of the leadership that ended; `None` if there was none.
+    pub token: Option<FencingToken>,
+    /// Why.
+    pub reason: Reason,
+    /// Who leads now, if it is known.
+    pub leader: Option<CandidateId>,
+}
+
+impl Message for BecameFollower {
+    type Result = ();
+}
+
+/// What an [observer](Observe) is told when the lease changes hands, is released or lapses.
+#[derive(Clone, Debug)]
+pub struct LeaderChanged {
+    /// The record as last seen; [`LeaseRecord::is_held`] tells whether there is a leader.
+    pub record: LeaseRecord,
+}
+
+impl Message for LeaderChanged {
+    type Result = ();
+}
+
+/// Follow the lock: sent by [`Leader::subscribe`] and [`LockHandle::subscribe`](super::LockHandle::subscribe).
+///
+/// An actor that is subscribed already replaces itself: it is told `BecameFollower` first where it
+/// had been told `BecameLeader`, then the present state.
+#[derive(Clone, Debug)]
+pub struct Subscribe {
+    pub(super) leader: WeakRecipient<BecameLeader>,
+    pub(super) follower: WeakRecipient<BecameFollower>,
+}
+
+impl Subscribe {
+    /// The subscription of this actor.
+    #[must_use]
+    pub fn new<A: Leader>(actor: &Addr<A>) -> Self {
+        Self {
+            leader: actor.downgrade().recipient(),
+            follower: actor.downgrade().recipient(),
+        }
+    }
+}
+
+impl Message for Subscribe {
+    type Result = ();
+}
+
+/// Follow the lock no longer. It says that the subscriber's work has stopped; no further message
+/// comes, and a lock without subscribers gives the lease back.
+#[derive(Clone, Debug)]
+pub struct Unsubscribe {
+    pub(super) follower: WeakRecipient<BecameFollower>,
+}
+
+impl Unsubscribe {
+    /// Ends the subscription of this actor.
+    #[must_use]
+    pub fn new<A: Leader>(actor: &Addr<A>) -> Self {
+        let follower = actor.downgrade().recipient();
+        Self { follower }
+    }
+}
+
+impl Message for Unsubscribe {
+    type Result = ();
+}
+
+/// Tell an actor of every [`LeaderChanged`], the present leader first. Observers do not contend: a
+/// lock that has only observers reads every `poll_every`.
+#[derive(Clone, Debug)]
+pub struct Observe {
+    pub(super) observer: WeakRecipient<LeaderChanged>,
+}
+
+impl Observe {
+    /// The observation by this actor.
+    #[must_use]
+    pub fn new<A>(actor: &Addr<A>) -> Self
+    where
+        A: Actor<Context: ToEnvelope<A, LeaderChanged>> + Handler<LeaderChanged>,
+    {
+        let observer = actor.downgrade().recipient();
+        Self { observer }
+    }
+}
+
+impl Message for Observe {
+    type Result = ();
+}
+
+/// Stop leading, and let others lead first. Answered when the lease was given back, or was left to
+/// expire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepDown {
+    /// How long not to contend after the lease was given up; one ttl if `None`.
+    pub hold_off: Option<Duration>,
+}
+
+impl Message for StepDown {
+    type Result = StepDownOutcome;
+}
+
+/// Stop leading, and do not contend until [`Resume`]. Answered as [`StepDown`] is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pause;
+
+impl Message for Pause {
+    type Result = StepDownOutcome;
+}
+
+/// Contend again, also before the hold-off of a [`StepDown`] is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resume;
+
+impl Message for Resume {
+    type Result = ();
+}
+
+/// Stop leading for good. Answered as [`StepDown`] is; the lock is inert afterwards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shutdown;
+
+impl Message for Shutdown {
+    type Result = StepDownOutcome;
+}
+
+/// What is the lock doing?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GetStatus;
+
+impl Message for GetStatus {
+    type Result = Status;
+}
+
+/// A subscriber has handled a message, or has gone before it had.
+#[derive(Debug)]
+pub(super) struct Acknowledged {
+    pub(super) subscriber: u64,
+    pub(super) handled: bool,
+}
+
+impl Message for Acknowledged {
+    type Result = ();
+}
+
+/// The clock has jumped: look again.
+#[derive(Debug)]
+pub(super) struct Wake;
+
+impl Message for Wake {
+    type Result = ();
+}

@@ -1,0 +1,60 @@
+use std::{sync::Arc, time::Duration};
+
+use actix::dev::{MessageResponse, OneshotSender};
+use actix::{Actor, Message};
+
+use crate::{
+    election::ElectionState,
+    leadership::Leadership,
+    lease::{CandidateId, LeaseRecord, ResourceName},
+    store::StoreError,
+};
+
+/// What a lock is doing.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Status {
+    /// The resource.
+    pub resource: ResourceName,
+    /// The candidate that this lock is.
+    pub candidate: CandidateId,
+    /// What it is doing.
+    pub state: ElectionState,
+    /// The leadership, while it leads.
+    pub leadership: Option<Leadership>,
+    /// The record as it was last seen; how old that is depends on `poll_every`.
+    pub record: Option<LeaseRecord>,
+    /// How many actors are subscribed.
+    pub subscribers: usize,
+    /// How many of them have not yet acknowledged a message.
+    pub unacknowledged: usize,
+    /// How the store answers.
+    pub store: StoreStatus,
+    /// How often the lock actor was restarted after a store error.
+    pub restarts: u64,
+}
+
+/// How a store has been answering a lock.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct StoreStatus {
+    /// For how long no request has succeeded; `None` while they do.
+    pub failing_for: Option<Duration>,
+    /// Failed requests since the last one that succeeded.
+    pub failures: u64,
+    /// The last error, also after the store has recovered.
+    pub last_error: Option<Arc<StoreError>>,
+}
+
+impl<A, M> MessageResponse<A, M> for Status
+where
+    A: Actor,
+    M: Message<Result = Self>,
+{
+    fn handle(self, _: &mut A::Context, sender: Option<OneshotSender<Self>>) {
+        if let Some(sender) = sender {
+            // Whoever asked may have gone.
+            let _ = sender.send(self);
+        }
+    }
+}

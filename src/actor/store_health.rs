@@ -1,0 +1,76 @@
+use std::sync::Arc;
+
+use super::StoreStatus;
+use crate::{
+    clock::Moment,
+    election::Config,
+    store::{StoreError, StoreErrorKind},
+};
+
+/// Whether the store answers: one warning when it begins to fail or fails in another way, one line
+/// when it answers again, nothing in between.
+#[derive(Debug, Default)]
+pub(super) struct StoreHealth {
+    failing: Option<(Moment, StoreErrorKind)>,
+    failures: u64,
+    last_error: Option<Arc<StoreError>>,
+}
+
+impl StoreHealth {
+    pub(super) fn succeeded(&mut self, config: &Config, now: Moment) {
+        if let Some((since, _)) = self.failing.take() {
+            tracing::info!(
+                name: "tenure.store_recovered",
+                resource = %config.resource,
+                candidate = %config.candidate,
+                failures = self.failures,
+                failing_for = ?since.until(now),
+                "the store answers again"
+            );
+        }
+        self.failures = 0;
+    }
+
+    pub(super) fn failed(&mut self, error: StoreError, config: &Config, now: Moment) {
+        self.failures += 1;
+        let kind = error.kind();
+        let (since, before) = self
+            .failing
+            .map_or((now, None), |(since, kind)| (since, Some(kind)));
+        self.failing = Some((since, kind));
+        if before != Some(kind) {
+            tracing::warn!(
+                name: "tenure.store_failing",
+                resource = %config.resource,
+                candidate = %config.candidate,
+                kind = %kind,
+                error = %Chain(&error),
+                "the store does not answer as it should; trying on"
+            );
+        }
+        self.last_error = Some(Arc::new(error));
+    }
+
+    pub(super) fn status(&self, now: Moment) -> StoreStatus {
+        StoreStatus {
+            failing_for: self.failing.map(|(since, _)| since.until(now)),
+            failures: self.failures,
+            last_error: self.last_error.clone(),
+        }
+    }
+}
+
+/// An error with its sources, for one line of a log.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,259 @@
+//! What the inputs of an election lead to.
+
+use super::{
+    Bidding, Call, Election, InFlight, Kind, Phase, Reply, Request, RequestId, StepDownOutcome,
+    Transition,
+    term::{Term, Yield},
+};
+use crate::{
+    clock::Moment,
+    leadership::Reason,
+    lease::{AttemptId, Bid, Claim, FencingToken, Lease},
+};
+
+impl Election {
+    pub(super) fn contends(&self, now: Moment) -> bool {
+        self.gate.opens_at().is_some_and(|opens| opens <= now)
+    }
+
+    pub(super) fn bid(&mut self) -> Bid {
+        let bidding = self.bidding.get_or_insert_with(|| Bidding {
+            attempt: AttemptId::random(&mut self.rng),
+            maybe_granted: false,
+        });
+        Bid {
+            resource: self.config.resource.clone(),
+            candidate: self.config.candidate.clone(),
+            attempt: bidding.attempt,
+            ttl: self.config.timing.ttl(),
+            metadata: self.config.metadata.clone(),
+            reentrant: false,
+        }
+    }
+
+    pub(super) fn send(
+        &mut self,
+        kind: Kind,
+        attempt: Option<AttemptId>,
+        call: Call,
+        sent_at: Moment,
+        give_up_at: Moment,
+    ) -> Request {
+        self.requests += 1;
+        let number = self.requests;
+        let id = RequestId { number, attempt };
+        self.in_flight = Some(InFlight {
+            id,
+            sent_at,
+            give_up_at,
+            kind,
+        });
+        Request { id, sent_at, call }
+    }
+
+    /// What every input does first: nothing may come before the deadline.
+    pub(super) fn advance(&mut self, now: Moment) {
+        self.check_deadline(now);
+        if let Some(request) = self.in_flight.take_if(|request| request.give_up_at <= now) {
+            let (id, sent_at) = (request.id, request.sent_at);
+            self.in_flight = Some(request);
+            self.handle_reply(id, sent_at, Reply::Unknown, now);
+        }
+        self.settle(now);
+    }
+
+    pub(super) fn check_deadline(&mut self, now: Moment) {
+        match &mut self.phase {
+            Phase::Leading(term) if term.has_lapsed(now) => {
+                let renewing =
+                    matches!(&self.in_flight, Some(request) if request.kind == Kind::Renew);
+                let reason = match term.failures > 0 || renewing {
+                    true => Reason::StoreLost,
+                    false => Reason::Expired,
+                };
+                self.yield_term(reason, false, now);
+            }
+            Phase::Yielding(yielding) => yielding.check(now),
+            _ => {}
+        }
+    }
+
+    pub(super) fn bid_answered(&mut self, sent_at: Moment, reply: Reply, now: Moment) {
+        let timing = self.config.timing;
+        match reply {
+            Reply::Granted { token } => self.granted(token, sent_at, now),
+            Reply::Refused(record) => {
+                self.pace.succeeded();
+                self.pace
+                    .wait(&timing, &mut self.rng, record.remaining, now);
+                // Refused though nobody holds it: this attempt is spent, a new one may be granted.
+                self.bidding = self.bidding.filter(|_| record.is_held());
+                if let Some(bidding) = &mut self.bidding {
+                    bidding.maybe_granted = false;
+                }
+            }
+            Reply::Unknown => {
+                if let Some(bidding) = &mut self.bidding {
+                    bidding.maybe_granted = true;
+                }
+                self.pace.failed(&timing, &mut self.rng, now);
+            }
+            _ => self.pace.failed(&timing, &mut self.rng, now),
+        }
+    }
+
+    pub(super) fn granted(&mut self, token: FencingToken, sent_at: Moment, now: Moment) {
+        self.pace.succeeded();
+        self.bidding = None;
+        let timing = &self.config.timing;
+        let lease = Lease {
+            resource: self.config.resource.clone(),
+            holder: self.config.candidate.clone(),
+            token,
+        };
+        let deadline = sent_at + (timing.ttl() - timing.margin());
+        let too_late = now + timing.margin() > deadline;
+        if too_late || !self.contends(now) || !matches!(self.phase, Phase::Following) {
+            self.pace.failed(&self.config.timing, &mut self.rng, now);
+            self.releases.add(Claim::Lease(lease), timing, now);
+            return;
+        }
+        let clock = self.config.clock.clone();
+        let term = Term::new(lease, timing, sent_at, clock, &mut self.rng);
+        let leadership = term.leadership().clone();
+        self.transitions
+            .push_back(Transition::BecameLeader { leadership });
+        self.outcome = StepDownOutcome::NotLeading;
+        self.last_led = Some(token);
+        self.phase = Phase::Leading(term);
+    }
+
+    /// A grant whose request had been given up. Asking again has found, or will find, the grant of
+    /// the attempt still asked for; any other would stand in everybody's way for a ttl. Not so a
+    /// token that was led: that lease was given back, or was left to expire because work under it
+    /// may still run.
+    pub(super) fn late_grant(&mut self, id: RequestId, token: FencingToken, now: Moment) {
+        let asked = self
+            .bidding
+            .is_some_and(|bidding| Some(bidding.attempt) == id.attempt);
+        let led = self.last_led.is_some_and(|last| token <= last);
+        if !asked && !led {
+            let lease = Lease {
+                resource: self.config.resource.clone(),
+                holder: self.config.candidate.clone(),
+                token,
+            };
+            self.releases
+                .add(Claim::Lease(lease), &self.config.timing, now);
+        }
+    }
+
+    pub(super) fn renewal_answered(&mut self, sent_at: Moment, reply: Reply, now: Moment) {
+        let timing = self.config.timing;
+        match reply {
+            Reply::Renewed => {
+                if let Some(term) = self.phase.term() {
+                    term.renewed(&timing, sent_at, now, &mut self.rng);
+                }
+                // A reader may have seen the lapse before this reply came.
+                self.check_deadline(now);
+            }
+            Reply::Lost(record) => match &mut self.phase {
+                Phase::Leading(term) => {
+                    let reason = term.lose(record.as_ref());
+                    self.yield_term(reason, false, now);
+                }
+                Phase::Yielding(yielding) => yielding.lose(record.as_ref()),
+                Phase::Following => {}
+            },
+            _ => {
+                if let Some(term) = self.phase.term() {
+                    term.renewal_failed(&timing, now, &mut self.rng);
+                }
+            }
+        }
+    }
+
+    pub(super) fn release_answered(&mut self, reply: &Reply, now: Moment) {
+        let done = match reply {
+            Reply::Released { was_held } => Some(*was_held),
+            _ => None,
+        };
+        let own = self
+            .releases
+            .answered(done, &self.config.timing, &mut self.rng, now);
+        if let Some(released) = own {
+            self.outcome = match released {
+                true => StepDownOutcome::Released,
+                false => StepDownOutcome::LeftToExpire,
+            };
+        }
+    }
+
+    pub(super) fn command(&mut self, reason: Reason, now: Moment) {
+        if matches!(self.phase, Phase::Following) {
+            self.gate.hold_off_has_begun();
+            if !self.releases.has_own() {
+                self.outcome = StepDownOutcome::NotLeading;
+            }
+        }
+        self.yield_term(reason, true, now);
+        self.settle(now);
+    }
+
+    /// Leaves leadership: the subscribers are told first, the store later.
+    pub(super) fn yield_term(&mut self, reason: Reason, planned: bool, now: Moment) {
+        let mut term = match std::mem::replace(&mut self.phase, Phase::Following) {
+            Phase::Leading(term) => term,
+            other => {
+                self.phase = other;
+                return;
+            }
+        };
+        let token = term.lease().token;
+        term.tell(&reason);
+        if !planned {
+            term.kill();
+        }
+        self.transitions
+            .push_back(Transition::BecameFollower { token, reason });
+        self.gate.audience.acknowledged = false;
+        self.outcome = StepDownOutcome::LeftToExpire;
+        let until = planned.then(|| now + self.config.timing.yield_for());
+        self.phase = Phase::Yielding(Yield::new(term, until));
+    }
+
+    /// Draws the consequences of an input.
+    pub(super) fn settle(&mut self, now: Moment) {
+        if let Phase::Yielding(_) = self.phase
+            && self.gate.audience.acknowledged
+        {
+            let phase = std::mem::replace(&mut self.phase, Phase::Following);
+            if let Phase::Yielding(yielding) = phase {
+                self.give_up(yielding, now);
+            }
+        }
+        // An attempt ends when its candidate stops contending; a grant that it may have left behind
+        // is released.
+        if !self.contends(now) && self.in_flight.is_none() {
+            if let Some(bidding) = self.bidding.take()
+                && bidding.maybe_granted
+            {
+                let resource = self.config.resource.clone();
+                let attempt = bidding.attempt;
+                let claim = Claim::Attempt { resource, attempt };
+                self.releases.add(claim, &self.config.timing, now);
+            }
+        }
+        self.releases.expire(now);
+    }
+
+    pub(super) fn give_up(&mut self, yielding: Yield, now: Moment) {
+        self.gate.start_hold_off(now);
+        self.pace
+            .after_term(&self.config.timing, &mut self.rng, now);
+        if let Some(lease) = yielding.give_up(self.gate.audience.clean, now) {
+            self.releases.add_own(lease, &self.config.timing, now);
+        }
+    }
+}
