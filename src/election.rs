@@ -364,7 +364,12 @@ impl Election {
     /// Whether nothing that a command began is still under way.
     pub(crate) fn is_settled(&self) -> bool {
         let busy = (self.in_flight.as_ref()).is_some_and(|request| request.kind != Kind::Read);
-        matches!(self.phase, Phase::Following) && self.releases.is_empty() && !busy
+        let leading = match &self.phase {
+            Phase::Following => false,
+            Phase::Leading(_) => true,
+            Phase::Yielding(yielding) => !yielding.is_over,
+        };
+        !leading && self.releases.is_empty() && !busy
     }
 
     pub(crate) fn is_shut_down(&self) -> bool {

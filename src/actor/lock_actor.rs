@@ -57,6 +57,7 @@ pub struct LockActor {
     sending: Option<Sending>,
     watch: Option<Watch>,
     timer: Option<(Moment, Pin<Box<Sleep>>)>,
+    look_at: Option<Moment>,
 }
 
 /// The store's hints that something changed, if it gives any.
@@ -117,6 +118,7 @@ impl LockActor {
             sending: None,
             watch: None,
             timer: None,
+            look_at: None,
         }
     }
 
@@ -247,6 +249,16 @@ impl LockActor {
             self.timer = None;
         }
         ready
+    }
+
+    /// When to look whether those who owe an acknowledgement are alive: an actor that dies does not
+    /// always let go of the answer that it owes.
+    fn next_look(&mut self, now: Moment) -> Option<Moment> {
+        let every = self.config().timing.poll_every();
+        let pending = self.subscribers.unacknowledged() > 0;
+        let standing = self.look_at.filter(|at| *at > now);
+        self.look_at = pending.then(|| standing.unwrap_or(now + every));
+        self.look_at
     }
 
     /// Delivers what the election has to say, and tells it what the subscribers have to say.

@@ -219,8 +219,8 @@ impl Election {
             .push_back(Transition::BecameFollower { token, reason });
         self.gate.audience.acknowledged = false;
         self.outcome = StepDownOutcome::LeftToExpire;
-        let until = planned.then(|| now + self.config.timing.yield_for());
-        self.phase = Phase::Yielding(Yield::new(term, until));
+        let until = now + self.config.timing.yield_for();
+        self.phase = Phase::Yielding(Yield::new(term, planned, until));
     }
 
     /// Draws the consequences of an input.

@@ -155,51 +155,50 @@ impl Term {
 #[derive(Debug)]
 pub(super) struct Yield {
     pub(super) term: Term,
-    /// Until when the lease is kept renewed; `None` once it is not.
-    renew_until: Option<Moment>,
-    release: bool,
+    /// Whether the lease is kept renewed.
+    renews: bool,
+    /// How long the subscribers are waited for.
+    until: Moment,
+    /// That time is over: the lease is left to expire, whoever waits for the outcome is told so.
+    pub(super) is_over: bool,
 }
 
 impl Yield {
-    pub(super) fn new(term: Term, renew_until: Option<Moment>) -> Self {
+    pub(super) fn new(term: Term, planned: bool, until: Moment) -> Self {
         Self {
             term,
-            renew_until,
-            release: true,
+            renews: planned,
+            until,
+            is_over: false,
         }
     }
 
     pub(super) fn renewing(&mut self) -> Option<&mut Term> {
-        self.renew_until.is_some().then_some(&mut self.term)
+        self.renews.then_some(&mut self.term)
     }
 
-    /// Stops renewing when the deadline has passed, and when the time for yielding is over; then the
-    /// lease is not released any more either.
+    /// Stops renewing when the deadline has passed, and when the time for yielding is over.
     pub(super) fn check(&mut self, now: Moment) {
-        if self.renew_until.is_some_and(|until| until <= now) {
-            self.release = false;
-            self.renew_until = None;
-        }
-        if self.term.has_lapsed(now) {
-            self.renew_until = None;
-        }
+        self.is_over |= self.until <= now;
+        self.renews &= !self.is_over && !self.term.has_lapsed(now);
     }
 
     /// The store no longer renews the lease.
     pub(super) fn lose(&mut self, record: Option<&LeaseRecord>) {
         self.term.lose(record);
-        self.renew_until = None;
+        self.renews = false;
     }
 
     pub(super) fn next(&self, idle: bool) -> Option<Moment> {
-        self.renew_until
-            .map(|until| until.min(self.term.next(idle)))
+        let renewal = self.renews.then(|| self.term.next(idle));
+        let over = (!self.is_over).then_some(self.until);
+        renewal.into_iter().chain(over).min()
     }
 
     /// The lease to release, if it can still be ours; its leadership is ended first, so that nobody
     /// believes in a lease that is free. Otherwise it is left to run to its deadline.
     pub(super) fn give_up(self, clean: bool, now: Moment) -> Option<Lease> {
-        if self.release && clean && self.term.may_be_ours(now) {
+        if !self.is_over && clean && self.term.may_be_ours(now) {
             self.term.kill();
             return Some(self.term.lease().clone());
         }

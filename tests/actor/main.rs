@@ -1,0 +1,8 @@
+//! The lock actor: under paused time, where a moment can be asserted exactly, and on real clocks.
+
+mod losing;
+mod real_time;
+mod subscribers;
+mod supervision;
+mod support;
+mod yielding;

@@ -1,0 +1,139 @@
+//! On real clocks and real threads, with short times; nothing here asserts that the machine is fast.
+
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use actix::System;
+use tenure::{
+    BecameFollower, BecameLeader, Fault, FaultyStore, LeaseStore, LockActor, LockHandle,
+    MemoryStore, Reason, StepDownOutcome, Timing,
+};
+
+use crate::support::*;
+
+fn short() -> Timing {
+    Timing::builder()
+        .ttl(Duration::from_millis(600))
+        .build()
+        .unwrap()
+}
+
+fn lock(store: Arc<dyn LeaseStore>, candidate: &str) -> LockHandle {
+    let builder = LockActor::builder("r", store).candidate(candidate);
+    builder.timing(short()).start().unwrap()
+}
+
+#[test]
+fn a_handler_that_blocks_the_application_for_twice_the_ttl_does_not_stop_renewals() {
+    System::new().block_on(async {
+        let store = FaultyStore::new(Arc::new(MemoryStore::new()));
+        let log = Log::new();
+        let lock = lock(Arc::new(store.clone()), "me");
+        let _recorder = Recorder::follow(&lock, &log);
+        log.wait(2).await;
+        let renewed = store.calls().renew;
+        thread::sleep(short().ttl() * 2);
+        assert!(log.leadership().is_current());
+        assert!(store.calls().renew >= renewed + 3);
+        lock.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_store_that_hangs_is_left_before_another_leads() {
+    System::new().block_on(async {
+        let memory: Arc<dyn LeaseStore> = Arc::new(MemoryStore::new());
+        let mine = FaultyStore::new(memory.clone());
+        let (log, other) = (Log::new(), Log::new());
+        let first = lock(Arc::new(mine.clone()), "first");
+        let _first = Recorder::follow(&first, &log);
+        log.wait(2).await;
+        let leadership = log.leadership();
+        let second = lock(memory, "second");
+        let _second = Recorder::follow(&second, &other);
+        mine.always(Fault::Hang);
+        other.wait(2).await;
+        assert!(!leadership.is_current());
+        assert_eq!(other.last().1, Event::Leader(2));
+        log.wait(3).await;
+        let (ended, event) = log.last();
+        assert_eq!(event, follower(Reason::StoreLost));
+        assert!(ended < other.last().0 + (other.now() - log.now()).abs() + 0.05);
+    });
+}
+
+#[test]
+fn two_locks_with_the_same_candidate_id_exclude_each_other() {
+    System::new().block_on(async {
+        let store: Arc<dyn LeaseStore> = Arc::new(MemoryStore::new());
+        let logs = [Log::new(), Log::new()];
+        let locks: Vec<_> = (0..2).map(|_| lock(store.clone(), "twin")).collect();
+        let _recorders: Vec<_> = locks
+            .iter()
+            .zip(&logs)
+            .map(|(lock, log)| Recorder::follow(lock, log))
+            .collect();
+        let end = Instant::now() + short().ttl() * 3;
+        while Instant::now() < end {
+            let leads = |log: &&Log| log.timed().len() > 1 && log.leadership().is_current();
+            assert!(logs.iter().filter(leads).count() <= 1);
+            sleep(0.005).await;
+        }
+        let leaders = logs.iter().filter(|log| log.timed().len() > 1).count();
+        assert_eq!(leaders, 1);
+    });
+}
+
+#[test]
+fn the_application_stopping_its_system_does_not_stop_the_lock() {
+    let store = FaultyStore::new(Arc::new(MemoryStore::new()));
+    let lock = lock(Arc::new(store.clone()), "me");
+    let system = System::new();
+    let leadership = system.block_on(async {
+        let log = Log::new();
+        let _recorder = Recorder::follow(&lock, &log);
+        log.wait(2).await;
+        System::current().stop();
+        log.leadership()
+    });
+    system.run().unwrap();
+    // The subscriber is gone with its system: the lease is left to expire.
+    let reason = System::new().block_on(leadership.lost());
+    assert_eq!(reason, Reason::SteppedDown);
+    assert_eq!(store.calls().release, 0);
+}
+
+struct Worker(std::sync::mpsc::Sender<u64>);
+
+impl actix::Actor for Worker {
+    type Context = actix::Context<Self>;
+}
+
+impl actix::Handler<BecameLeader> for Worker {
+    type Result = ();
+    fn handle(&mut self, message: BecameLeader, _: &mut Self::Context) {
+        self.0.send(message.leadership.token().get()).unwrap();
+    }
+}
+
+impl actix::Handler<BecameFollower> for Worker {
+    type Result = ();
+    fn handle(&mut self, _: BecameFollower, _: &mut Self::Context) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_works_under_plain_tokio() {
+    let lock = lock(Arc::new(MemoryStore::new()), "me");
+    let (tell, told) = std::sync::mpsc::channel();
+    let worker = tenure::start_actor(move |_| Worker(tell)).unwrap();
+    lock.subscribe(&worker);
+    let token = tokio::task::spawn_blocking(move || told.recv().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(token, 1);
+    assert!(lock.health(Duration::ZERO).is_ok());
+    assert_eq!(lock.shutdown().await, Ok(StepDownOutcome::Released));
+}

@@ -1,0 +1,201 @@
+use std::sync::{Arc, Mutex};
+
+use actix::prelude::*;
+use tenure::{BecameFollower, BecameLeader, ElectionState, LeaderChanged, Reason, StepDownOutcome};
+
+use crate::support::*;
+
+#[test]
+fn a_new_subscriber_gets_its_present_state_at_once() {
+    paused(async {
+        let lab = Lab::new();
+        let (lock, _recorder) = lab.leader().await;
+        let log = Log::new();
+        let _second = Recorder::follow(&lock, &log);
+        log.wait(1).await;
+        assert_eq!(log.events(), [Event::Leader(1)]);
+        assert!(log.now() < 0.01);
+    });
+}
+
+#[test]
+fn a_subscriber_that_panics_is_dropped_and_the_others_keep_receiving() {
+    paused(async {
+        let lab = Lab::new();
+        let lock = lab.lock("me").start_here().unwrap();
+        let mut bad = Recorder::new(&lock, &Log::new());
+        bad.panics = true;
+        let bad = bad.start();
+        let _good = Recorder::follow(&lock, &lab.log);
+        lab.log.wait(2).await;
+        sleep(10.0).await;
+        assert!(!bad.connected());
+        assert_eq!(lock.status().await.unwrap().subscribers, 1);
+        assert!(lab.log.leadership().is_current());
+        // Work of the dead one may run on.
+        assert_eq!(lock.step_down().await, Ok(StepDownOutcome::LeftToExpire));
+        assert_eq!(lab.log.last().1, follower(Reason::SteppedDown));
+        assert_eq!(lab.store.calls().release, 0);
+    });
+}
+
+#[test]
+fn when_the_last_subscriber_is_gone_the_lease_is_left_to_expire() {
+    paused(async {
+        let lab = Lab::new();
+        let (lock, recorder) = lab.leader().await;
+        recorder.do_send(Stop);
+        sleep(4.0).await;
+        let status = lock.status().await.unwrap();
+        assert_eq!((status.subscribers, status.state), (0, ElectionState::Idle));
+        assert_eq!(lab.log.leadership().lost().await, Reason::SteppedDown);
+        sleep(20.0).await;
+        assert_eq!(lab.store.calls().release, 0);
+        assert!(!lab.record().await.is_held());
+        assert_eq!(
+            lab.store.calls().acquire,
+            1,
+            "without a subscriber it does not contend"
+        );
+        let _back = Recorder::follow(&lock, &lab.log);
+        lab.log.wait(4).await;
+        assert_eq!(lab.log.last().1, Event::Leader(2));
+    });
+}
+
+#[test]
+fn an_actor_whose_address_was_dropped_is_no_subscriber() {
+    paused(async {
+        let lab = Lab::new();
+        let lock = lab.lock("me").start_here().unwrap();
+        drop(Plain::start_with(&lock, &lab.log));
+        sleep(20.0).await;
+        assert_eq!(lab.store.calls().acquire, 0);
+        assert_eq!(lock.status().await.unwrap().state, ElectionState::Idle);
+    });
+}
+
+#[test]
+fn a_supervised_subscriber_that_restarts_hears_of_the_end_before_it_leads_again() {
+    paused(async {
+        let lab = Lab::new();
+        let lock = lab.lock("me").start_here().unwrap();
+        let recorder = Recorder::new(&lock, &lab.log);
+        let recorder = Supervisor::start(|_| recorder);
+        lab.log.wait(2).await;
+        recorder.do_send(Stop);
+        lab.log.wait(4).await;
+        let expected = [
+            follower(Reason::NotElected),
+            Event::Leader(1),
+            follower(Reason::NotElected),
+            Event::Leader(1),
+        ];
+        assert_eq!(lab.log.events(), expected);
+        let status = lock.status().await.unwrap();
+        assert_eq!((status.subscribers, status.unacknowledged), (1, 0));
+    });
+}
+
+#[test]
+fn unsubscribing_is_the_word_that_the_work_has_stopped() {
+    paused(async {
+        let lab = Lab::new();
+        let (lock, recorder) = lab.leader().await;
+        lock.unsubscribe(&recorder);
+        sleep(0.1).await;
+        assert_eq!(lab.store.calls().release, 1);
+        sleep(20.0).await;
+        assert_eq!(lab.log.events().len(), 2, "no further message");
+    });
+}
+
+#[derive(Clone, Default)]
+struct Observer(Arc<Mutex<Vec<(u64, Option<String>)>>>);
+
+impl Actor for Observer {
+    type Context = Context<Self>;
+}
+
+impl Handler<LeaderChanged> for Observer {
+    type Result = ();
+    fn handle(&mut self, LeaderChanged { record }: LeaderChanged, _: &mut Context<Self>) {
+        let holder = record.holder.clone().filter(|_| record.is_held());
+        let holder = holder.map(|holder| holder.to_string());
+        self.0.lock().unwrap().push((record.token.get(), holder));
+    }
+}
+
+#[test]
+fn an_observer_hears_of_every_change_without_contending() {
+    paused(async {
+        let lab = Lab::new();
+        let watching = lab.lock("observer").start_here().unwrap();
+        let observer = Observer::default();
+        let seen = observer.0.clone();
+        let observer = observer.start();
+        watching.observe(&observer);
+        sleep(5.0).await;
+        let (lock, _recorder) = lab.leader().await;
+        sleep(5.0).await;
+        lock.pause().await.unwrap();
+        sleep(5.0).await;
+        let me = Some("me".to_owned());
+        assert_eq!(*seen.lock().unwrap(), [(1, me), (1, None)]);
+        assert_eq!(
+            lab.store.calls().acquire,
+            1,
+            "the observer's lock never bid"
+        );
+    });
+}
+
+/// Its handlers are slow, and it counts how often the two overlap.
+struct Pairing {
+    leads: bool,
+    log: Log,
+}
+
+impl Actor for Pairing {
+    type Context = Context<Self>;
+}
+
+impl Handler<BecameLeader> for Pairing {
+    type Result = ();
+    fn handle(&mut self, _: BecameLeader, _: &mut Context<Self>) {
+        assert!(!self.leads, "BecameLeader twice");
+        self.leads = true;
+        let _ = &self.log;
+    }
+}
+
+impl Handler<BecameFollower> for Pairing {
+    type Result = ResponseActFuture<Self, ()>;
+    fn handle(&mut self, message: BecameFollower, _: &mut Context<Self>) -> Self::Result {
+        assert_eq!(
+            self.leads,
+            message.token.is_some(),
+            "BecameFollower without BecameLeader"
+        );
+        let pause = actix::fut::wrap_future(sleep(0.7));
+        Box::pin(pause.map(|(), act: &mut Self, _: &mut Context<Self>| act.leads = false))
+    }
+}
+
+#[test]
+fn messages_alternate_for_each_subscriber_whatever_is_commanded() {
+    paused(async {
+        let lab = Lab::new();
+        let lock = lab.lock("me").start_here().unwrap();
+        let log = lab.log.clone();
+        let pairing = Pairing { leads: false, log }.start();
+        lock.subscribe(&pairing);
+        for round in 0..40 {
+            let lock = lock.clone();
+            actix::spawn(async move { lock.step_down_for(secs(0.1)).await });
+            sleep(0.3 * f64::from(round % 7)).await;
+        }
+        assert!(pairing.connected(), "it has not panicked");
+        assert!(lab.token().await.get() > 3);
+    });
+}
