@@ -224,12 +224,9 @@ impl LockActor {
     fn poll_timer(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let now = self.clock.now();
         let warning = self.loneliness.warn_at();
-        let next = self
-            .election
-            .poll_timeout()
-            .into_iter()
-            .chain(warning)
-            .min();
+        let look = self.next_look(now);
+        let due = self.election.poll_timeout();
+        let next = [due, warning, look].into_iter().flatten().min();
         let Some(next) = next else {
             self.timer = None;
             return Poll::Pending;
