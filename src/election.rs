@@ -347,6 +347,16 @@ impl Election {
         }
     }
 
+    /// The term whose lease is held, also while it yields, and its deadline.
+    pub(crate) fn term(&self) -> Option<(&Leadership, Moment)> {
+        let term = match &self.phase {
+            Phase::Leading(term) => term,
+            Phase::Yielding(yielding) => &yielding.term,
+            Phase::Following => return None,
+        };
+        Some((term.leadership(), term.deadline()?))
+    }
+
     /// When the last confirmed grant or renewal of the present term was sent.
     pub(crate) fn confirmed_at(&self) -> Option<Moment> {
         match &self.phase {

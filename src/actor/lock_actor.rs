@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::{
     builder::LockBuilder,
     call::{self, Answer},
+    journal::Journal,
     jump,
     loneliness::Loneliness,
     outlook::Outlook,
@@ -25,7 +26,7 @@ use super::{
 use crate::{
     clock::{Clock, Moment},
     election::{Config, Election, Reply, Request, RequestId, StepDownOutcome, Transition},
-    lease::{CandidateId, FencingToken, ResourceName},
+    lease::ResourceName,
     store::{LeaseStore, Operation, StoreError, StoreErrorKind},
 };
 
@@ -49,6 +50,7 @@ pub struct LockActor {
     pub(super) health: StoreHealth,
     pub(super) restarts: u64,
     loneliness: Loneliness,
+    journal: Journal,
     /// Where acknowledgements are sent to; it does not keep the lock up.
     pub(super) lock: Option<WeakAddr<LockActor>>,
     /// The library's own address, so that the supervisor does not end before the lease was released;
@@ -113,6 +115,7 @@ impl LockActor {
             health: StoreHealth::default(),
             restarts: 0,
             loneliness: Loneliness::default(),
+            journal: Journal::default(),
             lock: None,
             address: None,
             sending: None,
@@ -267,14 +270,14 @@ impl LockActor {
             while let Some(transition) = self.election.poll_transition() {
                 match transition {
                     Transition::BecameLeader { leadership } => {
-                        log_leader(self.config(), leadership.token());
+                        Journal::became_leader(self.config(), leadership.token());
                         self.subscribers.became_leader(&leadership, &lock);
                         self.outlook
                             .acquired(self.election.config(), leadership.token());
                     }
                     Transition::BecameFollower { token, reason } => {
                         let leader = self.outlook.leader(Some(token));
-                        log_follower(self.config(), token, &reason, leader.as_ref());
+                        Journal::became_follower(self.config(), token, &reason, leader.as_ref());
                         self.subscribers
                             .became_follower(&reason, leader.as_ref(), &lock);
                     }
@@ -290,6 +293,9 @@ impl LockActor {
             }
         }
         self.pulse.beat(self.election.confirmed_at());
+        let now = self.clock.now();
+        self.journal
+            .follow(self.election.config(), self.election.term(), now);
         let lonely = self.subscribers.len() == 0 && !self.outlook.is_observed();
         let lonely = lonely && !self.election.is_shut_down();
         self.loneliness
@@ -305,33 +311,6 @@ impl LockActor {
             self.address = None;
         }
     }
-}
-
-fn log_leader(config: &Config, token: FencingToken) {
-    tracing::info!(
-        name: "tenure.became_leader",
-        resource = %config.resource,
-        candidate = %config.candidate,
-        token = token.get(),
-        "became leader"
-    );
-}
-
-fn log_follower(
-    config: &Config,
-    token: FencingToken,
-    reason: &crate::Reason,
-    leader: Option<&CandidateId>,
-) {
-    tracing::info!(
-        name: "tenure.became_follower",
-        resource = %config.resource,
-        candidate = %config.candidate,
-        token = token.get(),
-        reason = %reason,
-        leader = leader.map(tracing::field::display),
-        "became follower"
-    );
 }
 
 /// Drives the lock for as long as its context lives: until the next restart.

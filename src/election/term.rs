@@ -47,6 +47,10 @@ impl Term {
         self.hold.leadership()
     }
 
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        self.hold.deadline()
+    }
+
     /// Whether the deadline has passed, or a reader of the leadership has seen it pass.
     pub(super) fn has_lapsed(&self, now: Moment) -> bool {
         self.hold.deadline().is_none_or(|deadline| deadline <= now)
