@@ -196,13 +196,10 @@ impl Election {
         if !matches!(self.phase, Phase::Following) {
             return None;
         }
-        if self.contends(now) {
-            if self.pace.next_bid > now || !self.releases.is_empty() {
-                return None;
-            }
+        if self.contends(now) && self.pace.next_bid <= now && self.releases.is_empty() {
             let bid = self.bid();
             let attempt = Some(bid.attempt);
-            self.pace.bid(now);
+            self.pace.bid(&timing, now);
             return Some(self.send(Kind::Acquire, attempt, Call::Acquire(bid), now, limit));
         }
         if self.gate.observed && self.pace.next_read <= now {
@@ -269,13 +266,11 @@ impl Election {
         self.advance(now);
     }
 
-    /// The store says that something changed: look soon.
+    /// The store says that something changed: look soon. A leader does not, for it may hear of its own
+    /// renewals; the next one tells it what there is to know.
     pub(crate) fn handle_store_changed(&mut self, now: Moment) {
         self.advance(now);
         self.pace.hurry(&self.config.timing, &mut self.rng, now);
-        if let Phase::Leading(term) = &mut self.phase {
-            term.hurry(now + self.config.timing.floor());
-        }
     }
 
     /// Stop leading, and do not contend until `hold_off` after the lease was given up.

@@ -1,4 +1,98 @@
-//! Leader election for actix actors, on the database you already have.
+//! Leader election for actix, on the database you already have.
+//!
+//! Each resource is a supervised [`LockActor`] that runs the poll and lease cycle against a store and
+//! sends [`BecameLeader`] and [`BecameFollower`] to the actors that follow it.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use actix::prelude::*;
+//! # use tenure::{BecameFollower, BecameLeader};
+//! # struct Reports;
+//! # impl Actor for Reports { type Context = Context<Self>; }
+//! # impl Handler<BecameLeader> for Reports {
+//! #     type Result = ();
+//! #     fn handle(&mut self, _: BecameLeader, _: &mut Context<Self>) {}
+//! # }
+//! # impl Handler<BecameFollower> for Reports {
+//! #     type Result = ();
+//! #     fn handle(&mut self, _: BecameFollower, _: &mut Context<Self>) {}
+//! # }
+//! # #[cfg(feature = "sqlite")]
+//! # #[actix::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use tenure::{LockActor, SqliteStore, shutdown_on_signal};
+//!
+//! let store = Arc::new(SqliteStore::open("leases.db")?);
+//! let lock = LockActor::builder("jobs/reports", store).start()?;
+//! let reports = Reports.start(); // implements Handler<BecameLeader> and Handler<BecameFollower>
+//! lock.subscribe(&reports);
+//! shutdown_on_signal([lock]).await?; // subscribers stop first, the lease is released after
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "sqlite"))]
+//! # fn main() {}
+//! ```
+//!
+//! [`Leader`] tells what an actor that follows a lock can rely on, [`LockHandle`] what can be asked of
+//! a lock, [`Timing`] how fast all of it is.
+//!
+//! # The guarantee
+//!
+//! Every two calls of [`Leadership::is_current`] that answer true for different acquisitions of a
+//! resource are ordered: all of the older acquisition's lie before all of the younger's. It holds
+//! provided that
+//!
+//! - the store is linearizable for operations on one record, and
+//! - over one ttl the store's clock and the holder's differ by less than the
+//!   [margin](Timing::margin). The clocks need not agree on the time of day.
+//!
+//! And each acquisition has a [`FencingToken`] that is greater than all before, also across releases
+//! and restarts.
+//!
+//! Not covered:
+//!
+//! - A virtual machine that is frozen or restored from a snapshot from outside: its clocks stop, too.
+//! - A backup of the store that is restored: its tokens go back.
+//! - [`Eviction::Force`], and [reentrant](Bid::reentrant) bids.
+//! - A write that was already on its way when its process froze. No lock can stop it; the receiver can,
+//!   if it refuses a token lower than the highest it has seen.
+//!
+//! # Where it runs
+//!
+//! Lock actors run on a thread of the library's own, under `#[actix::main]`, under `#[tokio::main]`
+//! (where [`start_actor`] starts your actors) and without a runtime. A handler of yours that blocks
+//! its thread, or a `System::stop()`, does not keep a lock from renewing or stepping down.
+//! [`LockHandle::health`] tells from outside if that thread is stuck.
+//!
+//! A panic in a store is caught and counts as a [`StoreError`], unless the program is built with
+//! `panic = "abort"`.
+//!
+//! # Stores
+//!
+//! | store | feature | clock | survives |
+//! | --- | --- | --- | --- |
+//! | [`MemoryStore`] | always there | the machine's, or one given | nothing: one process |
+//! | `SqliteStore` | `sqlite` (default) | the host's boot clock | restarts, for processes of one host |
+//!
+//! [`LeaseStore`] is the contract for stores of your own, and [`FaultyStore`] makes any of them fail
+//! on purpose, for the tests of your actors.
+//!
+//! # Events
+//!
+//! `tracing` events have stable names and fields, `resource` and `candidate` among them:
+//!
+//! | name | level | when | further fields |
+//! | --- | --- | --- | --- |
+//! | `tenure.became_leader` | info | leadership was won | `token` |
+//! | `tenure.became_follower` | info | leadership ended | `token`, `reason`, `leader` |
+//! | `tenure.store_failing` | warn | the store begins to fail, or fails in another way | `kind`, `error` |
+//! | `tenure.store_recovered` | info | it answers again | `failures`, `failing_for` |
+//! | `tenure.no_subscriber` | warn | a lock has no live subscriber for a `poll_every` | |
+//! | `tenure.lease_extended` | debug | each grant and renewal | `token`, `at`, `deadline` |
+//! | `tenure.lease_ended` | debug | a lease is not believed in any more, from `at` on | `token`, `at` |
+//! | `tenure.signal`, `tenure.signal_again` | info, warn | see [`shutdown_on_signal`] | |
+//!
+//! `at` and `deadline` are nanoseconds of the holder's [`Clock`].
 
 mod actor;
 mod clock;
@@ -25,3 +119,7 @@ pub use store::{
     ReleaseOutcome, RenewOutcome, StoreError, StoreErrorKind,
 };
 pub use timing::{InvalidTiming, POLL_JITTER, Timing, TimingBuilder};
+
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

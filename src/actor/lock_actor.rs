@@ -26,7 +26,7 @@ use super::{
 use crate::{
     clock::{Clock, Moment},
     election::{Config, Election, Reply, Request, RequestId, StepDownOutcome, Transition},
-    lease::ResourceName,
+    lease::{InvalidName, ResourceName},
     store::{LeaseStore, Operation, StoreError, StoreErrorKind},
 };
 
@@ -91,7 +91,7 @@ impl LockActor {
     pub fn builder<N>(resource: N, store: Arc<dyn LeaseStore>) -> LockBuilder
     where
         N: TryInto<ResourceName>,
-        N::Error: Into<crate::InvalidName>,
+        N::Error: Into<InvalidName>,
     {
         LockBuilder::new(resource.try_into().map_err(Into::into), store)
     }

@@ -26,8 +26,10 @@ impl Pace {
         }
     }
 
-    pub(super) fn bid(&mut self, now: Moment) {
+    pub(super) fn bid(&mut self, timing: &Timing, now: Moment) {
         self.last_bid = now;
+        // A bid that is refused shows the record, too.
+        self.next_read = now + timing.poll_every() * 2 + timing.call_timeout();
     }
 
     pub(super) fn succeeded(&mut self) {

@@ -103,11 +103,6 @@ impl Term {
         self.renew_at = now + backoff.min(left / 4).max(shortest(timing));
     }
 
-    /// Renews no later than this.
-    pub(super) fn hurry(&mut self, at: Moment) {
-        self.renew_at = self.renew_at.min(at);
-    }
-
     /// When something is due, `idle` telling that a request could be sent.
     pub(super) fn next(&self, idle: bool) -> Moment {
         // A lapse that a reader saw is due at once.

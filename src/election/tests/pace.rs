@@ -87,3 +87,36 @@ fn renewals_of_one_process_do_not_stay_in_step() {
         .collect();
     assert!(times.len() > 45);
 }
+
+#[test]
+fn observing_a_lock_that_contends_neither_spins_nor_doubles_the_requests() {
+    let mut bench = Bench::new();
+    bench.election.observe(true);
+    let (mut bids, mut reads) = (0, 0);
+    for _ in 0..50 {
+        let request = bench.request();
+        match request.call {
+            Call::Acquire(_) => {
+                bids += 1;
+                bench.reply(&request, Reply::Refused(record("other", 1, 8.0)));
+            }
+            _ => {
+                reads += 1;
+                bench.reply(&request, Reply::Read);
+            }
+        }
+        let next = bench.election.poll_timeout().unwrap();
+        assert!(next > bench.clock.now(), "due at once, for ever");
+    }
+    assert_eq!((bids, reads), (50, 0));
+}
+
+#[test]
+fn a_leader_does_not_answer_hints_of_its_own_renewals_with_renewals() {
+    let (mut bench, _) = Bench::leading();
+    for _ in 0..100 {
+        bench.election.handle_store_changed(bench.clock.now());
+        bench.advance(0.025);
+        assert!(bench.poll().is_none());
+    }
+}

@@ -1,0 +1,147 @@
+//! What many locks of one process cost: `cargo bench --bench many_locks`.
+//!
+//! Starts 10,000 lock actors on the memory store at a ttl of 15 s, each with a subscriber of its own,
+//! and measures how long it takes until all lead, how many leaderships end in a minute, the memory and
+//! the processor time, and how long the shutdown of all takes. Fails if a bound does not hold.
+//! `MANY_LOCKS` and `MANY_LOCKS_SECONDS` set the number and the time. Linux only.
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints what it measured"
+)]
+
+use std::{
+    fs,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use actix::prelude::*;
+use futures::future::join_all;
+use tenure::{BecameFollower, BecameLeader, LockActor, MemoryStore, Reason};
+
+#[derive(Default)]
+struct Counts {
+    leaders: AtomicUsize,
+    ended: AtomicUsize,
+}
+
+struct Worker(Arc<Counts>);
+
+impl Actor for Worker {
+    type Context = Context<Self>;
+}
+
+impl Handler<BecameLeader> for Worker {
+    type Result = ();
+    fn handle(&mut self, _: BecameLeader, _: &mut Context<Self>) {
+        self.0.leaders.fetch_add(1, Relaxed);
+    }
+}
+
+impl Handler<BecameFollower> for Worker {
+    type Result = ();
+    fn handle(&mut self, message: BecameFollower, _: &mut Context<Self>) {
+        if message.reason != Reason::NotElected {
+            self.0.ended.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// A field of `/proc/self/status`, in KiB.
+fn kibibytes(field: &str) -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Processor time of all threads so far, at the usual 100 ticks a second.
+fn processor_time() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<_> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    let ticks: u64 = fields[11..13]
+        .iter()
+        .map(|field| field.parse::<u64>().unwrap())
+        .sum();
+    Duration::from_millis(ticks * 10)
+}
+
+fn number(variable: &str, default: usize) -> usize {
+    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
+}
+
+#[actix::main]
+async fn main() -> ExitCode {
+    let locks = number("MANY_LOCKS", 10_000);
+    let seconds = number("MANY_LOCKS_SECONDS", 60);
+    let store = Arc::new(MemoryStore::new());
+    let counts = Arc::new(Counts::default());
+
+    let start = Instant::now();
+    let mut started = Vec::with_capacity(locks);
+    for index in 0..locks {
+        let resource = format!("shard/{index}");
+        let lock = LockActor::builder(resource, store.clone()).start().unwrap();
+        let worker = Worker(counts.clone()).start();
+        lock.subscribe(&worker);
+        started.push((lock, worker));
+    }
+    while counts.leaders.load(Relaxed) < locks && start.elapsed() < Duration::from_secs(60) {
+        actix::clock::sleep(Duration::from_millis(10)).await;
+    }
+    let all_lead = start.elapsed();
+
+    let (before, wall) = (processor_time(), Instant::now());
+    actix::clock::sleep(Duration::from_secs(seconds as u64)).await;
+    let load = (processor_time() - before).as_secs_f64() / wall.elapsed().as_secs_f64();
+    let ended = counts.ended.load(Relaxed);
+    let memory = kibibytes("VmRSS:") / 1024.0;
+
+    let stopping = Instant::now();
+    join_all(started.iter().map(|(lock, _)| lock.shutdown())).await;
+    let stopped = stopping.elapsed();
+
+    println!("locks                       {locks}");
+    println!(
+        "all lead after              {:.2} s",
+        all_lead.as_secs_f64()
+    );
+    println!("leaderships ended in {seconds} s   {ended}");
+    println!("resident memory             {memory:.1} MiB");
+    println!(
+        "processor                   {:.1} % of a core",
+        load * 100.0
+    );
+    println!("all shut down after         {:.2} s", stopped.as_secs_f64());
+
+    let mut failed = Vec::new();
+    let mut check = |holds: bool, what| {
+        if !holds {
+            failed.push(what)
+        }
+    };
+    check(all_lead <= Duration::from_secs(5), "all lead within 5 s");
+    check(ended == 0, "no transition");
+    check(
+        memory <= 100e6 / 1024.0 / 1024.0,
+        "resident memory of at most 100 MB",
+    );
+    check(load <= 0.15, "at most 15 % of a core");
+    check(
+        stopped <= Duration::from_secs(5),
+        "all shut down within 5 s",
+    );
+    for what in &failed {
+        println!("does not hold: {what}");
+    }
+    ExitCode::from(u8::from(!failed.is_empty()))
+}

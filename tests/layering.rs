@@ -1,0 +1,161 @@
+//! The arrows between the modules point one way. This test reads the sources and fails on a path that
+//! points the other way.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Each module and what it may name. The order is that of the layers.
+const ARROWS: [(&str, &[&str]); 7] = [
+    ("lease", &[]),
+    ("clock", &[]),
+    ("timing", &[]),
+    ("leadership", &["clock", "lease"]),
+    ("election", &["clock", "leadership", "lease", "timing"]),
+    ("store", &["clock", "lease"]),
+    (
+        "actor",
+        &[
+            "clock",
+            "election",
+            "leadership",
+            "lease",
+            "store",
+            "timing",
+        ],
+    ),
+];
+
+/// What a module must not touch, whatever else it names.
+const FORBIDDEN: [(&str, &[&str]); 5] = [
+    ("lease", &["actix", "tokio", "SystemTime::now", "Instant"]),
+    ("timing", &["actix", "tokio", "SystemTime", "Instant"]),
+    ("leadership", &["actix", "tokio", "SystemTime", "Instant"]),
+    (
+        "election",
+        &[
+            "actix",
+            "tokio",
+            "SystemTime",
+            "Instant",
+            "rand::rng(",
+            "clock.now()",
+        ],
+    ),
+    ("store", &["actix"]),
+];
+
+fn sources(module: &str) -> Vec<PathBuf> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        let Ok(entries) = fs::read_dir(folder) else {
+            return;
+        };
+        for entry in entries.map(|entry| entry.unwrap().path()) {
+            let name = entry.file_name().unwrap().to_str().unwrap();
+            if entry.is_dir() && name != "tests" {
+                walk(&entry, found);
+            } else if name.ends_with(".rs") && name != "tests.rs" {
+                found.push(entry);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = vec![root.join(format!("{module}.rs"))];
+    walk(&root.join(module), &mut found);
+    found
+}
+
+/// The code of a file without its comments and its unit tests.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let lines = text.lines().map(|line| line.split("//").next().unwrap());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The first name of each path that begins with `crate::`.
+fn named(code: &str) -> BTreeSet<String> {
+    let word = |text: &str| -> String {
+        text.chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect()
+    };
+    let mut names = BTreeSet::new();
+    for (start, _) in code.match_indices("crate::") {
+        let rest = &code[start + "crate::".len()..];
+        let Some(group) = rest.strip_prefix('{') else {
+            names.insert(word(rest));
+            continue;
+        };
+        // The names at the first level of the braces.
+        let (mut depth, mut at_start) = (0, true);
+        for (index, c) in group.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => at_start = true,
+                c if c.is_whitespace() => {}
+                _ if at_start && depth == 0 => {
+                    names.insert(word(&group[index..]));
+                    at_start = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn arrows_point_one_way() {
+    let mut wrong = Vec::new();
+    for (module, allowed) in ARROWS {
+        for path in sources(module) {
+            for name in named(&code(&path)) {
+                if name != module && !allowed.contains(&name.as_str()) {
+                    wrong.push(format!("{}: crate::{name}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "arrows that point the wrong way:\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn the_core_touches_no_runtime_and_no_clock() {
+    let mut wrong = Vec::new();
+    for (module, forbidden) in FORBIDDEN {
+        for path in sources(module) {
+            let code = code(&path);
+            let found = forbidden.iter().filter(|word| code.contains(**word));
+            wrong.extend(found.map(|word| format!("{}: {word}", path.display())));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_module_is_in_the_table() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs");
+    let lib = fs::read_to_string(root).unwrap();
+    let modules = lib
+        .lines()
+        .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
+    let modules: BTreeSet<_> = modules.collect();
+    assert_eq!(modules, ARROWS.iter().map(|(module, _)| *module).collect());
+}
+
+#[test]
+fn the_reader_of_paths_sees_them() {
+    let names =
+        named("use crate::{\n    a::{b, c},\n    d::E,\n    f,\n};\ncrate::g::h(); crate::I;");
+    let expected = ["I", "a", "d", "f", "g"].map(str::to_owned);
+    assert_eq!(names, expected.into());
+}
