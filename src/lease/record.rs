@@ -21,6 +21,7 @@ pub struct LeaseRecord {
     /// A store without a clock of its own tells how long the reader still has to observe.
     pub remaining: Duration,
     /// When the lease was acquired, by the store's wall clock. For people; nothing is decided by it.
+    #[serde(with = "unix_millis")]
     pub since: SystemTime,
     /// Whether an operator has evicted the holder: it is not renewed and nobody acquires it before
     /// its standing expiry.
@@ -39,6 +40,7 @@ pub struct Acquisition {
     /// Who got it.
     pub holder: CandidateId,
     /// When, by the store's wall clock.
+    #[serde(with = "unix_millis")]
     pub since: SystemTime,
 }
 
@@ -66,5 +68,25 @@ impl LeaseRecord {
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.holder.is_some() && !self.remaining.is_zero()
+    }
+}
+
+/// A time of day as milliseconds since 1970, which any program can read.
+mod unix_millis {
+    use std::time::{Duration, SystemTime};
+
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+        let since = time
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        to.serialize_u64(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
+        let millis = u64::deserialize(from)?;
+        let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis));
+        time.ok_or_else(|| D::Error::custom("a time too far in the future"))
     }
 }
