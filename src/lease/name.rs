@@ -1,4 +1,4 @@
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{convert::Infallible, fmt, str::FromStr, sync::Arc};
 
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,13 @@ pub enum InvalidName {
         /// The position of its first byte.
         at: usize,
     },
+}
+
+impl From<Infallible> for InvalidName {
+    /// A name that is one already cannot be refused.
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
 }
 
 const MAX_NAME: usize = 255;
@@ -102,12 +109,6 @@ macro_rules! name {
             type Error = InvalidName;
             fn try_from(name: &$name) -> Result<Self, InvalidName> {
                 Ok(name.clone())
-            }
-        }
-
-        impl From<std::convert::Infallible> for $name {
-            fn from(never: std::convert::Infallible) -> Self {
-                match never {}
             }
         }
 

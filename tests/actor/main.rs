@@ -1,5 +1,6 @@
 //! The lock actor: under paused time, where a moment can be asserted exactly, and on real clocks.
 
+mod events;
 mod losing;
 mod real_time;
 mod subscribers;
