@@ -92,7 +92,6 @@ pub enum InvalidTiming {
 
 impl Timing {
     /// Times that follow from a ttl of 15 s, unless they are set.
-    #[must_use]
     pub fn builder() -> TimingBuilder {
         TimingBuilder::default()
     }

@@ -1,4 +1,5 @@
 //! What does not fit together is refused when a lock is built, with what, where and what to do.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{sync::Arc, time::Duration};
 

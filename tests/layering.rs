@@ -1,5 +1,6 @@
 //! The arrows between the modules point one way. This test reads the sources and fails on a path that
 //! points the other way.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     collections::BTreeSet,

@@ -1,5 +1,6 @@
 //! Real processes on one SQLite file. Without arguments of its own each test starts this program
 //! again, as a process that contends and writes down when it believed that it led.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     collections::BTreeMap,

@@ -235,15 +235,15 @@ impl Election {
         }
         // An attempt ends when its candidate stops contending; a grant that it may have left behind
         // is released.
-        if !self.contends(now) && self.in_flight.is_none() {
-            if let Some(bidding) = self.bidding.take()
-                && bidding.maybe_granted
-            {
-                let resource = self.config.resource.clone();
-                let attempt = bidding.attempt;
-                let claim = Claim::Attempt { resource, attempt };
-                self.releases.add(claim, &self.config.timing, now);
-            }
+        if !self.contends(now)
+            && self.in_flight.is_none()
+            && let Some(bidding) = self.bidding.take()
+            && bidding.maybe_granted
+        {
+            let resource = self.config.resource.clone();
+            let attempt = bidding.attempt;
+            let claim = Claim::Attempt { resource, attempt };
+            self.releases.add(claim, &self.config.timing, now);
         }
         self.releases.expire(now);
     }

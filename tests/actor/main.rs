@@ -1,4 +1,5 @@
 //! The lock actor: under paused time, where a moment can be asserted exactly, and on real clocks.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod events;
 mod losing;

@@ -110,8 +110,11 @@ fn unsubscribing_is_the_word_that_the_work_has_stopped() {
     });
 }
 
+/// A token, and its holder if there is one.
+type Seen = (u64, Option<String>);
+
 #[derive(Clone, Default)]
-struct Observer(Arc<Mutex<Vec<(u64, Option<String>)>>>);
+struct Observer(Arc<Mutex<Vec<Seen>>>);
 
 impl Actor for Observer {
     type Context = Context<Self>;
