@@ -3,6 +3,8 @@
 mod error;
 mod faulty;
 mod memory;
+#[cfg(feature = "sqlite")]
+mod observed;
 mod record;
 
 pub use error::{Operation, StoreError, StoreErrorKind};

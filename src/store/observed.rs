@@ -1,0 +1,185 @@
+use std::{collections::HashMap, time::Duration};
+
+use crate::{
+    clock::Moment,
+    lease::{FencingToken, ResourceName},
+};
+
+/// What an observer has seen of leases whose expiry its own clock cannot judge: it counts the
+/// holder's whole ttl from the arrival of the reply in which it first saw the present token and
+/// version (Ongaro's and Lamport's rule for leases without a common clock: only durations agree).
+///
+/// Full, it forgets what nobody has looked at for long, and otherwise takes in nothing new: dropping
+/// the oldest instead would, with more leases than room, free none of them ever.
+#[derive(Debug)]
+pub(crate) struct Observations {
+    sights: HashMap<ResourceName, Sight>,
+    room: usize,
+    swept_at: Moment,
+}
+
+#[derive(Debug)]
+struct Sight {
+    token: FencingToken,
+    version: u64,
+    ttl: Duration,
+    free_at: Moment,
+    looked_at: Moment,
+}
+
+impl Observations {
+    /// About 20 MB of short names.
+    const ROOM: usize = 100_000;
+    /// A sight is stale once nobody looked for two ttls, but not before this.
+    const STALE: Duration = Duration::from_secs(60);
+    const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+    pub(crate) fn new() -> Self {
+        Self::with_room(Self::ROOM)
+    }
+
+    fn with_room(room: usize) -> Self {
+        Self {
+            sights: HashMap::new(),
+            room,
+            swept_at: Moment::default(),
+        }
+    }
+
+    /// From when on the lease may be taken over, if token and version stay as they are. `now` must
+    /// have been read after the reply arrived.
+    pub(crate) fn free_at(
+        &mut self,
+        resource: &ResourceName,
+        token: FencingToken,
+        version: u64,
+        ttl: Duration,
+        now: Moment,
+    ) -> Moment {
+        let first = Sight {
+            token,
+            version,
+            ttl,
+            free_at: now + ttl,
+            looked_at: now,
+        };
+        if let Some(sight) = self.sights.get_mut(resource) {
+            match (sight.token, sight.version) == (token, version) {
+                true => sight.looked_at = now,
+                false => *sight = first,
+            }
+            return sight.free_at;
+        }
+        let free_at = first.free_at;
+        if self.has_room(now) {
+            self.sights.insert(resource.clone(), first);
+        }
+        free_at
+    }
+
+    /// As [`free_at`](Self::free_at), without beginning to observe.
+    pub(crate) fn peek(
+        &self,
+        resource: &ResourceName,
+        token: FencingToken,
+        version: u64,
+        ttl: Duration,
+        now: Moment,
+    ) -> Moment {
+        match self.sights.get(resource) {
+            Some(sight) if (sight.token, sight.version) == (token, version) => sight.free_at,
+            _ => now + ttl,
+        }
+    }
+
+    /// Drops what is known of a lease that needs no observation.
+    pub(crate) fn forget(&mut self, resource: &ResourceName) {
+        self.sights.remove(resource);
+    }
+
+    fn has_room(&mut self, now: Moment) -> bool {
+        if self.sights.len() >= self.room && now >= self.swept_at + Self::SWEEP_EVERY {
+            self.swept_at = now;
+            self.sights.retain(|_, sight| {
+                let stale = sight.ttl.saturating_mul(2).max(Self::STALE);
+                sight.looked_at.until(now) < stale
+            });
+        }
+        self.sights.len() < self.room
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(10);
+
+    fn at(seconds: u64) -> Moment {
+        Moment::default() + Duration::from_secs(1000 + seconds)
+    }
+
+    fn name(index: usize) -> ResourceName {
+        ResourceName::new(format!("jobs/{index}")).unwrap()
+    }
+
+    fn look(seen: &mut Observations, index: usize, version: u64, now: Moment) -> Moment {
+        seen.free_at(&name(index), FencingToken::new(1), version, TTL, now)
+    }
+
+    #[test]
+    fn a_ttl_is_counted_from_the_first_sight_of_a_version() {
+        let mut seen = Observations::new();
+        assert_eq!(look(&mut seen, 0, 1, at(0)), at(10));
+        assert_eq!(look(&mut seen, 0, 1, at(9)), at(10));
+        assert_eq!(look(&mut seen, 0, 2, at(9)), at(19), "a new version");
+        assert_eq!(look(&mut seen, 0, 1, at(9)), at(19), "and back again");
+        let newer = seen.free_at(&name(0), FencingToken::new(2), 1, TTL, at(11));
+        assert_eq!(newer, at(21), "a new token");
+    }
+
+    #[test]
+    fn a_peek_begins_no_observation() {
+        let mut seen = Observations::new();
+        let peek =
+            |seen: &Observations, now| seen.peek(&name(0), FencingToken::new(1), 1, TTL, now);
+        assert_eq!(peek(&seen, at(0)), at(10));
+        assert_eq!(peek(&seen, at(5)), at(15));
+        look(&mut seen, 0, 1, at(6));
+        assert_eq!(peek(&seen, at(7)), at(16));
+        seen.forget(&name(0));
+        assert_eq!(peek(&seen, at(8)), at(18));
+    }
+
+    #[test]
+    fn with_more_leases_than_room_all_become_free_in_turn() {
+        let mut seen = Observations::with_room(4);
+        let mut waiting: Vec<usize> = (0..20).collect();
+        let mut now = at(0);
+        for _ in 0..100 {
+            now = now + Duration::from_secs(2);
+            waiting.retain(|&index| {
+                let taken = now >= look(&mut seen, index, 1, now);
+                if taken {
+                    seen.forget(&name(index));
+                }
+                !taken
+            });
+            assert!(seen.sights.len() <= 4);
+        }
+        assert_eq!(waiting, [] as [usize; 0]);
+    }
+
+    #[test]
+    fn what_nobody_looks_at_makes_room() {
+        let mut seen = Observations::with_room(2);
+        look(&mut seen, 0, 1, at(0));
+        look(&mut seen, 1, 1, at(0));
+        assert_eq!(look(&mut seen, 2, 1, at(1)), at(11), "no room yet");
+        assert_eq!(look(&mut seen, 2, 1, at(2)), at(12));
+        look(&mut seen, 1, 1, at(50));
+        assert_eq!(look(&mut seen, 2, 1, at(61)), at(71), "the first is stale");
+        assert_eq!(look(&mut seen, 2, 1, at(62)), at(71));
+        assert_eq!(look(&mut seen, 1, 1, at(62)), at(10), "the second is kept");
+    }
+}
