@@ -118,6 +118,8 @@ pub use store::{
     AcquireOutcome, Calls, Eviction, Fault, FaultyStore, LeaseStore, MemoryStore, Operation,
     ReleaseOutcome, RenewOutcome, StoreError, StoreErrorKind,
 };
+#[cfg(feature = "sqlite")]
+pub use store::{SqliteStore, SqliteStoreBuilder};
 pub use timing::{InvalidTiming, POLL_JITTER, Timing, TimingBuilder};
 
 #[cfg(all(doctest, feature = "sqlite"))]

@@ -6,10 +6,14 @@ mod memory;
 #[cfg(feature = "sqlite")]
 mod observed;
 mod record;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 pub use error::{Operation, StoreError, StoreErrorKind};
 pub use faulty::{Calls, Fault, FaultyStore};
 pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteStore, SqliteStoreBuilder};
 
 #[cfg(test)]
 pub(crate) use record::StoredRecord;

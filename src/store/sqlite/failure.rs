@@ -1,0 +1,119 @@
+use std::{error::Error, path::Path};
+
+use rusqlite::ErrorCode;
+
+use super::KIND;
+use crate::store::{Operation, StoreError, StoreErrorKind};
+
+pub(super) type Answer<T> = std::result::Result<T, Failure>;
+
+/// A [`StoreError`] that does not know yet which request and file it belongs to.
+#[derive(Debug)]
+pub(super) struct Failure {
+    kind: StoreErrorKind,
+    message: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Failure {
+    pub(super) fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            kind,
+            message,
+            source: None,
+        }
+    }
+
+    pub(super) fn misconfigured(message: impl Into<String>) -> Self {
+        Self::new(StoreErrorKind::Misconfigured, message)
+    }
+
+    pub(super) fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StoreErrorKind::Unavailable, message)
+    }
+
+    pub(super) fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The error of a commit: whether it was applied is known only where it could not begin.
+    pub(super) fn at_commit(error: rusqlite::Error) -> Self {
+        if is_busy(&error) {
+            return error.into();
+        }
+        let message = "the commit failed and may come back with the log after a crash";
+        Self::new(StoreErrorKind::Unknown, message).because(error)
+    }
+
+    pub(super) fn of(self, operation: Operation, path: &Path) -> StoreError {
+        let message = format!("{}: {}", path.display(), self.message);
+        let error = StoreError::new(self.kind, KIND, operation, message);
+        match self.source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
+    }
+}
+
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::FileLockingProtocolFailed
+        )
+    )
+}
+
+impl From<rusqlite::Error> for Failure {
+    /// An error before the commit, so that nothing was applied.
+    fn from(error: rusqlite::Error) -> Self {
+        use StoreErrorKind::{Corrupt, Denied, Misconfigured, Unavailable};
+        let (kind, message) = match error.sqlite_error_code() {
+            _ if is_busy(&error) => (
+                Unavailable,
+                "another connection kept the database locked past the busy limit: keep other \
+                 transactions on this file short",
+            ),
+            Some(ErrorCode::NotADatabase) => (
+                Corrupt,
+                "no SQLite database, or an encrypted one; nothing was overwritten: give the path of \
+                 another file",
+            ),
+            Some(ErrorCode::DatabaseCorrupt) => (
+                Corrupt,
+                "the database is damaged: stop all that use it, and restore it or mend it with \
+                 `.recover` of the sqlite3 shell",
+            ),
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => (
+                Misconfigured,
+                "the file, or its companions -wal and -shm, cannot be opened for writing: allow the \
+                 process to read and write the file and its directory",
+            ),
+            Some(ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied) => (
+                Denied,
+                "access was denied: allow the process to read and write the file and its directory",
+            ),
+            Some(ErrorCode::DiskFull) => (Unavailable, "the disk is full: free some space"),
+            Some(ErrorCode::SystemIoFailure) => (
+                Unavailable,
+                "the file system failed: look for disk errors, and for locks that it does not support",
+            ),
+            Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => (
+                Misconfigured,
+                "the table `tenure_leases` refuses the row: remove constraints and triggers that \
+                 others added to it",
+            ),
+            // A statement that does not fit the schema.
+            Some(ErrorCode::Unknown) => (
+                Misconfigured,
+                "the table `tenure_leases` is missing or has changed: call `ensure`",
+            ),
+            _ => (Unavailable, "the request failed before its commit"),
+        };
+        Self::new(kind, message).because(error)
+    }
+}

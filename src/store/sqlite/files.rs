@@ -1,0 +1,137 @@
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::Connection;
+
+use super::failure::{Answer, Failure};
+use crate::store::StoreErrorKind;
+
+/// The path made absolute, if a database can be there. SQLite's own messages do not tell a missing
+/// directory from a missing permission.
+pub(super) fn check_path(path: &Path) -> Answer<PathBuf> {
+    if path == Path::new(":memory:") || path.as_os_str().is_empty() {
+        let message = "a database in memory has no leases to share: give the path of a file, or use \
+                       the memory store";
+        return Err(Failure::misconfigured(message));
+    }
+    // Absolute also keeps `file:` from being read as a URI.
+    let path = std::path::absolute(path)
+        .map_err(|error| Failure::misconfigured("the path cannot be resolved").because(error))?;
+    match path.metadata() {
+        Ok(found) if found.is_file() => return Ok(path),
+        Ok(found) if found.is_dir() => {
+            let message = "this is a directory: give the path of a file in it";
+            return Err(Failure::misconfigured(message));
+        }
+        Ok(_) => return Err(Failure::misconfigured("this is no regular file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(cannot_look("the file", error)),
+    }
+    let directory = path.parent().unwrap_or(&path);
+    match directory.metadata() {
+        Ok(found) if found.is_dir() => Ok(path),
+        Ok(_) => Err(Failure::misconfigured(format!(
+            "{} is no directory",
+            directory.display()
+        ))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let message = format!("the directory {} does not exist", directory.display());
+            Err(Failure::misconfigured(message + ": create it first"))
+        }
+        Err(error) => Err(cannot_look("the directory", error)),
+    }
+}
+
+fn cannot_look(what: &str, error: io::Error) -> Failure {
+    let kind = match error.kind() {
+        io::ErrorKind::PermissionDenied => StoreErrorKind::Denied,
+        io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => StoreErrorKind::Misconfigured,
+        _ => StoreErrorKind::Unavailable,
+    };
+    Failure::new(kind, format!("{what} cannot be looked at")).because(error)
+}
+
+/// The database and its companions as they were opened. SQLite goes on with a file that was deleted
+/// or replaced, while others open the new one: both would lead.
+///
+/// The companions keep their inodes while a connection is open: only the last one removes them.
+#[derive(Debug)]
+pub(super) struct Files {
+    #[cfg(unix)]
+    opened: Vec<(PathBuf, Inode)>,
+}
+
+#[cfg(unix)]
+type Inode = (u64, u64);
+
+#[cfg(unix)]
+impl Files {
+    /// Call it when the log is open, that is after a first read.
+    pub(super) fn opened(path: &Path, connection: &Connection) -> Answer<Self> {
+        use rusqlite::FileControl;
+        let real = path
+            .canonicalize()
+            .map_err(|error| changed(path).because(error))?;
+        let companion = |suffix: &str| {
+            let mut name = real.clone().into_os_string();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        // The path as given, so that a link that is turned elsewhere is noticed.
+        let opened = [path.to_owned(), companion("-wal"), companion("-shm")]
+            .into_iter()
+            .map(|path| Ok((path.clone(), inode(&path)?)))
+            .collect::<Answer<_>>()?;
+        // What the path shows now may not be what the connection has opened.
+        let mut moved = 0;
+        connection.file_control(Some("main"), FileControl::HasMoved(&mut moved))?;
+        match moved {
+            0 => Ok(Self { opened }),
+            _ => Err(changed(path)),
+        }
+    }
+
+    pub(super) fn check(&self) -> Answer<()> {
+        for (path, opened) in &self.opened {
+            if inode(path)? != *opened {
+                return Err(changed(path));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn inode(path: &Path) -> Answer<Inode> {
+    use std::os::unix::fs::MetadataExt as _;
+    match path.metadata() {
+        Ok(found) => Ok((found.dev(), found.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(changed(path)),
+        Err(error) => Err(cannot_look("the file", error)),
+    }
+}
+
+#[cfg(unix)]
+fn changed(path: &Path) -> Failure {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    Failure::misconfigured(format!(
+        "{} was deleted or replaced while it was in use, and other processes do not see what this one \
+         writes: open the store again, and give the new file a higher token than the old one if \
+         anything checks tokens",
+        name.display()
+    ))
+}
+
+#[cfg(not(unix))]
+impl Files {
+    /// An open file cannot be deleted or replaced here.
+    pub(super) fn opened(_path: &Path, _connection: &Connection) -> Answer<Self> {
+        Ok(Self {})
+    }
+
+    pub(super) fn check(&self) -> Answer<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,358 @@
+use std::{
+    error::Error,
+    time::{Duration, SystemTime},
+};
+
+use rusqlite::{Connection, OptionalExtension as _, ToSql, types::ValueRef};
+
+use super::failure::{Answer, Failure};
+use crate::{
+    clock::Moment,
+    lease::{
+        Acquisition, AttemptId, CandidateId, FencingToken, LeaseRecord, Metadata, ResourceName,
+        Scope,
+    },
+    store::{
+        StoreErrorKind,
+        record::{READER, StoredRecord},
+    },
+};
+
+macro_rules! columns {
+    () => {
+        "name, scope, token, version, holder, attempt, ttl, expires_at, clock, closing, since, \
+         metadata, history, min_reader"
+    };
+}
+
+const FIND: &str = concat!("SELECT ", columns!(), " FROM tenure_leases WHERE name = ?1");
+const LIST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM tenure_leases WHERE scope = ?1 ORDER BY name"
+);
+const INSERT: &str = concat!(
+    "INSERT INTO tenure_leases (",
+    columns!(),
+    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+);
+/// Sets only what is ours: columns that others added keep their values.
+const UPDATE: &str = "UPDATE tenure_leases SET token = ?2, version = ?3, holder = ?4, attempt = ?5, \
+     ttl = ?6, expires_at = ?7, clock = ?8, closing = ?9, since = ?10, metadata = ?11, history = ?12 \
+     WHERE name = ?1";
+
+/// A row of the table. `record.expires_at` is on the clock that `clock` names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) record: StoredRecord,
+    pub(super) clock: String,
+    min_reader: i64,
+}
+
+impl Row {
+    /// The row of a resource that was never led.
+    pub(super) fn new() -> Self {
+        Self {
+            record: StoredRecord::default(),
+            clock: String::new(),
+            min_reader: i64::from(READER),
+        }
+    }
+
+    pub(super) fn find(connection: &Connection, resource: &ResourceName) -> Answer<Option<Self>> {
+        let found = connection
+            .prepare_cached(FIND)?
+            .query_row([resource.as_str()], |row| Ok(Self::decode(row)))
+            .optional()?;
+        let Some((name, row)) = found.transpose()? else {
+            return Ok(None);
+        };
+        match name == *resource {
+            true => Ok(Some(row)),
+            false => Err(Failure::misconfigured(format!(
+                "the table `tenure_leases` takes {name:?} for {resource:?}: give its column `name` the \
+                 collation BINARY"
+            ))),
+        }
+    }
+
+    pub(super) fn list(
+        connection: &Connection,
+        scope: &Scope,
+    ) -> Answer<Vec<(ResourceName, Self)>> {
+        let mut statement = connection.prepare_cached(LIST)?;
+        let mut rows = statement.query([scope.as_prefix()])?;
+        let mut listed = Vec::new();
+        while let Some(row) = rows.next()? {
+            listed.push(Self::decode(row)?);
+        }
+        // A database in UTF-16 has another order.
+        listed.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(listed)
+    }
+
+    /// Refuses to write what only a newer library understands.
+    pub(super) fn check_reader(&self, resource: &ResourceName) -> Answer<()> {
+        match self.min_reader > i64::from(READER) {
+            true => Err(unsupported(resource.as_str(), self.min_reader)),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn write(
+        &self,
+        connection: &Connection,
+        resource: &ResourceName,
+        is_new: bool,
+    ) -> Answer<()> {
+        let damaged = |column| Damage::new(column, "cannot grow any more").of(resource.as_str());
+        let record = &self.record;
+        let token = i64::try_from(record.token.get()).map_err(|_| damaged("token"))?;
+        let version = i64::try_from(record.version).map_err(|_| damaged("version"))?;
+        let holder = record.holder.as_ref().map(CandidateId::as_str);
+        let attempt = record.attempt.map(|attempt| attempt.get().to_be_bytes());
+        let attempt = attempt.as_ref().map(|bytes| &bytes[..]);
+        let ttl = i64::try_from(record.ttl.as_nanos()).unwrap_or(i64::MAX);
+        let expires_at = i64::try_from(record.expires_at.as_nanos()).unwrap_or(i64::MAX);
+        let since = record.since.duration_since(SystemTime::UNIX_EPOCH);
+        let since = since.map_or(0, |since| since.as_millis());
+        let since = i64::try_from(since).unwrap_or(i64::MAX);
+        let metadata = record.metadata.as_ref().map(Metadata::as_str);
+        let history = serde_json::to_string(&record.history)
+            .map_err(|error| Failure::unavailable("the history has no JSON").because(error))?;
+        let values: [&dyn ToSql; 11] = [
+            &resource.as_str(),
+            &token,
+            &version,
+            &holder,
+            &attempt,
+            &ttl,
+            &expires_at,
+            &self.clock,
+            &record.closing,
+            &since,
+            &metadata,
+        ];
+        let written = match is_new {
+            false => {
+                let mut statement = connection.prepare_cached(UPDATE)?;
+                let [name, rest @ ..] = values;
+                let mut bound = vec![name];
+                bound.extend(rest);
+                bound.push(&history);
+                statement.execute(&bound[..])?
+            }
+            true => {
+                let scope = resource.scope();
+                let (scope, min_reader) = (scope.as_prefix(), self.min_reader);
+                let mut statement = connection.prepare_cached(INSERT)?;
+                let [name, rest @ ..] = values;
+                let mut bound: Vec<&dyn ToSql> = vec![name, &scope];
+                bound.extend(rest);
+                bound.extend([&history as &dyn ToSql, &min_reader]);
+                statement.execute(&bound[..])?
+            }
+        };
+        match written {
+            1 => Ok(()),
+            _ => Err(Failure::misconfigured(format!(
+                "writing the record of {resource} changed {written} rows: remove triggers that others \
+                 added to the table `tenure_leases`"
+            ))),
+        }
+    }
+
+    fn decode(row: &rusqlite::Row<'_>) -> Answer<(ResourceName, Self)> {
+        let columns = Columns(row);
+        let name = columns.name();
+        let min_reader = columns
+            .integer("min_reader")
+            .map(|reader| reader.unwrap_or(1));
+        match (columns.decode(), min_reader) {
+            (Ok((name, record, clock)), Ok(min_reader)) => {
+                let row = Self {
+                    record,
+                    clock,
+                    min_reader,
+                };
+                Ok((name, row))
+            }
+            // What a newer library wrote need not look right.
+            (_, Ok(min_reader)) if min_reader > i64::from(READER) => {
+                Err(unsupported(&name, min_reader))
+            }
+            (Err(damage), _) | (_, Err(damage)) => Err(damage.of(&name)),
+        }
+    }
+}
+
+fn unsupported(resource: &str, min_reader: i64) -> Failure {
+    let message = format!(
+        "the record of {resource:?} asks for a library that understands version {min_reader} of records; \
+         this one understands {READER}: update it"
+    );
+    Failure::new(StoreErrorKind::Unsupported, message)
+}
+
+/// What is wrong with a value in a row.
+struct Damage {
+    column: &'static str,
+    what: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Damage {
+    fn new(column: &'static str, what: impl Into<String>) -> Self {
+        let what = what.into();
+        Self {
+            column,
+            what,
+            source: None,
+        }
+    }
+
+    fn because(column: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let source = Some(source.into());
+        let what = "is malformed".to_owned();
+        Self {
+            column,
+            what,
+            source,
+        }
+    }
+
+    fn of(self, resource: &str) -> Failure {
+        let message = format!(
+            "the record of {resource:?} is damaged: its column `{}` {}; nothing was overwritten: mend \
+             the row of `tenure_leases`",
+            self.column, self.what
+        );
+        let failure = Failure::new(StoreErrorKind::Corrupt, message);
+        match self.source {
+            Some(source) => failure.because(source),
+            None => failure,
+        }
+    }
+}
+
+type Checked<T> = std::result::Result<T, Damage>;
+
+struct Columns<'a>(&'a rusqlite::Row<'a>);
+
+impl Columns<'_> {
+    /// The name as it stands, for messages.
+    fn name(&self) -> String {
+        match self.0.get_ref("name") {
+            Ok(ValueRef::Text(name)) => String::from_utf8_lossy(name).into_owned(),
+            _ => String::new(),
+        }
+    }
+
+    fn decode(&self) -> Checked<(ResourceName, StoredRecord, String)> {
+        let name = ResourceName::new(self.required("name", Self::text)?)
+            .map_err(|error| Damage::because("name", error))?;
+        if self.required("scope", Self::text)? != name.scope().as_prefix() {
+            return Err(Damage::new("scope", "is not the scope of its name"));
+        }
+        let version = self.required("version", Self::number)?;
+        if version == 0 {
+            return Err(Damage::new("version", "is 0"));
+        }
+        let holder = self.text("holder")?.map(CandidateId::new).transpose();
+        let metadata = self.text("metadata")?.map(Metadata::new).transpose();
+        let record = StoredRecord {
+            token: FencingToken::new(self.required("token", Self::number)?),
+            version,
+            holder: holder.map_err(|error| Damage::because("holder", error))?,
+            attempt: self.attempt()?,
+            ttl: Duration::from_nanos(self.required("ttl", Self::number)?),
+            expires_at: Moment::from_nanos(self.required("expires_at", Self::number)?),
+            since: self.since()?,
+            closing: match self.required("closing", Self::number)? {
+                0 => false,
+                1 => true,
+                other => return Err(Damage::new("closing", format!("is {other}, not 0 or 1"))),
+            },
+            metadata: metadata.map_err(|error| Damage::because("metadata", error))?,
+            history: self.history()?,
+        };
+        Ok((name, record, self.required("clock", Self::text)?.to_owned()))
+    }
+
+    fn attempt(&self) -> Checked<Option<AttemptId>> {
+        let bytes = match self.value("attempt")? {
+            ValueRef::Null => return Ok(None),
+            ValueRef::Blob(bytes) => bytes,
+            other => return Err(mistyped("attempt", other, "BLOB")),
+        };
+        let bytes = <[u8; 16]>::try_from(bytes).map_err(|_| {
+            Damage::new(
+                "attempt",
+                format!("has {} bytes instead of 16", bytes.len()),
+            )
+        })?;
+        Ok(Some(AttemptId::new(u128::from_be_bytes(bytes))))
+    }
+
+    fn since(&self) -> Checked<SystemTime> {
+        let since = Duration::from_millis(self.number("since")?.unwrap_or(0));
+        SystemTime::UNIX_EPOCH
+            .checked_add(since)
+            .ok_or_else(|| Damage::new("since", "is too far in the future"))
+    }
+
+    fn history(&self) -> Checked<Vec<Acquisition>> {
+        let Some(text) = self.text("history")? else {
+            return Ok(Vec::new());
+        };
+        let mut history: Vec<Acquisition> =
+            serde_json::from_str(text).map_err(|error| Damage::because("history", error))?;
+        history.drain(..history.len().saturating_sub(LeaseRecord::HISTORY));
+        Ok(history)
+    }
+
+    fn required<'a, T>(
+        &'a self,
+        column: &'static str,
+        read: impl FnOnce(&'a Self, &'static str) -> Checked<Option<T>>,
+    ) -> Checked<T> {
+        read(self, column)?.ok_or_else(|| Damage::new(column, "is NULL"))
+    }
+
+    fn number(&self, column: &'static str) -> Checked<Option<u64>> {
+        let number = self.integer(column)?.map(u64::try_from).transpose();
+        number.map_err(|_| Damage::new(column, "is negative"))
+    }
+
+    fn integer(&self, column: &'static str) -> Checked<Option<i64>> {
+        match self.value(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Integer(number) => Ok(Some(number)),
+            other => Err(mistyped(column, other, "INTEGER")),
+        }
+    }
+
+    fn text(&self, column: &'static str) -> Checked<Option<&str>> {
+        match self.value(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Text(text) => match std::str::from_utf8(text) {
+                Ok(text) => Ok(Some(text)),
+                Err(error) => Err(Damage::because(column, error)),
+            },
+            other => Err(mistyped(column, other, "TEXT")),
+        }
+    }
+
+    fn value(&self, column: &'static str) -> Checked<ValueRef<'_>> {
+        self.0
+            .get_ref(column)
+            .map_err(|error| Damage::because(column, error))
+    }
+}
+
+fn mistyped(column: &'static str, found: ValueRef<'_>, wanted: &str) -> Damage {
+    Damage::new(
+        column,
+        format!("is {} instead of {wanted}", found.data_type()),
+    )
+}

@@ -1,0 +1,311 @@
+use std::{
+    path::Path,
+    sync::{Arc, Weak},
+    time::{Duration, Instant, SystemTime},
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{
+    busy::Patience,
+    failure::{Answer, Failure, is_busy},
+    files::{Files, check_path},
+    row::Row,
+    schema::Missing,
+};
+use crate::{
+    clock::{Clock, Moment},
+    lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, Scope},
+    store::{
+        AcquireOutcome, Eviction, ReleaseOutcome, RenewOutcome, observed::Observations,
+        record::StoredRecord,
+    },
+};
+
+/// A clock and the name by which processes that read the same one know each other.
+#[derive(Clone, Debug)]
+pub(super) struct NamedClock {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) identity: Arc<str>,
+}
+
+/// One connection and what it has observed. It blocks, so it lives on a thread of its own.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) connection: Connection,
+    files: Files,
+    clock: NamedClock,
+    seen: Observations,
+    patience: Patience,
+}
+
+/// A row as this process may judge it: `record.expires_at` is on its own clock.
+struct Sight {
+    record: StoredRecord,
+    now: Moment,
+    /// The expiry cannot be told, only observed.
+    foreign: bool,
+    /// As it is stored; `None` if it is not.
+    stored: Option<Row>,
+}
+
+/// What a write does to the expiry in the row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expiry {
+    /// It is new, on our clock.
+    Ours,
+    /// It stays as it was, on the clock that it was written by.
+    Kept,
+}
+
+impl Session {
+    pub(super) fn open(path: &Path, clock: NamedClock, busy_limit: Duration) -> Answer<Self> {
+        let path = check_path(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(&path, flags)?;
+        let caller = Arc::new(());
+        let patience = Patience::new(busy_limit, Arc::downgrade(&caller));
+        let handler = patience.clone();
+        connection.busy_handler(Some(move |_| handler.pause()))?;
+        // SQLite opens what it may not write for reading, without a word.
+        if connection.is_readonly("main")? {
+            let message = "the file is read-only: allow the process to write it and its directory";
+            return Err(Failure::misconfigured(message));
+        }
+        // Before anything is changed, the journal mode included.
+        Missing::check(&connection)?;
+        use_log(&connection, &patience)?;
+        // A token that was granted must survive a power loss, or it would be granted again.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "fullfsync", true)?;
+        connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+        add_missing(&connection)?;
+        Ok(Self {
+            files: Files::opened(&path, &connection)?,
+            connection,
+            clock,
+            seen: Observations::new(),
+            patience,
+        })
+    }
+
+    /// Prepares for a request that was sent at `since`.
+    pub(super) fn begin(&mut self, since: Instant, caller: Weak<()>) -> Answer<()> {
+        self.patience.renew(since, caller);
+        self.settle()
+    }
+
+    /// Gives back the write lock that a request which failed or panicked may have left.
+    pub(super) fn settle(&mut self) -> Answer<()> {
+        roll_back(&self.connection)
+    }
+
+    pub(super) fn ensure(&mut self) -> Answer<()> {
+        self.files.check()?;
+        add_missing(&self.connection)
+    }
+
+    pub(super) fn acquire(&mut self, bid: &Bid) -> Answer<AcquireOutcome> {
+        self.change(&bid.resource, |sight| {
+            let own_attempt = sight.record.attempt == Some(bid.attempt);
+            if sight.foreign && own_attempt {
+                // Whether it has expired is not known, so it gets no token back.
+                sight.record.attempt = None;
+            }
+            let outcome = sight.record.acquire(bid, sight.now, SystemTime::now());
+            (outcome, Expiry::Ours)
+        })
+    }
+
+    pub(super) fn renew(&mut self, lease: &Lease, ttl: Duration) -> Answer<RenewOutcome> {
+        self.change(&lease.resource, |sight| {
+            let outcome = match sight.foreign {
+                true => RenewOutcome::Lost(sight.record.seen(&lease.resource, sight.now)),
+                false => sight.record.renew(lease, ttl, sight.now),
+            };
+            (outcome, Expiry::Ours)
+        })
+    }
+
+    pub(super) fn release(&mut self, claim: &Claim) -> Answer<ReleaseOutcome> {
+        self.change(claim.resource(), |sight| {
+            (sight.record.release(claim, sight.now), Expiry::Kept)
+        })
+    }
+
+    pub(super) fn evict(
+        &mut self,
+        resource: &ResourceName,
+        token: FencingToken,
+        eviction: Eviction,
+    ) -> Answer<ReleaseOutcome> {
+        self.change(resource, |sight| {
+            let outcome = sight.record.evict(resource, token, eviction, sight.now);
+            (outcome, Expiry::Kept)
+        })
+    }
+
+    pub(super) fn read(&mut self, resource: &ResourceName) -> Answer<Option<LeaseRecord>> {
+        let sight = self.look(resource)?;
+        Ok(sight.record.seen(resource, sight.now))
+    }
+
+    pub(super) fn list(&mut self, scope: &Scope) -> Answer<Vec<LeaseRecord>> {
+        let rows = Row::list(&self.connection, scope)?;
+        self.files.check()?;
+        let now = self.clock.clock.now();
+        let records = rows.into_iter().filter_map(|(name, row)| {
+            let mut record = row.record;
+            if is_foreign(&record, &row.clock, &self.clock, now) {
+                let (token, version) = (record.token, record.version);
+                record.expires_at = self.seen.peek(&name, token, version, record.ttl, now);
+            }
+            record.seen(&name, now)
+        });
+        Ok(records.collect())
+    }
+
+    fn change<T>(
+        &mut self,
+        resource: &ResourceName,
+        step: impl Fn(&mut Sight) -> (T, Expiry),
+    ) -> Answer<T> {
+        // What changes nothing, a follower's poll above all, must not wait for the write lock.
+        let (outcome, written) = self.decide(resource, &step)?;
+        if written.is_none() {
+            return Ok(outcome);
+        }
+        self.transact(|session| {
+            let (outcome, written) = session.decide(resource, &step)?;
+            if let Some((row, is_new)) = written {
+                row.write(&session.connection, resource, is_new)?;
+            }
+            Ok(outcome)
+        })
+    }
+
+    /// The outcome, and the row to write if it changes.
+    fn decide<T>(
+        &mut self,
+        resource: &ResourceName,
+        step: impl Fn(&mut Sight) -> (T, Expiry),
+    ) -> Answer<(T, Option<(Row, bool)>)> {
+        let mut sight = self.look(resource)?;
+        if let Some(row) = &sight.stored {
+            row.check_reader(resource)?;
+        }
+        let version = sight.record.version;
+        let (outcome, expiry) = step(&mut sight);
+        if sight.record.version == version {
+            return Ok((outcome, None));
+        }
+        let is_new = sight.stored.is_none();
+        let mut row = sight.stored.unwrap_or_else(Row::new);
+        let stored = row.record.expires_at;
+        row.record = sight.record;
+        match expiry {
+            Expiry::Ours => row.clock = self.clock.identity.to_string(),
+            Expiry::Kept => row.record.expires_at = stored,
+        }
+        Ok((outcome, Some((row, is_new))))
+    }
+
+    fn look(&mut self, resource: &ResourceName) -> Answer<Sight> {
+        let stored = Row::find(&self.connection, resource)?;
+        // After the read, which may have waited: files that are others' by now answer nothing.
+        self.files.check()?;
+        // Also after the read, so that an observation counts from the arrival of the row; and under
+        // the write lock, if it is held, so that rows and moments have one order.
+        let now = self.clock.clock.now();
+        let Some(row) = &stored else {
+            return Ok(Sight {
+                record: StoredRecord::default(),
+                now,
+                foreign: false,
+                stored,
+            });
+        };
+        let mut record = row.record.clone();
+        let foreign = is_foreign(&record, &row.clock, &self.clock, now);
+        if foreign {
+            let (token, version) = (record.token, record.version);
+            record.expires_at = self.seen.free_at(resource, token, version, record.ttl, now);
+        } else {
+            self.seen.forget(resource);
+        }
+        Ok(Sight {
+            record,
+            now,
+            foreign,
+            stored,
+        })
+    }
+
+    fn transact<T>(&mut self, work: impl FnOnce(&mut Self) -> Answer<T>) -> Answer<T> {
+        self.connection
+            .prepare_cached("BEGIN IMMEDIATE")?
+            .execute([])?;
+        let done = work(self).and_then(|outcome| {
+            let mut commit = self.connection.prepare_cached("COMMIT")?;
+            commit.execute([]).map_err(Failure::at_commit)?;
+            Ok(outcome)
+        });
+        if done.is_err() {
+            // If this fails, the next request tries it again before it begins.
+            let _ = roll_back(&self.connection);
+        }
+        done
+    }
+}
+
+/// Whether an expiry is on another clock than ours. One further ahead than its own ttl is not on ours
+/// either, whatever its name: this machine was set back to a snapshot.
+fn is_foreign(record: &StoredRecord, clock: &str, ours: &NamedClock, now: Moment) -> bool {
+    let ahead = now.until(record.expires_at) > record.ttl;
+    record.holder.is_some() && (clock != &*ours.identity || ahead)
+}
+
+fn roll_back(connection: &Connection) -> Answer<()> {
+    if !connection.is_autocommit() {
+        connection.prepare_cached("ROLLBACK")?.execute([])?;
+    }
+    Ok(())
+}
+
+/// Switches to the write-ahead log. SQLite does not call the busy handler for this.
+fn use_log(connection: &Connection, patience: &Patience) -> Answer<()> {
+    loop {
+        let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
+        let mode: String = match mode {
+            Err(error) if is_busy(&error) && patience.pause() => continue,
+            mode => mode?,
+        };
+        return match mode.eq_ignore_ascii_case("wal") {
+            true => Ok(()),
+            false => Err(Failure::misconfigured(format!(
+                "the journal mode stays {mode:?} instead of \"wal\": use a local file system"
+            ))),
+        };
+    }
+}
+
+/// Adds what the table lacks; two processes may do it at once.
+fn add_missing(connection: &Connection) -> Answer<()> {
+    if Missing::check(connection)?.is_nothing() {
+        return Ok(());
+    }
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let added = Missing::check(connection)
+        .and_then(|missing| missing.add(connection))
+        .and_then(|()| {
+            connection
+                .execute_batch("COMMIT")
+                .map_err(Failure::at_commit)
+        });
+    if added.is_err() {
+        let _ = roll_back(connection);
+    }
+    added
+}

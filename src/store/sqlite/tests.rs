@@ -1,0 +1,132 @@
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    clock::ManualClock,
+    lease::{AttemptId, CandidateId, Metadata},
+    store::StoreErrorKind,
+};
+
+mod foreign;
+mod opening;
+mod processes;
+mod requests;
+mod rows;
+mod trouble;
+
+const TTL: Duration = Duration::from_secs(10);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A file in a directory of its own, and a clock that stores on it read.
+struct Place {
+    directory: TempDir,
+    clock: ManualClock,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            clock: ManualClock::new(),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("leases.db")
+    }
+
+    fn companion(&self, suffix: &str) -> PathBuf {
+        self.directory.path().join(format!("leases.db{suffix}"))
+    }
+
+    fn builder(&self) -> SqliteStoreBuilder {
+        SqliteStore::builder().clock(Arc::new(self.clock.clone()), "test")
+    }
+
+    fn store(&self) -> SqliteStore {
+        self.builder().open(self.path()).unwrap()
+    }
+
+    /// A second connection, as another program has it.
+    fn sql(&self) -> Connection {
+        let connection = Connection::open(self.path()).unwrap();
+        connection
+            .pragma_update(None, "synchronous", "OFF")
+            .unwrap();
+        connection
+    }
+
+    fn row(&self) -> Vec<String> {
+        let sql = self.sql();
+        let mut rows = sql.prepare("SELECT * FROM tenure_leases").unwrap();
+        let columns = rows.column_count();
+        let show = |row: &rusqlite::Row<'_>| {
+            let show = |at| Ok(format!("{:?}", row.get_ref(at)?));
+            (0..columns).map(show).collect()
+        };
+        rows.query_row([], show).unwrap()
+    }
+}
+
+fn resource() -> ResourceName {
+    ResourceName::new("jobs/nightly").unwrap()
+}
+
+fn bid(candidate: &str, attempt: u128) -> Bid {
+    Bid {
+        resource: resource(),
+        candidate: CandidateId::new(candidate).unwrap(),
+        attempt: AttemptId::new(attempt),
+        ttl: TTL,
+        metadata: None,
+        reentrant: false,
+    }
+}
+
+fn lease(candidate: &str, token: u64) -> Lease {
+    Lease {
+        resource: resource(),
+        holder: CandidateId::new(candidate).unwrap(),
+        token: FencingToken::new(token),
+    }
+}
+
+fn claim(candidate: &str, token: u64) -> Claim {
+    Claim::Lease(lease(candidate, token))
+}
+
+fn granted(token: u64) -> AcquireOutcome {
+    let token = FencingToken::new(token);
+    AcquireOutcome::Granted { token }
+}
+
+#[track_caller]
+fn refused(outcome: AcquireOutcome) -> LeaseRecord {
+    match outcome {
+        AcquireOutcome::Refused(record) => record,
+        AcquireOutcome::Granted { token } => panic!("granted {token}"),
+    }
+}
+
+async fn evict(store: &SqliteStore, token: u64, eviction: Eviction) -> ReleaseOutcome {
+    let token = FencingToken::new(token);
+    store.evict(&resource(), token, eviction).await.unwrap()
+}
+
+/// What every request answers, in the order acquire, renew, release, evict, read, list.
+async fn ask_all(store: &SqliteStore) -> [Result<(), StoreError>; 6] {
+    let token = FencingToken::new(1);
+    let name = resource();
+    let evict = store.evict(&name, token, Eviction::Close);
+    [
+        store.acquire(&bid("b", 99)).await.map(drop),
+        store.renew(&lease("a", 1), TTL).await.map(drop),
+        store.release(&claim("a", 1)).await.map(drop),
+        evict.await.map(drop),
+        store.read(&resource()).await.map(drop),
+        store.list(&resource().scope()).await.map(drop),
+    ]
+}

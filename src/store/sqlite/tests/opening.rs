@@ -1,0 +1,253 @@
+use std::fs;
+
+use super::*;
+
+#[track_caller]
+fn fails(path: impl AsRef<Path>, kind: StoreErrorKind, says: &str) -> String {
+    let error = SqliteStore::open(&path).unwrap_err();
+    let message = error.to_string();
+    assert_eq!(error.kind(), kind, "{message}");
+    assert_eq!(
+        (error.store(), error.operation()),
+        ("sqlite", Operation::Open)
+    );
+    assert!(message.contains(says), "{message}");
+    let path = path.as_ref().display().to_string();
+    assert!(message.contains(&path), "{message}");
+    message
+}
+
+/// The same for a file that is there, and stays as it is.
+#[track_caller]
+fn leaves(place: &Place, kind: StoreErrorKind, says: &str) -> String {
+    let bytes = fs::read(place.path()).unwrap();
+    let message = fails(place.path(), kind, says);
+    assert!(
+        fs::read(place.path()).unwrap() == bytes,
+        "the file was changed"
+    );
+    let files = place.directory.path().read_dir().unwrap().count();
+    assert_eq!(files, 1, "companions were left behind");
+    message
+}
+
+#[test]
+fn a_file_that_is_no_database_is_corrupt_and_not_overwritten() {
+    let random: Vec<u8> = (0..20_000u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    for bytes in [&random[..], b"hello", &[0; 4096]] {
+        let place = Place::new();
+        fs::write(place.path(), bytes).unwrap();
+        leaves(
+            &place,
+            StoreErrorKind::Corrupt,
+            "give the path of another file",
+        );
+    }
+}
+
+#[test]
+fn a_damaged_database_is_corrupt_and_not_overwritten() {
+    let place = Place::new();
+    let sql = place.sql();
+    sql.execute_batch("CREATE TABLE other (x); CREATE INDEX by_x ON other (x)")
+        .unwrap();
+    sql.close().unwrap();
+    let mut bytes = fs::read(place.path()).unwrap();
+    bytes[100..4096].fill(0xAB);
+    fs::write(place.path(), bytes).unwrap();
+    leaves(&place, StoreErrorKind::Corrupt, "the database is damaged");
+}
+
+#[test]
+fn a_path_where_no_file_can_be_is_misconfigured() {
+    let place = Place::new();
+    let misconfigured = StoreErrorKind::Misconfigured;
+    fails(
+        place.directory.path(),
+        misconfigured,
+        "a directory: give the path of a file",
+    );
+    let nowhere = place.directory.path().join("nowhere/leases.db");
+    fails(nowhere, misconfigured, "does not exist: create it first");
+    fails(":memory:", misconfigured, "use the memory store");
+    fails("", misconfigured, "give the path of a file");
+    fs::write(place.path(), "a file").unwrap();
+    let below = place.path().join("leases.db");
+    fails(below, misconfigured, "");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_or_a_directory_that_cannot_be_written_is_misconfigured() {
+    // Permission bits do not bind root; sysfs does.
+    let file = "/sys/kernel/uevent_seqnum";
+    let before = fs::read(file).unwrap();
+    fails(file, StoreErrorKind::Misconfigured, "the file is read-only");
+    assert_eq!(fs::read(file).unwrap(), before);
+    let new = "/sys/kernel/tenure.db";
+    fails(
+        new,
+        StoreErrorKind::Misconfigured,
+        "read and write the file and its directory",
+    );
+    fails(
+        "/dev/null",
+        StoreErrorKind::Misconfigured,
+        "no regular file",
+    );
+}
+
+#[test]
+fn a_companion_that_cannot_be_opened_is_misconfigured() {
+    for suffix in ["-wal", "-shm"] {
+        let place = Place::new();
+        let sql = place.sql();
+        let wal = sql.pragma_update(None, "journal_mode", "WAL");
+        wal.and_then(|()| sql.execute_batch("CREATE TABLE mine (x)"))
+            .unwrap();
+        sql.close().unwrap();
+        fs::create_dir(place.companion(suffix)).unwrap();
+        let misconfigured = StoreErrorKind::Misconfigured;
+        fails(place.path(), misconfigured, "companions -wal and -shm");
+    }
+}
+
+#[test]
+fn a_table_of_another_layout_is_misconfigured_and_left_as_it_is() {
+    for (sql, says) in [
+        (
+            "CREATE TABLE tenure_leases (id INTEGER PRIMARY KEY, name TEXT, token TEXT)",
+            "`scope` is missing, `token` is \"TEXT\" instead of INTEGER, `version` is missing",
+        ),
+        (
+            "CREATE TABLE tenure_leases (name TEXT, scope TEXT, token INTEGER, version INTEGER, holder \
+             TEXT, attempt BLOB, ttl INTEGER, expires_at INTEGER, clock TEXT, closing INTEGER)",
+            "(`name` is not its primary key)",
+        ),
+        (
+            "CREATE VIEW tenure_leases AS SELECT 1 AS name",
+            "it is no table, `name` is",
+        ),
+    ] {
+        let place = Place::new();
+        let connection = place.sql();
+        connection.execute_batch(sql).unwrap();
+        connection.close().unwrap();
+        let message = leaves(&place, StoreErrorKind::Misconfigured, says);
+        assert!(message.contains("rename it"), "{message}");
+    }
+}
+
+#[test]
+fn an_applications_own_database_is_shared() {
+    let place = Place::new();
+    let sql = place.sql();
+    sql.execute_batch("CREATE TABLE mine (x); INSERT INTO mine VALUES (7)")
+        .unwrap();
+    let store = place.store();
+    let read = "SELECT x, (SELECT count(*) FROM tenure_leases) FROM mine";
+    let both: (i64, i64) = sql
+        .query_row(read, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap();
+    assert_eq!(both, (7, 0));
+    drop(store);
+}
+
+#[tokio::test]
+async fn settings_of_the_connection_are_as_documented() {
+    let place = Place::new();
+    let store = place.store();
+    let read = |session: &mut Session| {
+        let read = |pragma| {
+            session
+                .connection
+                .pragma_query_value(None, pragma, |row| row.get(0))
+        };
+        Ok([
+            read("synchronous")?,
+            read("fullfsync")?,
+            read("checkpoint_fullfsync")?,
+        ])
+    };
+    let settings: [i64; 3] = store.call(Operation::Read, read).await.unwrap();
+    assert_eq!(settings, [2, 1, 1]);
+    let mode: String = place
+        .sql()
+        .pragma_query_value(None, "journal_mode", |row| row.get(0))
+        .unwrap();
+    assert_eq!(mode, "wal");
+}
+
+#[tokio::test]
+async fn unknown_columns_are_kept() {
+    let place = Place::new();
+    let store = place.store();
+    store.acquire(&bid("a", 1)).await.unwrap();
+    let sql = place.sql();
+    sql.execute_batch(
+        "ALTER TABLE tenure_leases ADD COLUMN later TEXT; UPDATE tenure_leases SET later = 'kept'",
+    )
+    .unwrap();
+    store.renew(&lease("a", 1), TTL).await.unwrap();
+    store.release(&claim("a", 1)).await.unwrap();
+    place.store().acquire(&bid("b", 2)).await.unwrap();
+    let later: String = sql
+        .query_row("SELECT later FROM tenure_leases", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(later, "kept");
+}
+
+const OLDER: &str = "CREATE TABLE tenure_leases (name TEXT PRIMARY KEY, scope TEXT, token INTEGER, \
+     version INTEGER, holder TEXT, attempt BLOB, ttl INTEGER, expires_at INTEGER, clock TEXT, closing \
+     INTEGER); INSERT INTO tenure_leases VALUES ('jobs/nightly', 'jobs/', 41, 80, NULL, NULL, 1000, 0, \
+     'test', 0)";
+
+#[tokio::test]
+async fn an_older_table_gets_the_columns_that_it_lacks() {
+    let place = Place::new();
+    place.sql().execute_batch(OLDER).unwrap();
+    let store = place.store();
+    let record = store.read(&resource()).await.unwrap().unwrap();
+    assert_eq!((record.token.get(), record.history.len()), (41, 0));
+    assert_eq!(store.acquire(&bid("a", 1)).await.unwrap(), granted(42));
+    let record = store.read(&resource()).await.unwrap().unwrap();
+    assert_eq!(record.history.len(), 1);
+}
+
+#[tokio::test]
+async fn ensure_mends_a_table_that_was_dropped_under_a_running_store() {
+    let place = Place::new();
+    let store = place.store();
+    let sql = place.sql();
+    sql.execute_batch("DROP TABLE tenure_leases").unwrap();
+    let error = store.acquire(&bid("a", 1)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
+    assert!(error.to_string().contains("call `ensure`"), "{error}");
+    sql.execute_batch(OLDER).unwrap();
+    store.ensure().await.unwrap();
+    store.ensure().await.unwrap();
+    assert_eq!(store.acquire(&bid("a", 1)).await.unwrap(), granted(42));
+    sql.execute_batch("ALTER TABLE tenure_leases RENAME COLUMN clock TO watch")
+        .unwrap();
+    let error = store.ensure().await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
+    assert!(error.to_string().contains("`clock` is missing"), "{error}");
+}
+
+#[test]
+fn stores_may_be_opened_at_once_on_a_new_file_or_an_older_table() {
+    for round in 0..20 {
+        let place = Place::new();
+        if round % 2 == 0 {
+            place.sql().execute_batch(OLDER).unwrap();
+        }
+        let builder = place.builder().busy_limit(20 * SECOND);
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| builder.clone().open(place.path()).unwrap());
+            }
+        });
+    }
+}

@@ -1,0 +1,143 @@
+use std::{
+    collections::BTreeSet,
+    env, io,
+    process::{Command, Stdio},
+    sync::{Barrier, Mutex},
+};
+
+use super::*;
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(future)
+}
+
+#[test]
+fn one_of_32_threads_on_4_stores_wins_each_round() {
+    const THREADS: usize = 32;
+    let place = Place::new();
+    let builder = place.builder().busy_limit(60 * SECOND);
+    let stores: Vec<_> = (0..4)
+        .map(|_| builder.clone().open(place.path()).unwrap())
+        .collect();
+    let barrier = Barrier::new(THREADS);
+    let winners = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (store, barrier, winners) = (&stores[thread % 4], &barrier, &winners);
+            scope.spawn(move || {
+                let name = format!("candidate {thread}");
+                for round in 1..=100u64 {
+                    barrier.wait();
+                    let attempt = u128::from(round) << 64 | thread as u128;
+                    match block_on(store.acquire(&bid(&name, attempt))).unwrap() {
+                        AcquireOutcome::Refused(_) => {}
+                        AcquireOutcome::Granted { token } => {
+                            winners.lock().unwrap().push((token, name.clone()))
+                        }
+                    }
+                    if barrier.wait().is_leader() {
+                        let mut winners = winners.lock().unwrap();
+                        let [(token, winner)] = &winners[..] else {
+                            panic!("round {round}: {winners:?}");
+                        };
+                        assert_eq!(token.get(), round);
+                        let released = block_on(store.release(&claim(winner, round)));
+                        assert_eq!(released.unwrap(), ReleaseOutcome::Released);
+                        winners.clear();
+                    }
+                }
+            });
+        }
+    });
+}
+
+const FILE: &str = "TENURE_TEST_SQLITE_FILE";
+const ROUNDS: usize = 40;
+
+#[test]
+fn no_token_is_granted_to_two_processes() {
+    let place = Place::new();
+    let start = || {
+        Command::new(env::current_exe().unwrap())
+            .args(["--exact", "--ignored", "--nocapture"])
+            .arg(concat!(module_path!(), "::one_process_of_several").replacen("tenure::", "", 1))
+            .env(FILE, place.path())
+            .stdout(Stdio::piped())
+            .spawn()
+    };
+    let processes: Vec<_> = (0..4).map(|_| start().unwrap()).collect();
+    let outputs: Vec<_> = processes
+        .into_iter()
+        .map(|process| process.wait_with_output())
+        .collect();
+    let outputs: Vec<_> = outputs.into_iter().collect::<io::Result<_>>().unwrap();
+    let mut tokens = BTreeSet::new();
+    for output in outputs {
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{text}");
+        for token in text.lines().filter_map(|line| line.strip_prefix("token ")) {
+            assert!(tokens.insert(token.to_owned()), "{token} was granted twice");
+        }
+    }
+    assert_eq!(tokens.len(), 4 * ROUNDS);
+}
+
+#[test]
+#[ignore = "a part of no_token_is_granted_to_two_processes, which starts it"]
+fn one_process_of_several() {
+    let path = env::var_os(FILE).expect("it is started by another test");
+    let store = SqliteStore::builder()
+        .busy_limit(60 * SECOND)
+        .open(path)
+        .unwrap();
+    let name = CandidateId::generate();
+    let mut rounds = 0;
+    while rounds < ROUNDS {
+        let bid = bid(name.as_str(), AttemptId::random(&mut rand::rng()).get());
+        let AcquireOutcome::Granted { token } = block_on(store.acquire(&bid)).unwrap() else {
+            std::thread::yield_now();
+            continue;
+        };
+        println!("\ntoken {token}");
+        rounds += 1;
+        let renewed = block_on(store.renew(&lease(name.as_str(), token.get()), TTL));
+        assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
+        let released = block_on(store.release(&claim(name.as_str(), token.get())));
+        assert_eq!(released.unwrap(), ReleaseOutcome::Released);
+    }
+}
+
+#[test]
+#[ignore = "prints how long requests take; run it alone and with --release"]
+fn requests_take() {
+    let place = Place::new();
+    let store = SqliteStore::open(place.path()).unwrap();
+    let mut took: [Vec<Duration>; 4] = Default::default();
+    for round in 1..=2000u64 {
+        let mut time = |at: usize, future: &mut dyn FnMut()| {
+            let begun = std::time::Instant::now();
+            future();
+            took[at].push(begun.elapsed());
+        };
+        time(0, &mut || {
+            drop(block_on(store.acquire(&bid("a", round.into()))).unwrap())
+        });
+        time(1, &mut || {
+            drop(block_on(store.renew(&lease("a", round), TTL)).unwrap())
+        });
+        time(2, &mut || {
+            drop(block_on(store.acquire(&bid("b", 0))).unwrap())
+        });
+        time(3, &mut || {
+            drop(block_on(store.release(&claim("a", round))).unwrap())
+        });
+    }
+    for (name, mut took) in ["acquire", "renew", "refused", "release"]
+        .into_iter()
+        .zip(took)
+    {
+        took.sort();
+        println!("{name}: p50 {:?}, p99 {:?}", took[1000], took[1980]);
+    }
+}

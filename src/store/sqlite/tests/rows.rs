@@ -1,0 +1,221 @@
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use rusqlite::types::Value;
+
+use super::*;
+
+/// A table with our columns that takes any value in any of them.
+const LOOSE: &str = "CREATE TABLE tenure_leases (name TEXT PRIMARY KEY, scope TEXT, token INTEGER, \
+     version INTEGER, holder TEXT, attempt BLOB, ttl INTEGER, expires_at INTEGER, clock TEXT, closing \
+     INTEGER, since INTEGER, metadata TEXT, history TEXT, min_reader INTEGER)";
+
+fn loose() -> Place {
+    let place = Place::new();
+    place.sql().execute_batch(LOOSE).unwrap();
+    place
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_corrupt_names_its_column_and_is_not_overwritten() {
+    let place = loose();
+    let store = place.store();
+    let sql = place.sql();
+    let long = format!("'{}'", "x".repeat(4097));
+    for (column, value, says) in [
+        ("scope", "'other/'", "is not the scope of its name"),
+        ("scope", "NULL", "is NULL"),
+        ("token", "-1", "is negative"),
+        ("token", "'x'", "is Text instead of INTEGER"),
+        ("token", "1.5", "is Real instead of INTEGER"),
+        ("version", "0", "is 0"),
+        ("version", "NULL", "is NULL"),
+        ("holder", "''", "is malformed"),
+        ("holder", "x'61'", "is Blob instead of TEXT"),
+        ("holder", "CAST(x'ff' AS TEXT)", "is malformed"),
+        ("attempt", "x'0102'", "has 2 bytes instead of 16"),
+        ("attempt", "'text'", "is Text instead of BLOB"),
+        ("ttl", "-5", "is negative"),
+        ("expires_at", "-5", "is negative"),
+        ("clock", "NULL", "is NULL"),
+        ("closing", "2", "is 2, not 0 or 1"),
+        ("since", "-1", "is negative"),
+        ("metadata", &long, "is malformed"),
+        ("history", "'[{'", "is malformed"),
+        (
+            "history",
+            "'[{\"token\":1,\"holder\":\"\",\"since\":0}]'",
+            "is malformed",
+        ),
+        ("min_reader", "'x'", "is Text instead of INTEGER"),
+    ] {
+        sql.execute_batch("DELETE FROM tenure_leases").unwrap();
+        store.acquire(&bid("a", 1)).await.unwrap();
+        sql.execute_batch(&format!("UPDATE tenure_leases SET {column} = {value}"))
+            .unwrap();
+        let before = place.row();
+        for (at, answer) in ask_all(&store).await.into_iter().enumerate() {
+            if column == "scope" && at == 5 {
+                // It is not in the scope that is listed.
+                answer.unwrap();
+                continue;
+            }
+            let error = answer.unwrap_err();
+            let message = error.to_string();
+            assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{message}");
+            assert!(message.contains("\"jobs/nightly\""), "{message}");
+            assert!(message.contains(&format!("`{column}` {says}")), "{message}");
+        }
+        assert_eq!(place.row(), before, "{column} = {value}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_for_a_newer_library_is_read_but_not_written() {
+    let place = Place::new();
+    let store = place.store();
+    store.acquire(&bid("a", 1)).await.unwrap();
+    let sql = place.sql();
+    for also in ["", ", history = 'of another form'"] {
+        sql.execute_batch(&format!("UPDATE tenure_leases SET min_reader = 7{also}"))
+            .unwrap();
+        let before = place.row();
+        for (at, answer) in ask_all(&store).await.into_iter().enumerate() {
+            if at >= 4 && also.is_empty() {
+                answer.unwrap();
+                continue;
+            }
+            let error = answer.unwrap_err();
+            let message = error.to_string();
+            assert_eq!(error.kind(), StoreErrorKind::Unsupported, "{message}");
+            assert!(message.contains("version 7 of records"), "{message}");
+            assert!(message.contains("understands 1"), "{message}");
+        }
+        assert_eq!(place.row(), before);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_grow_is_an_error() {
+    let place = Place::new();
+    let store = place.store();
+    store.acquire(&bid("a", 1)).await.unwrap();
+    place.clock.advance(TTL);
+    for column in ["token", "version"] {
+        let set = format!("UPDATE tenure_leases SET {column} = 9223372036854775807");
+        place.sql().execute_batch(&set).unwrap();
+        let before = place.row();
+        let error = store.acquire(&bid("b", 2)).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        assert_eq!(place.row(), before);
+        place
+            .sql()
+            .execute_batch("UPDATE tenure_leases SET token = 1")
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_takes_one_name_for_another_is_misconfigured() {
+    let place = Place::new();
+    let loose = LOOSE.replace("name TEXT", "name TEXT COLLATE NOCASE");
+    place.sql().execute_batch(&loose).unwrap();
+    let store = place.store();
+    store.acquire(&bid("a", 1)).await.unwrap();
+    let mut upper = bid("b", 2);
+    upper.resource = ResourceName::new("JOBS/nightly").unwrap();
+    let error = store.acquire(&upper).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
+    assert!(error.to_string().contains("collation BINARY"), "{error}");
+}
+
+#[tokio::test]
+async fn triggers_that_undo_a_write_grant_nothing() {
+    let place = Place::new();
+    let store = place.store();
+    let sql = place.sql();
+    sql.execute_batch(
+        "CREATE TRIGGER undo BEFORE INSERT ON tenure_leases BEGIN SELECT RAISE(IGNORE); END",
+    )
+    .unwrap();
+    let error = store.acquire(&bid("a", 1)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
+    assert!(error.to_string().contains("remove triggers"), "{error}");
+    sql.execute_batch("DROP TRIGGER undo").unwrap();
+    assert_eq!(store.acquire(&bid("a", 1)).await.unwrap(), granted(1));
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<i64>().prop_map(Value::Integer),
+        (-2i64..4).prop_map(Value::Integer),
+        any::<f64>().prop_map(Value::Real),
+        ".{0,20}".prop_map(Value::Text),
+        Just(Value::Text("jobs/".to_owned())),
+        Just(Value::Text("jobs/nightly".to_owned())),
+        Just(Value::Text("test".to_owned())),
+        Just(Value::Text("[{\"token\":1}]".to_owned())),
+        proptest::collection::vec(any::<u8>(), 0..20).prop_map(Value::Blob),
+        Just(Value::Blob(vec![1; 16])),
+    ]
+}
+
+/// A sound row with some of its values replaced.
+fn any_row() -> impl Strategy<Value = Vec<Value>> {
+    let sound = vec![
+        Value::Text("jobs/nightly".to_owned()),
+        Value::Text("jobs/".to_owned()),
+        Value::Integer(1),
+        Value::Integer(1),
+        Value::Text("a".to_owned()),
+        Value::Blob(vec![1; 16]),
+        Value::Integer(10_000_000_000),
+        Value::Integer(3_600_000_000_000),
+        Value::Text("test".to_owned()),
+        Value::Integer(0),
+        Value::Integer(0),
+        Value::Null,
+        Value::Null,
+        Value::Integer(1),
+    ];
+    proptest::collection::vec((0..14usize, any_value()), 0..5).prop_map(move |changes| {
+        let mut row = sound.clone();
+        for (at, value) in changes {
+            row[at] = value;
+        }
+        row
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn no_row_makes_a_request_panic(row in any_row()) {
+        static OPEN: LazyLock<(Place, SqliteStore)> = LazyLock::new(|| {
+            let place = loose();
+            let store = place.store();
+            (place, store)
+        });
+        let (place, store) = &*OPEN;
+        let sql = place.sql();
+        sql.execute_batch("DELETE FROM tenure_leases").unwrap();
+        let values = ["?"; 14].join(", ");
+        sql.execute(
+            &format!("INSERT INTO tenure_leases VALUES ({values})"),
+            rusqlite::params_from_iter(row),
+        )
+        .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for answer in runtime.block_on(ask_all(store)) {
+            if let Err(error) = answer {
+                let kind = error.kind();
+                prop_assert!(
+                    matches!(kind, StoreErrorKind::Corrupt | StoreErrorKind::Unsupported),
+                    "{}", error
+                );
+            }
+        }
+    }
+}

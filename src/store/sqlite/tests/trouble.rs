@@ -1,0 +1,205 @@
+use std::{
+    fs,
+    sync::atomic::{AtomicI64, Ordering},
+    time::Instant,
+};
+
+use futures::FutureExt as _;
+
+use super::*;
+use crate::clock::Moment;
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_deleted_under_a_running_store_is_noticed_by_every_request() {
+    for suffix in ["", "-wal", "-shm"] {
+        let place = Place::new();
+        let store = place.store();
+        store.acquire(&bid("a", 1)).await.unwrap();
+        fs::remove_file(place.companion(suffix)).unwrap();
+        for answer in ask_all(&store)
+            .await
+            .into_iter()
+            .chain([store.ensure().await])
+        {
+            let error = answer.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
+            let says = format!("leases.db{suffix} was deleted or replaced");
+            assert!(error.to_string().contains(&says), "{error}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn two_stores_do_not_lead_on_two_files_of_one_path() {
+    let place = Place::new();
+    let old = place.store();
+    old.acquire(&bid("a", 1)).await.unwrap();
+    fs::remove_file(place.path()).unwrap();
+    for suffix in ["-wal", "-shm"] {
+        fs::remove_file(place.companion(suffix)).unwrap();
+    }
+    let new = place.store();
+    new.acquire(&bid("b", 2)).await.unwrap();
+    let error = old.renew(&lease("a", 1), TTL).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
+    let again = place.store();
+    refused(again.acquire(&bid("a", 3)).await.unwrap());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_that_is_turned_to_another_file_is_noticed() {
+    let place = Place::new();
+    drop(place.store());
+    let other = Place::new();
+    let link = other.directory.path().join("link");
+    std::os::unix::fs::symlink(place.path(), &link).unwrap();
+    let store = place.builder().open(&link).unwrap();
+    store.acquire(&bid("a", 1)).await.unwrap();
+    refused(place.store().acquire(&bid("b", 2)).await.unwrap());
+    drop(other.store());
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(other.path(), &link).unwrap();
+    let error = store.renew(&lease("a", 1), TTL).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
+}
+
+#[tokio::test]
+async fn a_database_locked_past_the_limit_is_unavailable_and_nothing_is_applied() {
+    let place = Place::new();
+    let limit = Duration::from_millis(60);
+    let store = place
+        .builder()
+        .busy_limit(limit)
+        .open(place.path())
+        .unwrap();
+    let writer = place.sql();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let begun = Instant::now();
+    // Behind each other, and yet each within the limit.
+    let (a, b) = (bid("a", 1), bid("b", 2));
+    let (a, b) = tokio::join!(store.acquire(&a), store.acquire(&b));
+    let took = begun.elapsed();
+    for error in [a.unwrap_err(), b.unwrap_err()] {
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+        assert!(error.to_string().contains("past the busy limit"), "{error}");
+    }
+    assert!(took >= limit && took < limit + SECOND, "{took:?}");
+    writer.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(store.read(&resource()).await.unwrap(), None);
+    assert_eq!(store.acquire(&bid("a", 1)).await.unwrap(), granted(1));
+}
+
+#[tokio::test]
+async fn a_lock_that_is_given_back_within_the_limit_is_waited_for() {
+    let place = Place::new();
+    let store = place
+        .builder()
+        .busy_limit(60 * SECOND)
+        .open(place.path())
+        .unwrap();
+    let writer = place.sql();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let bid = bid("a", 1);
+    let mut asked = store.acquire(&bid);
+    assert!(asked.as_mut().now_or_never().is_none());
+    writer.execute_batch("COMMIT").unwrap();
+    assert_eq!(asked.await.unwrap(), granted(1));
+}
+
+#[tokio::test]
+async fn a_dropped_request_neither_keeps_the_thread_nor_is_begun() {
+    let place = Place::new();
+    let store = place
+        .builder()
+        .busy_limit(600 * SECOND)
+        .open(place.path())
+        .unwrap();
+    let writer = place.sql();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (first, second) = (bid("a", 1), bid("b", 2));
+    {
+        let mut waiting = store.acquire(&first);
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let mut queued = store.acquire(&second);
+        assert!(queued.as_mut().now_or_never().is_none());
+    }
+    let begun = Instant::now();
+    assert_eq!(store.read(&resource()).await.unwrap(), None);
+    assert!(begun.elapsed() < 60 * SECOND);
+    writer.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(store.read(&resource()).await.unwrap(), None);
+    assert_eq!(store.acquire(&bid("c", 3)).await.unwrap(), granted(1));
+}
+
+/// A clock that panics when it is read for the n-th time.
+#[derive(Clone, Debug)]
+struct BrittleClock(ManualClock, Arc<AtomicI64>);
+
+impl Clock for BrittleClock {
+    fn now(&self) -> Moment {
+        let left = self.1.fetch_sub(1, Ordering::SeqCst);
+        assert!(left != 1, "the clock broke");
+        self.0.now()
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_a_request_is_an_error_and_leaves_no_lock() {
+    let place = Place::new();
+    let reads = Arc::new(AtomicI64::new(0));
+    let clock = BrittleClock(place.clock.clone(), reads.clone());
+    let builder = SqliteStore::builder().clock(Arc::new(clock), "test");
+    let store = builder.open(place.path()).unwrap();
+    // The second time is within the transaction.
+    for read in [1, 2] {
+        reads.store(read, Ordering::SeqCst);
+        let error = store.acquire(&bid("a", 1)).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
+        assert!(
+            error.to_string().ends_with("panicked: the clock broke"),
+            "{error}"
+        );
+        let writer = place.sql();
+        writer.busy_timeout(Duration::ZERO).unwrap();
+        writer.execute_batch("BEGIN IMMEDIATE; ROLLBACK").unwrap();
+    }
+    assert_eq!(store.acquire(&bid("a", 1)).await.unwrap(), granted(1));
+}
+
+#[tokio::test]
+async fn the_thread_ends_with_the_last_clone() {
+    let place = Place::new();
+    let clock = Arc::new(place.clock.clone());
+    let builder = SqliteStore::builder().clock(clock.clone(), "test");
+    let store = builder.open(place.path()).unwrap();
+    let clone = store.clone();
+    drop(store);
+    clone.acquire(&bid("a", 1)).await.unwrap();
+    drop(clone);
+    let begun = Instant::now();
+    while Arc::strong_count(&clock) > 1 {
+        assert!(begun.elapsed() < 60 * SECOND, "the thread goes on");
+        std::thread::yield_now();
+    }
+    assert!(!place.companion("-wal").exists(), "the file was not closed");
+}
+
+#[test]
+fn a_store_is_opened_and_asked_without_a_runtime() {
+    let place = Place::new();
+    let store = place.store();
+    let bid = bid("a", 1);
+    let mut asked = store.acquire(&bid);
+    let begun = Instant::now();
+    let outcome = loop {
+        assert!(begun.elapsed() < 60 * SECOND);
+        match asked.as_mut().now_or_never() {
+            Some(outcome) => break outcome,
+            None => std::thread::yield_now(),
+        }
+    };
+    assert_eq!(outcome.unwrap(), granted(1));
+}

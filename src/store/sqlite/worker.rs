@@ -1,0 +1,85 @@
+use std::{
+    any::Any,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, mpsc},
+    thread,
+    time::Instant,
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    failure::{Answer, Failure},
+    session::Session,
+};
+use crate::store::StoreErrorKind;
+
+type Job = Box<dyn FnOnce(&mut Session) + Send>;
+
+/// The thread that owns the session. It ends when the last clone of its worker is dropped.
+#[derive(Clone, Debug)]
+pub(super) struct Worker(mpsc::Sender<Job>);
+
+impl Worker {
+    pub(super) fn start(mut session: Session) -> io::Result<Self> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        thread::Builder::new()
+            .name("tenure-sqlite".to_owned())
+            .spawn(move || {
+                while let Ok(job) = queue.recv() {
+                    job(&mut session);
+                }
+            })?;
+        Ok(Self(jobs))
+    }
+
+    /// Does the work on the thread. If the caller is gone when its turn comes, it is not done.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Session) -> Answer<T> + Send + 'static,
+    ) -> Answer<T> {
+        let caller = Arc::new(());
+        let (reply, answer) = oneshot::channel();
+        let waiting = Arc::downgrade(&caller);
+        // The busy limit counts from now, so that requests behind a locked database do not add up.
+        let since = Instant::now();
+        let job = move |session: &mut Session| {
+            if waiting.strong_count() == 0 {
+                return;
+            }
+            let done = catch_unwind(AssertUnwindSafe(|| {
+                session.begin(since, waiting)?;
+                work(session)
+            }));
+            let done = done.unwrap_or_else(|panic| {
+                // If this fails, the next request tries it again before it begins.
+                let _ = session.settle();
+                Err(panicked(&*panic))
+            });
+            let _ = reply.send(done);
+        };
+        if self.0.send(Box::new(job)).is_err() {
+            let message = "the thread of the store has ended: open the store again";
+            return Err(Failure::unavailable(message));
+        }
+        let answer = answer.await;
+        drop(caller);
+        answer.unwrap_or_else(|_| {
+            let message = "the thread of the store ended during the request: open the store again";
+            Err(Failure::new(StoreErrorKind::Unknown, message))
+        })
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Failure {
+    let text = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text.as_str(),
+        _ => "without a message",
+    };
+    Failure::new(
+        StoreErrorKind::Unknown,
+        format!("the request panicked: {text}"),
+    )
+}
