@@ -15,41 +15,45 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 #[test]
 fn one_of_32_threads_on_4_stores_wins_each_round() {
     const THREADS: usize = 32;
+    const ROUNDS: u64 = 100;
     let place = Place::new();
     let builder = place.builder().busy_limit(60 * SECOND);
     let stores: Vec<_> = (0..4)
         .map(|_| builder.clone().open(place.path()).unwrap())
         .collect();
     let barrier = Barrier::new(THREADS);
-    let winners = Mutex::new(Vec::new());
+    // Judged at the end: a panic between the barriers would leave the others waiting.
+    let outcomes = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
-            let (store, barrier, winners) = (&stores[thread % 4], &barrier, &winners);
+            let (store, barrier, outcomes) = (&stores[thread % 4], &barrier, &outcomes);
             scope.spawn(move || {
                 let name = format!("candidate {thread}");
-                for round in 1..=100u64 {
+                for round in 1..=ROUNDS {
                     barrier.wait();
                     let attempt = u128::from(round) << 64 | thread as u128;
-                    match block_on(store.acquire(&bid(&name, attempt))).unwrap() {
-                        AcquireOutcome::Refused(_) => {}
-                        AcquireOutcome::Granted { token } => {
-                            winners.lock().unwrap().push((token, name.clone()))
-                        }
+                    let outcome = block_on(store.acquire(&bid(&name, attempt)));
+                    barrier.wait();
+                    let mut released = None;
+                    if let Ok(AcquireOutcome::Granted { token }) = outcome {
+                        released = Some(block_on(store.release(&claim(&name, token.get()))));
                     }
-                    if barrier.wait().is_leader() {
-                        let mut winners = winners.lock().unwrap();
-                        let [(token, winner)] = &winners[..] else {
-                            panic!("round {round}: {winners:?}");
-                        };
-                        assert_eq!(token.get(), round);
-                        let released = block_on(store.release(&claim(winner, round)));
-                        assert_eq!(released.unwrap(), ReleaseOutcome::Released);
-                        winners.clear();
-                    }
+                    let outcome = (round, outcome, released);
+                    outcomes.lock().unwrap().push(outcome);
                 }
             });
         }
     });
+    let mut winners = Vec::new();
+    for (round, outcome, released) in outcomes.into_inner().unwrap() {
+        if let AcquireOutcome::Granted { token } = outcome.unwrap() {
+            assert_eq!(released.unwrap().unwrap(), ReleaseOutcome::Released);
+            winners.push((round, token.get()));
+        }
+    }
+    winners.sort_unstable();
+    let expected: Vec<_> = (1..=ROUNDS).map(|round| (round, round)).collect();
+    assert_eq!(winners, expected);
 }
 
 const FILE: &str = "TENURE_TEST_SQLITE_FILE";
