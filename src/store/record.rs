@@ -13,10 +13,6 @@ use crate::{
 };
 
 /// The highest `min_reader` that this library understands.
-#[cfg_attr(
-    not(feature = "sqlite"),
-    allow(dead_code, reason = "for stores that outlive a process")
-)]
 pub(crate) const READER: u32 = 1;
 
 /// A record as it is kept. `version` grows with every write: a step that leaves it as it was changed

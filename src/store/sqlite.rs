@@ -74,7 +74,8 @@ const KIND: &str = "sqlite";
 /// clone: no method blocks, and no runtime is needed. A request waits for the write transactions of
 /// other connections in short random sleeps, for at most
 /// [`busy_limit`](SqliteStoreBuilder::busy_limit) since it was made, and is then
-/// [`Unavailable`](super::StoreErrorKind::Unavailable). Requests of one store wait for each other.
+/// [`Unavailable`](super::StoreErrorKind::Unavailable). Requests of one store wait for each other: for
+/// lists of very many records, open a second one.
 ///
 /// # Settings
 ///

@@ -45,12 +45,22 @@ pub(super) fn check_path(path: &Path) -> Answer<PathBuf> {
 }
 
 fn cannot_look(what: &str, error: io::Error) -> Failure {
-    let kind = match error.kind() {
-        io::ErrorKind::PermissionDenied => StoreErrorKind::Denied,
-        io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => StoreErrorKind::Misconfigured,
-        _ => StoreErrorKind::Unavailable,
+    use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, PermissionDenied};
+    let (kind, message) = match error.kind() {
+        PermissionDenied => (
+            StoreErrorKind::Denied,
+            format!("{what} cannot be looked at: allow the process to search its directories"),
+        ),
+        NotADirectory | InvalidFilename | InvalidInput => (
+            StoreErrorKind::Misconfigured,
+            format!("{what} cannot be here: a part of the path is no directory or no valid name"),
+        ),
+        _ => (
+            StoreErrorKind::Unavailable,
+            format!("{what} cannot be looked at"),
+        ),
     };
-    Failure::new(kind, format!("{what} cannot be looked at")).because(error)
+    Failure::new(kind, message).because(error)
 }
 
 /// The database and its companions as they were opened. SQLite goes on with a file that was deleted

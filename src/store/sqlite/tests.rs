@@ -10,6 +10,7 @@ use crate::{
     store::StoreErrorKind,
 };
 
+mod failures;
 mod foreign;
 mod opening;
 mod processes;

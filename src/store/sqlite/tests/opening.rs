@@ -75,7 +75,9 @@ fn a_path_where_no_file_can_be_is_misconfigured() {
     fails("", misconfigured, "give the path of a file");
     fs::write(place.path(), "a file").unwrap();
     let below = place.path().join("leases.db");
-    fails(below, misconfigured, "");
+    fails(below, misconfigured, "a part of the path is no directory");
+    let long = place.directory.path().join("x".repeat(300));
+    fails(long, misconfigured, "no valid name");
 }
 
 #[cfg(target_os = "linux")]
