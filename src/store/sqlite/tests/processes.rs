@@ -3,6 +3,7 @@ use std::{
     env, io,
     process::{Command, Stdio},
     sync::{Barrier, Mutex},
+    time::Instant,
 };
 
 use super::*;
@@ -96,16 +97,21 @@ fn one_process_of_several() {
         .open(path)
         .unwrap();
     let name = CandidateId::generate();
+    // Longer than any disk takes: here a lease must not expire.
+    let ttl = 3600 * SECOND;
+    let begun = Instant::now();
     let mut rounds = 0;
     while rounds < ROUNDS {
-        let bid = bid(name.as_str(), AttemptId::random(&mut rand::rng()).get());
+        assert!(begun.elapsed() < 300 * SECOND, "after {rounds} rounds");
+        let mut bid = bid(name.as_str(), AttemptId::random(&mut rand::rng()).get());
+        bid.ttl = ttl;
         let AcquireOutcome::Granted { token } = block_on(store.acquire(&bid)).unwrap() else {
             std::thread::yield_now();
             continue;
         };
         println!("\ntoken {token}");
         rounds += 1;
-        let renewed = block_on(store.renew(&lease(name.as_str(), token.get()), TTL));
+        let renewed = block_on(store.renew(&lease(name.as_str(), token.get()), ttl));
         assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
         let released = block_on(store.release(&claim(name.as_str(), token.get())));
         assert_eq!(released.unwrap(), ReleaseOutcome::Released);
@@ -120,7 +126,7 @@ fn requests_take() {
     let mut took: [Vec<Duration>; 4] = Default::default();
     for round in 1..=2000u64 {
         let mut time = |at: usize, future: &mut dyn FnMut()| {
-            let begun = std::time::Instant::now();
+            let begun = Instant::now();
             future();
             took[at].push(begun.elapsed());
         };
