@@ -33,7 +33,7 @@ impl Handler<BecameLeader> for Greeter {
         let work = ctx.run_interval(Duration::from_secs(1), move |_, _| {
             // Ask before each step, and send the token along with every write.
             if leadership.is_current() {
-                println!("hello from the leader, {:?} left", leadership.remaining());
+                println!("hello from the leader, {:.1?} left", leadership.remaining());
             }
         });
         self.work = Some(work);

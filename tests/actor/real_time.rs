@@ -26,10 +26,9 @@ fn lock(store: Arc<dyn LeaseStore>, candidate: &str) -> LockHandle {
     builder.timing(short()).start().unwrap()
 }
 
-#[test]
-fn a_handler_that_blocks_the_application_for_twice_the_ttl_does_not_stop_renewals() {
+fn renewals_go_on_while_a_handler_blocks(store: Arc<dyn LeaseStore>) {
     System::new().block_on(async {
-        let store = FaultyStore::new(Arc::new(MemoryStore::new()));
+        let store = FaultyStore::new(store);
         let log = Log::new();
         let lock = lock(Arc::new(store.clone()), "me");
         let _recorder = Recorder::follow(&lock, &log);
@@ -39,6 +38,50 @@ fn a_handler_that_blocks_the_application_for_twice_the_ttl_does_not_stop_renewal
         assert!(log.leadership().is_current());
         assert!(store.calls().renew >= renewed + 3);
         lock.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_handler_that_blocks_for_twice_the_ttl_does_not_stop_renewals_on_memory() {
+    renewals_go_on_while_a_handler_blocks(Arc::new(MemoryStore::new()));
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_handler_that_blocks_for_twice_the_ttl_does_not_stop_renewals_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = tenure::SqliteStore::open(folder.path().join("leases.db")).unwrap();
+    renewals_go_on_while_a_handler_blocks(Arc::new(store));
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn on_sqlite_an_uncontended_acquire_renew_and_release_are_one_request_each() {
+    System::new().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let store = tenure::SqliteStore::open(folder.path().join("leases.db")).unwrap();
+        let store = FaultyStore::new(Arc::new(store));
+        let log = Log::new();
+        // A ttl so long that a slow disk does not lead to a second request.
+        let timing = Timing::builder().ttl(Duration::from_secs(60));
+        let timing = timing
+            .renew_every(Duration::from_millis(500))
+            .build()
+            .unwrap();
+        let lock = LockActor::builder("r", Arc::new(store.clone()))
+            .timing(timing)
+            .start()
+            .unwrap();
+        let _recorder = Recorder::follow(&lock, &log);
+        log.wait(2).await;
+        assert_eq!((store.calls().acquire, store.calls().renew), (1, 0));
+        while store.calls().renew == 0 {
+            sleep(0.01).await;
+        }
+        assert_eq!(lock.shutdown().await, Ok(StepDownOutcome::Released));
+        let calls = store.calls();
+        assert_eq!((calls.acquire, calls.release), (1, 1));
+        assert_eq!(calls.total(), 2 + calls.renew);
     });
 }
 
