@@ -2,6 +2,8 @@
 
 mod error;
 mod faulty;
+#[cfg(test)]
+mod fixtures;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod observed;

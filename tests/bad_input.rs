@@ -3,12 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
-use tenure::{
-    AcquireOutcome, Bid, Claim, Eviction, FencingToken, Lease, LeaseRecord, LeaseStore, LockActor,
-    LockBuilder, MemoryStore, ReleaseOutcome, RenewOutcome, ResourceName, Scope, StartError,
-    StoreError, Timing,
-};
+use tenure::{LockActor, LockBuilder, MemoryStore, ResourceName, StartError, Timing};
 
 fn lock(resource: &str) -> LockBuilder {
     LockActor::builder(resource, Arc::new(MemoryStore::new()))
@@ -52,55 +47,18 @@ fn names_may_be_given_ready_made() {
     );
 }
 
-/// A store that keeps leases in whole seconds, and two of them at the least.
-#[derive(Debug)]
-struct Slow(MemoryStore);
-
-#[async_trait]
-impl LeaseStore for Slow {
-    fn kind(&self) -> &'static str {
-        "slow"
-    }
-    fn min_ttl(&self) -> Duration {
-        Duration::from_secs(2)
-    }
-    async fn acquire(&self, bid: &Bid) -> Result<AcquireOutcome, StoreError> {
-        self.0.acquire(bid).await
-    }
-    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<RenewOutcome, StoreError> {
-        self.0.renew(lease, ttl).await
-    }
-    async fn release(&self, claim: &Claim) -> Result<ReleaseOutcome, StoreError> {
-        self.0.release(claim).await
-    }
-    async fn read(&self, resource: &ResourceName) -> Result<Option<LeaseRecord>, StoreError> {
-        self.0.read(resource).await
-    }
-    async fn list(&self, scope: &Scope) -> Result<Vec<LeaseRecord>, StoreError> {
-        self.0.list(scope).await
-    }
-    async fn evict(
-        &self,
-        resource: &ResourceName,
-        token: FencingToken,
-        eviction: Eviction,
-    ) -> Result<ReleaseOutcome, StoreError> {
-        self.0.evict(resource, token, eviction).await
-    }
-}
-
+#[cfg(feature = "sqlite")]
 #[test]
 fn a_ttl_below_the_minimum_of_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = tenure::SqliteStore::open(folder.path().join("leases.db")).unwrap();
     let timing = Timing::builder()
-        .ttl(Duration::from_millis(1500))
+        .ttl(Duration::from_millis(5))
         .build()
         .unwrap();
-    let builder = LockActor::builder("r", Arc::new(Slow(MemoryStore::new()))).timing(timing);
-    let text = refused(builder);
-    assert_eq!(
-        text,
-        "a ttl of 1.5s is below the minimum of the slow store, 2s: lengthen the ttl"
-    );
+    let text = refused(LockActor::builder("r", Arc::new(store)).timing(timing));
+    let expected = "a ttl of 5ms is below the minimum of the sqlite store, 10ms: lengthen the ttl";
+    assert_eq!(text, expected);
 }
 
 #[test]

@@ -1,45 +1,10 @@
 use super::*;
+use crate::store::fixtures::{TTL, bid, claim, granted, lease, refused, resource};
 
-const TTL: Duration = Duration::from_secs(10);
 const WALL: SystemTime = SystemTime::UNIX_EPOCH;
 
 fn at(seconds: u64) -> Moment {
     Moment::default() + Duration::from_secs(1000 + seconds)
-}
-
-fn resource() -> ResourceName {
-    ResourceName::new("jobs/nightly").unwrap()
-}
-
-fn bid(candidate: &str, attempt: u128) -> Bid {
-    Bid {
-        resource: resource(),
-        candidate: CandidateId::new(candidate).unwrap(),
-        attempt: AttemptId::new(attempt),
-        ttl: TTL,
-        metadata: None,
-        reentrant: false,
-    }
-}
-
-fn lease(candidate: &str, token: u64) -> Lease {
-    Lease {
-        resource: resource(),
-        holder: CandidateId::new(candidate).unwrap(),
-        token: FencingToken::new(token),
-    }
-}
-
-fn granted(token: u64) -> AcquireOutcome {
-    let token = FencingToken::new(token);
-    AcquireOutcome::Granted { token }
-}
-
-fn refused(outcome: &AcquireOutcome) -> &LeaseRecord {
-    match outcome {
-        AcquireOutcome::Refused(record) => record,
-        AcquireOutcome::Granted { token } => panic!("granted {token}"),
-    }
 }
 
 #[test]
@@ -47,7 +12,7 @@ fn a_record_survives_release_and_its_token_grows_on() {
     let mut record = StoredRecord::default();
     assert_eq!(record.seen(&resource(), at(0)), None);
     assert_eq!(record.acquire(&bid("a", 1), at(0), WALL), granted(1));
-    let released = record.release(&Claim::Lease(lease("a", 1)), at(1));
+    let released = record.release(&claim("a", 1), at(1));
     assert_eq!(released, ReleaseOutcome::Released);
     assert_eq!(record.acquire(&bid("b", 2), at(1), WALL), granted(2));
     assert_eq!(record.seen(&resource(), at(1)).unwrap().history.len(), 2);
@@ -78,7 +43,7 @@ fn a_released_attempt_is_spent() {
     let resource = resource();
     let claim = Claim::Attempt { resource, attempt };
     assert_eq!(record.release(&claim, at(1)), ReleaseOutcome::Released);
-    assert!(!refused(&record.acquire(&bid("a", 1), at(2), WALL)).is_held());
+    assert!(!refused(record.acquire(&bid("a", 1), at(2), WALL)).is_held());
     assert!(matches!(
         record.release(&claim, at(2)),
         ReleaseOutcome::NotHeld(Some(_))
@@ -90,12 +55,9 @@ fn a_refusal_changes_nothing_and_names_the_holder() {
     let mut record = StoredRecord::default();
     record.acquire(&bid("a", 1), at(0), WALL);
     let before = record.clone();
-    let outcome = record.acquire(&bid("b", 2), at(4), WALL);
-    assert_eq!(
-        refused(&outcome).holder,
-        Some(CandidateId::new("a").unwrap())
-    );
-    assert_eq!(refused(&outcome).remaining, Duration::from_secs(6));
+    let seen = refused(record.acquire(&bid("b", 2), at(4), WALL));
+    assert_eq!(seen.holder, Some(CandidateId::new("a").unwrap()));
+    assert_eq!(seen.remaining, Duration::from_secs(6));
     assert_eq!(record, before);
 }
 
@@ -103,13 +65,13 @@ fn a_refusal_changes_nothing_and_names_the_holder() {
 fn the_same_candidate_id_with_another_attempt_is_refused_unless_reentrant() {
     let mut record = StoredRecord::default();
     record.acquire(&bid("a", 1), at(0), WALL);
-    assert!(refused(&record.acquire(&bid("a", 2), at(1), WALL)).is_held());
+    assert!(refused(record.acquire(&bid("a", 2), at(1), WALL)).is_held());
     let mut again = bid("a", 3);
     again.reentrant = true;
     assert_eq!(record.acquire(&again, at(1), WALL), granted(2));
     again = bid("b", 4);
     again.reentrant = true;
-    assert!(refused(&record.acquire(&again, at(1), WALL)).is_held());
+    assert!(refused(record.acquire(&again, at(1), WALL)).is_held());
 }
 
 #[test]
@@ -132,7 +94,7 @@ fn a_lapsed_or_foreign_lease_is_not_renewed() {
         record.renew(&lease("a", 1), TTL, at(19)),
         RenewOutcome::Lost(Some(_))
     ));
-    let claim = Claim::Lease(lease("b", 1));
+    let claim = claim("b", 1);
     assert!(matches!(
         record.release(&claim, at(2)),
         ReleaseOutcome::NotHeld(Some(_))
@@ -150,8 +112,8 @@ fn a_closing_lease_is_neither_renewed_nor_acquired_before_its_expiry() {
         panic!("renewed a closing lease");
     };
     assert!(seen.closing && seen.is_held());
-    assert!(refused(&record.acquire(&bid("a", 1), at(3), WALL)).closing);
-    assert!(refused(&record.acquire(&bid("b", 2), at(9), WALL)).closing);
+    assert!(refused(record.acquire(&bid("a", 1), at(3), WALL)).closing);
+    assert!(refused(record.acquire(&bid("b", 2), at(9), WALL)).closing);
     assert_eq!(record.acquire(&bid("b", 2), at(10), WALL), granted(2));
     assert!(!record.closing);
 }

@@ -7,7 +7,10 @@ use super::*;
 use crate::{
     clock::ManualClock,
     lease::{AttemptId, CandidateId, Metadata},
-    store::StoreErrorKind,
+    store::{
+        StoreErrorKind,
+        fixtures::{TTL, bid, claim, granted, lease, refused, resource},
+    },
 };
 
 mod failures;
@@ -18,7 +21,6 @@ mod requests;
 mod rows;
 mod trouble;
 
-const TTL: Duration = Duration::from_secs(10);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A file in a directory of its own, and a clock that stores on it read.
@@ -69,46 +71,6 @@ impl Place {
             (0..columns).map(show).collect()
         };
         rows.query_row([], show).unwrap()
-    }
-}
-
-fn resource() -> ResourceName {
-    ResourceName::new("jobs/nightly").unwrap()
-}
-
-fn bid(candidate: &str, attempt: u128) -> Bid {
-    Bid {
-        resource: resource(),
-        candidate: CandidateId::new(candidate).unwrap(),
-        attempt: AttemptId::new(attempt),
-        ttl: TTL,
-        metadata: None,
-        reentrant: false,
-    }
-}
-
-fn lease(candidate: &str, token: u64) -> Lease {
-    Lease {
-        resource: resource(),
-        holder: CandidateId::new(candidate).unwrap(),
-        token: FencingToken::new(token),
-    }
-}
-
-fn claim(candidate: &str, token: u64) -> Claim {
-    Claim::Lease(lease(candidate, token))
-}
-
-fn granted(token: u64) -> AcquireOutcome {
-    let token = FencingToken::new(token);
-    AcquireOutcome::Granted { token }
-}
-
-#[track_caller]
-fn refused(outcome: AcquireOutcome) -> LeaseRecord {
-    match outcome {
-        AcquireOutcome::Refused(record) => record,
-        AcquireOutcome::Granted { token } => panic!("granted {token}"),
     }
 }
 
