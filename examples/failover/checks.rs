@@ -1,0 +1,141 @@
+//! What must hold, and whether it did.
+
+use std::time::Duration;
+
+use tenure::Moment;
+
+use crate::{
+    history::{History, Lapse, NodeId, Term},
+    intervals::longest_overlap,
+};
+
+/// Something that was done to a leader, and who led next.
+#[derive(Clone, Debug)]
+pub(crate) struct Blow {
+    pub(crate) event: &'static str,
+    pub(crate) node: NodeId,
+    pub(crate) next: NodeId,
+    /// The time until the next leader's message, and the most that it may be.
+    pub(crate) next_after: Duration,
+    pub(crate) limit: Duration,
+    pub(crate) before: u64,
+    pub(crate) after: u64,
+    /// Between the two leaderships; known when all is over.
+    pub(crate) overlap: Duration,
+    pub(crate) wrong: Option<String>,
+}
+
+impl Blow {
+    pub(crate) fn new(
+        event: &'static str,
+        at: Moment,
+        leader: &Term,
+        next: &Term,
+        limit: Duration,
+    ) -> Self {
+        Self {
+            event,
+            node: leader.node,
+            next: next.node,
+            next_after: next.told.map_or(Duration::ZERO, |told| at.until(told)),
+            limit,
+            before: leader.token,
+            after: next.token,
+            overlap: Duration::ZERO,
+            wrong: None,
+        }
+    }
+
+    pub(crate) fn in_time(&self) -> bool {
+        self.next_after <= self.limit
+    }
+}
+
+/// What the probe of the frozen leader found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frozen {
+    pub(crate) node: NodeId,
+    /// When it was continued.
+    pub(crate) thawed: Moment,
+    pub(crate) lapse: Lapse,
+}
+
+impl Frozen {
+    /// Whether no call that started after the process was continued answered true, and there were
+    /// such calls, and others before that did.
+    pub(crate) fn answered_false(&self) -> bool {
+        let Lapse {
+            last_true,
+            first_false,
+        } = self.lapse;
+        last_true.is_some_and(|last| last <= self.thawed) && self.thawed <= first_false
+    }
+}
+
+/// The result of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) blows: Vec<Blow>,
+    pub(crate) frozen: Option<Frozen>,
+    /// The longest of any two leaderships.
+    pub(crate) overlap: Duration,
+    pub(crate) leaderships: usize,
+    pub(crate) took: Duration,
+    pub(crate) failures: Vec<String>,
+}
+
+impl Findings {
+    pub(crate) fn fail(&mut self, what: String) {
+        self.failures.push(what);
+    }
+
+    pub(crate) fn is_ok(&self) -> bool {
+        self.failures.is_empty()
+    }
+
+    /// Checks everything that was promised against what the nodes have said.
+    pub(crate) fn judge(&mut self, history: &History) {
+        for blow in &mut self.blows {
+            let of = |token| move |term: &&Term| term.token == token;
+            let terms = history.terms();
+            let (before, after) = (
+                terms.iter().find(of(blow.before)),
+                terms.iter().find(of(blow.after)),
+            );
+            if let (Some(before), Some(after)) = (before, after) {
+                blow.overlap = before.interval().overlap(after.interval());
+            }
+            let (event, took, limit) = (blow.event, blow.next_after, blow.limit);
+            if !blow.in_time() {
+                let text = format!("{event}: the next leader took {took:.2?}, over {limit:.2?}");
+                self.failures.push(text);
+            }
+            if let Some(wrong) = &blow.wrong {
+                self.failures.push(format!("{event}: {wrong}"));
+            }
+        }
+        if let Some(frozen) = self.frozen.filter(|frozen| !frozen.answered_false()) {
+            let node = frozen.node;
+            self.fail(format!("is_current() of {node} was true after SIGCONT"));
+        }
+        let intervals: Vec<_> = history.terms().iter().map(Term::interval).collect();
+        self.leaderships = intervals.len();
+        self.overlap = longest_overlap(&intervals);
+        if !self.overlap.is_zero() {
+            let overlap = self.overlap;
+            self.fail(format!("two leaderships overlap by {overlap:?}"));
+        }
+        self.check_tokens(history);
+    }
+
+    fn check_tokens(&mut self, history: &History) {
+        let mut terms: Vec<_> = history.terms().iter().collect();
+        terms.sort_by_key(|term| term.interval().start);
+        for pair in terms.windows(2) {
+            let (first, second) = (pair[0].token, pair[1].token);
+            if second <= first {
+                self.fail(format!("token {second} came after token {first}"));
+            }
+        }
+    }
+}

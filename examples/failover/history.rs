@@ -1,0 +1,184 @@
+//! Who led when, from what the nodes said.
+
+use std::fmt;
+
+use tenure::Moment;
+
+use crate::{intervals::Interval, wire::Event};
+
+/// One process of a node; a node that was killed and started again is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NodeId {
+    pub(crate) number: usize,
+    pub(crate) run: u32,
+}
+
+impl NodeId {
+    pub(crate) fn name(self) -> String {
+        format!("node-{}", self.number)
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
+/// One acquisition, from its grant to its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Term {
+    pub(crate) node: NodeId,
+    pub(crate) token: u64,
+    /// When the actor was told that it leads.
+    pub(crate) told: Option<Moment>,
+    /// When the actor was told that it follows, and had stopped.
+    pub(crate) stopped: Option<Moment>,
+    /// When the first and the last grant or renewal was logged.
+    pub(crate) granted: Option<Moment>,
+    pub(crate) extended: Option<Moment>,
+    /// Up to when the last of them reaches.
+    pub(crate) deadline: Option<Moment>,
+    /// When it ended by its own log.
+    pub(crate) ended: Option<Moment>,
+    pub(crate) lapse: Option<Lapse>,
+    /// When its process was dead.
+    pub(crate) dead: Option<Moment>,
+}
+
+/// What the probe found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lapse {
+    pub(crate) last_true: Option<Moment>,
+    pub(crate) first_false: Moment,
+}
+
+impl Term {
+    fn new(node: NodeId, token: u64) -> Self {
+        Self {
+            node,
+            token,
+            told: None,
+            stopped: None,
+            granted: None,
+            extended: None,
+            deadline: None,
+            ended: None,
+            lapse: None,
+            dead: None,
+        }
+    }
+
+    /// The time during which its process believed in it, by everything that it said.
+    ///
+    /// From the first sign of it to its end, which is the last deadline if none was logged; a dead
+    /// process believes in nothing. A true answer of `is_current()` outside of that counts too.
+    pub(crate) fn interval(&self) -> Interval {
+        let signs = [self.told, self.granted];
+        let start = signs.into_iter().flatten().min().unwrap_or_default();
+        let last_true = self.lapse.and_then(|lapse| lapse.last_true);
+        let end = [self.ended.or(self.deadline), last_true];
+        let end = end.into_iter().flatten().max().unwrap_or(start);
+        let end = self.dead.map_or(end, |dead| dead.min(end));
+        Interval { start, end }
+    }
+}
+
+/// Every acquisition that anybody spoke of, in the order of the first word.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    terms: Vec<Term>,
+    /// Those who contend: they were told something.
+    ready: Vec<NodeId>,
+    step_downs: Vec<(NodeId, String)>,
+}
+
+impl History {
+    pub(crate) fn record(&mut self, id: NodeId, event: &Event) {
+        let moment = Moment::from_nanos;
+        match *event {
+            Event::Leads { token, at } => self.term(id, token).told = Some(moment(at)),
+            Event::Follows { token, at, .. } => {
+                if let Some(token) = token {
+                    self.term(id, token).stopped = Some(moment(at));
+                }
+                if !self.is_ready(id) {
+                    self.ready.push(id);
+                }
+            }
+            Event::Extended {
+                token,
+                at,
+                deadline,
+            } => {
+                let term = self.term(id, token);
+                term.granted = term.granted.or(Some(moment(at)));
+                term.extended = Some(moment(at));
+                term.deadline = term.deadline.max(Some(moment(deadline)));
+            }
+            Event::Ended { token, at } => self.term(id, token).ended = Some(moment(at)),
+            Event::Lapsed {
+                token,
+                last_true,
+                first_false,
+            } => {
+                self.term(id, token).lapse = Some(Lapse {
+                    last_true: last_true.map(moment),
+                    first_false: moment(first_false),
+                });
+            }
+            Event::SteppedDown { ref outcome } => self.step_downs.push((id, outcome.clone())),
+            Event::Warned { .. } => {}
+        }
+    }
+
+    /// A process is dead: whatever it led has ended.
+    pub(crate) fn died(&mut self, id: NodeId, at: Moment) {
+        self.ready.retain(|ready| *ready != id);
+        for term in self.terms.iter_mut().filter(|term| term.node == id) {
+            term.dead = Some(at);
+        }
+    }
+
+    pub(crate) fn terms(&self) -> &[Term] {
+        &self.terms
+    }
+
+    pub(crate) fn is_ready(&self, id: NodeId) -> bool {
+        self.ready.contains(&id)
+    }
+
+    /// The leader with the newest token, unless its end was told already.
+    pub(crate) fn leader(&self) -> Option<&Term> {
+        self.newest()
+            .filter(|term| term.stopped.or(term.ended).or(term.dead).is_none())
+    }
+
+    /// The acquisition with the newest token of which an actor was told.
+    pub(crate) fn newest(&self) -> Option<&Term> {
+        let told = self.terms.iter().filter(|term| term.told.is_some());
+        told.max_by_key(|term| term.token)
+    }
+
+    pub(crate) fn find(&self, node: NodeId, token: u64) -> Option<&Term> {
+        let mut terms = self.terms.iter();
+        terms.find(|term| term.node == node && term.token == token)
+    }
+
+    /// How the last step-down of a node went.
+    pub(crate) fn step_down(&self, node: NodeId) -> Option<&str> {
+        let mut step_downs = self.step_downs.iter().rev();
+        step_downs
+            .find(|(id, _)| *id == node)
+            .map(|(_, outcome)| outcome.as_str())
+    }
+
+    fn term(&mut self, node: NodeId, token: u64) -> &mut Term {
+        let known = (self.terms.iter()).position(|term| term.node == node && term.token == token);
+        let index = known.unwrap_or_else(|| {
+            self.terms.push(Term::new(node, token));
+            self.terms.len() - 1
+        });
+        &mut self.terms[index]
+    }
+}

@@ -1,0 +1,95 @@
+//! One of the processes that contend: an actor that tells the supervisor what it is told.
+
+use std::{error::Error, io, sync::Arc, thread};
+
+use actix::prelude::*;
+use tenure::{
+    BecameFollower, BecameLeader, BootClock, Clock as _, Leader as _, LockActor, LockHandle,
+    SqliteStore, Timing,
+};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    time::timeout,
+};
+
+use crate::{
+    args, capture, probe,
+    wire::{Command, Event},
+};
+
+/// Contends until it is asked to shut down, or nobody is left to ask it.
+pub(crate) fn run(node: &args::Node, timing: Timing) -> Result<(), Box<dyn Error>> {
+    tracing::subscriber::set_global_default(capture::subscriber())?;
+    let mut commands = commands()?;
+    let store = SqliteStore::builder()
+        .busy_limit(timing.call_timeout() / 2)
+        .open(&node.file)?;
+    let lock = LockActor::builder("failover", Arc::new(store))
+        .candidate(node.name.as_str())
+        .timing(timing)
+        .start()?;
+    System::new().block_on(async {
+        let _actor = Node { lock: lock.clone() }.start();
+        while let Some(Command::StepDown) = commands.recv().await {
+            let outcome = format!("{:?}", lock.step_down().await?);
+            Event::SteppedDown { outcome }.send();
+        }
+        // A store that hangs must not keep the process up.
+        timeout(timing.ttl() * 2, lock.shutdown()).await??;
+        Ok(())
+    })
+}
+
+/// The words on stdin, read by a thread of its own; they end with it.
+fn commands() -> io::Result<UnboundedReceiver<Command>> {
+    let (tell, told) = unbounded_channel();
+    thread::Builder::new()
+        .name("commands".to_owned())
+        .spawn(move || {
+            for line in io::stdin().lines().map_while(Result::ok) {
+                if Command::from_word(&line).is_none_or(|command| tell.send(command).is_err()) {
+                    break;
+                }
+            }
+        })?;
+    Ok(told)
+}
+
+struct Node {
+    lock: LockHandle,
+}
+
+impl Actor for Node {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.subscribe(&self.lock, ctx);
+    }
+}
+
+impl Handler<BecameLeader> for Node {
+    type Result = ();
+
+    fn handle(&mut self, message: BecameLeader, _: &mut Context<Self>) {
+        let at = BootClock.now().as_nanos();
+        let token = message.leadership.token().get();
+        Event::Leads { token, at }.send();
+        if let Err(error) = probe::start(message.leadership) {
+            let text = format!("no thread to ask is_current() from: {error}");
+            Event::Warned { text }.send();
+        }
+    }
+}
+
+impl Handler<BecameFollower> for Node {
+    type Result = ();
+
+    fn handle(&mut self, message: BecameFollower, _: &mut Context<Self>) {
+        let follows = Event::Follows {
+            token: message.token.map(|token| token.get()),
+            reason: message.reason.to_string(),
+            at: BootClock.now().as_nanos(),
+        };
+        follows.send();
+    }
+}

@@ -1,0 +1,45 @@
+//! Asks a leadership whether it is current, all the time, from a thread that the library knows
+//! nothing of.
+
+use std::{io, thread, time::Duration};
+
+use tenure::{BootClock, Clock as _, Leadership};
+
+use crate::wire::Event;
+
+const EVERY: Duration = Duration::from_millis(1);
+/// How often it asks on after the first false, so that one that comes back to life is found out.
+const CALLS_AFTER: u32 = 100;
+
+/// Asks until the leadership has lapsed, and says when that was.
+pub(crate) fn start(leadership: Leadership) -> io::Result<()> {
+    let name = format!("probe-{}", leadership.token());
+    thread::Builder::new()
+        .name(name)
+        .spawn(move || ask(&leadership))?;
+    Ok(())
+}
+
+fn ask(leadership: &Leadership) {
+    let (mut last_true, mut first_false, mut calls_after) = (None, None, 0);
+    while calls_after < CALLS_AFTER {
+        // Before the call: how long the thread is held up after it does not matter.
+        let begun = BootClock.now().as_nanos();
+        if leadership.is_current() {
+            last_true = Some(begun);
+        } else {
+            first_false = first_false.or(Some(begun));
+            calls_after += 1;
+        }
+        thread::sleep(EVERY);
+    }
+    if let Some(first_false) = first_false {
+        let token = leadership.token().get();
+        let lapsed = Event::Lapsed {
+            token,
+            last_true,
+            first_false,
+        };
+        lapsed.send();
+    }
+}

@@ -1,0 +1,129 @@
+//! The table at the end, or one JSON document.
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    args::Args,
+    checks::{Blow, Findings},
+};
+
+/// Writes down what was found; the exit status says whether all was well.
+pub(crate) fn write(args: &Args, findings: Findings) -> ExitCode {
+    let verdict = match findings.is_ok() {
+        true => "ok".to_owned(),
+        false => format!("failed: {}", findings.failures.join("; ")),
+    };
+    // stdout must stay one document, so that the line for people goes to stderr.
+    let written = match args.json {
+        true => writeln!(io::stdout(), "{:#}", document(args, &findings))
+            .and_then(|()| writeln!(io::stderr(), "{verdict}")),
+        false => writeln!(io::stdout(), "{}\n{verdict}", table(&findings)),
+    };
+    match written.is_ok() && findings.is_ok() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+fn table(findings: &Findings) -> String {
+    let mut rows = vec![
+        [
+            "event",
+            "next leader",
+            "after",
+            "at most",
+            "token",
+            "overlap",
+        ]
+        .map(String::from),
+    ];
+    rows.extend(findings.blows.iter().map(|blow| {
+        [
+            format!("{} of {}", blow.event, blow.node),
+            blow.next.to_string(),
+            format!("{:.3} s", blow.next_after.as_secs_f64()),
+            format!("{:.3} s", blow.limit.as_secs_f64()),
+            format!("{} -> {}", blow.before, blow.after),
+            format!("{} ns", blow.overlap.as_nanos()),
+        ]
+    }));
+    let mut text = String::new();
+    for row in rows {
+        let [event, next, after, limit, token, overlap] = row;
+        text +=
+            &format!("\n{event:<20}  {next:<11}  {after:>9}  {limit:>9}  {token:>9}  {overlap:>9}");
+    }
+    text += "\n";
+    if let Some(frozen) = &findings.frozen {
+        let says = match frozen.answered_false() {
+            true => "false for every call that",
+            false => "true for a call that",
+        };
+        let node = frozen.node;
+        text += &format!("\nis_current() of {node}: {says} started after SIGCONT");
+    }
+    text + &format!(
+        "\noverlap of any two of the {} leaderships: {} ns; {:.1} s in all",
+        findings.leaderships,
+        findings.overlap.as_nanos(),
+        findings.took.as_secs_f64(),
+    )
+}
+
+fn document(args: &Args, findings: &Findings) -> Value {
+    let timing = args.timing();
+    let blow = |blow: &Blow| {
+        json!({
+            "event": blow.event,
+            "node": blow.node.name(),
+            "next_leader": blow.next.name(),
+            "millis_until_next_leader": millis(blow.next_after),
+            "limit_millis": millis(blow.limit),
+            "token_before": blow.before,
+            "token_after": blow.after,
+            "overlap_nanos": nanos(blow.overlap),
+            "ok": blow.in_time() && blow.overlap.is_zero() && blow.before < blow.after
+                && blow.wrong.is_none(),
+        })
+    };
+    let frozen = findings.frozen.map(|frozen| {
+        json!({
+            "node": frozen.node.name(),
+            "sigcont_nanos": frozen.thawed.as_nanos(),
+            "last_true_call_nanos": frozen.lapse.last_true.map(|moment| moment.as_nanos()),
+            "first_false_call_nanos": frozen.lapse.first_false.as_nanos(),
+            "ok": frozen.answered_false(),
+        })
+    });
+    json!({
+        "settings": {
+            "processes": args.processes,
+            "ttl_millis": millis(timing.ttl()),
+            "renew_every_millis": millis(timing.renew_every()),
+            "poll_every_millis": millis(timing.poll_every()),
+            "margin_millis": millis(timing.margin()),
+            "call_timeout_millis": millis(timing.call_timeout()),
+        },
+        "rows": findings.blows.iter().map(blow).collect::<Vec<_>>(),
+        "is_current_after_sigcont": frozen,
+        "leaderships": findings.leaderships,
+        "overlap_nanos": nanos(findings.overlap),
+        "took_millis": millis(findings.took),
+        "ok": findings.is_ok(),
+        "failures": findings.failures,
+    })
+}
+
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,221 @@
+//! What is done to the nodes: the leader steps down, is killed, is frozen.
+
+use std::{sync::mpsc, time::Duration};
+
+use tenure::{BootClock, Clock as _, Moment, POLL_JITTER, Timing};
+
+use crate::{
+    args::Args,
+    checks::{Blow, Findings, Frozen},
+    failure::Failure,
+    history::{NodeId, Term},
+    processes::Launcher,
+    signals,
+    stage::Stage,
+    timeline::Timeline,
+    wire::Command,
+};
+
+/// The end of everything, in time for the nodes to be ended within a minute.
+const PATIENCE: Duration = Duration::from_secs(55);
+/// For what takes a moment on a machine that is not busy.
+const SOON: Duration = Duration::from_secs(10);
+
+/// Plays the scenario, and finds out what was as it should be. No node is left when it returns.
+pub(crate) fn run(args: &Args) -> Findings {
+    let start = BootClock.now();
+    let mut findings = Findings::default();
+    if let Err(failure) = play(args, start, &mut findings) {
+        findings.fail(failure.to_string());
+    }
+    findings.took = start.until(BootClock.now());
+    findings
+}
+
+fn play(args: &Args, start: Moment, findings: &mut Findings) -> Result<(), Failure> {
+    let directory = tempfile::tempdir().map_err(Failure::to("make a directory"))?;
+    let (tell, inbox) = mpsc::channel();
+    signals::watch(tell.clone()).map_err(Failure::to("listen to signals"))?;
+    let launcher = Launcher {
+        file: directory.path().join("leases.db"),
+        ttl: args.ttl,
+        tell,
+    };
+    let timeline = Timeline::new(start, args.json);
+    let stage = Stage::new(launcher, inbox, timeline, start + PATIENCE);
+    let mut scenario = Scenario {
+        timing: args.timing(),
+        stage,
+        held_off_until: start,
+    };
+    let played = scenario.play(args.processes, findings);
+    findings.judge(&scenario.stage.history);
+    played
+}
+
+struct Scenario {
+    timing: Timing,
+    stage: Stage,
+    /// Until when the node that stepped down does not contend.
+    held_off_until: Moment,
+}
+
+impl Scenario {
+    fn play(&mut self, processes: u8, findings: &mut Findings) -> Result<(), Failure> {
+        for number in 1..=processes.into() {
+            self.stage.start(NodeId { number, run: 1 })?;
+        }
+        self.stage.next_leader(0, SOON)?;
+        findings.blows.push(self.step_down()?);
+        findings.blows.push(self.kill()?);
+        let (blow, frozen) = self.freeze()?;
+        findings.blows.push(blow);
+        findings.frozen = Some(frozen);
+        self.end()
+    }
+
+    /// (a) The leader is asked to step down.
+    fn step_down(&mut self) -> Result<Blow, Failure> {
+        let leader = self.leader()?;
+        let (node, token) = (leader.node, leader.token);
+        self.act("(a)", &format!("{node} is asked to step down"));
+        let at = BootClock.now();
+        let asked = self.stage.process(node).command(Command::StepDown);
+        asked.map_err(Failure::to("ask a process to step down"))?;
+        let next = self.stage.next_leader(token, self.long())?;
+        let what = format!("{node} to have stepped down");
+        let (acknowledged, outcome) = self.stage.wait(&what, SOON, |stage| {
+            let stopped = stage.history.find(node, token)?.stopped?;
+            let outcome = stage.history.step_down(node)?;
+            Some((stopped, outcome.to_owned()))
+        })?;
+        self.held_off_until = acknowledged + self.timing.ttl();
+        let poll = self.timing.poll_every().mul_f64(1.0 + POLL_JITTER);
+        let limit = at.until(acknowledged) + poll + self.timing.call_timeout();
+        let mut blow = Blow::new("step-down", at, &leader, &next, limit);
+        if outcome != "Released" {
+            blow.wrong = Some(format!("the lease was not released but {outcome}"));
+        }
+        Ok(blow)
+    }
+
+    /// (b) The leader is killed, and started again when it is dead.
+    fn kill(&mut self) -> Result<Blow, Failure> {
+        let leader = self.leader()?;
+        let (NodeId { number, run }, node) = (leader.node, leader.node);
+        self.act("(b)", &format!("SIGKILL to {node}"));
+        self.stage.dismiss(node);
+        let at = BootClock.now();
+        let dead = self.stage.process(node).kill();
+        let dead = dead.map_err(Failure::to("kill a process"))?;
+        self.stage.last_word(node, SOON)?;
+        self.stage.history.died(node, dead);
+        let leader = self.again(&leader);
+        let run = run + 1;
+        self.act("(b)", &format!("{node} is dead, and is started again"));
+        self.stage.start(NodeId { number, run })?;
+        let next = self.stage.next_leader(leader.token, self.long())?;
+        let limit = self.rest_of_ttl(&leader, at);
+        Ok(Blow::new("SIGKILL", at, &leader, &next, limit))
+    }
+
+    /// (c) The leader is frozen for longer than its ttl, and continued when another leads.
+    fn freeze(&mut self) -> Result<(Blow, Frozen), Failure> {
+        let leader = self.leader()?;
+        let (node, token) = (leader.node, leader.token);
+        self.act("(c)", &format!("SIGSTOP to {node}"));
+        let at = BootClock.now();
+        let frozen = self.stage.process(node).freeze();
+        frozen.map_err(Failure::to("stop a process"))?;
+        let next = self.stage.next_leader(token, self.long())?;
+        let thaw_at =
+            next.told.unwrap_or(at).max(at + self.timing.ttl()) + self.timing.renew_every() / 2;
+        self.pause(thaw_at)?;
+        self.act("(c)", &format!("SIGCONT to {node}"));
+        // Before the signal, so that every call after it starts later than this.
+        let thawed = BootClock.now();
+        let woken = self.stage.process(node).unfreeze();
+        woken.map_err(Failure::to("continue a process"))?;
+        let what = format!("is_current() of {node} to answer false");
+        let lapse = self.stage.wait(&what, SOON, |stage| {
+            let term = stage.history.find(node, token)?;
+            term.stopped?;
+            term.lapse
+        })?;
+        let leader = self.again(&leader);
+        let limit = self.rest_of_ttl(&leader, at);
+        let blow = Blow::new("SIGSTOP", at, &leader, &next, limit);
+        Ok((
+            blow,
+            Frozen {
+                node,
+                thawed,
+                lapse,
+            },
+        ))
+    }
+
+    /// Ends every node in good order, so that all have said everything.
+    fn end(&mut self) -> Result<(), Failure> {
+        self.act("end", "all are asked to shut down");
+        for id in self.stage.nodes() {
+            self.stage.dismiss(id);
+            let asked = self.stage.process(id).command(Command::Shutdown);
+            asked.map_err(Failure::to("ask a process to shut down"))?;
+        }
+        for id in self.stage.nodes() {
+            self.stage.last_word(id, SOON)?;
+            let status = self.stage.process(id).reap();
+            let status = status.map_err(Failure::to("wait for a process"))?;
+            if !status.success() {
+                let (name, how) = (id.name(), format!("did not shut down well: {status}"));
+                return Err(Failure::Ended { name, how });
+            }
+        }
+        Ok(())
+    }
+
+    /// The leader, when everybody contends and no request of its own is under way: some time after
+    /// a renewal and before the next. What it has logged is then what the store has, and it is not
+    /// frozen in the middle of a write, which in SQLite would hold up all others.
+    fn leader(&mut self) -> Result<Term, Failure> {
+        let (every, held_off_until) = (self.timing.renew_every(), self.held_off_until);
+        let what = "a leader between two renewals, with all others contending";
+        self.stage.wait(what, self.long(), |stage| {
+            let now = BootClock.now();
+            let leader = stage.history.leader()?;
+            let since = leader.extended?.until(now);
+            let calm = (every.mul_f64(0.3)..every.mul_f64(0.6)).contains(&since);
+            let contend = stage.all_ready() && held_off_until <= now;
+            (calm && contend).then(|| leader.clone())
+        })
+    }
+
+    /// What is known by now of a term.
+    fn again(&self, term: &Term) -> Term {
+        let known = self.stage.history.find(term.node, term.token);
+        known.unwrap_or(term).clone()
+    }
+
+    /// How long the lease of a leader that can no longer release it stands, and a little more for
+    /// the others to find out: their bids are timed for its end, with a jitter that grows with the
+    /// ttl.
+    fn rest_of_ttl(&self, leader: &Term, at: Moment) -> Duration {
+        let expiry = leader.deadline.unwrap_or(at) + self.timing.margin();
+        at.until(expiry) + (self.timing.ttl() / 10).max(Duration::from_millis(300))
+    }
+
+    /// More than any change of leaders takes.
+    fn long(&self) -> Duration {
+        self.timing.ttl() * 2 + SOON
+    }
+
+    fn pause(&mut self, until: Moment) -> Result<(), Failure> {
+        let reached = |_: &Stage| (until <= BootClock.now()).then_some(());
+        self.stage.wait("time to pass", self.long(), reached)
+    }
+
+    fn act(&self, step: &str, text: &str) {
+        self.stage.timeline.act(step, text);
+    }
+}

@@ -1,0 +1,64 @@
+//! What happens, line by line, while it happens.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use tenure::{BootClock, Clock as _, Moment};
+
+use crate::{history::NodeId, wire::Event};
+
+const BOLD: &str = "1";
+const GREEN: &str = "32";
+const YELLOW: &str = "33";
+
+/// Lines with the time since the start. Silent, it says nothing.
+#[derive(Debug)]
+pub(crate) struct Timeline {
+    start: Moment,
+    silent: bool,
+    colours: bool,
+}
+
+impl Timeline {
+    pub(crate) fn new(start: Moment, silent: bool) -> Self {
+        Self {
+            start,
+            silent,
+            colours: io::stdout().is_terminal(),
+        }
+    }
+
+    /// What is done to the nodes.
+    pub(crate) fn act(&self, step: &str, text: &str) {
+        self.line(BootClock.now(), step, text, BOLD);
+    }
+
+    /// What a node says, if it is of interest to a reader.
+    pub(crate) fn node(&self, id: NodeId, event: &Event) {
+        let name = id.name();
+        match event {
+            Event::Leads { token, at } => {
+                let text = format!("leads, token {token}");
+                self.line(Moment::from_nanos(*at), &name, &text, GREEN);
+            }
+            Event::Follows { reason, at, .. } => {
+                let text = format!("follows: {reason}");
+                self.line(Moment::from_nanos(*at), &name, &text, "");
+            }
+            Event::Warned { text } => self.line(BootClock.now(), &name, text, YELLOW),
+            _ => {}
+        }
+    }
+
+    fn line(&self, at: Moment, who: &str, text: &str, colour: &str) {
+        if self.silent {
+            return;
+        }
+        let seconds = self.start.until(at).as_secs_f64();
+        let (on, off) = match self.colours && !colour.is_empty() {
+            true => (format!("\x1b[{colour}m"), "\x1b[0m"),
+            false => (String::new(), ""),
+        };
+        // Whoever reads may have gone; the nodes are looked after nevertheless.
+        let _ = writeln!(io::stdout(), "{seconds:7.2} s  {on}{who:<6}  {text}{off}");
+    }
+}
