@@ -81,6 +81,9 @@ pub(crate) struct Findings {
     pub(crate) overlap: Duration,
     pub(crate) leaderships: usize,
     pub(crate) took: Duration,
+    /// How long the machine let not even the supervisor run; what is late may be late for that.
+    pub(crate) held_up: Duration,
+    pub(crate) warnings: Vec<String>,
     pub(crate) failures: Vec<String>,
 }
 
@@ -126,6 +129,7 @@ impl Findings {
             self.fail(format!("two leaderships overlap by {overlap:?}"));
         }
         self.check_tokens(history);
+        self.warnings = history.warnings().to_vec();
     }
 
     fn check_tokens(&mut self, history: &History) {

@@ -91,6 +91,7 @@ pub(crate) struct History {
     /// Those who contend: they were told something.
     ready: Vec<NodeId>,
     step_downs: Vec<(NodeId, String)>,
+    warnings: Vec<String>,
 }
 
 impl History {
@@ -128,7 +129,7 @@ impl History {
                 });
             }
             Event::SteppedDown { ref outcome } => self.step_downs.push((id, outcome.clone())),
-            Event::Warned { .. } => {}
+            Event::Warned { ref text } => self.warnings.push(format!("{id}: {text}")),
         }
     }
 
@@ -142,6 +143,10 @@ impl History {
 
     pub(crate) fn terms(&self) -> &[Term] {
         &self.terms
+    }
+
+    pub(crate) fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     pub(crate) fn is_ready(&self, id: NodeId) -> bool {

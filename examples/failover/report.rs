@@ -13,6 +13,9 @@ use crate::{
     checks::{Blow, Findings},
 };
 
+/// A supervisor that is held up for longer has nodes that are late.
+const LONG: Duration = Duration::from_millis(100);
+
 /// Writes down what was found; the exit status says whether all was well.
 pub(crate) fn write(args: &Args, findings: Findings) -> ExitCode {
     let verdict = match findings.is_ok() {
@@ -68,6 +71,10 @@ fn table(findings: &Findings) -> String {
         let node = frozen.node;
         text += &format!("\nis_current() of {node}: {says} started after SIGCONT");
     }
+    if LONG < findings.held_up {
+        let held_up = findings.held_up;
+        text += &format!("\nthe machine let not even the supervisor run for {held_up:.2?}");
+    }
     text + &format!(
         "\noverlap of any two of the {} leaderships: {} ns; {:.1} s in all",
         findings.leaderships,
@@ -115,6 +122,8 @@ fn document(args: &Args, findings: &Findings) -> Value {
         "leaderships": findings.leaderships,
         "overlap_nanos": nanos(findings.overlap),
         "took_millis": millis(findings.took),
+        "supervisor_held_up_millis": millis(findings.held_up),
+        "warnings": findings.warnings,
         "ok": findings.is_ok(),
         "failures": findings.failures,
     })

@@ -50,6 +50,7 @@ fn play(args: &Args, start: Moment, findings: &mut Findings) -> Result<(), Failu
     };
     let played = scenario.play(args.processes, findings);
     findings.judge(&scenario.stage.history);
+    findings.held_up = scenario.stage.held_up;
     played
 }
 

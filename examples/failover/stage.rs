@@ -38,6 +38,8 @@ pub(crate) struct Stage {
     /// Those that may end.
     dismissed: Vec<NodeId>,
     give_up_at: Moment,
+    /// The longest time between two looks, beyond the tick: how long the machine let nobody run.
+    pub(crate) held_up: Duration,
 }
 
 impl Stage {
@@ -56,6 +58,7 @@ impl Stage {
             closed: Vec::new(),
             dismissed: Vec::new(),
             give_up_at,
+            held_up: Duration::ZERO,
         }
     }
 
@@ -121,7 +124,11 @@ impl Stage {
                 let (what, limit) = (what.to_owned(), begun.until(until));
                 return Err(Failure::InVain { what, limit });
             }
-            match self.inbox.recv_timeout(TICK) {
+            let looked = BootClock.now();
+            let message = self.inbox.recv_timeout(TICK);
+            let held_up = looked.until(BootClock.now()).saturating_sub(TICK);
+            self.held_up = self.held_up.max(held_up);
+            match message {
                 Ok(message) => self.hear(message)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => unreachable!("the launcher can tell"),
