@@ -202,7 +202,9 @@ impl Scenario {
     /// the others to find out: their bids are timed for its end, with a jitter that grows with the
     /// ttl.
     fn rest_of_ttl(&self, leader: &Term, at: Moment) -> Duration {
-        let expiry = leader.deadline.unwrap_or(at) + self.timing.margin();
+        let logged = leader.deadline.unwrap_or(at) + self.timing.margin();
+        // A deadline that is too late must not excuse a leader that is.
+        let expiry = logged.min(leader.extended.unwrap_or(at) + self.timing.ttl());
         at.until(expiry) + (self.timing.ttl() / 10).max(Duration::from_millis(300))
     }
 
