@@ -261,11 +261,19 @@ impl LockActor {
         self.look_at
     }
 
+    fn write_down(&mut self) {
+        let now = self.clock.now();
+        self.journal
+            .follow(self.election.config(), self.election.term(), now);
+    }
+
     /// Delivers what the election has to say, and tells it what the subscribers have to say.
     pub(super) fn tell(&mut self) {
         let Some(lock) = self.lock.clone() else {
             return;
         };
+        // A beginning stands in the log before anybody believes in it, an end after.
+        self.write_down();
         loop {
             while let Some(transition) = self.election.poll_transition() {
                 match transition {
@@ -293,9 +301,7 @@ impl LockActor {
             }
         }
         self.pulse.beat(self.election.confirmed_at());
-        let now = self.clock.now();
-        self.journal
-            .follow(self.election.config(), self.election.term(), now);
+        self.write_down();
         let lonely = self.subscribers.len() == 0 && !self.outlook.is_observed();
         let lonely = lonely && !self.election.is_shut_down();
         self.loneliness
