@@ -4,6 +4,7 @@ mod builder;
 mod call;
 mod handle;
 mod handlers;
+mod hints;
 mod journal;
 mod jump;
 mod lock_actor;

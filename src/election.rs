@@ -108,11 +108,12 @@ impl Phase {
     }
 }
 
-/// A bid under way: the attempt, and whether a copy of it may have been granted without our knowing.
+/// A bid under way.
 #[derive(Clone, Copy, Debug)]
 struct Bidding {
     attempt: AttemptId,
-    maybe_granted: bool,
+    /// Since when a copy may have been granted without our knowing.
+    maybe_granted_since: Option<Moment>,
 }
 
 #[derive(Debug)]
@@ -193,16 +194,16 @@ impl Election {
         if let Some(claim) = self.releases.due(now) {
             return Some(self.send(Kind::Release, None, Call::Release(claim), now, limit));
         }
-        if !matches!(self.phase, Phase::Following) {
-            return None;
-        }
-        if self.contends(now) && self.pace.next_bid <= now && self.releases.is_empty() {
+        let following = matches!(self.phase, Phase::Following);
+        if following && self.contends(now) && self.pace.next_bid <= now && self.releases.is_empty()
+        {
             let bid = self.bid();
             let attempt = Some(bid.attempt);
             self.pace.bid(&timing, now);
             return Some(self.send(Kind::Acquire, attempt, Call::Acquire(bid), now, limit));
         }
-        if self.gate.observed && self.pace.next_read <= now {
+        let leading = matches!(self.phase, Phase::Leading(_));
+        if self.gate.observed && !leading && self.pace.next_read <= now {
             self.pace.read(&timing, &mut self.rng, now);
             let call = Call::Read(self.config.resource.clone());
             return Some(self.send(Kind::Read, None, call, now, limit));
@@ -215,17 +216,14 @@ impl Election {
     pub(crate) fn poll_timeout(&self) -> Option<Moment> {
         let idle = self.in_flight.is_none();
         let reply = self.in_flight.as_ref().map(|request| request.give_up_at);
+        let read = (idle && self.gate.observed).then_some(self.pace.next_read);
         let phase = match &self.phase {
             Phase::Leading(term) => Some(term.next(idle)),
-            Phase::Yielding(yielding) => yielding.next(idle),
-            Phase::Following if !idle => None,
+            Phase::Yielding(yielding) => yielding.next(idle).into_iter().chain(read).min(),
             Phase::Following => {
-                let bid = self
-                    .gate
-                    .opens_at()
-                    .map(|opens| opens.max(self.pace.next_bid));
+                let opens_at = self.gate.opens_at().filter(|_| idle);
+                let bid = opens_at.map(|opens| opens.max(self.pace.next_bid));
                 let bid = bid.filter(|_| self.releases.is_empty());
-                let read = (self.gate.observed).then_some(self.pace.next_read);
                 bid.into_iter().chain(read).min()
             }
         };

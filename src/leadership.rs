@@ -30,7 +30,7 @@ use crate::{
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
-    /// It has not led yet: the first state.
+    /// It has not led yet, or has restarted and does not know: the first state.
     #[error("not elected yet")]
     NotElected,
     /// It was asked to step down, or nobody is subscribed any more.

@@ -7,6 +7,7 @@ use thiserror::Error;
 /// The spread of the poll delay: a poll comes up to this part of `poll_every` later.
 pub const POLL_JITTER: f64 = 0.2;
 
+const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// The times of an election, checked as a whole.
@@ -32,11 +33,15 @@ pub struct Timing {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidTiming {
-    /// A time that must not be zero is.
-    #[error("{name} is zero: it must be longer")]
-    Zero {
+    /// A time is so short that the lock would do nothing but ask.
+    #[error("{name} of {given:?} is too short: at least {min:?} is needed")]
+    TooShort {
         /// Which time.
         name: &'static str,
+        /// What was given.
+        given: Duration,
+        /// The least that is allowed.
+        min: Duration,
     },
     /// A time is absurdly long.
     #[error("{name} of {given:?} is too long: at most {max:?} is allowed")]
@@ -61,16 +66,15 @@ pub enum InvalidTiming {
         /// The ttl.
         ttl: Duration,
     },
-    /// One request could take as long as the lease is believed in.
+    /// A grant that takes as long as a request may would come too late to be taken.
     #[error(
-        "call_timeout of {call_timeout:?} is not shorter than the {believed:?} that a ttl of {ttl:?} \
-         less a margin of {margin:?} leaves: shorten it or lengthen the ttl"
+        "call_timeout of {call_timeout:?} is more than a ttl of {ttl:?} less twice a margin of \
+         {margin:?} leaves: a grant that took so long would not be taken; shorten them or lengthen \
+         the ttl"
     )]
-    CallsTooLong {
+    GrantsTooLate {
         /// The time limit of a request.
         call_timeout: Duration,
-        /// The ttl less the margin.
-        believed: Duration,
         /// The ttl.
         ttl: Duration,
         /// The margin.
@@ -171,14 +175,14 @@ pub struct TimingBuilder {
 }
 
 impl TimingBuilder {
-    /// How long a lease lives in the store without renewal. Default 15 s, up to 366 days; each store
+    /// How long a lease lives in the store without renewal. Default 15 s, 1 ms to 366 days; each store
     /// has a minimum of its own. After a crash the resource is without a leader for up to a ttl.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
     }
 
-    /// The time between renewals. Default ttl / 3. It may come up to a tenth early, so that many
+    /// The time between renewals. Default ttl / 3, at least 1 ms, less than ttl − margin. It may come up to a tenth early, so that many
     /// leases of one process do not renew at one instant.
     pub fn renew_every(mut self, every: Duration) -> Self {
         self.renew_every = Some(every);
@@ -186,27 +190,27 @@ impl TimingBuilder {
     }
 
     /// The time between the bids of a follower, each up to [`POLL_JITTER`] of it later. Default
-    /// ttl / 5. After a release the next leader is found within about this time.
+    /// ttl / 5, at least 1 ms. After a release the next leader is found within about this time.
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.poll_every = Some(every);
         self
     }
 
-    /// How much earlier than the ttl the holder stops believing in its lease. Default ttl / 10, never
-    /// zero. It must exceed what the store's clock and the holder's can drift apart over one ttl.
+    /// How much earlier than the ttl the holder stops believing in its lease. Default ttl / 10, at
+    /// least 1 ms. It must exceed what the store's clock and the holder's can drift apart over one ttl.
     pub fn margin(mut self, margin: Duration) -> Self {
         self.margin = Some(margin);
         self
     }
 
-    /// The time limit of one store request. Default ttl / 5, less than ttl − margin.
+    /// The time limit of one store request. Default ttl / 5, at least 1 ms, at most ttl − 2 · margin.
     pub fn call_timeout(mut self, limit: Duration) -> Self {
         self.call_timeout = Some(limit);
         self
     }
 
     /// How long a planned step-down keeps the lease renewed while the subscribers stop. Default one
-    /// ttl; zero leaves the lease of a subscriber that is not done at once to expire.
+    /// ttl. Zero gives nobody time: the lease is always left to expire.
     pub fn yield_for(mut self, limit: Duration) -> Self {
         self.yield_for = Some(limit);
         self
@@ -242,8 +246,9 @@ impl Timing {
             ("yield_for", self.yield_for),
         ];
         for (name, given) in times {
-            if given.is_zero() && name != "yield_for" {
-                return Err(InvalidTiming::Zero { name });
+            if given < SHORTEST && name != "yield_for" {
+                let min = SHORTEST;
+                return Err(InvalidTiming::TooShort { name, given, min });
             }
             if given > LONGEST {
                 let max = LONGEST;
@@ -264,11 +269,9 @@ impl Timing {
                 ttl,
             });
         }
-        let believed = ttl - margin;
-        if call_timeout >= believed {
-            return Err(InvalidTiming::CallsTooLong {
+        if call_timeout + margin * 2 > ttl {
+            return Err(InvalidTiming::GrantsTooLate {
                 call_timeout,
-                believed,
                 ttl,
                 margin,
             });
@@ -302,13 +305,14 @@ mod tests {
         let builder = Timing::builder().ttl(secs(10));
         assert_eq!(
             error(Timing::builder().ttl(secs(0))),
-            "ttl is zero: it must be longer"
+            "ttl of 0ns is too short: at least 1ms is needed"
         );
         let text = error(builder.renew_every(secs(8)).margin(secs(2)));
         assert!(
             text.contains("8s") && text.contains("2s") && text.contains("10s"),
             "{text}"
         );
+        assert!(builder.call_timeout(secs(8)).build().is_ok());
         let text = error(builder.call_timeout(secs(9)));
         assert!(text.contains("9s") && text.contains("10s"), "{text}");
         let text = error(builder.yield_for(secs(400 * 86_400)));

@@ -65,7 +65,10 @@ fn a_ttl_below_the_minimum_of_the_store() {
 fn times_that_do_not_go_together() {
     let second = Duration::from_secs(1);
     let zero = Timing::builder().ttl(Duration::ZERO).build().unwrap_err();
-    assert_eq!(zero.to_string(), "ttl is zero: it must be longer");
+    assert_eq!(
+        zero.to_string(),
+        "ttl of 0ns is too short: at least 1ms is needed"
+    );
     let late = Timing::builder()
         .ttl(second)
         .renew_every(second)

@@ -4,7 +4,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 
 use crate::{
     election::{Call, Reply},
-    lease::LeaseRecord,
+    lease::{Claim, LeaseRecord},
     store::{
         AcquireOutcome, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
         StoreErrorKind,
@@ -64,7 +64,15 @@ async fn answer(store: &dyn LeaseStore, call: Call) -> Result<Answer, StoreError
         },
         Call::Release(claim) => match store.release(&claim).await? {
             ReleaseOutcome::Released => (Reply::Released { was_held: true }, None),
-            ReleaseOutcome::NotHeld(record) => (Reply::Released { was_held: false }, record),
+            ReleaseOutcome::NotHeld(record) => {
+                // Nobody holds it and nobody has since: an earlier copy of this request freed it.
+                let freed = |record: &LeaseRecord| match &claim {
+                    Claim::Lease(lease) => record.holder.is_none() && record.token == lease.token,
+                    Claim::Attempt { .. } => false,
+                };
+                let was_held = record.as_ref().is_some_and(freed);
+                (Reply::Released { was_held }, record)
+            }
         },
         Call::Read(resource) => (Reply::Read, store.read(&resource).await?),
     };

@@ -1,11 +1,14 @@
 use std::{sync::Arc, time::Duration};
 
-use actix::{Actor, Addr, Handler, Message, dev::ToEnvelope};
+use actix::{Actor, Addr, Handler, dev::ToEnvelope};
+use futures::channel::oneshot;
 use thiserror::Error;
 
 use super::{
-    GetStatus, Leader, LeaderChanged, LockActor, Observe, Pause, Resume, Shutdown, Stalled, Status,
-    StepDown, Subscribe, Unsubscribe, pulse::Pulse,
+    GetStatus, Leader, LeaderChanged, LockActor, Observe, Shutdown, Stalled, Status, Subscribe,
+    Unsubscribe,
+    messages::{Command, What},
+    pulse::Pulse,
 };
 use crate::{
     election::{Config, StepDownOutcome},
@@ -70,10 +73,14 @@ impl LockHandle {
     /// Stops leading and does not contend for one ttl after; completes when the lease was given back
     /// or left to expire.
     ///
+    /// It waits for the subscribers: a handler of `BecameLeader` or `BecameFollower` that awaits it
+    /// waits for itself, until `yield_for` is over. There, send [`StepDown`](super::StepDown) to the
+    /// [`address`](Self::address) with `do_send`.
+    ///
     /// # Errors
     /// [`Stopped`].
     pub async fn step_down(&self) -> Result<StepDownOutcome, Stopped> {
-        self.ask(StepDown::default()).await
+        self.command(What::StepDown { hold_off: None }).await
     }
 
     /// The same with another time not to contend; zero contends again at once.
@@ -82,7 +89,7 @@ impl LockHandle {
     /// [`Stopped`].
     pub async fn step_down_for(&self, hold_off: Duration) -> Result<StepDownOutcome, Stopped> {
         let hold_off = Some(hold_off);
-        self.ask(StepDown { hold_off }).await
+        self.command(What::StepDown { hold_off }).await
     }
 
     /// Stops leading and does not contend until [`resume`](Self::resume); completes as
@@ -91,7 +98,7 @@ impl LockHandle {
     /// # Errors
     /// [`Stopped`].
     pub async fn pause(&self) -> Result<StepDownOutcome, Stopped> {
-        self.ask(Pause).await
+        self.command(What::Pause).await
     }
 
     /// Contends again after a pause or a step-down.
@@ -99,16 +106,17 @@ impl LockHandle {
     /// # Errors
     /// [`Stopped`].
     pub async fn resume(&self) -> Result<(), Stopped> {
-        self.ask(Resume).await
+        self.command(What::Resume).await.map(drop)
     }
 
     /// Stops leading for good; completes when the lease was given back or left to expire: at the
-    /// latest after `yield_for` and three release requests.
+    /// latest after `yield_for`, the request under way and three release requests, each of at most
+    /// `call_timeout`, and the pauses between them.
     ///
     /// # Errors
     /// [`Stopped`].
     pub async fn shutdown(&self) -> Result<StepDownOutcome, Stopped> {
-        self.ask(Shutdown).await
+        self.command(What::Shutdown).await
     }
 
     /// What the lock is doing.
@@ -116,7 +124,8 @@ impl LockHandle {
     /// # Errors
     /// [`Stopped`].
     pub async fn status(&self) -> Result<Status, Stopped> {
-        self.ask(GetStatus).await
+        let status = self.0.address.send(GetStatus);
+        status.await.map_err(|_| Stopped)
     }
 
     /// A health check that does not ask the lock, so that it also answers when its thread is stuck:
@@ -159,11 +168,9 @@ impl LockHandle {
         &self.0.address
     }
 
-    async fn ask<M>(&self, message: M) -> Result<M::Result, Stopped>
-    where
-        M: Message<Result: Send> + Send + 'static,
-        LockActor: Handler<M>,
-    {
-        self.0.address.send(message).await.map_err(|_| Stopped)
+    async fn command(&self, what: What) -> Result<StepDownOutcome, Stopped> {
+        let (answer, answered) = oneshot::channel();
+        self.0.address.do_send(Command { what, answer });
+        answered.await.map_err(|_| Stopped)
     }
 }

@@ -4,18 +4,78 @@ use futures::channel::oneshot;
 use super::{
     LockActor, Status,
     messages::{
-        Acknowledged, GetStatus, Observe, Pause, Resume, Shutdown, StepDown, Subscribe,
-        Unsubscribe, Wake,
+        Acknowledged, Command, GetStatus, Observe, Pause, Resume, Shutdown, StepDown, Subscribe,
+        Unsubscribe, Wake, What,
     },
 };
 use crate::election::StepDownOutcome;
 
 impl LockActor {
-    fn when_settled(&mut self) -> ResponseFuture<StepDownOutcome> {
-        let (tell, told) = oneshot::channel();
-        self.waiting.push(tell);
-        // The lock itself is gone: nobody will release.
-        Box::pin(async { told.await.unwrap_or(StepDownOutcome::LeftToExpire) })
+    fn command(&mut self, what: What, answer: oneshot::Sender<StepDownOutcome>) {
+        let now = self.clock.now();
+        match what {
+            What::StepDown { hold_off } => {
+                let hold_off = hold_off.unwrap_or(self.config().timing.ttl());
+                self.election.step_down(hold_off, now);
+            }
+            What::Pause => self.election.pause(now),
+            What::Resume => self.election.resume(now),
+            What::Shutdown => self.election.shutdown(now),
+        }
+        match what {
+            // There is nothing to wait for, and whoever asked may have gone.
+            What::Resume => drop(answer.send(StepDownOutcome::NotLeading)),
+            _ => self.waiting.push(answer),
+        }
+        self.tell();
+    }
+
+    fn ask(&mut self, what: What) -> ResponseFuture<StepDownOutcome> {
+        let (answer, answered) = oneshot::channel();
+        self.command(what, answer);
+        // Without an answer the lock itself is gone: nobody will release.
+        Box::pin(async { answered.await.unwrap_or(StepDownOutcome::LeftToExpire) })
+    }
+}
+
+impl Handler<Command> for LockActor {
+    type Result = ();
+
+    fn handle(&mut self, Command { what, answer }: Command, _: &mut Context<Self>) {
+        self.command(what, answer);
+    }
+}
+
+impl Handler<StepDown> for LockActor {
+    type Result = ResponseFuture<StepDownOutcome>;
+
+    fn handle(&mut self, message: StepDown, _: &mut Context<Self>) -> Self::Result {
+        let hold_off = message.hold_off;
+        self.ask(What::StepDown { hold_off })
+    }
+}
+
+impl Handler<Pause> for LockActor {
+    type Result = ResponseFuture<StepDownOutcome>;
+
+    fn handle(&mut self, _: Pause, _: &mut Context<Self>) -> Self::Result {
+        self.ask(What::Pause)
+    }
+}
+
+impl Handler<Shutdown> for LockActor {
+    type Result = ResponseFuture<StepDownOutcome>;
+
+    fn handle(&mut self, _: Shutdown, _: &mut Context<Self>) -> Self::Result {
+        self.ask(What::Shutdown)
+    }
+}
+
+impl Handler<Resume> for LockActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Resume, _: &mut Context<Self>) {
+        drop(self.ask(What::Resume));
     }
 }
 
@@ -27,11 +87,13 @@ impl Handler<Subscribe> for LockActor {
             return;
         };
         // The leadership may have lapsed while the message lay here.
-        self.election.handle_timeout(self.clock.now());
+        let now = self.clock.now();
+        self.election.handle_timeout(now);
         self.tell();
-        let leader = self.outlook.leader(None);
+        let leading = self.election.leadership().is_some();
+        let leader = self.outlook.leader(None, now);
         self.subscribers
-            .subscribe(message, self.election.leadership(), leader, &lock);
+            .subscribe(message, leading, leader.as_ref(), &lock);
         self.tell();
     }
 }
@@ -40,7 +102,9 @@ impl Handler<Unsubscribe> for LockActor {
     type Result = ();
 
     fn handle(&mut self, message: Unsubscribe, _: &mut Context<Self>) {
-        self.subscribers.unsubscribe(&message);
+        if let Some(lock) = self.lock.clone() {
+            self.subscribers.unsubscribe(&message, &lock);
+        }
         self.tell();
     }
 }
@@ -51,49 +115,6 @@ impl Handler<Observe> for LockActor {
     fn handle(&mut self, message: Observe, _: &mut Context<Self>) {
         self.outlook.observe(message.observer);
         self.tell();
-    }
-}
-
-impl Handler<StepDown> for LockActor {
-    type Result = ResponseFuture<StepDownOutcome>;
-
-    fn handle(&mut self, message: StepDown, _: &mut Context<Self>) -> Self::Result {
-        let hold_off = message.hold_off.unwrap_or(self.config().timing.ttl());
-        self.election.step_down(hold_off, self.clock.now());
-        let settled = self.when_settled();
-        self.tell();
-        settled
-    }
-}
-
-impl Handler<Pause> for LockActor {
-    type Result = ResponseFuture<StepDownOutcome>;
-
-    fn handle(&mut self, _: Pause, _: &mut Context<Self>) -> Self::Result {
-        self.election.pause(self.clock.now());
-        let settled = self.when_settled();
-        self.tell();
-        settled
-    }
-}
-
-impl Handler<Resume> for LockActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Resume, _: &mut Context<Self>) {
-        self.election.resume(self.clock.now());
-        self.tell();
-    }
-}
-
-impl Handler<Shutdown> for LockActor {
-    type Result = ResponseFuture<StepDownOutcome>;
-
-    fn handle(&mut self, _: Shutdown, _: &mut Context<Self>) -> Self::Result {
-        self.election.shutdown(self.clock.now());
-        let settled = self.when_settled();
-        self.tell();
-        settled
     }
 }
 
@@ -122,13 +143,11 @@ impl Handler<Acknowledged> for LockActor {
     type Result = ();
 
     fn handle(&mut self, message: Acknowledged, _: &mut Context<Self>) {
-        let Some(lock) = self.lock.clone() else {
-            return;
-        };
+        // Before anybody who has died is taken out: this may be its last word.
+        if let Some(lock) = self.lock.clone() {
+            self.subscribers.acknowledged(&message, &lock);
+        }
         self.election.handle_timeout(self.clock.now());
-        self.tell();
-        let leadership = self.election.leadership();
-        self.subscribers.acknowledged(&message, leadership, &lock);
         self.tell();
     }
 }
@@ -136,6 +155,8 @@ impl Handler<Acknowledged> for LockActor {
 impl Handler<Wake> for LockActor {
     type Result = ();
 
-    /// Every message leads to a look at the clock.
-    fn handle(&mut self, _: Wake, _: &mut Context<Self>) {}
+    fn handle(&mut self, _: Wake, _: &mut Context<Self>) {
+        // Its clock stood still while the machine slept; it is armed anew when the lock looks.
+        self.timer = None;
+    }
 }

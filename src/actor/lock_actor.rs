@@ -8,13 +8,14 @@ use actix::{
     Actor, ActorContext as _, Addr, AsyncContext as _, Context, Supervised, WeakAddr,
     fut::ActorFuture,
 };
-use futures::{channel::oneshot, future::BoxFuture, stream::BoxStream};
+use futures::{channel::oneshot, future::BoxFuture};
 use rand::rngs::SmallRng;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
     builder::LockBuilder,
     call::{self, Answer},
+    hints::Hints,
     journal::Journal,
     jump,
     loneliness::Loneliness,
@@ -57,19 +58,13 @@ pub struct LockActor {
     /// given up when the shutdown is complete.
     address: Option<Addr<LockActor>>,
     sending: Option<Sending>,
-    watch: Option<Watch>,
-    timer: Option<(Moment, Pin<Box<Sleep>>)>,
+    hints: Hints,
+    pub(super) timer: Option<(Moment, Pin<Box<Sleep>>)>,
     look_at: Option<Moment>,
 }
 
-/// The store's hints that something changed, if it gives any.
-struct Watch(BoxStream<'static, ()>);
-
-impl std::fmt::Debug for Watch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Watch")
-    }
-}
+/// How much is done before the other locks of the thread have their turn.
+const STEPS: usize = 64;
 
 struct Sending {
     id: RequestId,
@@ -119,7 +114,7 @@ impl LockActor {
             lock: None,
             address: None,
             sending: None,
-            watch: None,
+            hints: Hints::default(),
             timer: None,
             look_at: None,
         }
@@ -132,9 +127,12 @@ impl LockActor {
     /// Does what is due, until there is nothing left to do but wait. Ready when the lock has ended for
     /// good.
     fn drive(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
-        loop {
+        for _ in 0..STEPS {
+            self.look();
             self.election.handle_timeout(self.clock.now());
-            self.poll_watch(cx);
+            if self.hints.poll(cx) {
+                self.election.handle_store_changed(self.clock.now());
+            }
             self.tell();
             match self.poll_answer(cx) {
                 Poll::Ready(Ok(())) => continue,
@@ -159,6 +157,8 @@ impl LockActor {
                 return Poll::Pending;
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn send(&mut self, request: Request) {
@@ -191,36 +191,18 @@ impl LockActor {
         let (reply, result) = match answer {
             Ok(Answer { reply, record }) => {
                 self.health.succeeded(self.election.config(), now);
-                self.outlook.saw(&reply, record);
-                self.watch();
+                self.outlook.saw(&reply, record, now);
                 (reply, Ok(()))
             }
             Err(error) if error.kind().may_have_been_applied() => (Reply::Unknown, Err(error)),
             Err(error) => (Reply::Failed, Err(error)),
         };
         self.election.handle_reply(id, sent_at, reply, now);
+        if result.is_ok() {
+            let resource = &self.election.config().resource;
+            self.hints.listen(&*self.store, resource);
+        }
         Poll::Ready(result)
-    }
-
-    /// Listens again, if the store can push and does not: it has just answered.
-    fn watch(&mut self) {
-        if self.watch.is_none() {
-            self.watch = self.store.watch(&self.config().resource).map(Watch);
-        }
-    }
-
-    fn poll_watch(&mut self, cx: &mut TaskContext<'_>) {
-        let mut changed = false;
-        while let Some(Watch(hints)) = &mut self.watch {
-            match hints.as_mut().poll_next(cx) {
-                Poll::Ready(Some(())) => changed = true,
-                Poll::Ready(None) => self.watch = None,
-                Poll::Pending => break,
-            }
-        }
-        if changed {
-            self.election.handle_store_changed(self.clock.now());
-        }
     }
 
     /// Waits for the next moment at which something is due; ready when it is.
@@ -256,9 +238,24 @@ impl LockActor {
     fn next_look(&mut self, now: Moment) -> Option<Moment> {
         let every = self.config().timing.poll_every();
         let pending = self.subscribers.unacknowledged() > 0;
-        let standing = self.look_at.filter(|at| *at > now);
-        self.look_at = pending.then(|| standing.unwrap_or(now + every));
+        let at = self.look_at.unwrap_or(now + every);
+        self.look_at = pending.then_some(at);
         self.look_at
+    }
+
+    fn look(&mut self) {
+        let now = self.clock.now();
+        if self.look_at.take_if(|at| *at <= now).is_some() {
+            self.subscribers.prune(true);
+        }
+    }
+
+    fn answer(&mut self) {
+        let outcome = self.election.outcome();
+        for waiting in self.waiting.drain(..) {
+            // Whoever asked may have gone.
+            let _ = waiting.send(outcome);
+        }
     }
 
     fn write_down(&mut self) {
@@ -278,20 +275,26 @@ impl LockActor {
             while let Some(transition) = self.election.poll_transition() {
                 match transition {
                     Transition::BecameLeader { leadership } => {
+                        // A command that came before this leadership is over with.
+                        self.answer();
                         Journal::became_leader(self.config(), leadership.token());
                         self.subscribers.became_leader(&leadership, &lock);
-                        self.outlook
-                            .acquired(self.election.config(), leadership.token());
+                        let (config, now) = (self.election.config(), self.clock.now());
+                        self.outlook.acquired(config, leadership.token(), now);
                     }
                     Transition::BecameFollower { token, reason } => {
-                        let leader = self.outlook.leader(Some(token));
+                        let leader = self.outlook.leader(Some(token), self.clock.now());
                         Journal::became_follower(self.config(), token, &reason, leader.as_ref());
                         self.subscribers
-                            .became_follower(&reason, leader.as_ref(), &lock);
+                            .became_follower(reason, leader.as_ref(), &lock);
                     }
                 }
             }
-            self.subscribers.prune();
+            if let Some(leadership) = self.election.leadership() {
+                self.subscribers.tell_leadership(leadership, &lock);
+            }
+            self.subscribers.prune(false);
+            self.outlook.prune();
             let audience = self.subscribers.audience();
             self.election.observe(self.outlook.is_observed());
             self.election
@@ -307,11 +310,7 @@ impl LockActor {
         self.loneliness
             .look(lonely, self.election.config(), self.clock.now());
         if self.election.is_settled() {
-            let outcome = self.election.outcome();
-            for waiting in self.waiting.drain(..) {
-                // Whoever asked may have gone.
-                let _ = waiting.send(outcome);
-            }
+            self.answer();
         }
         if self.election.is_shut_down() {
             self.address = None;
@@ -355,7 +354,7 @@ impl Supervised for LockActor {
     fn restarting(&mut self, _: &mut Context<Self>) {
         self.restarts += 1;
         self.timer = None;
-        self.watch = None;
+        self.hints.stop();
         // A request that is dropped may have been applied.
         self.sending = None;
         if let Some((id, sent_at)) = self.election.in_flight() {

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use actix::{Actor, Addr, Handler, Message, WeakRecipient, dev::ToEnvelope};
+use actix::{Actor, Addr, Handler, Message, Recipient, WeakRecipient, dev::ToEnvelope};
+use futures::channel::oneshot;
 
 use super::{Leader, Status};
 use crate::{
@@ -75,18 +76,22 @@ impl Message for Subscribe {
     type Result = ();
 }
 
-/// Follow the lock no longer. It says that the subscriber's work has stopped; no further message
-/// comes, and a lock without subscribers gives the lease back.
+/// Follow the lock no longer. It says that the subscriber's work has stopped; a lock without
+/// subscribers gives the lease back.
+///
+/// No further message comes, unless a `BecameLeader` has not been handled yet: then the
+/// `BecameFollower` that ends it does.
 #[derive(Clone, Debug)]
 pub struct Unsubscribe {
-    pub(super) follower: WeakRecipient<BecameFollower>,
+    /// Strong, so that an actor whose address is dropped upon this does not die before it is read.
+    pub(super) follower: Recipient<BecameFollower>,
 }
 
 impl Unsubscribe {
     /// Ends the subscription of this actor.
     #[must_use]
     pub fn new<A: Leader>(actor: &Addr<A>) -> Self {
-        let follower = actor.downgrade().recipient();
+        let follower = actor.clone().recipient();
         Self { follower }
     }
 }
@@ -120,9 +125,13 @@ impl Message for Observe {
 
 /// Stop leading, and let others lead first. Answered when the lease was given back, or was left to
 /// expire.
+///
+/// The answer waits for the subscribers: in a handler of [`BecameLeader`] or [`BecameFollower`] use
+/// `do_send`, for a handler that awaits the answer would be waiting for itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StepDown {
-    /// How long not to contend after the lease was given up; one ttl if `None`.
+    /// How long not to contend after the lease was given up; one ttl if `None`. The last command
+    /// counts.
     pub hold_off: Option<Duration>,
 }
 
@@ -160,6 +169,26 @@ pub struct GetStatus;
 
 impl Message for GetStatus {
     type Result = Status;
+}
+
+/// A command of a handle. Unlike a message whose sender was dropped, which actix takes back, it is
+/// done whether anybody waits for the answer or not.
+#[derive(Debug)]
+pub(super) struct Command {
+    pub(super) what: What,
+    pub(super) answer: oneshot::Sender<StepDownOutcome>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum What {
+    StepDown { hold_off: Option<Duration> },
+    Pause,
+    Resume,
+    Shutdown,
+}
+
+impl Message for Command {
+    type Result = ();
 }
 
 /// A subscriber has handled a message, or has gone before it had.

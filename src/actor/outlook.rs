@@ -4,6 +4,7 @@ use actix::{Recipient, WeakRecipient};
 
 use super::LeaderChanged;
 use crate::{
+    clock::Moment,
     election::{Config, Reply},
     lease::{CandidateId, FencingToken, LeaseRecord},
 };
@@ -11,13 +12,14 @@ use crate::{
 /// Who leads, as far as a lock has seen, and those who want to know.
 #[derive(Debug, Default)]
 pub(super) struct Outlook {
-    record: Option<LeaseRecord>,
+    /// As last seen, and when.
+    seen: Option<(LeaseRecord, Moment)>,
     observers: Vec<WeakRecipient<LeaderChanged>>,
 }
 
 impl Outlook {
     pub(super) fn record(&self) -> Option<&LeaseRecord> {
-        self.record.as_ref()
+        self.seen.as_ref().map(|(record, _)| record)
     }
 
     pub(super) fn is_observed(&self) -> bool {
@@ -29,7 +31,7 @@ impl Outlook {
         let Some(recipient) = observer.upgrade() else {
             return;
         };
-        if let Some(record) = self.record.clone() {
+        if let Some(record) = self.record().cloned() {
             recipient.do_send(LeaderChanged { record });
         }
         let is_new =
@@ -39,53 +41,59 @@ impl Outlook {
         }
     }
 
-    /// Who leads, other than by the token that has just ended.
-    pub(super) fn leader(&self, ended: Option<FencingToken>) -> Option<CandidateId> {
-        let record = self.record.as_ref()?;
-        let other = record.is_held() && Some(record.token) != ended;
-        record.holder.clone().filter(|_| other)
+    /// Who leads, as far as the last look can tell, other than by the token that has just ended.
+    pub(super) fn leader(&self, ended: Option<FencingToken>, now: Moment) -> Option<CandidateId> {
+        let (record, seen_at) = self.seen.as_ref()?;
+        let stands = now < *seen_at + record.remaining && Some(record.token) != ended;
+        record.holder.clone().filter(|_| stands)
     }
 
     /// Learns from an answer of the store.
-    pub(super) fn saw(&mut self, reply: &Reply, record: Option<LeaseRecord>) {
-        match (reply, record, &self.record) {
-            (_, Some(record), _) => self.show(record),
+    pub(super) fn saw(&mut self, reply: &Reply, record: Option<LeaseRecord>, now: Moment) {
+        match (reply, record, self.record()) {
+            (_, Some(record), _) => self.show(record, now),
             // Our own lease, given back.
             (Reply::Released { was_held: true }, None, Some(last)) => {
                 let mut record = last.clone();
                 record.holder = None;
                 record.remaining = Duration::ZERO;
-                self.show(record);
+                self.show(record, now);
             }
             _ => {}
         }
     }
 
     /// Our own grant, whose record the store does not send along.
-    pub(super) fn acquired(&mut self, config: &Config, token: FencingToken) {
+    pub(super) fn acquired(&mut self, config: &Config, token: FencingToken, now: Moment) {
         let mut record = LeaseRecord::new(config.resource.clone(), token);
         record.holder = Some(config.candidate.clone());
         record.ttl = config.timing.ttl();
         record.remaining = record.ttl;
         record.since = SystemTime::now();
         record.metadata.clone_from(&config.metadata);
-        self.show(record);
+        self.show(record, now);
     }
 
-    fn show(&mut self, record: LeaseRecord) {
+    /// Forgets observers that have died.
+    pub(super) fn prune(&mut self) {
+        self.observers.retain(|observer| alive(observer).is_some());
+    }
+
+    fn show(&mut self, record: LeaseRecord, now: Moment) {
         let key = |record: &LeaseRecord| {
             let holder = record.holder.clone().filter(|_| record.is_held());
             (record.token, holder)
         };
-        let changed = self.record.as_ref().map(key) != Some(key(&record));
-        self.observers.retain(|observer| {
-            let observer = observer.upgrade().filter(Recipient::connected);
-            if let Some(observer) = observer.as_ref().filter(|_| changed) {
+        if self.record().map(key) != Some(key(&record)) {
+            for observer in self.observers.iter().filter_map(alive) {
                 let record = record.clone();
                 observer.do_send(LeaderChanged { record });
             }
-            observer.is_some()
-        });
-        self.record = Some(record);
+        }
+        self.seen = Some((record, now));
     }
+}
+
+fn alive(observer: &WeakRecipient<LeaderChanged>) -> Option<Recipient<LeaderChanged>> {
+    observer.upgrade().filter(Recipient::connected)
 }

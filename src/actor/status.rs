@@ -22,7 +22,8 @@ pub struct Status {
     pub state: ElectionState,
     /// The leadership, while it leads.
     pub leadership: Option<Leadership>,
-    /// The record as it was last seen; how old that is depends on `poll_every`.
+    /// The record as it was last seen. A lock that contends or is observed looks every `poll_every`;
+    /// one that leads knows its own; one that is paused does not look.
     pub record: Option<LeaseRecord>,
     /// How many actors are subscribed.
     pub subscribers: usize,

@@ -30,6 +30,10 @@ struct Subscriber {
     working: bool,
     /// Messages sent and not yet acknowledged.
     pending: u32,
+    /// It has unsubscribed, and has yet to hear that what it was told before is over.
+    leaving: bool,
+    /// It was dead at the last look already.
+    missed: bool,
 }
 
 impl Subscriber {
@@ -37,6 +41,26 @@ impl Subscriber {
         // A dead actor whose address is kept somewhere can still be upgraded.
         alive(&self.follower).is_some()
     }
+
+    /// Tells it that it follows, and takes back what it was told of a leadership.
+    fn follow(&mut self, address: &Recipient<BecameFollower>, news: &News<'_>) {
+        let message = BecameFollower {
+            resource: news.resource.clone(),
+            token: self.leads.take(),
+            reason: news.reason.clone(),
+            leader: news.leader.cloned(),
+        };
+        self.pending += 1;
+        deliver(address, message, self.key, news.lock);
+    }
+}
+
+/// What those hear who follow, and from which lock.
+struct News<'a> {
+    resource: &'a ResourceName,
+    reason: Reason,
+    leader: Option<&'a CandidateId>,
+    lock: &'a WeakAddr<LockActor>,
 }
 
 fn alive<M>(recipient: &WeakRecipient<M>) -> Option<Recipient<M>>
@@ -59,7 +83,7 @@ impl Subscribers {
 
     pub(super) fn audience(&self) -> Audience {
         Audience {
-            present: !self.list.is_empty(),
+            present: self.list.iter().any(|subscriber| !subscriber.leaving),
             acknowledged: self.unacknowledged() == 0,
             clean: self.clean,
         }
@@ -76,23 +100,19 @@ impl Subscribers {
             .count()
     }
 
-    /// Takes a subscriber in and tells it the present state.
+    /// Takes a subscriber in and tells it the present state; of a leadership it hears by
+    /// [`tell_leadership`](Self::tell_leadership).
     pub(super) fn subscribe(
         &mut self,
         subscribe: Subscribe,
-        leadership: Option<&Leadership>,
-        leader: Option<CandidateId>,
+        leading: bool,
+        leader: Option<&CandidateId>,
         lock: &WeakAddr<LockActor>,
     ) {
         let Some(address) = alive(&subscribe.follower) else {
             return;
         };
-        let known = (self.list.iter_mut()).position(|known| {
-            known
-                .follower
-                .upgrade()
-                .is_some_and(|known| known == address)
-        });
+        let known = self.position(&address);
         let index = known.unwrap_or_else(|| {
             self.last_key += 1;
             self.list.push(Subscriber {
@@ -102,42 +122,66 @@ impl Subscribers {
                 leads: None,
                 working: false,
                 pending: 0,
+                leaving: false,
+                missed: false,
             });
             self.list.len() - 1
         });
         let subscriber = &mut self.list[index];
-        // One that restarted while it led has lost its state: it hears of the end first.
-        if leadership.is_none() || subscriber.leads.is_some() {
-            let message = BecameFollower {
-                resource: self.resource.clone(),
-                token: subscriber.leads.take(),
+        subscriber.leaving = false;
+        // One that subscribes again has restarted, and cannot vouch for what it had spawned before.
+        self.clean &= !subscriber.working;
+        // It has lost its state, and hears of the end first.
+        if !leading || subscriber.leads.is_some() {
+            let news = News {
+                resource: &self.resource,
                 reason: Reason::NotElected,
                 leader,
+                lock,
             };
-            subscriber.pending += 1;
-            deliver(&address, message, subscriber.key, lock);
+            subscriber.follow(&address, &news);
         }
-        self.tell_leadership(leadership, lock);
     }
 
-    /// Takes a subscriber out, at its own word that its work has stopped.
-    pub(super) fn unsubscribe(&mut self, unsubscribe: &Unsubscribe) {
-        let address = unsubscribe.follower.upgrade();
-        self.list
-            .retain(|known| known.follower.upgrade() != address);
+    /// Takes a subscriber out, at its own word that its work has stopped. That word cannot be about
+    /// a message that it has not yet handled: of such a leadership it hears the end first.
+    pub(super) fn unsubscribe(&mut self, unsubscribe: &Unsubscribe, lock: &WeakAddr<LockActor>) {
+        let address = &unsubscribe.follower;
+        let Some(index) = self.position(address) else {
+            return;
+        };
+        let subscriber = &mut self.list[index];
+        if subscriber.pending == 0 {
+            self.list.remove(index);
+            return;
+        }
+        subscriber.leaving = true;
+        if subscriber.leads.is_some() {
+            let news = News {
+                resource: &self.resource,
+                reason: Reason::SteppedDown,
+                leader: None,
+                lock,
+            };
+            subscriber.follow(address, &news);
+        }
+    }
+
+    fn position(&self, address: &Recipient<BecameFollower>) -> Option<usize> {
+        let is_it = |known: &Subscriber| known.follower.upgrade().as_ref() == Some(address);
+        self.list.iter().position(is_it)
     }
 
     pub(super) fn became_leader(&mut self, leadership: &Leadership, lock: &WeakAddr<LockActor>) {
         self.clean = true;
-        self.tell_leadership(Some(leadership), lock);
+        self.tell_leadership(leadership, lock);
     }
 
     /// Tells of the leadership those who do not know of it, once they have acknowledged everything
     /// before.
-    fn tell_leadership(&mut self, leadership: Option<&Leadership>, lock: &WeakAddr<LockActor>) {
-        let Some(leadership) = leadership else { return };
+    pub(super) fn tell_leadership(&mut self, leadership: &Leadership, lock: &WeakAddr<LockActor>) {
         for subscriber in &mut self.list {
-            if subscriber.leads.is_some() || subscriber.pending > 0 {
+            if subscriber.leads.is_some() || subscriber.pending > 0 || subscriber.leaving {
                 continue;
             }
             if let Some(recipient) = alive(&subscriber.leader) {
@@ -158,57 +202,70 @@ impl Subscribers {
     /// Tells everybody who was told of a leadership that it has ended.
     pub(super) fn became_follower(
         &mut self,
-        reason: &Reason,
+        reason: Reason,
         leader: Option<&CandidateId>,
         lock: &WeakAddr<LockActor>,
     ) {
-        for subscriber in &mut self.list {
-            let Some(token) = subscriber.leads else {
-                continue;
-            };
-            if let Some(recipient) = alive(&subscriber.follower) {
-                subscriber.leads = None;
-                subscriber.pending += 1;
-                let message = BecameFollower {
-                    resource: self.resource.clone(),
-                    token: Some(token),
-                    reason: reason.clone(),
-                    leader: leader.cloned(),
-                };
-                deliver(&recipient, message, subscriber.key, lock);
-            }
-        }
-        self.prune();
-    }
-
-    pub(super) fn acknowledged(
-        &mut self,
-        acknowledged: &Acknowledged,
-        leadership: Option<&Leadership>,
-        lock: &WeakAddr<LockActor>,
-    ) {
-        let subscriber = self
+        let news = News {
+            resource: &self.resource,
+            reason,
+            leader,
+            lock,
+        };
+        let told = self
             .list
             .iter_mut()
-            .find(|known| known.key == acknowledged.subscriber);
-        if let Some(subscriber) = subscriber {
-            subscriber.pending = subscriber.pending.saturating_sub(1);
-            // It died, or restarted, over the message: work that it spawned may run on.
-            self.clean &= acknowledged.handled || !subscriber.working;
-            subscriber.working &= subscriber.leads.is_some() || subscriber.pending > 0;
+            .filter(|subscriber| subscriber.leads.is_some());
+        for subscriber in told {
+            if let Some(address) = alive(&subscriber.follower) {
+                subscriber.follow(&address, &news);
+            }
         }
-        self.prune();
-        self.tell_leadership(leadership, lock);
+    }
+
+    /// A subscriber has handled a message, or has died or restarted over it.
+    pub(super) fn acknowledged(&mut self, message: &Acknowledged, lock: &WeakAddr<LockActor>) {
+        let is_it = |known: &Subscriber| known.key == message.subscriber;
+        let Some(index) = self.list.iter().position(is_it) else {
+            return;
+        };
+        let subscriber = &mut self.list[index];
+        subscriber.pending = subscriber.pending.saturating_sub(1);
+        if !message.handled && subscriber.working {
+            // Work that it spawned may run on; and if it lives, it no longer knows that it leads.
+            self.clean = false;
+            let address = alive(&subscriber.follower).filter(|_| subscriber.leads.is_some());
+            if let Some(address) = address {
+                let news = News {
+                    resource: &self.resource,
+                    reason: Reason::NotElected,
+                    leader: None,
+                    lock,
+                };
+                subscriber.follow(&address, &news);
+            }
+        }
+        subscriber.working &= subscriber.leads.is_some() || subscriber.pending > 0;
+        if subscriber.leaving && subscriber.pending == 0 {
+            self.list.remove(index);
+        }
     }
 
     /// Takes out those who have died. One that died at work leaves something behind that nobody can
     /// vouch for.
-    pub(super) fn prune(&mut self) {
+    ///
+    /// Of one that owes an acknowledgement, that may be on its way: only when it is dead at two
+    /// `look`s, which lie a while apart, is nothing more expected from it.
+    pub(super) fn prune(&mut self, look: bool) {
         let clean = &mut self.clean;
-        self.list.retain(|subscriber| {
-            let alive = subscriber.is_alive();
-            *clean &= alive || !subscriber.working;
-            alive
+        self.list.retain_mut(|subscriber| {
+            let dead = !subscriber.is_alive();
+            let gone = dead && (subscriber.pending == 0 || (look && subscriber.missed));
+            if look {
+                subscriber.missed = dead;
+            }
+            *clean &= !gone || !subscriber.working;
+            !gone
         });
     }
 }

@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use actix::{Actor, Addr, Arbiter, ArbiterHandle, Context, System};
+use actix::{Actor, Addr, ArbiterHandle, Context, System};
 
 static LOCKS: Mutex<Option<ArbiterHandle>> = Mutex::new(None);
 static ACTORS: Mutex<Option<ArbiterHandle>> = Mutex::new(None);
@@ -25,36 +25,22 @@ fn get_or_start(
     Ok(started)
 }
 
-fn gone<E>(_: E) -> io::Error {
-    io::Error::other("a thread of tenure ended while it started")
-}
-
 /// The thread of the lock actors: a private actix system, started at the first use.
 pub(super) fn locks() -> io::Result<ArbiterHandle> {
-    get_or_start(&LOCKS, || {
-        let (tell, told) = mpsc::channel();
-        let run = move || {
-            let runner = System::new();
-            // Nobody waits for it only if the first user has gone already.
-            let _ = tell.send(System::current().arbiter().clone());
-            runner.run()
-        };
-        thread::Builder::new()
-            .name("tenure-locks".to_owned())
-            .spawn(run)?;
-        told.recv().map_err(gone)
-    })
+    get_or_start(&LOCKS, || system("tenure-locks"))
 }
 
-fn actors() -> io::Result<ArbiterHandle> {
-    let locks = locks()?;
-    get_or_start(&ACTORS, || {
-        let (tell, told) = mpsc::channel();
-        locks.spawn_fn(move || {
-            let _ = tell.send(Arbiter::try_new().map(|arbiter| arbiter.handle()));
-        });
-        told.recv().map_err(gone)?
-    })
+fn system(name: &str) -> io::Result<ArbiterHandle> {
+    let (tell, told) = mpsc::channel();
+    let run = move || {
+        let runner = System::new();
+        // Nobody waits for it only if the first user has gone already.
+        let _ = tell.send(System::current().arbiter().clone());
+        runner.run()
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(run)?;
+    let gone = |_| io::Error::other("a thread of tenure ended while it started");
+    told.recv().map_err(gone)
 }
 
 /// Starts an actor on a thread of the library's own, for programs without an actix system: those
@@ -86,5 +72,7 @@ pub fn start_actor<A>(
 where
     A: Actor<Context = Context<A>>,
 {
-    Ok(A::start_in_arbiter(&actors()?, make))
+    // A system of its own: an actor may stop the one that it runs in.
+    let actors = get_or_start(&ACTORS, || system("tenure-actors"))?;
+    Ok(A::start_in_arbiter(&actors, make))
 }

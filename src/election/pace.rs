@@ -65,6 +65,12 @@ impl Pace {
         self.next_bid = now + timing.floor() + jitter(timing, rng);
     }
 
+    /// Stays away for as long as it takes every other follower to ask once.
+    pub(super) fn let_others_try(&mut self, timing: &Timing, now: Moment) {
+        let polled = timing.poll_every().mul_f64(1.0 + POLL_JITTER);
+        self.next_bid = now + polled + timing.call_timeout();
+    }
+
     /// The store says that something changed.
     pub(super) fn hurry(&mut self, timing: &Timing, rng: &mut SmallRng, now: Moment) {
         let floor = timing.floor();

@@ -19,7 +19,7 @@ impl Election {
     pub(super) fn bid(&mut self) -> Bid {
         let bidding = self.bidding.get_or_insert_with(|| Bidding {
             attempt: AttemptId::random(&mut self.rng),
-            maybe_granted: false,
+            maybe_granted_since: None,
         });
         Bid {
             resource: self.config.resource.clone(),
@@ -89,16 +89,40 @@ impl Election {
                 // Refused though nobody holds it: this attempt is spent, a new one may be granted.
                 self.bidding = self.bidding.filter(|_| record.is_held());
                 if let Some(bidding) = &mut self.bidding {
-                    bidding.maybe_granted = false;
+                    bidding.maybe_granted_since = None;
                 }
             }
             Reply::Unknown => {
-                if let Some(bidding) = &mut self.bidding {
-                    bidding.maybe_granted = true;
-                }
                 self.pace.failed(&timing, &mut self.rng, now);
+                self.bid_unheard(sent_at, now);
             }
             _ => self.pace.failed(&timing, &mut self.rng, now),
+        }
+    }
+
+    /// Asking again with the same attempt finds a grant whose reply was lost; but each copy that
+    /// arrives keeps the lease from everybody. A candidate that has heard nothing for a whole ttl gives
+    /// the attempt back, and lets everybody else ask once before it bids again.
+    fn bid_unheard(&mut self, sent_at: Moment, now: Moment) {
+        let Some(bidding) = &mut self.bidding else {
+            return;
+        };
+        let since = *bidding.maybe_granted_since.get_or_insert(sent_at);
+        if since + self.config.timing.ttl() <= now {
+            self.give_attempt_back(now);
+            self.pace.let_others_try(&self.config.timing, now);
+        }
+    }
+
+    /// Ends the attempt; a grant that it may have left behind is released.
+    fn give_attempt_back(&mut self, now: Moment) {
+        if let Some(bidding) = self.bidding.take()
+            && bidding.maybe_granted_since.is_some()
+        {
+            let resource = self.config.resource.clone();
+            let attempt = bidding.attempt;
+            let claim = Claim::Attempt { resource, attempt };
+            self.releases.add(claim, &self.config.timing, now);
         }
     }
 
@@ -233,17 +257,9 @@ impl Election {
                 self.give_up(yielding, now);
             }
         }
-        // An attempt ends when its candidate stops contending; a grant that it may have left behind
-        // is released.
-        if !self.contends(now)
-            && self.in_flight.is_none()
-            && let Some(bidding) = self.bidding.take()
-            && bidding.maybe_granted
-        {
-            let resource = self.config.resource.clone();
-            let attempt = bidding.attempt;
-            let claim = Claim::Attempt { resource, attempt };
-            self.releases.add(claim, &self.config.timing, now);
+        // An attempt ends when its candidate stops contending.
+        if !self.contends(now) && self.in_flight.is_none() {
+            self.give_attempt_back(now);
         }
         self.releases.expire(now);
     }

@@ -1,6 +1,7 @@
 //! The lock actor: under paused time, where a moment can be asserted exactly, and on real clocks.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod corners;
 mod events;
 mod losing;
 mod real_time;

@@ -63,7 +63,7 @@ impl Log {
         (self.start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
     }
 
-    fn push(&self, event: Event) {
+    pub(crate) fn push(&self, event: Event) {
         self.events.lock().unwrap().push((self.now(), event));
     }
 

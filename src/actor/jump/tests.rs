@@ -1,0 +1,87 @@
+use std::sync::{Arc, Mutex};
+
+use actix::{Actor, Context, Handler, System};
+
+use super::*;
+use crate::{
+    BecameFollower, BecameLeader, Clock, Leadership, ManualClock, MemoryStore, Timing, TokioClock,
+};
+
+#[test]
+fn a_sleep_of_the_machine_is_a_jump_and_the_passing_of_time_is_not() {
+    let (boot, monotonic) = (BootClock.now(), Instant::now());
+    let mut gap = Gap::new(boot, monotonic);
+    let second = Duration::from_secs(1);
+    assert!(!gap.has_jumped(boot + second, monotonic + second));
+    assert!(gap.has_jumped(boot + second * 9, monotonic + second * 2));
+    assert!(!gap.has_jumped(boot + second * 10, monotonic + second * 3));
+}
+
+#[derive(Clone, Debug)]
+struct Napping {
+    awake: TokioClock,
+    slept: ManualClock,
+}
+
+impl Clock for Napping {
+    fn now(&self) -> Moment {
+        Moment::from_nanos(self.awake.now().as_nanos() + self.slept.now().as_nanos())
+    }
+}
+
+struct Follower(Arc<Mutex<Option<Leadership>>>);
+
+impl Actor for Follower {
+    type Context = Context<Self>;
+}
+
+impl Handler<BecameLeader> for Follower {
+    type Result = ();
+    fn handle(&mut self, message: BecameLeader, _: &mut Self::Context) {
+        *self.0.lock().unwrap() = Some(message.leadership);
+    }
+}
+
+impl Handler<BecameFollower> for Follower {
+    type Result = ();
+    fn handle(&mut self, _: BecameFollower, _: &mut Self::Context) {}
+}
+
+#[test]
+fn a_nap_of_the_machine_does_not_delay_the_renewal_that_falls_due_after_it() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true).build().unwrap()
+    };
+    System::with_tokio_rt(runtime).block_on(async {
+        let second = Duration::from_secs(1);
+        let clock = Arc::new(Napping {
+            awake: TokioClock::new(),
+            slept: ManualClock::new(),
+        });
+        let timing = Timing::builder()
+            .ttl(second * 10)
+            .renew_every(Duration::from_millis(8900))
+            .build()
+            .unwrap();
+        let store = Arc::new(MemoryStore::with_clock(clock.clone()));
+        let lock = LockActor::builder("r", store)
+            .timing(timing)
+            .clock(clock.clone())
+            .start_here()
+            .unwrap();
+        let leadership = Arc::default();
+        let follower = Follower(Arc::clone(&leadership)).start();
+        lock.subscribe(&follower);
+        tokio::time::sleep(second).await;
+        let leadership = leadership.lock().unwrap().clone().unwrap();
+        // The renewal is due 8.01 to 8.9 s after the grant, the deadline is at 9 s.
+        clock.slept.advance(second * 6);
+        lock.address().do_send(Wake);
+        tokio::time::sleep(second * 3).await;
+        assert!(
+            leadership.is_current(),
+            "7 of 9 s had passed when the lock was woken; 3 s later it has not renewed"
+        );
+    });
+}
