@@ -54,6 +54,7 @@ fn a_ttl_below_the_minimum_of_the_store() {
     let store = tenure::SqliteStore::open(folder.path().join("leases.db")).unwrap();
     let timing = Timing::builder()
         .ttl(Duration::from_millis(5))
+        .margin(Duration::from_millis(1))
         .build()
         .unwrap();
     let text = refused(LockActor::builder("r", Arc::new(store)).timing(timing));
