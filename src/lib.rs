@@ -74,8 +74,9 @@
 //! | [`MemoryStore`] | always there | the machine's, or one given | nothing: one process |
 //! | `SqliteStore` | `sqlite` (default) | the host's boot clock | restarts, for processes of one host |
 //!
-//! [`LeaseStore`] is the contract for stores of your own, and [`FaultyStore`] makes any of them fail
-//! on purpose, for the tests of your actors.
+//! [`LeaseStore`] is the contract for stores of your own; the feature `conformance` has the kit of
+//! cases that every store must pass. [`FaultyStore`] makes any store fail on purpose, for the tests of
+//! your actors.
 //!
 //! # Events
 //!
@@ -96,6 +97,8 @@
 
 mod actor;
 mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod election;
 mod leadership;
 mod lease;

@@ -113,3 +113,6 @@ impl LeaseStore for MemoryStore {
         }))
     }
 }
+
+#[cfg(all(test, feature = "conformance"))]
+mod tests;

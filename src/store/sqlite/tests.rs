@@ -13,6 +13,8 @@ use crate::{
     },
 };
 
+#[cfg(feature = "conformance")]
+mod conformance;
 mod failures;
 mod foreign;
 mod opening;

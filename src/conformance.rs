@@ -1,0 +1,159 @@
+//! The kit that every store must pass, also a store of your own.
+//!
+//! Each clause of the contract on [`LeaseStore`] is a named case. [`conformance!`](crate::conformance!)
+//! makes a `#[test]` of each for one store:
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//! use async_trait::async_trait;
+//! use tenure::{LeaseStore, MemoryStore, conformance::{Capabilities, Subject}};
+//!
+//! struct Memory(MemoryStore);
+//!
+//! #[async_trait]
+//! impl Subject for Memory {
+//!     fn capabilities(&self) -> Capabilities {
+//!         Capabilities::new(Duration::from_millis(200))
+//!     }
+//!     async fn client(&self) -> Arc<dyn LeaseStore> {
+//!         Arc::new(self.0.clone())
+//!     }
+//! }
+//!
+//! mod memory {
+//!     tenure::conformance!(super::Memory(tenure::MemoryStore::new()));
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! The cases use resource names of their own, so nothing needs to be wiped. Attributes before the
+//! expression, such as `#[ignore = "needs a server"]`, are put on each test.
+
+#[cfg(test)]
+mod broken;
+mod cases;
+mod races;
+mod trial;
+
+pub use trial::{Capabilities, Subject};
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+use crate::store::LeaseStore;
+use trial::Trial;
+
+/// Calls a macro with the name of every case: the one list of them.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_cases {
+    ($emit:ident ! $arguments:tt) => {
+        $crate::$emit! { $arguments
+            a_free_lease_is_granted_with_a_token
+            a_refusal_names_the_holder_and_changes_nothing
+            an_unexpired_lease_is_refused_to_other_clients
+            a_token_grows_across_release
+            a_token_grows_across_expiry
+            a_token_grows_across_eviction
+            the_same_attempt_gets_its_token_back_and_a_fresh_expiry
+            an_expired_attempt_gets_a_new_token
+            a_released_attempt_is_spent
+            the_same_candidate_with_another_attempt_is_refused
+            a_reentrant_bid_takes_its_own_lease_with_a_new_token
+            a_renewal_gives_a_whole_ttl_again
+            a_lapsed_lease_is_not_renewed
+            a_lease_of_another_token_or_holder_is_not_renewed
+            a_lease_that_was_taken_over_is_not_renewed
+            a_lease_is_released_by_its_holder_only
+            a_grant_never_confirmed_is_released_by_its_attempt
+            a_released_record_stays_with_its_token_and_metadata
+            an_evicted_lease_is_not_renewed
+            an_evicted_lease_is_not_acquired_before_its_expiry
+            a_forced_eviction_frees_at_once
+            an_eviction_of_another_token_changes_nothing
+            challengers_judge_by_the_ttl_of_the_holder
+            a_record_that_was_never_led_is_not_there
+            a_list_holds_what_lies_directly_in_its_scope
+            names_of_every_allowed_character_are_kept_apart
+            metadata_of_4_kib_is_kept
+            the_history_holds_the_last_acquisitions
+            renew_many_renews_each
+            a_reply_lost_after_the_write_does_not_cost_the_lease
+            a_release_racing_the_retry_of_its_own_acquire_wins
+            unknown_fields_are_kept
+            a_record_for_newer_libraries_is_not_written
+            a_lease_that_is_renewed_is_never_taken_over
+            an_observation_counts_from_the_arrival_of_the_reply
+            one_of_32_bidders_wins_in_every_round
+            one_of_many_bidders_wins_each_of_60_free_keys
+        }
+    };
+}
+
+/// Makes a `#[test]` of each case of the kit for one [`Subject`], in the present module.
+#[macro_export]
+macro_rules! conformance {
+    ($(#[$attribute:meta])* $subject:expr) => {
+        $crate::__conformance_cases! { __conformance_tests!(($(#[$attribute])*) ($subject)) }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_tests {
+    (($attributes:tt $subject:tt) $($case:ident)*) => {
+        $($crate::__conformance_test! { $attributes $subject $case })*
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_test {
+    (($($attributes:tt)*) ($subject:expr) $case:ident) => {
+        #[test]
+        $($attributes)*
+        fn $case() {
+            $crate::conformance::run(stringify!($case), $subject);
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_table {
+    (() $($case:ident)*) => {
+        const CASES: &[(&str, Case)] = &[
+            $((stringify!($case), |trial| Box::pin($case(trial))),)*
+        ];
+    };
+}
+
+type Case = for<'a> fn(&'a Trial) -> BoxFuture<'a, ()>;
+
+use cases::*;
+use races::*;
+crate::__conformance_cases! { __conformance_table!() }
+
+/// Runs one case by its name, on a tokio runtime of its own.
+///
+/// # Panics
+/// If the store does not do what the case asks for, or there is no such case.
+pub fn run(case: &str, subject: impl Subject) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .expect("threads for a runtime");
+    let (name, run) = CASES
+        .iter()
+        .find(|(name, _)| *name == case)
+        .expect("a case of this name");
+    runtime.block_on(async {
+        let trial = Trial::new(name, Arc::new(subject)).await;
+        run(&trial).await;
+    });
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! The kit, on stores that share a clock and on stores that can only observe each other.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+use crate::conformance::{Capabilities, Subject};
+
+struct Sqlite {
+    place: Place,
+    /// Whether each client has a clock of another name, as in containers with time namespaces.
+    observed: bool,
+    clients: AtomicU32,
+}
+
+impl Sqlite {
+    fn new(observed: bool) -> Self {
+        Self {
+            place: Place::new(),
+            observed,
+            clients: AtomicU32::new(0),
+        }
+    }
+
+    fn execute(&self, sql: &str, resource: &ResourceName) {
+        let changed = self.place.sql().execute(sql, [resource.as_str()]);
+        assert_eq!(changed.unwrap(), 1, "{sql}");
+    }
+}
+
+#[async_trait]
+impl Subject for Sqlite {
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::new(TTL);
+        capabilities.observed = self.observed;
+        capabilities.meddles = true;
+        capabilities
+    }
+
+    async fn client(&self) -> Arc<dyn LeaseStore> {
+        let number = match self.observed {
+            true => self.clients.fetch_add(1, Ordering::SeqCst),
+            false => 0,
+        };
+        let clock = Arc::new(self.place.clock.clone());
+        let builder = SqliteStore::builder().clock(clock, format!("clock {number}"));
+        // A machine that is busy with other tests must not make a race fail.
+        let builder = builder.busy_limit(60 * SECOND);
+        Arc::new(builder.open(self.place.path()).unwrap())
+    }
+
+    async fn pass(&self, time: Duration) {
+        self.place.clock.advance(time);
+    }
+
+    async fn add_unknown_field(&self, resource: &ResourceName) {
+        let sql = "ALTER TABLE tenure_leases ADD COLUMN hue TEXT";
+        self.place.sql().execute_batch(sql).unwrap();
+        self.execute(
+            "UPDATE tenure_leases SET hue = 'blue' WHERE name = ?1",
+            resource,
+        );
+    }
+
+    async fn has_unknown_field(&self, resource: &ResourceName) -> bool {
+        let sql = "SELECT hue = 'blue' FROM tenure_leases WHERE name = ?1";
+        let found = self
+            .place
+            .sql()
+            .query_row(sql, [resource.as_str()], |row| row.get(0));
+        found.unwrap()
+    }
+
+    async fn raise_min_reader(&self, resource: &ResourceName) {
+        self.execute(
+            "UPDATE tenure_leases SET min_reader = 99 WHERE name = ?1",
+            resource,
+        );
+    }
+}
+
+mod one_clock {
+    crate::conformance!(super::Sqlite::new(false));
+}
+
+mod observed {
+    crate::conformance!(super::Sqlite::new(true));
+}
