@@ -72,7 +72,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     .start();
     shutdown_on_signal([lock]).await?;
-    println!("the lease was given back");
+    println!("stopped");
     drop(greeter);
     Ok(())
 }
