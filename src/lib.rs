@@ -117,6 +117,8 @@ pub use lease::{
     Acquisition, AttemptId, Bid, CandidateId, Claim, FencingToken, InvalidName, Lease, LeaseRecord,
     Metadata, ResourceName, Scope,
 };
+#[cfg(feature = "mongodb")]
+pub use store::MongoStore;
 pub use store::{
     AcquireOutcome, Calls, Eviction, Fault, FaultyStore, LeaseStore, MemoryStore, Operation,
     ReleaseOutcome, RenewOutcome, StoreError, StoreErrorKind,

@@ -5,12 +5,16 @@ mod faulty;
 #[cfg(test)]
 mod fixtures;
 mod memory;
+#[cfg(feature = "mongodb")]
+mod mongodb;
 #[cfg(feature = "sqlite")]
 mod observed;
 mod record;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+#[cfg(feature = "mongodb")]
+pub use self::mongodb::MongoStore;
 pub use error::{Operation, StoreError, StoreErrorKind};
 pub use faulty::{Calls, Fault, FaultyStore};
 pub use memory::MemoryStore;

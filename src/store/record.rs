@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The highest `min_reader` that this library understands.
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "mongodb"))]
 pub(crate) const READER: u32 = 1;
 
 /// A record as it is kept. `version` grows with every write: a step that leaves it as it was changed

@@ -1,0 +1,219 @@
+//! What is read: a document as a record, or why it is none.
+
+use std::{
+    fmt::Display,
+    time::{Duration, SystemTime},
+};
+
+use mongodb::bson::{Bson, DateTime, Document, spec::BinarySubtype};
+
+use super::{
+    failure::{Answer, Failure},
+    pipeline::{FIT, LEFT},
+};
+use crate::{
+    lease::{
+        Acquisition, AttemptId, Bid, CandidateId, FencingToken, LeaseRecord, Metadata, ResourceName,
+    },
+    store::{AcquireOutcome, StoreErrorKind, record::READER},
+};
+
+/// What a bid has come to. `found` is the document after it.
+pub(super) fn outcome(found: &Document, bid: &Bid) -> Answer<AcquireOutcome> {
+    let Some(record) = record(found)? else {
+        let message = "the server has answered a bid with an empty record";
+        return Err(Failure::new(StoreErrorKind::Unknown, message));
+    };
+    // The server refuses an attempt of ours in all the other states; see `pipeline::acquire`.
+    let is_mine = record.holder.as_ref() == Some(&bid.candidate) && !record.closing;
+    let own_attempt = Fields(found)
+        .attempt()
+        .is_ok_and(|a| a == Some(bid.attempt));
+    Ok(match is_mine && own_attempt {
+        true => AcquireOutcome::Granted {
+            token: record.token,
+        },
+        false => AcquireOutcome::Refused(record),
+    })
+}
+
+/// The record in a document, as seen through `pipeline::view`; none where there is only a name.
+pub(super) fn record(found: &Document) -> Answer<Option<LeaseRecord>> {
+    if found.get(FIT) == Some(&Bson::Null) {
+        return Ok(None);
+    }
+    let fields = Fields(found);
+    let min_reader = fields.number("min_reader");
+    // What a newer library wrote need not look right.
+    if let Ok(min_reader) = min_reader
+        && min_reader > u64::from(READER)
+    {
+        let message = format!(
+            "the record of {} asks for a library that understands version {min_reader} of records; \
+             this one understands {READER}: update it",
+            fields.id()
+        );
+        return Err(Failure::new(StoreErrorKind::Unsupported, message));
+    }
+    let record = min_reader.and_then(|_| fields.record());
+    match record {
+        Ok(record) if found.get(FIT) == Some(&Bson::Boolean(true)) => Ok(Some(record)),
+        Ok(_) => Err(fields.corrupt("the server finds a value out of its range")),
+        Err(damage) => Err(fields.corrupt(&damage)),
+    }
+}
+
+type Checked<T> = Result<T, String>;
+
+struct Fields<'a>(&'a Document);
+
+impl Fields<'_> {
+    /// The name as it stands, for messages.
+    fn id(&self) -> String {
+        let id = self.0.get("_id");
+        id.map_or_else(String::new, |id| match id {
+            Bson::String(name) => format!("{name:?}"),
+            other => other.to_string(),
+        })
+    }
+
+    fn corrupt(&self, damage: &str) -> Failure {
+        let message = format!(
+            "the document {} is no record of a lease, or a damaged one: {damage}; nothing was \
+             overwritten: mend it, or give the leases a collection of their own",
+            self.id()
+        );
+        Failure::new(StoreErrorKind::Corrupt, message)
+    }
+
+    fn record(&self) -> Checked<LeaseRecord> {
+        let name = named("_id", ResourceName::new(self.text("_id")?))?;
+        if self.text("scope")? != name.scope().as_prefix() {
+            return Err("`scope` is not the scope of its name".to_owned());
+        }
+        self.number("version")?;
+        self.attempt()?;
+        let mut record = LeaseRecord::new(name, FencingToken::new(self.number("token")?));
+        record.holder = self
+            .optional("holder", Self::text)?
+            .map(|holder| named("holder", CandidateId::new(holder)))
+            .transpose()?;
+        record.ttl = Duration::from_millis(self.number("ttl")?);
+        let remaining = self.remaining(record.ttl)?;
+        if record.holder.is_some() {
+            record.remaining = remaining;
+        }
+        record.since = self.moment("since")?;
+        record.closing = match self.0.get("closing") {
+            Some(Bson::Boolean(closing)) => *closing,
+            other => return Err(mistyped("closing", other, "a boolean")),
+        };
+        record.metadata = self
+            .optional("metadata", Self::text)?
+            .map(|text| named("metadata", Metadata::new(text)))
+            .transpose()?;
+        record.history = self.history()?;
+        Ok(record)
+    }
+
+    /// The time left until the end of the millisecond in which the lease expires.
+    fn remaining(&self, ttl: Duration) -> Checked<Duration> {
+        match self.0.get(LEFT) {
+            Some(Bson::Int64(left)) => {
+                let Ok(left) = u64::try_from(*left) else {
+                    return Ok(Duration::ZERO);
+                };
+                let left = Duration::from_millis(left);
+                // Nobody is told more than the ttl, unless the server's clock was put back.
+                Ok((left + Duration::from_millis(1)).min(ttl).max(left))
+            }
+            _ => Err(mistyped("expires_at", self.0.get("expires_at"), "a date")),
+        }
+    }
+
+    fn attempt(&self) -> Checked<Option<AttemptId>> {
+        match self.0.get("attempt") {
+            Some(Bson::Null) => Ok(None),
+            Some(Bson::Binary(binary)) if binary.subtype == BinarySubtype::Generic => {
+                let bytes = <[u8; 16]>::try_from(&binary.bytes[..])
+                    .map_err(|_| format!("`attempt` has {} bytes, not 16", binary.bytes.len()))?;
+                Ok(Some(AttemptId::new(u128::from_be_bytes(bytes))))
+            }
+            other => Err(mistyped("attempt", other, "16 bytes")),
+        }
+    }
+
+    fn history(&self) -> Checked<Vec<Acquisition>> {
+        let entries = match self.0.get("history") {
+            Some(Bson::Array(entries)) => entries,
+            other => return Err(mistyped("history", other, "an array")),
+        };
+        let newest = entries.len().saturating_sub(LeaseRecord::HISTORY);
+        entries[newest..]
+            .iter()
+            .map(|entry| {
+                let Bson::Document(entry) = entry else {
+                    return Err(mistyped("history", Some(entry), "an array of documents"));
+                };
+                let fields = Fields(entry);
+                Ok(Acquisition {
+                    token: FencingToken::new(fields.number("token")?),
+                    holder: named("history", CandidateId::new(fields.text("holder")?))?,
+                    since: fields.moment("since")?,
+                })
+            })
+            .collect()
+    }
+
+    fn optional<'a, T>(
+        &'a self,
+        field: &'static str,
+        read: impl FnOnce(&'a Self, &'static str) -> Checked<T>,
+    ) -> Checked<Option<T>> {
+        match self.0.get(field) {
+            Some(Bson::Null) => Ok(None),
+            _ => read(self, field).map(Some),
+        }
+    }
+
+    fn text(&self, field: &'static str) -> Checked<&str> {
+        match self.0.get(field) {
+            Some(Bson::String(text)) => Ok(text),
+            other => Err(mistyped(field, other, "a string")),
+        }
+    }
+
+    fn number(&self, field: &'static str) -> Checked<u64> {
+        let number = match self.0.get(field) {
+            Some(Bson::Int64(number)) => *number,
+            Some(Bson::Int32(number)) => i64::from(*number),
+            other => return Err(mistyped(field, other, "an integer")),
+        };
+        u64::try_from(number).map_err(|_| format!("`{field}` is negative"))
+    }
+
+    fn moment(&self, field: &'static str) -> Checked<SystemTime> {
+        match self.0.get(field) {
+            Some(Bson::DateTime(moment)) => {
+                since_1970(*moment).ok_or_else(|| format!("`{field}` is a date too far away"))
+            }
+            other => Err(mistyped(field, other, "a date")),
+        }
+    }
+}
+
+fn since_1970(moment: DateTime) -> Option<SystemTime> {
+    let millis = u64::try_from(moment.timestamp_millis()).unwrap_or(0);
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis))
+}
+
+fn named<T>(field: &str, name: Result<T, impl Display>) -> Checked<T> {
+    name.map_err(|error| format!("`{field}`: {error}"))
+}
+
+fn mistyped(field: &str, found: Option<&Bson>, wanted: &str) -> String {
+    match found {
+        None => format!("`{field}` is missing"),
+        Some(found) => format!("`{field}` is {:?}, not {wanted}", found.element_type()),
+    }
+}

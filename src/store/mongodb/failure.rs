@@ -1,0 +1,153 @@
+use std::{error::Error as StdError, io, time::Duration};
+
+use mongodb::error::{CommandError, Error, ErrorKind, WriteFailure};
+
+use super::KIND;
+use crate::store::{Operation, StoreError, StoreErrorKind};
+
+pub(super) type Answer<T> = std::result::Result<T, Failure>;
+
+/// A [`StoreError`] that does not know yet which request and collection it belongs to.
+#[derive(Debug)]
+pub(super) struct Failure {
+    kind: StoreErrorKind,
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Failure {
+    pub(super) fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            kind,
+            message,
+            source: None,
+        }
+    }
+
+    fn because(mut self, source: Error) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// No answer within the limit of the call.
+    pub(super) fn late(access: Access, limit: Duration) -> Self {
+        let message = format!(
+            "no answer within {limit:?}: look whether the replica set has a primary and a majority"
+        );
+        Self::new(access.unanswered(), message)
+    }
+
+    pub(super) fn of(self, operation: Operation, collection: &str) -> StoreError {
+        let message = format!("{collection}: {}", self.message);
+        let error = StoreError::new(self.kind, KIND, operation, message);
+        match self.source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
+    }
+}
+
+/// Whether a request could have changed something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+impl Access {
+    fn unanswered(self) -> StoreErrorKind {
+        match self {
+            Self::Read => StoreErrorKind::Unavailable,
+            Self::Write => StoreErrorKind::Unknown,
+        }
+    }
+
+    /// The driver keeps the error of a request that it may have sent when a second try does not get as
+    /// far as being sent: so what says that nothing was sent is true of both.
+    pub(super) fn failure(self, error: Error) -> Failure {
+        use StoreErrorKind::{Denied, Misconfigured, Unavailable, Unsupported};
+        let (kind, message) = match &*error.kind {
+            ErrorKind::Command(command) => self.refusal(command),
+            ErrorKind::Write(WriteFailure::WriteConcernError(_)) => (
+                self.unanswered(),
+                "the write is not yet known to be on a majority of the members: look after those that \
+                 are down or behind",
+            ),
+            ErrorKind::Authentication { .. } => {
+                (Denied, "the server does not accept the credentials")
+            }
+            ErrorKind::ServerSelection { .. } | ErrorKind::DnsResolve { .. } => (
+                Unavailable,
+                "no primary can be reached: look after the members and the network",
+            ),
+            // Only where a connection is opened.
+            ErrorKind::Io(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => (
+                Unavailable,
+                "a member refuses connections: look whether it runs",
+            ),
+            ErrorKind::InvalidArgument { .. } | ErrorKind::InvalidTlsConfig { .. } => (
+                Misconfigured,
+                "the driver does not accept the request: look at the client's options",
+            ),
+            ErrorKind::IncompatibleServer { .. } | ErrorKind::SessionsNotSupported => {
+                (Unsupported, OLD_SERVER)
+            }
+            ErrorKind::Shutdown => (Unavailable, "the client has been shut down"),
+            _ => (
+                self.unanswered(),
+                "the request failed on its way or at the server",
+            ),
+        };
+        Failure::new(kind, message).because(error)
+    }
+
+    fn refusal(self, command: &CommandError) -> (StoreErrorKind, &'static str) {
+        use StoreErrorKind::{Denied, Misconfigured, Throttled, Unavailable, Unsupported};
+        match command.code {
+            // UserNotFound, Unauthorized, AuthenticationFailed, and Atlas for the same.
+            11 | 13 | 18 | 8000 => (
+                Denied,
+                "the role of the user lacks find, insert or update on the collection (or createIndex, \
+                 for `ensure`)",
+            ),
+            // Azure Cosmos DB, and IngressRequestRateLimitExceeded.
+            16500 | 462 => (Throttled, "the server asks for fewer requests"),
+            DUPLICATE_KEY if command.message.contains("index: _id_ ") => (
+                Unavailable,
+                "others made the record at the same moment, or the collation of the collection takes \
+                 the name for another one",
+            ),
+            DUPLICATE_KEY => (
+                Misconfigured,
+                "a unique index that others have added to the collection refuses the record: drop it",
+            ),
+            // WriteConflict.
+            112 => (Unavailable, "others wrote the record at the same moment"),
+            // CommandNotSupportedOnView, InvalidNamespace, IndexOptionsConflict,
+            // IndexKeySpecsConflict, DocumentValidationFailure, InvalidOptions, IllegalOperation,
+            // ShardKeyNotFound.
+            166 | 73 | 85 | 86 | 121 | 72 | 20 | 61 => (
+                Misconfigured,
+                "the collection does not take the request: give the leases a plain collection of their \
+                 own, without a validator, sharded by `_id` if at all",
+            ),
+            // FailedToParse, CommandNotFound, CommandNotSupported, NotImplemented, and what expressions,
+            // stages and variables that a server does not know are refused with.
+            9 | 59 | 115 | 238 | 168 | 303 | 17276 | 31253 | 31325 | 40324 | 40415 => {
+                (Unsupported, OLD_SERVER)
+            }
+            // A step-down, a shutdown, a time limit: it may have been written before.
+            _ => (self.unanswered(), "the server could not finish the request"),
+        }
+    }
+}
+
+/// What an upsert that lost a race on a new name is answered.
+const DUPLICATE_KEY: i32 = 11000;
+
+const OLD_SERVER: &str = "the server does not know the request: use MongoDB 4.4 or newer";
+
+pub(super) fn is_duplicate_key(error: &Error) -> bool {
+    matches!(&*error.kind, ErrorKind::Command(command) if command.code == DUPLICATE_KEY)
+}
