@@ -88,7 +88,7 @@ impl MongoStore {
             answer = self.acquire_once(bid).await?;
         }
         match answer.map_err(|error| Access::Write.failure(error))? {
-            Some(found) => document::outcome(&found, bid),
+            Some(found) => document::outcome(found, bid),
             None => Err(Failure::new(
                 super::StoreErrorKind::Unknown,
                 "the server has answered a bid without a document",
@@ -109,15 +109,19 @@ impl MongoStore {
         let answer = self.limited(Access::Write, request).await?;
         match answer.map_err(|error| Access::Write.failure(error))? {
             Some(_) => Ok(Changed::Done),
-            None => Ok(Changed::Refused(self.look(resource).await?)),
+            None => Ok(Changed::Refused(self.look(resource, Some(resource)).await?)),
         }
     }
 
-    async fn look(&self, resource: &ResourceName) -> Answer<Option<LeaseRecord>> {
+    async fn look(
+        &self,
+        resource: &ResourceName,
+        to_write: Option<&ResourceName>,
+    ) -> Answer<Option<LeaseRecord>> {
         let request = self
             .collection
             .find_one(pipeline::by_name(resource))
-            .projection(pipeline::view(Some(resource)))
+            .projection(pipeline::view(to_write))
             .selection_criteria(primary())
             .read_concern(ReadConcern::majority())
             .collation(exact())
@@ -242,7 +246,7 @@ impl LeaseStore for MongoStore {
     }
 
     async fn read(&self, resource: &ResourceName) -> Result<Option<LeaseRecord>, StoreError> {
-        self.told(Operation::Read, self.look(resource).await)
+        self.told(Operation::Read, self.look(resource, None).await)
     }
 
     async fn list(&self, scope: &Scope) -> Result<Vec<LeaseRecord>, StoreError> {

@@ -19,14 +19,20 @@ use crate::{
 };
 
 /// What a bid has come to. `found` is the document after it.
-pub(super) fn outcome(found: &Document, bid: &Bid) -> Answer<AcquireOutcome> {
-    let Some(record) = record(found)? else {
+pub(super) fn outcome(mut found: Document, bid: &Bid) -> Answer<AcquireOutcome> {
+    if !found.contains_key(FIT) {
+        // The driver has sent the bid twice, and the server repeats what it stored for the first one,
+        // without the projection. It repeats only what it wrote, and it writes only grants.
+        found.insert(FIT, true);
+        found.insert(LEFT, 0_i64);
+    }
+    let Some(record) = record(&found)? else {
         let message = "the server has answered a bid with an empty record";
         return Err(Failure::new(StoreErrorKind::Unknown, message));
     };
     // The server refuses an attempt of ours in all the other states; see `pipeline::acquire`.
     let is_mine = record.holder.as_ref() == Some(&bid.candidate) && !record.closing;
-    let own_attempt = Fields(found)
+    let own_attempt = Fields(&found)
         .attempt()
         .is_ok_and(|a| a == Some(bid.attempt));
     Ok(match is_mine && own_attempt {
@@ -44,20 +50,13 @@ pub(super) fn record(found: &Document) -> Answer<Option<LeaseRecord>> {
     }
     let fields = Fields(found);
     let min_reader = fields.number("min_reader");
-    // What a newer library wrote need not look right.
-    if let Ok(min_reader) = min_reader
-        && min_reader > u64::from(READER)
-    {
-        let message = format!(
-            "the record of {} asks for a library that understands version {min_reader} of records; \
-             this one understands {READER}: update it",
-            fields.id()
-        );
-        return Err(Failure::new(StoreErrorKind::Unsupported, message));
-    }
-    let record = min_reader.and_then(|_| fields.record());
-    match record {
+    let is_newer = min_reader
+        .as_ref()
+        .is_ok_and(|min| *min > u64::from(READER));
+    match min_reader.and_then(|_| fields.record()) {
         Ok(record) if found.get(FIT) == Some(&Bson::Boolean(true)) => Ok(Some(record)),
+        // What a newer library wrote need not look right.
+        _ if is_newer => Err(fields.unsupported()),
         Ok(_) => Err(fields.corrupt("the server finds a value out of its range")),
         Err(damage) => Err(fields.corrupt(&damage)),
     }
@@ -75,6 +74,16 @@ impl Fields<'_> {
             Bson::String(name) => format!("{name:?}"),
             other => other.to_string(),
         })
+    }
+
+    fn unsupported(&self) -> Failure {
+        let message = format!(
+            "the record of {} asks for a library that understands version {} of records; this one \
+             understands {READER}: update it",
+            self.id(),
+            self.number("min_reader").unwrap_or_default(),
+        );
+        Failure::new(StoreErrorKind::Unsupported, message)
     }
 
     fn corrupt(&self, damage: &str) -> Failure {

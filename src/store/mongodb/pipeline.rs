@@ -30,16 +30,17 @@ const FIELDS: [&str; 13] = [
 ];
 
 /// How many milliseconds are left of the lease, by the server's clock.
-pub(super) const LEFT: &str = "left";
+pub(super) const LEFT: &str = "tenure_left";
 /// Whether the document is a record of ours that may be written; null where there is only a name.
-pub(super) const FIT: &str = "fit";
+pub(super) const FIT: &str = "tenure_fit";
 
 pub(super) fn by_name(resource: &ResourceName) -> Document {
     doc! { "_id": resource.as_str() }
 }
 
-/// Our fields, and what only the server can tell of them.
-pub(super) fn view(resource: Option<&ResourceName>) -> Document {
+/// Our fields, and what only the server can tell of them. Whether a record may be written is asked
+/// with the name that it should have.
+pub(super) fn view(to_write: Option<&ResourceName>) -> Document {
     let mut view: Document = FIELDS
         .iter()
         .map(|field| ((*field).into(), 1.into()))
@@ -49,7 +50,7 @@ pub(super) fn view(resource: Option<&ResourceName>) -> Document {
         LEFT,
         when(has_type("$expires_at", &["date"]), left, Bson::Null),
     );
-    let fit = resource.map_or_else(|| true.into(), |resource| Bson::from(is_fit(resource)));
+    let fit = to_write.map_or_else(|| true.into(), |resource| Bson::from(is_fit(resource)));
     view.insert(FIT, when(is_only_a_name(), Bson::Null, fit));
     view
 }
@@ -195,6 +196,10 @@ fn is_held() -> Document {
     doc! { "$and": [has_type("$holder", &["string"]), { "$gte": ["$expires_at", "$$NOW"] }] }
 }
 
+/// As [`Metadata`] and the names check it.
+const MAX_METADATA: i32 = 4096;
+const MAX_NAME: i32 = 255;
+
 /// What an upsert begins with.
 fn is_only_a_name() -> Document {
     doc! { "$eq": [{ "$size": { "$objectToArray": "$$ROOT" } }, 1] }
@@ -212,6 +217,11 @@ fn is_fit(resource: &ResourceName) -> Document {
         doc! { "$eq": [{ "$binarySize": "$attempt" }, 16] },
         has_type("$attempt", &["null"]),
     );
+    let metadata = when(
+        has_type("$metadata", &["string"]),
+        doc! { "$lte": [{ "$strLenBytes": "$metadata" }, MAX_METADATA] },
+        has_type("$metadata", &["null"]),
+    );
     let entry = doc! { "$and": [
         grows("$$entry.token"),
         is_name("$$entry.holder"),
@@ -228,7 +238,7 @@ fn is_fit(resource: &ResourceName) -> Document {
         has_type("$expires_at", &["date"]),
         has_type("$since", &["date"]),
         has_type("$closing", &["bool"]),
-        has_type("$metadata", &["null", "string"]),
+        metadata,
         when(has_type("$history", &["array"]), doc! { "$allElementsTrue": [entries] }, false),
         when(
             has_type("$min_reader", &["int", "long"]),
@@ -243,7 +253,7 @@ fn is_name(field: &str) -> Document {
     let has_control = doc! { "$regexMatch": { "input": field, "regex": "\\p{Cc}" } };
     let is_name = doc! { "$and": [
         { "$gte": [length.clone(), 1] },
-        { "$lte": [length, 255] },
+        { "$lte": [length, MAX_NAME] },
         { "$not": [has_control] },
     ] };
     when(has_type(field, &["string"]), is_name, false)

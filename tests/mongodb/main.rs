@@ -1,0 +1,14 @@
+//! [`tenure::MongoStore`] against a real replica set, whose URL is in `TENURE_MONGODB_URL`.
+//!
+//! Every test makes names of its own, so that they run beside each other and leave others' data alone.
+#![cfg(feature = "mongodb")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod contract;
+mod documents;
+mod model;
+mod proxy;
+mod races;
+mod requests;
+mod support;
+mod trouble;

@@ -1,0 +1,115 @@
+//! The store against the reference in memory: the same steps, the same answers.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use tenure::{
+    AcquireOutcome, Eviction, FencingToken, LeaseRecord, LeaseStore, ManualClock, MemoryStore,
+    ReleaseOutcome, RenewOutcome,
+};
+
+use crate::support::{Place, TTL};
+
+/// What must be the same: all but the moments.
+fn timeless(mut record: LeaseRecord) -> (LeaseRecord, u64) {
+    // Time passes in steps of half a ttl; the test itself takes far less.
+    let quarters = record.remaining.as_secs_f64() / TTL.as_secs_f64() * 4.0;
+    record.remaining = Duration::ZERO;
+    record.since = SystemTime::UNIX_EPOCH;
+    for acquisition in &mut record.history {
+        acquisition.since = SystemTime::UNIX_EPOCH;
+    }
+    (record, quarters.round() as u64)
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn random_steps_are_answered_as_by_the_reference() {
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    for _ in 0..20 {
+        walk(&mut rng).await;
+    }
+}
+
+async fn walk(rng: &mut StdRng) {
+    let place = Place::new().await;
+    let clock = Arc::new(ManualClock::new());
+    let reference = MemoryStore::with_clock(Arc::clone(&clock) as _);
+    let candidates = ["a", "b"];
+    for step in 0..60 {
+        let candidate = candidates[rng.random_range(0..2)];
+        let token = FencingToken::new(rng.random_range(0..6));
+        let last = reference.read(&place.name).await.unwrap();
+        let token = match rng.random_bool(0.7) {
+            true => last.map_or(token, |record| record.token),
+            false => token,
+        };
+        let lease = place.lease(candidate, token.get());
+        let bid = {
+            let mut bid = place.bid(candidate, rng.random_range(0..5));
+            bid.reentrant = rng.random_bool(0.2);
+            bid
+        };
+        let (ours, theirs): (&dyn LeaseStore, &dyn LeaseStore) = (&place.store, &reference);
+        let (mut answers, mut asked) = (Vec::new(), String::new());
+        let choice = rng.random_range(0..12);
+        for store in [ours, theirs] {
+            let (what, answer) = match choice {
+                0..4 => {
+                    let outcome = store.acquire(&bid).await.unwrap();
+                    (
+                        format!("{bid:?}"),
+                        match outcome {
+                            AcquireOutcome::Granted { token } => (true, Some(token), None),
+                            AcquireOutcome::Refused(record) => (false, None, Some(record)),
+                        },
+                    )
+                }
+                4..6 => {
+                    let outcome = store.renew(&lease, TTL).await.unwrap();
+                    (
+                        format!("renew {lease:?}"),
+                        match outcome {
+                            RenewOutcome::Renewed => (true, None, None),
+                            RenewOutcome::Lost(record) => (false, None, record),
+                        },
+                    )
+                }
+                6..10 => {
+                    let outcome = match choice {
+                        6 => store.release(&place.claim(candidate, token.get())).await,
+                        7 => store.release(&place.attempt(bid.attempt.get())).await,
+                        8 => store.evict(&place.name, token, Eviction::Close).await,
+                        _ => store.evict(&place.name, token, Eviction::Force).await,
+                    };
+                    (
+                        format!("{choice} {lease:?}"),
+                        match outcome.unwrap() {
+                            ReleaseOutcome::Released => (true, None, None),
+                            ReleaseOutcome::NotHeld(record) => (false, None, record),
+                        },
+                    )
+                }
+                _ => ("time passes".to_owned(), (true, None, None)),
+            };
+            asked = what;
+            let record = store.read(&place.name).await.unwrap();
+            answers.push((
+                answer.0,
+                answer.1,
+                answer.2.map(timeless),
+                record.map(timeless),
+            ));
+        }
+        assert_eq!(answers[0], answers[1], "step {step}: {asked}");
+        if choice >= 10 {
+            clock.advance(TTL / 2);
+            place.advance(TTL / 2).await;
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! A wire to the primary that can be told to lose answers.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+};
+
+use mongodb::options::{ClientOptions, ServerAddress};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wire {
+    /// How many answers to a `findAndModify` are to be lost, each with its connection.
+    pub(crate) cut: Arc<AtomicUsize>,
+    /// Whether answers to it never come, on connections that stay open.
+    pub(crate) hang: Arc<AtomicBool>,
+}
+
+impl Wire {
+    /// Options of a client that reaches the primary only over this wire.
+    pub(crate) async fn lay(&self, primary: String) -> ClientOptions {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let wire = self.clone();
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let far = TcpStream::connect(&primary).await.unwrap();
+                tokio::spawn(wire.clone().carry(near, far));
+            }
+        });
+        let mut options = ClientOptions::default();
+        options.hosts = vec![ServerAddress::parse(address).unwrap()];
+        options.direct_connection = Some(true);
+        options
+    }
+
+    async fn carry(self, near: TcpStream, far: TcpStream) {
+        let (mut near_in, mut near_out) = near.into_split();
+        let (mut far_in, mut far_out) = far.into_split();
+        let (mut up, mut down) = (vec![0; 65536], vec![0; 65536]);
+        let (mut lose, mut swallow) = (false, false);
+        loop {
+            tokio::select! {
+                read = near_in.read(&mut up) => {
+                    let Ok(1..) = read else { return };
+                    let sent = &up[..read.unwrap()];
+                    if sent.windows(13).any(|word| word == b"findAndModify") {
+                        lose = self.cut.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1)).is_ok();
+                        swallow = self.hang.load(SeqCst);
+                    }
+                    if far_out.write_all(sent).await.is_err() { return }
+                }
+                read = far_in.read(&mut down) => {
+                    let Ok(1..) = read else { return };
+                    if lose { return }
+                    if swallow { continue }
+                    if near_out.write_all(&down[..read.unwrap()]).await.is_err() { return }
+                }
+            }
+        }
+    }
+}

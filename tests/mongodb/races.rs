@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use mongodb::bson::doc;
+use tenure::{AcquireOutcome, LeaseStore as _, ReleaseOutcome};
+use tokio::{sync::Barrier, task::JoinSet};
+
+use crate::support::Place;
+
+fn name_of(place: &Arc<Place>) -> tenure::ResourceName {
+    place.name.clone()
+}
+
+const TASKS: usize = 32;
+
+/// Tasks of four clients bid for one name in rounds, from its first acquisition on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn one_of_many_wins_each_round() {
+    let mut places = Vec::new();
+    for _ in 0..4 {
+        let mut place = Place::new().await;
+        if let Some(first) = places.first() {
+            place.name = name_of(first);
+        }
+        places.push(Arc::new(place));
+    }
+    for round in 0..100_u64 {
+        let barrier = Arc::new(Barrier::new(TASKS));
+        let mut tasks = JoinSet::new();
+        for task in 0..TASKS {
+            let (place, barrier) = (Arc::clone(&places[task % 4]), Arc::clone(&barrier));
+            tasks.spawn(async move {
+                let candidate = format!("task-{task}");
+                let bid = place.bid(&candidate, u128::from(round) * 1000 + task as u128);
+                barrier.wait().await;
+                (candidate, place.store.acquire(&bid).await.unwrap())
+            });
+        }
+        let outcomes = tasks.join_all().await;
+        let won = outcomes
+            .iter()
+            .filter_map(|(candidate, outcome)| match outcome {
+                AcquireOutcome::Granted { token } => Some((candidate.clone(), token.get())),
+                _ => None,
+            });
+        let won: Vec<_> = won.collect();
+        let [(winner, token)] = &won[..] else {
+            panic!("round {round}: {won:?}");
+        };
+        assert_eq!(*token, round + 1);
+        for (_, outcome) in &outcomes {
+            if let AcquireOutcome::Refused(record) = outcome {
+                assert_eq!(record.holder.as_ref().unwrap().as_str(), winner);
+                assert_eq!(record.token.get(), *token);
+            }
+        }
+        let released = places[0]
+            .store
+            .release(&places[0].claim(winner, *token))
+            .await
+            .unwrap();
+        assert_eq!(released, ReleaseOutcome::Released);
+    }
+    // Each acquisition and each release is one write, each refusal is none.
+    assert_eq!(places[0].document().await.get_i64("version").unwrap(), 200);
+    assert_eq!(places[0].writes().await, 200);
+}
+
+/// All the races on new names, where the upserts meet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn one_of_many_makes_the_record() {
+    let place = Arc::new(Place::new().await);
+    for round in 0..30 {
+        let barrier = Arc::new(Barrier::new(TASKS));
+        let mut tasks = JoinSet::new();
+        for task in 0..TASKS {
+            let (place, barrier) = (Arc::clone(&place), Arc::clone(&barrier));
+            tasks.spawn(async move {
+                let mut bid = place.bid(&format!("task-{task}"), task as u128);
+                bid.resource = format!("{}-{round}", place.name).try_into().unwrap();
+                barrier.wait().await;
+                place.store.acquire(&bid).await.unwrap()
+            });
+        }
+        let outcomes = tasks.join_all().await;
+        let won = outcomes
+            .iter()
+            .filter(|o| matches!(o, AcquireOutcome::Granted { .. }));
+        assert_eq!(won.count(), 1, "round {round}");
+    }
+    let made = place
+        .collection
+        .count_documents(doc! { "scope": place.scope().as_prefix() });
+    assert_eq!(made.await.unwrap(), 30);
+}

@@ -1,0 +1,165 @@
+//! What is sent for an operation, and what is written.
+
+use std::time::Duration;
+
+use mongodb::{
+    bson::{Document, doc},
+    options::{ReadConcern, ReadPreference, SelectionCriteria, WriteConcern},
+};
+use tenure::{Eviction, FencingToken, LeaseStore as _};
+
+use crate::support::{Commands, Place, TTL, granted, options, refused, unique};
+
+async fn listened() -> (Place, Commands) {
+    let (commands, mut options) = (Commands::default(), options().await);
+    commands.listen(&mut options);
+    (Place::of(options), commands)
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn each_operation_is_one_command() {
+    let (place, commands) = listened().await;
+    let store = &place.store;
+    assert_eq!(place.acquire("a", 1).await, granted(1));
+    assert_eq!(commands.names(), ["findAndModify"]);
+    refused(place.acquire("b", 2).await);
+    assert_eq!(commands.names(), ["findAndModify"]);
+    store.renew(&place.lease("a", 1), TTL).await.unwrap();
+    assert_eq!(commands.names(), ["findAndModify"]);
+    store
+        .evict(&place.name, FencingToken::new(1), Eviction::Close)
+        .await
+        .unwrap();
+    assert_eq!(commands.names(), ["findAndModify"]);
+    store.release(&place.claim("a", 1)).await.unwrap();
+    assert_eq!(commands.names(), ["findAndModify"]);
+    place.read().await;
+    assert_eq!(commands.names(), ["find"]);
+    store.list(&place.scope()).await.unwrap();
+    assert_eq!(commands.names(), ["find"]);
+    store.ensure().await.unwrap();
+    assert_eq!(commands.names(), ["createIndexes"]);
+    // What is lost is looked at once more, to say to whom.
+    store.renew(&place.lease("a", 1), TTL).await.unwrap();
+    assert_eq!(commands.names(), ["findAndModify", "find"]);
+    store.release(&place.claim("a", 1)).await.unwrap();
+    assert_eq!(commands.names(), ["findAndModify", "find"]);
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn what_is_refused_is_not_written() {
+    let place = Place::new().await;
+    place.acquire("a", 1).await;
+    let (document, writes) = (place.document().await, place.writes().await);
+    assert_eq!(writes, 1);
+    for attempt in 2..12 {
+        refused(place.acquire("b", attempt).await);
+    }
+    let store = &place.store;
+    store.renew(&place.lease("b", 1), TTL).await.unwrap();
+    store.release(&place.claim("a", 2)).await.unwrap();
+    store.release(&place.attempt(2)).await.unwrap();
+    store
+        .evict(&place.name, FencingToken::new(2), Eviction::Force)
+        .await
+        .unwrap();
+    assert_eq!(
+        (place.document().await, place.writes().await),
+        (document, writes)
+    );
+    // The same for a spent attempt and for a closing lease.
+    store
+        .evict(&place.name, FencingToken::new(1), Eviction::Close)
+        .await
+        .unwrap();
+    refused(place.acquire("a", 1).await);
+    store.release(&place.claim("a", 1)).await.unwrap();
+    refused(place.acquire("a", 1).await);
+    assert_eq!(place.writes().await, 3);
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn a_client_for_fast_and_stale_answers_is_overridden() {
+    let (commands, mut options) = (Commands::default(), options().await);
+    commands.listen(&mut options);
+    options.write_concern = Some(WriteConcern::nodes(1));
+    options.read_concern = Some(ReadConcern::local());
+    let secondary = ReadPreference::SecondaryPreferred { options: None };
+    options.selection_criteria = Some(SelectionCriteria::ReadPreference(secondary));
+    let place = Place::of(options);
+    let store = &place.store;
+    place.acquire("a", 1).await;
+    store.renew(&place.lease("a", 1), TTL).await.unwrap();
+    store
+        .evict(&place.name, FencingToken::new(1), Eviction::Close)
+        .await
+        .unwrap();
+    store.release(&place.claim("a", 1)).await.unwrap();
+    store.ensure().await.unwrap();
+    for command in commands.take() {
+        let concern = command.get_document("writeConcern").unwrap();
+        assert_eq!(concern.get_str("w").unwrap(), "majority", "{command}");
+        if command.contains_key("findAndModify") {
+            assert!(concern.get_bool("j").unwrap(), "{command}");
+        }
+        assert!(command.contains_key("maxTimeMS"), "{command}");
+    }
+    store.renew(&place.lease("a", 1), TTL).await.unwrap();
+    place.read().await;
+    store.list(&place.scope()).await.unwrap();
+    let mut commands = commands.take();
+    commands.retain(|command| command.contains_key("find"));
+    assert_eq!(commands.len(), 3);
+    for command in commands {
+        let concern = command.get_document("readConcern").unwrap();
+        assert_eq!(concern.get_str("level").unwrap(), "majority", "{command}");
+        let preference = command
+            .get_document("$readPreference")
+            .map(|p| p.get_str("mode"));
+        assert!(
+            matches!(preference, Err(_) | Ok(Ok("primary"))),
+            "{command}"
+        );
+        assert!(command.contains_key("maxTimeMS"), "{command}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn ensure_makes_what_is_missing_also_at_the_same_moment() {
+    let mut place = Place::new().await;
+    let database = place.collection.client().database("tenure_test");
+    place.collection = database.collection(&format!("made_{}", unique()));
+    let store = tenure::MongoStore::new(place.collection.clone());
+    let store = store.call_limit(Duration::from_secs(10));
+    let calls = (0..8).map(|_| store.ensure());
+    for done in futures::future::join_all(calls).await {
+        done.unwrap();
+    }
+    store.ensure().await.unwrap();
+    let mut names = place.collection.list_index_names().await.unwrap();
+    names.sort();
+    assert_eq!(names, ["_id_", "scope_1__id_1"]);
+    let explain = doc! {
+        "explain": {
+            "find": place.collection.name(), "filter": { "scope": "a/" }, "sort": { "_id": 1 },
+            "collation": { "locale": "simple" },
+        },
+        "verbosity": "queryPlanner",
+    };
+    let plan: Document = database.run_command(explain).await.unwrap();
+    let plan = plan
+        .get_document("queryPlanner")
+        .unwrap()
+        .get("winningPlan")
+        .unwrap()
+        .to_string();
+    assert!(
+        plan.contains("IXSCAN") && !plan.contains("SORT\""),
+        "{plan}"
+    );
+    place.collection.drop().await.unwrap();
+}

@@ -1,0 +1,187 @@
+use std::{
+    env,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use mongodb::{
+    Client, Collection,
+    bson::{Document, doc},
+    event::{EventHandler, command::CommandEvent},
+    options::ClientOptions,
+};
+use tenure::{
+    AcquireOutcome, AttemptId, Bid, CandidateId, Claim, FencingToken, Lease, LeaseRecord,
+    LeaseStore as _, MongoStore, ResourceName, Scope,
+};
+
+pub(crate) const TTL: Duration = Duration::from_secs(100);
+
+pub(crate) fn url() -> String {
+    env::var("TENURE_MONGODB_URL").unwrap_or_else(|_| {
+        panic!(
+            "TENURE_MONGODB_URL is not set: start the servers with `scripts/servers up`, then run \
+             `eval \"$(scripts/servers env)\"`"
+        )
+    })
+}
+
+pub(crate) async fn options() -> ClientOptions {
+    ClientOptions::parse(url()).await.unwrap()
+}
+
+/// A resource that no other test uses, alone in its scope, and a client of its own.
+pub(crate) struct Place {
+    pub(crate) collection: Collection<Document>,
+    pub(crate) store: MongoStore,
+    pub(crate) name: ResourceName,
+}
+
+impl Place {
+    pub(crate) async fn new() -> Self {
+        Self::of(options().await)
+    }
+
+    pub(crate) fn of(options: ClientOptions) -> Self {
+        let client = Client::with_options(options).unwrap();
+        let collection = client.database("tenure_test").collection("leases");
+        Self {
+            store: MongoStore::new(collection.clone()).call_limit(Duration::from_secs(10)),
+            collection,
+            name: ResourceName::new(format!("{}/one", unique())).unwrap(),
+        }
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        self.name.scope()
+    }
+
+    pub(crate) fn bid(&self, candidate: &str, attempt: u128) -> Bid {
+        Bid {
+            resource: self.name.clone(),
+            candidate: CandidateId::new(candidate).unwrap(),
+            attempt: AttemptId::new(attempt),
+            ttl: TTL,
+            metadata: None,
+            reentrant: false,
+        }
+    }
+
+    pub(crate) async fn acquire(&self, candidate: &str, attempt: u128) -> AcquireOutcome {
+        self.store
+            .acquire(&self.bid(candidate, attempt))
+            .await
+            .unwrap()
+    }
+
+    pub(crate) fn lease(&self, holder: &str, token: u64) -> Lease {
+        Lease {
+            resource: self.name.clone(),
+            holder: CandidateId::new(holder).unwrap(),
+            token: FencingToken::new(token),
+        }
+    }
+
+    pub(crate) fn claim(&self, holder: &str, token: u64) -> Claim {
+        Claim::Lease(self.lease(holder, token))
+    }
+
+    pub(crate) fn attempt(&self, attempt: u128) -> Claim {
+        Claim::Attempt {
+            resource: self.name.clone(),
+            attempt: AttemptId::new(attempt),
+        }
+    }
+
+    pub(crate) async fn read(&self) -> LeaseRecord {
+        self.store.read(&self.name).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn document(&self) -> Document {
+        let found = self
+            .collection
+            .find_one(doc! { "_id": self.name.as_str() })
+            .await;
+        found.unwrap().unwrap()
+    }
+
+    pub(crate) async fn set(&self, fields: Document) {
+        let change = doc! { "$set": fields };
+        let done = self
+            .collection
+            .update_one(doc! { "_id": self.name.as_str() }, change)
+            .await;
+        assert_eq!(done.unwrap().matched_count, 1);
+    }
+
+    /// Lets time pass for the record, as if its clock had been put forward.
+    pub(crate) async fn advance(&self, by: Duration) {
+        let by = i64::try_from(by.as_millis()).unwrap();
+        let earlier = doc! { "$set": { "expires_at": { "$subtract": ["$expires_at", by] } } };
+        let named = doc! { "_id": self.name.as_str() };
+        self.collection
+            .update_one(named, vec![earlier])
+            .await
+            .unwrap();
+    }
+
+    /// How many writes to the record the replica set has logged.
+    pub(crate) async fn writes(&self) -> u64 {
+        let log = self
+            .collection
+            .client()
+            .database("local")
+            .collection::<Document>("oplog.rs");
+        let name = self.name.as_str();
+        let ours = doc! { "$or": [{ "o._id": name }, { "o2._id": name }] };
+        log.count_documents(ours).await.unwrap()
+    }
+}
+
+pub(crate) fn unique() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
+
+pub(crate) fn granted(token: u64) -> AcquireOutcome {
+    let token = FencingToken::new(token);
+    AcquireOutcome::Granted { token }
+}
+
+#[track_caller]
+pub(crate) fn refused(outcome: AcquireOutcome) -> LeaseRecord {
+    match outcome {
+        AcquireOutcome::Refused(record) => record,
+        AcquireOutcome::Granted { token } => panic!("granted {token}"),
+    }
+}
+
+/// The commands that a client has sent, without those of its own housekeeping.
+#[derive(Clone, Default)]
+pub(crate) struct Commands(Arc<Mutex<Vec<Document>>>);
+
+impl Commands {
+    pub(crate) fn listen(&self, options: &mut ClientOptions) {
+        let heard = Arc::clone(&self.0);
+        options.command_event_handler = Some(EventHandler::callback(move |event| {
+            if let CommandEvent::Started(started) = event {
+                let ours = ["findAndModify", "find", "getMore", "createIndexes"];
+                if ours.contains(&started.command_name.as_str()) {
+                    heard.lock().unwrap().push(started.command);
+                }
+            }
+        }));
+    }
+
+    pub(crate) fn take(&self) -> Vec<Document> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    /// The names of the commands sent since the last look.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let commands = self.take();
+        commands
+            .iter()
+            .map(|command| command.keys().next().unwrap().clone())
+            .collect()
+    }
+}

@@ -1,0 +1,139 @@
+//! Servers that are not there, do not answer, or do not let us in.
+
+use std::{
+    sync::atomic::Ordering::SeqCst,
+    time::{Duration, Instant},
+};
+
+use mongodb::{
+    Client,
+    bson::{Document, doc},
+    options::{ClientOptions, Credential, ServerAddress},
+};
+use tenure::{LeaseStore as _, MongoStore, StoreErrorKind};
+
+use crate::{
+    proxy::Wire,
+    support::{Place, TTL, granted, options},
+};
+
+async fn primary() -> String {
+    let client = Client::with_options(options().await).unwrap();
+    let hello = client
+        .database("admin")
+        .run_command(doc! { "hello": 1 })
+        .await;
+    let hello: Document = hello.unwrap();
+    hello.get_str("primary").unwrap().to_owned()
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn an_answer_lost_once_is_repeated_by_the_driver_without_a_second_write() {
+    let wire = Wire::default();
+    let place = Place::of(wire.lay(primary().await).await);
+    wire.cut.store(1, SeqCst);
+    assert_eq!(place.acquire("a", 1).await, granted(1));
+    assert_eq!(wire.cut.load(SeqCst), 0);
+    wire.cut.store(1, SeqCst);
+    place.store.renew(&place.lease("a", 1), TTL).await.unwrap();
+    assert_eq!(place.document().await.get_i64("version").unwrap(), 2);
+    wire.cut.store(1, SeqCst);
+    place.store.release(&place.claim("a", 1)).await.unwrap();
+    assert_eq!(place.document().await.get_i64("version").unwrap(), 3);
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn an_answer_lost_for_good_is_unknown_and_the_attempt_finds_its_token() {
+    for (retries, cuts) in [(Some(false), 1), (Some(true), 2)] {
+        let wire = Wire::default();
+        let mut options = wire.lay(primary().await).await;
+        options.retry_writes = retries;
+        let place = Place::of(options);
+        place.store.read(&place.name).await.unwrap();
+        wire.cut.store(cuts, SeqCst);
+        let error = place.store.acquire(&place.bid("a", 1)).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
+        assert_eq!(place.acquire("a", 1).await, granted(1));
+        assert_eq!(place.document().await.get_i64("version").unwrap(), 2);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn an_answer_that_never_comes_is_unknown_within_the_limit() {
+    let wire = Wire::default();
+    let mut place = Place::of(wire.lay(primary().await).await);
+    let limit = Duration::from_millis(300);
+    place.store = place.store.call_limit(limit);
+    place.store.read(&place.name).await.unwrap();
+    wire.hang.store(true, SeqCst);
+    let sent = Instant::now();
+    let error = place.store.acquire(&place.bid("a", 1)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
+    assert!(
+        sent.elapsed() >= limit && sent.elapsed() < limit * 5,
+        "{:?}",
+        sent.elapsed()
+    );
+    wire.hang.store(false, SeqCst);
+    assert_eq!(place.acquire("a", 1).await, granted(1));
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn wrong_credentials_are_denied_and_not_told() {
+    let mut options = options().await;
+    // After a refusal the driver waits for its next heartbeat before it tries again.
+    let credential = Credential::builder()
+        .username("nobody".to_owned())
+        .password("hunter2-secret".to_owned())
+        .build();
+    options.credential = Some(credential);
+    let place = Place::of(options.clone());
+    let error = place.store.acquire(&place.bid("a", 1)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Denied, "{error}");
+    let place = Place::of(options);
+    let read = place.store.read(&place.name).await.unwrap_err();
+    assert_eq!(read.kind(), StoreErrorKind::Denied, "{read}");
+    for text in [format!("{error} {error:?}"), format!("{:?}", place.store)] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    assert_eq!(
+        format!("{:?}", place.store),
+        "MongoStore(\"tenure_test.leases\")"
+    );
+}
+
+/// No server is needed: nobody listens there.
+#[tokio::test]
+async fn an_unreachable_server_is_told_within_the_limit() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    for direct in [true, false] {
+        let mut options = ClientOptions::default();
+        options.hosts = vec![ServerAddress::parse(closed.to_string()).unwrap()];
+        options.direct_connection = Some(direct);
+        options.server_selection_timeout = direct.then_some(Duration::from_millis(100));
+        let place = Place::of(options);
+        let store: MongoStore = place.store.clone().call_limit(Duration::from_millis(500));
+        let sent = Instant::now();
+        let write = store.acquire(&place.bid("a", 1)).await.unwrap_err();
+        let read = store.read(&place.name).await.unwrap_err();
+        assert!(
+            sent.elapsed() < Duration::from_secs(3),
+            "{:?}",
+            sent.elapsed()
+        );
+        // Whether a request that was cut short had been sent, only the driver knows.
+        let kind = match direct {
+            true => StoreErrorKind::Unavailable,
+            false => StoreErrorKind::Unknown,
+        };
+        assert_eq!(write.kind(), kind, "{write}");
+        assert_eq!(read.kind(), StoreErrorKind::Unavailable, "{read}");
+    }
+}
