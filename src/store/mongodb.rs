@@ -29,6 +29,76 @@ use crate::lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, S
 const KIND: &str = "mongodb";
 
 /// Leases in a collection of a MongoDB replica set. Clones share the client.
+///
+/// It takes a collection of your own client and leaves both as they are; what it needs, it asks for
+/// with each request. Give the leases a plain collection of their own, and call
+/// [`ensure`](LeaseStore::ensure) once.
+///
+/// ```no_run
+/// # use tenure::{LeaseStore, MongoStore};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = mongodb::Client::with_uri_str("mongodb://a,b,c/?replicaSet=rs0").await?;
+/// let store = MongoStore::new(client.database("app").collection("leases"));
+/// store.ensure().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Clock
+///
+/// `$$NOW`, the time of day of the member that is primary: it is stored, compared, and subtracted for
+/// `remaining`, always on the server. The clocks of all members that can become primary must agree,
+/// steps included, to less than the [`margin`](crate::Timing::margin): a primary whose clock is ahead
+/// of its predecessor's ends leases early. A clock that is put back only prolongs them.
+///
+/// # Atomic primitive
+///
+/// One `findOneAndUpdate` on the document whose `_id` is the name. A bid is an upsert with a pipeline
+/// that decides on the document as it was; the other requests have their conditions in the filter. A
+/// refused bid leaves the document as it is, which the server neither logs nor replicates.
+///
+/// Fields that it does not know are kept. A document that is no record, or a damaged one, is
+/// [`Corrupt`](super::StoreErrorKind::Corrupt), and the server writes nothing into it. One that has
+/// nothing but its `_id` counts as none.
+///
+/// # Requests
+///
+/// One per operation. A renewal, release or eviction that is refused takes a `find` more, to say who
+/// holds the lease; a bid whose upsert loses a race on a new name with error 11000 is sent once more.
+///
+/// The driver's retryable writes (on by default) repeat a request once after a lost connection or a
+/// step-down; the server then repeats its first answer instead of writing again. Such a call takes as
+/// long as the election of a primary, up to [`call_limit`](Self::call_limit), which is also the
+/// request's `maxTimeMS`.
+///
+/// The client's connections live on the runtime that made it: while that is blocked, no request gets
+/// on, and the leases lapse.
+///
+/// # Isolation
+///
+/// Writes ask for `{ w: "majority", j: true }`, reads for the primary and read concern `majority`,
+/// whatever the client's defaults. `read` and `list` may be older than a write that is on its way, and
+/// for a moment after a partition by more; they decide nothing. Names are compared byte by byte; where
+/// the collection has a collation of its own, requests scan it, and it refuses names that it takes for
+/// equal.
+///
+/// # Least privileges
+///
+/// `find`, `insert` and `update` on the collection; `createIndex`, and `createCollection` if it is
+/// missing, for `ensure` alone.
+///
+/// # What can be lost
+///
+/// Nothing that was granted, in a failover: an answer waits until the write is on the disks of a
+/// majority, and what is not there yet when the call ends is
+/// [`Unknown`](super::StoreErrorKind::Unknown). Outside the guarantee:
+///
+/// - A restored backup, or deleted documents, take tokens back. **Put no TTL index on the collection.**
+/// - A replica set without a majority of data-bearing members up makes no progress.
+///
+/// MongoDB 4.4 is the oldest server with all that is needed; the tests run with 6.0. A collection may
+/// be sharded by `_id`; `list` then asks every shard.
 #[derive(Clone)]
 pub struct MongoStore {
     collection: Collection<Document>,
@@ -192,6 +262,7 @@ impl From<Changed> for RenewOutcome {
     }
 }
 
+/// With `j`, because a replica set can be told not to wait for the disk of a majority.
 fn majority() -> WriteConcern {
     WriteConcern::builder()
         .w(Acknowledgment::Majority)

@@ -151,3 +151,79 @@ const OLD_SERVER: &str = "the server does not know the request: use MongoDB 4.4 
 pub(super) fn is_duplicate_key(error: &Error) -> bool {
     matches!(&*error.kind, ErrorKind::Command(command) if command.code == DUPLICATE_KEY)
 }
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::{deserialize_from_document, doc};
+
+    use super::*;
+    use StoreErrorKind::{Denied, Misconfigured, Throttled, Unavailable, Unknown, Unsupported};
+
+    fn command(code: i32, message: &str) -> Error {
+        let command = doc! { "code": code, "codeName": "", "errmsg": message };
+        ErrorKind::Command(deserialize_from_document(command).unwrap()).into()
+    }
+
+    #[test]
+    fn a_refused_command_is_told_by_its_code() {
+        for (code, message, read, write) in [
+            (13, "not authorized", Denied, Denied),
+            (18, "Authentication failed.", Denied, Denied),
+            (16500, "Request rate is large", Throttled, Throttled),
+            (
+                11000,
+                "E11000 … index: _id_ dup key",
+                Unavailable,
+                Unavailable,
+            ),
+            (
+                11000,
+                "E11000 … index: holder_1 dup key",
+                Misconfigured,
+                Misconfigured,
+            ),
+            (112, "WriteConflict", Unavailable, Unavailable),
+            (
+                121,
+                "Document failed validation",
+                Misconfigured,
+                Misconfigured,
+            ),
+            (
+                40324,
+                "Unrecognized pipeline stage name",
+                Unsupported,
+                Unsupported,
+            ),
+            // NotWritablePrimary, PrimarySteppedDown, MaxTimeMSExpired, one that nobody knows yet.
+            (10107, "not master", Unavailable, Unknown),
+            (189, "stepped down", Unavailable, Unknown),
+            (50, "operation exceeded time limit", Unavailable, Unknown),
+            (987_654, "", Unavailable, Unknown),
+        ] {
+            assert_eq!(
+                Access::Read.failure(command(code, message)).kind,
+                read,
+                "{code}"
+            );
+            assert_eq!(
+                Access::Write.failure(command(code, message)).kind,
+                write,
+                "{code}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_write_that_may_have_been_sent_is_unknown() {
+        let kind = |error: ErrorKind| Access::Write.failure(error.into()).kind;
+        let io = |kind: io::ErrorKind| ErrorKind::Io(std::sync::Arc::new(kind.into()));
+        assert_eq!(kind(io(io::ErrorKind::UnexpectedEof)), Unknown);
+        assert_eq!(kind(io(io::ErrorKind::ConnectionReset)), Unknown);
+        assert_eq!(kind(io(io::ErrorKind::ConnectionRefused)), Unavailable);
+        let concern =
+            doc! { "code": 64, "codeName": "", "errmsg": "waiting for replication timed out" };
+        let concern = WriteFailure::WriteConcernError(deserialize_from_document(concern).unwrap());
+        assert_eq!(kind(ErrorKind::Write(concern)), Unknown);
+    }
+}
