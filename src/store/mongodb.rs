@@ -121,7 +121,7 @@ impl MongoStore {
     /// A write that takes longer is [`Unknown`](super::StoreErrorKind::Unknown), a read
     /// [`Unavailable`](super::StoreErrorKind::Unavailable). Keep it below the
     /// [`call_timeout`](crate::Timing::call_timeout) of the elections. [`ensure`](LeaseStore::ensure)
-    /// may take ten times as long.
+    /// may take ten times as long, and an operation that needs two requests twice as long.
     #[must_use]
     pub fn call_limit(mut self, limit: Duration) -> Self {
         self.call_limit = limit;

@@ -245,7 +245,7 @@ async fn odd_names_are_only_text() {
         "$",
         " ",
     ] {
-        place.name = ResourceName::new(format!("{odd}{}", unique())).unwrap();
+        place.name = ResourceName::new(format!("{odd}{}/{odd}", unique())).unwrap();
         let metadata = Metadata::new(format!("{odd}\n\0")).unwrap();
         let mut bid = place.bid(odd, 1);
         bid.metadata = Some(metadata.clone());
