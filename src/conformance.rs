@@ -27,7 +27,7 @@
 //! ```
 //!
 //! The cases use resource names of their own, so nothing needs to be wiped. Attributes before the
-//! expression, such as `#[ignore = "needs a server"]`, are put on each test.
+//! expression, as in `conformance!(#[ignore = "needs a server"]; Subject)`, are put on each test.
 
 #[cfg(test)]
 mod broken;
@@ -94,8 +94,11 @@ macro_rules! __conformance_cases {
 /// Makes a `#[test]` of each case of the kit for one [`Subject`], in the present module.
 #[macro_export]
 macro_rules! conformance {
-    ($(#[$attribute:meta])* $subject:expr) => {
-        $crate::__conformance_cases! { __conformance_tests!(($(#[$attribute])*) ($subject)) }
+    ($(#[$attribute:meta])+; $subject:expr) => {
+        $crate::__conformance_cases! { __conformance_tests!(($(#[$attribute])+) ($subject)) }
+    };
+    ($subject:expr) => {
+        $crate::__conformance_cases! { __conformance_tests!(() ($subject)) }
     };
 }
 

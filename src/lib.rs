@@ -73,6 +73,7 @@
 //! | --- | --- | --- | --- |
 //! | [`MemoryStore`] | always there | the machine's, or one given | nothing: one process |
 //! | `SqliteStore` | `sqlite` (default) | the host's boot clock | restarts, for processes of one host |
+//! | `MongoStore` | `mongodb` | the server's | restarts and failovers, for processes of many hosts |
 //!
 //! [`LeaseStore`] is the contract for stores of your own; the feature `conformance` has the kit of
 //! cases that every store must pass. [`FaultyStore`] makes any store fail on purpose, for the tests of

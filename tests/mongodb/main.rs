@@ -6,6 +6,8 @@
 
 mod contract;
 mod documents;
+#[cfg(feature = "conformance")]
+mod kit;
 mod model;
 mod proxy;
 mod races;
