@@ -1,6 +1,8 @@
 //! The contract between an election and the database that keeps its leases.
 
 mod error;
+#[cfg(any(feature = "mongodb", feature = "sqlite"))]
+mod failure;
 mod faulty;
 #[cfg(test)]
 mod fixtures;

@@ -235,7 +235,9 @@ impl MongoStore {
     }
 
     fn told<T>(&self, operation: Operation, answer: Answer<T>) -> Result<T, StoreError> {
-        answer.map_err(|failure| failure.of(operation, &self.collection.namespace().to_string()))
+        answer.map_err(|failure| {
+            failure.of(KIND, operation, &self.collection.namespace().to_string())
+        })
     }
 }
 

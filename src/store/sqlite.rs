@@ -147,7 +147,9 @@ impl SqliteStoreBuilder {
                 .map_err(|error| Failure::unavailable("no thread can be started").because(error))
         });
         Ok(SqliteStore {
-            worker: worker.map_err(|failure| failure.of(Operation::Open, path))?,
+            worker: worker.map_err(|failure| {
+                failure.of(KIND, Operation::Open, &path.display().to_string())
+            })?,
             path: path.into(),
         })
     }
@@ -190,7 +192,7 @@ impl SqliteStore {
         work: impl FnOnce(&mut Session) -> Answer<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let done = self.worker.call(work).await;
-        done.map_err(|failure| failure.of(operation, &self.path))
+        done.map_err(|failure| failure.of(KIND, operation, &self.path.display().to_string()))
     }
 }
 

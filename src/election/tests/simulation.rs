@@ -3,12 +3,15 @@
 //!
 //! `TENURE_SIM_SEED=n` runs one seed and prints its timeline; `TENURE_SIM_SEEDS=n` sets how many run.
 
+mod counts;
+mod nemesis;
 mod network;
 mod node;
 mod world;
 
 use std::{env, panic, time::Instant};
 
+use counts::Counts;
 use world::World;
 
 fn number(variable: &str) -> Option<u64> {
@@ -27,7 +30,7 @@ fn no_two_leaders_whatever_goes_wrong() {
     }
     let seeds = number("TENURE_SIM_SEEDS").unwrap_or(10_000);
     let start = Instant::now();
-    let mut total = world::Counts::default();
+    let mut total = Counts::default();
     for seed in 0..seeds {
         let run = panic::catch_unwind(|| {
             let mut world = World::new(seed);

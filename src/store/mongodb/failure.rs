@@ -1,50 +1,17 @@
-use std::{error::Error as StdError, io, time::Duration};
+use std::{io, time::Duration};
 
 use mongodb::error::{CommandError, Error, ErrorKind, WriteFailure};
 
-use super::KIND;
-use crate::store::{Operation, StoreError, StoreErrorKind};
-
-pub(super) type Answer<T> = std::result::Result<T, Failure>;
-
-/// A [`StoreError`] that does not know yet which request and collection it belongs to.
-#[derive(Debug)]
-pub(super) struct Failure {
-    kind: StoreErrorKind,
-    message: String,
-    source: Option<Box<dyn StdError + Send + Sync>>,
-}
+use crate::store::StoreErrorKind;
+pub(super) use crate::store::failure::{Answer, Failure};
 
 impl Failure {
-    pub(super) fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self {
-            kind,
-            message,
-            source: None,
-        }
-    }
-
-    fn because(mut self, source: Error) -> Self {
-        self.source = Some(Box::new(source));
-        self
-    }
-
     /// No answer within the limit of the call.
     pub(super) fn late(access: Access, limit: Duration) -> Self {
         let message = format!(
             "no answer within {limit:?}: look whether the replica set has a primary and a majority"
         );
         Self::new(access.unanswered(), message)
-    }
-
-    pub(super) fn of(self, operation: Operation, collection: &str) -> StoreError {
-        let message = format!("{collection}: {}", self.message);
-        let error = StoreError::new(self.kind, KIND, operation, message);
-        match self.source {
-            Some(source) => error.with_source(source),
-            None => error,
-        }
     }
 }
 

@@ -1,41 +1,15 @@
-use std::{error::Error, path::Path};
-
 use rusqlite::ErrorCode;
 
-use super::KIND;
-use crate::store::{Operation, StoreError, StoreErrorKind};
-
-pub(super) type Answer<T> = std::result::Result<T, Failure>;
-
-/// A [`StoreError`] that does not know yet which request and file it belongs to.
-#[derive(Debug)]
-pub(super) struct Failure {
-    kind: StoreErrorKind,
-    message: String,
-    source: Option<Box<dyn Error + Send + Sync>>,
-}
+use crate::store::StoreErrorKind;
+pub(super) use crate::store::failure::{Answer, Failure};
 
 impl Failure {
-    pub(super) fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self {
-            kind,
-            message,
-            source: None,
-        }
-    }
-
     pub(super) fn misconfigured(message: impl Into<String>) -> Self {
         Self::new(StoreErrorKind::Misconfigured, message)
     }
 
     pub(super) fn unavailable(message: impl Into<String>) -> Self {
         Self::new(StoreErrorKind::Unavailable, message)
-    }
-
-    pub(super) fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
-        self
     }
 
     /// The error of a commit: whether it was applied is known only where it could not begin.
@@ -45,15 +19,6 @@ impl Failure {
         }
         let message = "the commit failed and may come back with the log after a crash";
         Self::new(StoreErrorKind::Unknown, message).because(error)
-    }
-
-    pub(super) fn of(self, operation: Operation, path: &Path) -> StoreError {
-        let message = format!("{}: {}", path.display(), self.message);
-        let error = StoreError::new(self.kind, KIND, operation, message);
-        match self.source {
-            Some(source) => error.with_source(source),
-            None => error,
-        }
     }
 }
 

@@ -6,19 +6,19 @@ use std::{
 
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
-use super::{network::Network, node::Node};
+use super::{counts::Counts, network::Network, node::Node};
 use crate::{
     clock::{Clock as _, Moment},
     election::{Call, Reply, Request, RequestId},
-    lease::{Claim, FencingToken, ResourceName},
-    store::{AcquireOutcome, Eviction, ReleaseOutcome, RenewOutcome, StoredRecord},
+    lease::{Claim, FencingToken},
+    store::{AcquireOutcome, ReleaseOutcome, RenewOutcome, StoredRecord},
     timing::{POLL_JITTER, Timing},
 };
 
 /// Clocks run up to 4.5 % too fast or too slow, so that any two stay within the margin of a tenth.
 const DRIFT: f64 = 0.045;
 
-enum Event {
+pub(super) enum Event {
     /// A request reaches the store.
     Arrive {
         from: (usize, u32),
@@ -55,68 +55,26 @@ enum Event {
     End,
 }
 
-/// What happened in a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts(BTreeMap<&'static str, u64>);
-
-impl Counts {
-    fn count(&mut self, what: &'static str) {
-        *self.0.entry(what).or_default() += 1;
-    }
-
-    pub(super) fn add(&mut self, other: &Self) {
-        for (what, count) in &other.0 {
-            *self.0.entry(what).or_default() += count;
-        }
-    }
-
-    pub(super) fn assert_everything_happened(&self, seeds: u64) {
-        let expected = [
-            "elected",
-            "renewed",
-            "lost",
-            "released",
-            "late grant",
-            "duplicate",
-            "crash",
-            "pause",
-            "command",
-            "eviction",
-            "store down",
-            "lost request",
-            "lost reply",
-            "unclean",
-        ];
-        for what in expected {
-            let count = self.0.get(what).copied().unwrap_or(0);
-            assert!(
-                count * 20 >= seeds,
-                "{what} only {count} times in {seeds} seeds"
-            );
-        }
-    }
-}
-
 pub(super) struct World {
     pub(super) trace: bool,
     pub(super) counts: Counts,
-    rng: SmallRng,
-    timing: Timing,
-    now: u64,
-    events: BinaryHeap<Reverse<(u64, u64)>>,
-    details: BTreeMap<u64, Event>,
-    next_event: u64,
-    nodes: Vec<Node>,
-    network: Network,
-    store: StoredRecord,
-    store_rate: f64,
-    store_up: bool,
-    peace: bool,
+    pub(super) rng: SmallRng,
+    pub(super) timing: Timing,
+    pub(super) now: u64,
+    pub(super) events: BinaryHeap<Reverse<(u64, u64)>>,
+    pub(super) details: BTreeMap<u64, Event>,
+    pub(super) next_event: u64,
+    pub(super) nodes: Vec<Node>,
+    pub(super) network: Network,
+    pub(super) store: StoredRecord,
+    pub(super) store_rate: f64,
+    pub(super) store_up: bool,
+    pub(super) peace: bool,
     /// Requests of a node while it is paused wait in its sockets.
-    waiting: Vec<Event>,
+    pub(super) waiting: Vec<Event>,
     /// The highest token under which anybody was seen to believe that it leads.
-    highest: FencingToken,
-    last_elected: FencingToken,
+    pub(super) highest: FencingToken,
+    pub(super) last_elected: FencingToken,
 }
 
 impl World {
@@ -185,18 +143,18 @@ impl World {
         }
     }
 
-    fn seconds(&mut self, most: f64) -> Duration {
+    pub(super) fn seconds(&mut self, most: f64) -> Duration {
         Duration::from_secs_f64(self.rng.random_range(0.0..most))
     }
 
-    fn after(&mut self, delay: Duration, event: Event) {
+    pub(super) fn after(&mut self, delay: Duration, event: Event) {
         let at = self.now + delay.as_nanos() as u64;
         self.events.push(Reverse((at, self.next_event)));
         self.details.insert(self.next_event, event);
         self.next_event += 1;
     }
 
-    fn log(&self, text: impl FnOnce() -> String) {
+    pub(super) fn log(&self, text: impl FnOnce() -> String) {
         if self.trace {
             eprintln!("{:9.3} s  {}", self.now as f64 / 1e9, text());
         }
@@ -222,7 +180,7 @@ impl World {
         assert_eq!(leaders, 1, "leaders after the faults have stopped");
     }
 
-    fn is_void(&self, (node, incarnation): (usize, u32)) -> bool {
+    pub(super) fn is_void(&self, (node, incarnation): (usize, u32)) -> bool {
         self.nodes[node].incarnation != incarnation
     }
 
@@ -300,7 +258,7 @@ impl World {
     }
 
     /// Lets a node say and send what it has to, and sets its timer.
-    fn drive(&mut self, index: usize) {
+    pub(super) fn drive(&mut self, index: usize) {
         let (elected, due) = self.nodes[index].deliver();
         if let Some(token) = elected {
             self.log(|| format!("node{index} leads with token {token}"));
@@ -430,7 +388,7 @@ impl World {
         }
     }
 
-    fn store_now(&self) -> Moment {
+    pub(super) fn store_now(&self) -> Moment {
         Moment::default()
             + Duration::from_secs(3_600)
             + Duration::from_nanos((self.now as f64 * self.store_rate) as u64)
@@ -468,7 +426,7 @@ impl World {
         }
     }
 
-    fn resume(&mut self, index: usize) {
+    pub(super) fn resume(&mut self, index: usize) {
         self.log(|| format!("node{index} goes on"));
         self.nodes[index].paused = false;
         // What waited comes in any order, and the timers, too.
@@ -477,95 +435,6 @@ impl World {
                 .waiting
                 .swap_remove(self.rng.random_range(0..self.waiting.len()));
             self.after(Duration::ZERO, event);
-        }
-    }
-
-    fn nemesis(&mut self) {
-        let index = self.rng.random_range(0..self.nodes.len());
-        let node = (index, self.nodes[index].incarnation);
-        let running = self.nodes[index].election.is_some() && !self.nodes[index].paused;
-        match self.rng.random_range(0..12) {
-            0 | 1 if running => {
-                self.log(|| format!("node{index} stands still"));
-                self.counts.count("pause");
-                self.nodes[index].paused = true;
-                let time = self.seconds(25.0);
-                self.after(time, Event::Resume { node });
-            }
-            2 | 3 if self.nodes[index].election.is_some() => {
-                self.log(|| format!("node{index} crashes"));
-                self.counts.count("crash");
-                self.nodes[index].stop();
-                let node = (index, self.nodes[index].incarnation);
-                let time = self.seconds(15.0);
-                self.after(time, Event::Start { node });
-            }
-            4 => {
-                self.counts.count("store down");
-                self.store_up = false;
-                let time = self.seconds(15.0);
-                self.after(time, Event::StoreUp);
-            }
-            5 => {
-                let eviction = Eviction::Close;
-                let (token, now) = (self.store.token, self.store_now());
-                let resource = ResourceName::new("r").unwrap();
-                if self.store.evict(&resource, token, eviction, now) == ReleaseOutcome::Released {
-                    self.log(|| format!("an operator evicts token {token}"));
-                    self.counts.count("eviction");
-                }
-            }
-            6..=9 if running => self.command(index),
-            _ => {}
-        }
-        let next = self.seconds(6.0);
-        self.after(next, Event::Nemesis);
-    }
-
-    fn command(&mut self, index: usize) {
-        self.counts.count("command");
-        let hold_off = self.seconds(10.0);
-        let which = self.rng.random_range(0..4);
-        self.log(|| format!("command {which} to node{index}"));
-        let node = &mut self.nodes[index];
-        let now = node.clock.now();
-        let election = node.election.as_mut().expect("a node that runs");
-        match which {
-            0 => election.step_down(hold_off, now),
-            1 => election.pause(now),
-            2 => election.resume(now),
-            _ => election.handle_store_changed(now),
-        }
-        self.drive(index);
-    }
-
-    fn make_peace(&mut self) {
-        self.log(|| "faults stop".to_owned());
-        self.peace = true;
-        self.store_up = true;
-        self.network = self.network.mended();
-        // What is still under way arrives soon, and everybody acknowledges.
-        let under_way: Vec<_> = std::mem::take(&mut self.events).into_vec();
-        let later = self.now + self.timing.ttl().as_nanos() as u64 / 100;
-        for Reverse((time, key)) in under_way {
-            let keep = matches!(
-                self.details[&key],
-                Event::Verdict | Event::End | Event::Wake { .. }
-            );
-            let time = if keep { time } else { time.min(later) };
-            self.events.push(Reverse((time, key)));
-        }
-        for index in 0..self.nodes.len() {
-            if self.nodes[index].paused {
-                self.resume(index);
-            }
-            if self.nodes[index].election.is_none() {
-                self.nodes[index].start(self.timing, self.now, &mut self.rng);
-            }
-            let node = &mut self.nodes[index];
-            let now = node.clock.now();
-            node.election.as_mut().expect("just started").resume(now);
-            self.drive(index);
         }
     }
 }

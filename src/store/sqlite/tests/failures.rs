@@ -9,7 +9,7 @@ fn failed(code: i32) -> rusqlite::Error {
 }
 
 fn kind(failure: Failure) -> StoreErrorKind {
-    failure.of(Operation::Renew, Path::new("leases.db")).kind()
+    failure.of(KIND, Operation::Renew, "leases.db").kind()
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn an_error_of_the_commit_may_have_been_applied_unless_it_did_not_begin() {
 
 #[test]
 fn an_error_names_the_request_and_the_file_and_leaves_the_cause_to_its_source() {
-    let error = Failure::from(failed(ffi::SQLITE_FULL)).of(Operation::Renew, Path::new("a.db"));
+    let error = Failure::from(failed(ffi::SQLITE_FULL)).of(KIND, Operation::Renew, "a.db");
     let message = "sqlite renew: unavailable: a.db: the disk is full: free some space";
     assert_eq!(error.to_string(), message);
     let source = error.source().unwrap().to_string();

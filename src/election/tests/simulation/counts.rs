@@ -1,0 +1,43 @@
+use std::collections::BTreeMap;
+
+/// What happened in a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts(BTreeMap<&'static str, u64>);
+
+impl Counts {
+    pub(super) fn count(&mut self, what: &'static str) {
+        *self.0.entry(what).or_default() += 1;
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        for (what, count) in &other.0 {
+            *self.0.entry(what).or_default() += count;
+        }
+    }
+
+    pub(super) fn assert_everything_happened(&self, seeds: u64) {
+        let expected = [
+            "elected",
+            "renewed",
+            "lost",
+            "released",
+            "late grant",
+            "duplicate",
+            "crash",
+            "pause",
+            "command",
+            "eviction",
+            "store down",
+            "lost request",
+            "lost reply",
+            "unclean",
+        ];
+        for what in expected {
+            let count = self.0.get(what).copied().unwrap_or(0);
+            assert!(
+                count * 20 >= seeds,
+                "{what} only {count} times in {seeds} seeds"
+            );
+        }
+    }
+}

@@ -1,0 +1,38 @@
+use std::error::Error;
+
+use super::{Operation, StoreError, StoreErrorKind};
+
+/// A [`StoreError`] in the making: it does not know yet which request of which store it belongs to.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) kind: StoreErrorKind,
+    message: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+pub(super) type Answer<T> = Result<T, Failure>;
+
+impl Failure {
+    pub(super) fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    pub(super) fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The error of this request; `place` is the file or the collection.
+    pub(super) fn of(self, store: &'static str, operation: Operation, place: &str) -> StoreError {
+        let message = format!("{place}: {}", self.message);
+        let error = StoreError::new(self.kind, store, operation, message);
+        match self.source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
+    }
+}
