@@ -64,8 +64,8 @@
 //! its thread, or a `System::stop()`, does not keep a lock from renewing or stepping down.
 //! [`LockHandle::health`] tells from outside if that thread is stuck.
 //!
-//! A panic in a store is caught and counts as a [`StoreError`], unless the program is built with
-//! `panic = "abort"`.
+//! A panic in a request to a store is caught and counts as a [`StoreError`], one in its `watch` ends the
+//! watching; not so in a program that is built with `panic = "abort"`.
 //!
 //! # Stores
 //!

@@ -12,7 +12,10 @@ use crate::election::StepDownOutcome;
 
 impl LockActor {
     fn command(&mut self, what: What, answer: oneshot::Sender<StepDownOutcome>) {
+        // What came before the command is told before it, and ends no wait for its answer.
         let now = self.clock.now();
+        self.election.handle_timeout(now);
+        self.tell();
         match what {
             What::StepDown { hold_off } => {
                 let hold_off = hold_off.unwrap_or(self.config().timing.ttl());
