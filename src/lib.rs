@@ -118,6 +118,8 @@ pub use lease::{
     Acquisition, AttemptId, Bid, CandidateId, Claim, FencingToken, InvalidName, Lease, LeaseRecord,
     Metadata, ResourceName, Scope,
 };
+#[cfg(feature = "dynamodb")]
+pub use store::DynamoStore;
 #[cfg(feature = "mongodb")]
 pub use store::MongoStore;
 pub use store::{

@@ -1,7 +1,9 @@
 //! The contract between an election and the database that keeps its leases.
 
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
 mod error;
-#[cfg(any(feature = "mongodb", feature = "sqlite"))]
+#[cfg(any(feature = "dynamodb", feature = "mongodb", feature = "sqlite"))]
 mod failure;
 mod faulty;
 #[cfg(test)]
@@ -9,12 +11,14 @@ mod fixtures;
 mod memory;
 #[cfg(feature = "mongodb")]
 mod mongodb;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "dynamodb", feature = "sqlite"))]
 mod observed;
 mod record;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+#[cfg(feature = "dynamodb")]
+pub use self::dynamodb::DynamoStore;
 #[cfg(feature = "mongodb")]
 pub use self::mongodb::MongoStore;
 pub use error::{Operation, StoreError, StoreErrorKind};

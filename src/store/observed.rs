@@ -92,6 +92,13 @@ impl Observations {
         }
     }
 
+    /// What was last seen: token, version, and from when on the lease may be taken over.
+    #[cfg(feature = "dynamodb")]
+    pub(crate) fn last(&self, resource: &ResourceName) -> Option<(FencingToken, u64, Moment)> {
+        let sight = self.sights.get(resource)?;
+        Some((sight.token, sight.version, sight.free_at))
+    }
+
     /// Drops what is known of a lease that needs no observation.
     pub(crate) fn forget(&mut self, resource: &ResourceName) {
         self.sights.remove(resource);

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The highest `min_reader` that this library understands.
-#[cfg(any(feature = "sqlite", feature = "mongodb"))]
+#[cfg(any(feature = "dynamodb", feature = "mongodb", feature = "sqlite"))]
 pub(crate) const READER: u32 = 1;
 
 /// A record as it is kept. `version` grows with every write: a step that leaves it as it was changed

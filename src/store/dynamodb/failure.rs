@@ -1,0 +1,142 @@
+use std::{error::Error, io, time::Duration};
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+use crate::store::StoreErrorKind;
+pub(super) use crate::store::failure::{Answer, Failure};
+
+/// Whether a request could have changed something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+impl Access {
+    fn unanswered(self) -> StoreErrorKind {
+        match self {
+            Self::Read => StoreErrorKind::Unavailable,
+            Self::Write => StoreErrorKind::Unknown,
+        }
+    }
+
+    /// No answer within the limit of the call.
+    pub(super) fn late(self, limit: Duration) -> Failure {
+        let message =
+            format!("no answer within {limit:?}: look after the network and the endpoint");
+        Failure::new(self.unanswered(), message)
+    }
+
+    pub(super) fn failure<E, R>(self, error: SdkError<E, R>) -> Failure
+    where
+        E: Error + ProvideErrorMetadata + Send + Sync + 'static,
+        R: std::fmt::Debug + Send + Sync + 'static,
+    {
+        use StoreErrorKind::{Denied, Misconfigured, Unavailable};
+        let (kind, message) = match &error {
+            SdkError::ServiceError(refused) => self.refusal(refused.err()),
+            _ if is_about_credentials(&error) => (
+                Denied,
+                "no credentials can be had: look after the client's credentials provider (AWS_PROFILE, \
+                 AWS_ACCESS_KEY_ID, or the role of the instance)",
+            ),
+            SdkError::ConstructionFailure(_) => (
+                Misconfigured,
+                "the SDK cannot make the request: look at the client's region and endpoint",
+            ),
+            SdkError::DispatchFailure(_) if was_refused(&error) => (
+                Unavailable,
+                "the endpoint cannot be reached: look after the network and the endpoint",
+            ),
+            _ => (self.unanswered(), "the request failed on its way"),
+        };
+        Failure::new(kind, message).because(error)
+    }
+
+    fn refusal(self, error: &impl ProvideErrorMetadata) -> (StoreErrorKind, &'static str) {
+        use StoreErrorKind::{Denied, Misconfigured, Throttled, Unavailable};
+        let message = error.message().unwrap_or_default();
+        match error.code().unwrap_or_default() {
+            "ResourceNotFoundException" => (Misconfigured, NO_TABLE),
+            "ValidationException" if is_about_keys(message) => (Misconfigured, OTHER_KEYS),
+            "ValidationException" | "SerializationException" | "UnknownOperationException" => (
+                Misconfigured,
+                "the endpoint does not accept the request: look whether it is DynamoDB, of this region",
+            ),
+            "AccessDeniedException" => (
+                Denied,
+                "the credentials do not allow it: see the least privileges on DynamoStore's page",
+            ),
+            "UnrecognizedClientException"
+            | "InvalidClientTokenId"
+            | "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
+            | "IncompleteSignatureException"
+            | "IncompleteSignature"
+            | "MissingAuthenticationTokenException"
+            | "MissingAuthenticationToken"
+            | "ExpiredTokenException"
+            | "RequestExpired"
+            | "RequestTimeTooSkewed" => (
+                Denied,
+                "the credentials are not accepted: look whether they are right and have not expired, and \
+                 whether the machine's clock is right",
+            ),
+            "ThrottlingException"
+            | "Throttling"
+            | "ProvisionedThroughputExceededException"
+            | "RequestLimitExceeded"
+            | "LimitExceededException" => (
+                Throttled,
+                "DynamoDB asks for fewer requests: give the table on-demand billing, or more capacity",
+            ),
+            "TransactionConflictException" | "ReplicatedWriteConflictException" => {
+                (Unavailable, "others wrote the item at the same moment")
+            }
+            // An error of the server (5xx) may come after the write.
+            _ => (self.unanswered(), "DynamoDB could not finish the request"),
+        }
+    }
+}
+
+pub(super) const NO_TABLE: &str = "there is no such table, or it is not ready yet: make it with \
+     DynamoStore::create_table_if_missing, or by hand with the partition key `scope` and the sort key \
+     `name`, both strings; or look at the client's region";
+
+pub(super) const OTHER_KEYS: &str = "the table has other keys than the partition key `scope` and the sort \
+     key `name`, both strings: give the leases a table of their own, and let \
+     DynamoStore::create_table_if_missing make it";
+
+fn is_about_keys(message: &str) -> bool {
+    message.to_ascii_lowercase().contains("key")
+}
+
+/// Nothing was sent, for there is nothing to sign it with.
+fn is_about_credentials(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(|cause| cause.is::<aws_credential_types::provider::error::CredentialsError>())
+}
+
+/// Nothing was sent, for there is no connection.
+fn was_refused(error: &(dyn Error + 'static)) -> bool {
+    use io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    causes(error).any(|cause| {
+        let refused = cause.downcast_ref::<io::Error>().is_some_and(|cause| {
+            let kinds = [
+                AddrNotAvailable,
+                ConnectionRefused,
+                HostUnreachable,
+                NetworkUnreachable,
+            ];
+            kinds.contains(&cause.kind())
+        });
+        // hyper-util's name for it; its type is not the SDK's to show.
+        refused || cause.to_string() == "dns error"
+    })
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let error: &'a (dyn Error + 'static) = *error;
+        error.source()
+    })
+}

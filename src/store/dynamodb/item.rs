@@ -1,0 +1,250 @@
+//! What is read: an item as a record, or why it is none.
+//!
+//! An item holds no moment of expiry, for DynamoDB has no clock: only the ttl, and the version that
+//! tells an observer whether the holder has renewed.
+
+use std::{
+    collections::HashMap,
+    fmt::Display,
+    time::{Duration, SystemTime},
+};
+
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+
+use crate::{
+    clock::Moment,
+    lease::{
+        Acquisition, AttemptId, CandidateId, FencingToken, LeaseRecord, Metadata, ResourceName,
+        Scope,
+    },
+    store::{
+        StoreErrorKind,
+        failure::{Answer, Failure},
+        record::{READER, StoredRecord},
+    },
+};
+
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// The partition key: a `/` and the scope's prefix, because a key cannot be empty.
+pub(super) const SCOPE: &str = "scope";
+/// The sort key: the last part of the name, or a `/`, which no last part holds, where that is empty.
+pub(super) const NAME: &str = "name";
+
+pub(super) fn scope_key(scope: &Scope) -> AttributeValue {
+    AttributeValue::S(format!("/{}", scope.as_prefix()))
+}
+
+pub(super) fn name_key(resource: &ResourceName) -> AttributeValue {
+    let last = &resource.as_str()[resource.scope().as_prefix().len()..];
+    AttributeValue::S(if last.is_empty() { "/" } else { last }.to_owned())
+}
+
+pub(super) fn attempt(attempt: AttemptId) -> AttributeValue {
+    AttributeValue::B(Blob::new(attempt.get().to_be_bytes()))
+}
+
+/// One line of the history. Its token is not in it: it follows from that of the record, because every
+/// acquisition raises the token by one and adds one line.
+pub(super) fn line(holder: &CandidateId, since: SystemTime) -> AttributeValue {
+    AttributeValue::M(HashMap::from([
+        (
+            "holder".to_owned(),
+            AttributeValue::S(holder.as_str().to_owned()),
+        ),
+        ("since_ms".to_owned(), since_1970(since)),
+    ]))
+}
+
+pub(super) fn since_1970(moment: SystemTime) -> AttributeValue {
+    let since = moment.duration_since(SystemTime::UNIX_EPOCH);
+    AttributeValue::N(since.unwrap_or_default().as_millis().to_string())
+}
+
+/// The attribute of a line of the history, the newest of which is the first.
+pub(super) fn line_name(index: usize) -> String {
+    format!("history_{}", index + 1)
+}
+
+/// An item, understood.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) name: ResourceName,
+    /// Its moment of expiry means nothing yet: whoever asks for one observes.
+    pub(super) record: StoredRecord,
+    min_reader: u64,
+}
+
+impl Stored {
+    pub(super) fn decode(item: &Item) -> Answer<Self> {
+        let fields = Fields(item);
+        let min_reader = fields.number("min_reader");
+        match (fields.record(), min_reader) {
+            (Ok((name, record)), Ok(min_reader)) => Ok(Self {
+                name,
+                record,
+                min_reader,
+            }),
+            // What a newer library wrote need not look right.
+            (_, Ok(min_reader)) if min_reader > u64::from(READER) => {
+                Err(unsupported(&fields.id(), min_reader))
+            }
+            (Err(damage), _) | (_, Err(damage)) => Err(fields.corrupt(&damage)),
+        }
+    }
+
+    /// Refuses to write what only a newer library understands.
+    pub(super) fn check_reader(&self) -> Answer<()> {
+        match self.min_reader > u64::from(READER) {
+            true => Err(unsupported(self.name.as_str(), self.min_reader)),
+            false => Ok(()),
+        }
+    }
+}
+
+fn unsupported(name: &str, min_reader: u64) -> Failure {
+    let message = format!(
+        "the record of {name:?} asks for a library that understands version {min_reader} of records; \
+         this one understands {READER}: update it"
+    );
+    Failure::new(StoreErrorKind::Unsupported, message)
+}
+
+type Checked<T> = Result<T, String>;
+
+struct Fields<'a>(&'a Item);
+
+impl Fields<'_> {
+    /// The name as it stands, for messages.
+    fn id(&self) -> String {
+        let scope = self.text(SCOPE).unwrap_or_default();
+        let name = self.text(NAME).unwrap_or_default();
+        let prefix = scope.strip_prefix('/').unwrap_or(scope);
+        format!("{prefix}{}", if name == "/" { "" } else { name })
+    }
+
+    fn corrupt(&self, damage: &str) -> Failure {
+        let message = format!(
+            "the item of {:?} is no record of a lease, or a damaged one: {damage}; nothing was \
+             overwritten: mend it, or give the leases a table of their own",
+            self.id()
+        );
+        Failure::new(StoreErrorKind::Corrupt, message)
+    }
+
+    fn record(&self) -> Checked<(ResourceName, StoredRecord)> {
+        let name = named(NAME, ResourceName::new(self.id()))?;
+        if AttributeValue::S(self.text(SCOPE)?.to_owned()) != scope_key(&name.scope()) {
+            return Err(format!("`{SCOPE}` is not the scope of its name"));
+        }
+        let token = self.number("token")?;
+        let version = self.number("version")?;
+        if version == 0 {
+            return Err("`version` is 0".to_owned());
+        }
+        let closing = match self.0.get("closing") {
+            Some(AttributeValue::Bool(closing)) => *closing,
+            other => return Err(mistyped("closing", other, "a boolean")),
+        };
+        let holder = self.optional("holder", Self::text)?;
+        let metadata = self.optional("metadata", Self::text)?;
+        let record = StoredRecord {
+            token: FencingToken::new(token),
+            version,
+            holder: holder
+                .map(|holder| named("holder", CandidateId::new(holder)))
+                .transpose()?,
+            attempt: self.optional("attempt", Self::attempt)?,
+            ttl: Duration::from_millis(self.number("ttl_ms")?),
+            expires_at: Moment::default(),
+            since: self.since()?,
+            closing,
+            metadata: metadata
+                .map(|text| named("metadata", Metadata::new(text)))
+                .transpose()?,
+            history: self.history(token),
+        };
+        Ok((name, record))
+    }
+
+    fn attempt(&self, field: &'static str) -> Checked<AttemptId> {
+        let bytes = match self.0.get(field) {
+            Some(AttributeValue::B(bytes)) => bytes.as_ref(),
+            other => return Err(mistyped(field, other, "16 bytes")),
+        };
+        <[u8; 16]>::try_from(bytes)
+            .map(|bytes| AttemptId::new(u128::from_be_bytes(bytes)))
+            .map_err(|_| format!("`{field}` has {} bytes, not 16", bytes.len()))
+    }
+
+    fn since(&self) -> Checked<SystemTime> {
+        let since = Duration::from_millis(self.number("since_ms")?);
+        SystemTime::UNIX_EPOCH
+            .checked_add(since)
+            .ok_or_else(|| "`since_ms` is a time too far away".to_owned())
+    }
+
+    /// The oldest first. A line that cannot be read is left out: nothing is decided by it, and a bid
+    /// moves the lines without looking at them.
+    fn history(&self, token: u64) -> Vec<Acquisition> {
+        let line = |index: usize| {
+            let AttributeValue::M(line) = self.0.get(&line_name(index))? else {
+                return None;
+            };
+            let fields = Fields(line);
+            let age = u64::try_from(index).ok()?;
+            Some(Acquisition {
+                token: FencingToken::new(token.checked_sub(age)?),
+                holder: CandidateId::new(fields.text("holder").ok()?).ok()?,
+                since: fields.since().ok()?,
+            })
+        };
+        (0..LeaseRecord::HISTORY).rev().filter_map(line).collect()
+    }
+
+    fn optional<'a, T>(
+        &'a self,
+        field: &'static str,
+        read: impl FnOnce(&'a Self, &'static str) -> Checked<T>,
+    ) -> Checked<Option<T>> {
+        match self.0.contains_key(field) {
+            true => read(self, field).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    fn text(&self, field: &'static str) -> Checked<&str> {
+        match self.0.get(field) {
+            Some(AttributeValue::S(text)) => Ok(text),
+            other => Err(mistyped(field, other, "a string")),
+        }
+    }
+
+    fn number(&self, field: &'static str) -> Checked<u64> {
+        match self.0.get(field) {
+            Some(AttributeValue::N(number)) => number
+                .parse()
+                .map_err(|_| format!("`{field}` is {number}, not an integer from 0 on")),
+            other => Err(mistyped(field, other, "a number")),
+        }
+    }
+}
+
+fn named<T>(field: &str, name: Result<T, impl Display>) -> Checked<T> {
+    name.map_err(|error| format!("`{field}`: {error}"))
+}
+
+fn mistyped(field: &str, found: Option<&AttributeValue>, wanted: &str) -> String {
+    let found = match found {
+        None => "missing",
+        Some(AttributeValue::B(_)) => "binary",
+        Some(AttributeValue::Bool(_)) => "a boolean",
+        Some(AttributeValue::L(_)) => "a list",
+        Some(AttributeValue::M(_)) => "a map",
+        Some(AttributeValue::N(_)) => "a number",
+        Some(AttributeValue::Null(_)) => "null",
+        Some(AttributeValue::S(_)) => "a string",
+        Some(_) => "a set",
+    };
+    format!("`{field}` is {found}, not {wanted}")
+}
