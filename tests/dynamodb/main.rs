@@ -8,4 +8,8 @@
 
 #[cfg(feature = "conformance")]
 mod kit;
+mod proxy;
+mod requests;
 mod support;
+mod table;
+mod trouble;

@@ -1,4 +1,4 @@
-use std::{collections::HashMap, env};
+use std::{collections::HashMap, env, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -6,7 +6,12 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use tenure::{DynamoStore, ResourceName};
+use tenure::{
+    AcquireOutcome, AttemptId, Bid, CandidateId, Claim, DynamoStore, FencingToken, Lease,
+    LeaseRecord, LeaseStore as _, ReleaseOutcome, ResourceName, Scope,
+};
+
+pub(crate) const TTL: Duration = Duration::from_secs(100);
 
 pub(crate) const TABLE: &str = "tenure_test";
 
@@ -105,4 +110,107 @@ pub(crate) async fn get(
         .consistent_read(true)
         .send();
     answer.await.unwrap().item
+}
+
+/// A resource that no other test uses, alone in its scope, and a client of its own.
+pub(crate) struct Place {
+    pub(crate) client: Client,
+    pub(crate) store: DynamoStore,
+    pub(crate) name: ResourceName,
+}
+
+impl Place {
+    pub(crate) async fn new(server: Server) -> Self {
+        Self::at(server, server.url()).await
+    }
+
+    /// The same, with the server to be reached at another URL.
+    pub(crate) async fn at(server: Server, url: String) -> Self {
+        server.store().await;
+        let client = Client::from_conf(config(url).build());
+        Self {
+            store: DynamoStore::new(client, TABLE).call_limit(Duration::from_secs(10)),
+            client: server.client(),
+            name: ResourceName::new(format!("{}/one", unique())).unwrap(),
+        }
+    }
+
+    /// The same place, as another process sees it.
+    pub(crate) fn other(&self, server: Server) -> Self {
+        Self {
+            client: self.client.clone(),
+            store: DynamoStore::new(server.client(), TABLE).call_limit(Duration::from_secs(10)),
+            name: self.name.clone(),
+        }
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        self.name.scope()
+    }
+
+    pub(crate) fn bid(&self, candidate: &str, attempt: u128) -> Bid {
+        Bid {
+            resource: self.name.clone(),
+            candidate: CandidateId::new(candidate).unwrap(),
+            attempt: AttemptId::new(attempt),
+            ttl: TTL,
+            metadata: None,
+            reentrant: false,
+        }
+    }
+
+    pub(crate) async fn acquire(&self, candidate: &str, attempt: u128) -> AcquireOutcome {
+        let answer = self.store.acquire(&self.bid(candidate, attempt)).await;
+        answer.unwrap()
+    }
+
+    pub(crate) fn lease(&self, holder: &str, token: u64) -> Lease {
+        Lease {
+            resource: self.name.clone(),
+            holder: CandidateId::new(holder).unwrap(),
+            token: FencingToken::new(token),
+        }
+    }
+
+    pub(crate) fn claim(&self, holder: &str, token: u64) -> Claim {
+        Claim::Lease(self.lease(holder, token))
+    }
+
+    pub(crate) async fn release(&self, holder: &str, token: u64) {
+        let released = self.store.release(&self.claim(holder, token)).await;
+        assert_eq!(released.unwrap(), ReleaseOutcome::Released);
+    }
+
+    pub(crate) async fn read(&self) -> LeaseRecord {
+        self.store.read(&self.name).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn set(&self, name: &str, value: AttributeValue) {
+        set(&self.client, &self.name, name, value).await;
+    }
+
+    pub(crate) async fn item(&self) -> HashMap<String, AttributeValue> {
+        get(&self.client, &self.name).await.unwrap()
+    }
+
+    pub(crate) async fn version(&self) -> String {
+        self.item().await["version"].as_n().unwrap().clone()
+    }
+}
+
+pub(crate) fn unique() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
+
+pub(crate) fn granted(token: u64) -> AcquireOutcome {
+    let token = FencingToken::new(token);
+    AcquireOutcome::Granted { token }
+}
+
+#[track_caller]
+pub(crate) fn refused(outcome: AcquireOutcome) -> LeaseRecord {
+    match outcome {
+        AcquireOutcome::Refused(record) => record,
+        AcquireOutcome::Granted { token } => panic!("granted {token}"),
+    }
 }

@@ -40,7 +40,7 @@ impl Access {
                 "no credentials can be had: look after the client's credentials provider (AWS_PROFILE, \
                  AWS_ACCESS_KEY_ID, or the role of the instance)",
             ),
-            SdkError::ConstructionFailure(_) => (
+            _ if is_about_the_endpoint(&error) => (
                 Misconfigured,
                 "the SDK cannot make the request: look at the client's region and endpoint",
             ),
@@ -55,11 +55,11 @@ impl Access {
 
     fn refusal(self, error: &impl ProvideErrorMetadata) -> (StoreErrorKind, &'static str) {
         use StoreErrorKind::{Denied, Misconfigured, Throttled, Unavailable};
-        let message = error.message().unwrap_or_default();
         match error.code().unwrap_or_default() {
             "ResourceNotFoundException" => (Misconfigured, NO_TABLE),
-            "ValidationException" if is_about_keys(message) => (Misconfigured, OTHER_KEYS),
-            "ValidationException" | "SerializationException" | "UnknownOperationException" => (
+            // What we ask for is valid wherever the keys are ours.
+            "ValidationException" => (Misconfigured, OTHER_KEYS),
+            "SerializationException" | "UnknownOperationException" => (
                 Misconfigured,
                 "the endpoint does not accept the request: look whether it is DynamoDB, of this region",
             ),
@@ -107,13 +107,14 @@ pub(super) const OTHER_KEYS: &str = "the table has other keys than the partition
      key `name`, both strings: give the leases a table of their own, and let \
      DynamoStore::create_table_if_missing make it";
 
-fn is_about_keys(message: &str) -> bool {
-    message.to_ascii_lowercase().contains("key")
-}
-
 /// Nothing was sent, for there is nothing to sign it with.
 fn is_about_credentials(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|cause| cause.is::<aws_credential_types::provider::error::CredentialsError>())
+}
+
+/// Nothing was sent, for it is not known where to. The SDK does not show the type of that error.
+fn is_about_the_endpoint(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(|cause| cause.to_string().starts_with("Invalid Configuration"))
 }
 
 /// Nothing was sent, for there is no connection.

@@ -1,0 +1,129 @@
+//! What is sent for an operation, counted on the wire; and what it costs.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use tenure::{Eviction, FencingToken, LeaseRecord, LeaseStore as _};
+
+use crate::{
+    proxy::Wire,
+    support::{self, DYNOXIDE, LOCAL, Place, Server, TABLE, TTL, granted, refused},
+};
+
+const READ: &str = "GetItem";
+const WRITE: &str = "UpdateItem";
+
+async fn over_a_wire(server: Server) -> (Place, Wire) {
+    let wire = Wire::default();
+    let url = wire.lay(server).await;
+    let place = Place::at(server, url).await;
+    (place, wire)
+}
+
+#[tokio::test]
+#[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
+async fn acquire_renew_and_release_are_one_write_each() {
+    let (place, wire) = over_a_wire(DYNOXIDE).await;
+    let store = &place.store;
+    for round in 1..=3 {
+        assert_eq!(place.acquire("a", round.into()).await, granted(round));
+        assert_eq!(wire.requests(), [WRITE]);
+        for _ in 0..3 {
+            store.renew(&place.lease("a", round), TTL).await.unwrap();
+            assert_eq!(wire.requests(), [WRITE]);
+        }
+        place.release("a", round).await;
+        assert_eq!(wire.requests(), [WRITE]);
+    }
+    place.read().await;
+    assert_eq!(wire.requests(), [READ]);
+    store.list(&place.scope()).await.unwrap();
+    assert_eq!(wire.requests(), ["Query"]);
+    // Freed by somebody else, for a process that has never looked.
+    let (other, wire) = over_a_wire(DYNOXIDE).await;
+    let other = Place {
+        name: place.name.clone(),
+        ..other
+    };
+    assert_eq!(other.acquire("b", 9).await, granted(4));
+    assert_eq!(wire.requests(), [WRITE]);
+    let token = FencingToken::new(4);
+    let evict = other.store.evict(&other.name, token, Eviction::Close);
+    evict.await.unwrap();
+    assert_eq!(wire.requests(), [WRITE]);
+    // What is lost comes back with the refusal.
+    other.store.renew(&other.lease("b", 4), TTL).await.unwrap();
+    assert_eq!(wire.requests(), [WRITE]);
+}
+
+#[tokio::test]
+#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
+async fn polling_a_held_lease_is_a_read_and_no_write() {
+    for (server, first) in [(DYNOXIDE, &[WRITE][..]), (LOCAL, &[WRITE, READ])] {
+        let (place, wire) = over_a_wire(server).await;
+        place.other(server).acquire("a", 1).await;
+        refused(place.acquire("b", 2).await);
+        assert_eq!(wire.requests(), first, "{server:?}: the first bid");
+        for attempt in 3..10 {
+            refused(place.acquire("b", attempt).await);
+            assert_eq!(wire.requests(), [READ]);
+        }
+        assert_eq!(place.version().await, "1");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
+async fn taking_over_takes_two_requests_at_the_most() {
+    let ttl = Duration::from_millis(1500);
+    for server in [DYNOXIDE, LOCAL] {
+        let (place, wire) = over_a_wire(server).await;
+        let mut bid = place.bid("a", 1);
+        bid.ttl = ttl;
+        place.other(server).store.acquire(&bid).await.unwrap();
+        // From a holder that is gone.
+        refused(place.acquire("b", 2).await);
+        tokio::time::sleep(ttl).await;
+        wire.requests();
+        assert_eq!(place.acquire("b", 2).await, granted(2));
+        assert_eq!(wire.requests(), [WRITE], "{server:?}");
+        // From one that has released.
+        let other = place.other(server);
+        refused(other.acquire("c", 3).await);
+        place.release("b", 2).await;
+        assert_eq!(other.acquire("c", 3).await, granted(3));
+        let watcher = place.acquire("d", 4).await;
+        refused(watcher);
+        wire.requests();
+        other.release("c", 3).await;
+        assert_eq!(place.acquire("d", 4).await, granted(4));
+        assert_eq!(wire.requests(), [READ, WRITE], "{server:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
+async fn a_record_without_metadata_costs_one_unit() {
+    for server in [DYNOXIDE, LOCAL] {
+        let place = Place::new(server).await;
+        let holder = "ip-10-0-123-45.internal-12345-0123abcd.."; // 40 bytes
+        for round in 1..=LeaseRecord::HISTORY as u64 + 2 {
+            place.acquire(holder, round.into()).await;
+            place.release(holder, round).await;
+        }
+        assert_eq!(place.read().await.history.len(), LeaseRecord::HISTORY);
+        place.acquire(holder, 99).await;
+        let answer = place
+            .client
+            .update_item()
+            .table_name(TABLE)
+            .set_key(Some(support::key(&place.name)))
+            .update_expression("ADD #version :one")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send();
+        let units = answer.await.unwrap().consumed_capacity.unwrap();
+        assert_eq!(units.capacity_units, Some(1.0), "{server:?}");
+    }
+}

@@ -1,0 +1,263 @@
+//! Tables and items that are missing, of another shape, or damaged.
+
+use std::{collections::HashMap, time::Duration};
+
+use aws_sdk_dynamodb::{
+    primitives::Blob,
+    types::{
+        AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
+        ScalarAttributeType,
+    },
+};
+use futures::future::join_all;
+use tenure::{
+    DynamoStore, Eviction, FencingToken, LeaseStore as _, ResourceName, StoreError, StoreErrorKind,
+};
+
+use crate::support::{self, DYNOXIDE, LOCAL, Place, Server, TABLE, TTL, granted, unique};
+
+fn number(number: i64) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+fn text(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
+
+/// Every operation's error.
+async fn errors(place: &Place) -> Vec<StoreError> {
+    let (store, token) = (&place.store, FencingToken::new(1));
+    let errors = vec![
+        store.acquire(&place.bid("b", 2)).await.map(drop),
+        store.renew(&place.lease("a", 1), TTL).await.map(drop),
+        store.release(&place.claim("a", 1)).await.map(drop),
+        store.read(&place.name).await.map(drop),
+        store.list(&place.scope()).await.map(drop),
+        store
+            .evict(&place.name, token, Eviction::Close)
+            .await
+            .map(drop),
+    ];
+    errors.into_iter().map(Result::unwrap_err).collect()
+}
+
+#[tokio::test]
+#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
+async fn a_missing_table_is_told_with_the_call_that_makes_it() {
+    for server in [DYNOXIDE, LOCAL] {
+        let mut place = Place::new(server).await;
+        let table = format!("missing_{}", unique());
+        place.store = DynamoStore::new(server.client(), table.clone());
+        let mut errors = errors(&place).await;
+        errors.push(place.store.ensure().await.unwrap_err());
+        for error in errors {
+            assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
+            let told = error.to_string();
+            assert!(
+                told.contains(&table) && told.contains("create_table_if_missing"),
+                "{told}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
+async fn a_table_is_made_once_also_by_many_at_the_same_moment() {
+    for server in [DYNOXIDE, LOCAL] {
+        let table = format!("made_{}", unique());
+        let stores: Vec<_> = (0..6)
+            .map(|_| DynamoStore::new(server.client(), table.clone()))
+            .map(|store| store.call_limit(Duration::from_secs(10)))
+            .collect();
+        for made in join_all(stores.iter().map(DynamoStore::create_table_if_missing)).await {
+            made.unwrap();
+        }
+        stores[0].create_table_if_missing().await.unwrap();
+        stores[0].ensure().await.unwrap();
+        let mut place = Place::new(server).await;
+        place.store = stores[0].clone();
+        assert_eq!(place.acquire("a", 1).await, granted(1));
+        let description = server.client().describe_table().table_name(&table).send();
+        let description = description.await.unwrap().table.unwrap();
+        let billing = description
+            .billing_mode_summary
+            .and_then(|s| s.billing_mode);
+        assert_eq!(billing, Some(BillingMode::PayPerRequest), "{server:?}");
+        let delete = server.client().delete_table().table_name(&table).send();
+        delete.await.unwrap();
+    }
+}
+
+async fn table_with_keys(server: Server, keys: &[(&str, ScalarAttributeType, KeyType)]) -> String {
+    let table = format!("keys_{}", unique());
+    let mut request = server
+        .client()
+        .create_table()
+        .table_name(&table)
+        .billing_mode(BillingMode::PayPerRequest);
+    for (name, of, kind) in keys {
+        let definition = AttributeDefinition::builder()
+            .attribute_name(*name)
+            .attribute_type(of.clone())
+            .build();
+        let element = KeySchemaElement::builder()
+            .attribute_name(*name)
+            .key_type(kind.clone())
+            .build();
+        request = request
+            .attribute_definitions(definition.unwrap())
+            .key_schema(element.unwrap());
+    }
+    request.send().await.unwrap();
+    table
+}
+
+#[tokio::test]
+#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
+async fn a_table_with_other_keys_is_told() {
+    use ScalarAttributeType::{N, S};
+    for server in [DYNOXIDE, LOCAL] {
+        for keys in [
+            &[("id", S, KeyType::Hash)][..],
+            &[("scope", S, KeyType::Hash)],
+            &[("scope", S, KeyType::Hash), ("name", N, KeyType::Range)],
+            &[("name", S, KeyType::Hash), ("scope", S, KeyType::Range)],
+        ] {
+            let table = table_with_keys(server, keys).await;
+            let mut place = Place::new(server).await;
+            place.store = DynamoStore::new(server.client(), table.clone());
+            let mut told = vec![
+                place.store.ensure().await.unwrap_err(),
+                place.store.create_table_if_missing().await.unwrap_err(),
+            ];
+            // With the two keys the other way round each request is a good one, for another table.
+            if keys[0].0 != "name" {
+                told.push(place.store.acquire(&place.bid("a", 1)).await.unwrap_err());
+                told.push(place.store.read(&place.name).await.unwrap_err());
+            }
+            for error in told {
+                assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error:?}");
+                assert!(
+                    error.to_string().contains("other keys"),
+                    "{server:?} {error:?}"
+                );
+            }
+            let delete = server.client().delete_table().table_name(&table).send();
+            delete.await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
+async fn an_item_of_another_shape_is_corrupt_and_not_written() {
+    let damages: [(&str, AttributeValue); 12] = [
+        ("token", text("one")),
+        ("token", AttributeValue::N("1.5".to_owned())),
+        ("token", number(-1)),
+        ("version", AttributeValue::Null(true)),
+        (
+            "version",
+            AttributeValue::N("99999999999999999999999".to_owned()),
+        ),
+        ("ttl_ms", text("15000")),
+        ("since_ms", number(-5)),
+        ("closing", number(0)),
+        ("min_reader", text("1")),
+        ("holder", number(7)),
+        ("attempt", AttributeValue::B(Blob::new("short"))),
+        ("metadata", AttributeValue::Bool(true)),
+    ];
+    for server in [DYNOXIDE, LOCAL] {
+        for (field, value) in &damages {
+            let place = Place::new(server).await;
+            place.acquire("a", 1).await;
+            place.set(field, value.clone()).await;
+            let before = place.item().await;
+            // A process that knows nothing of the record.
+            let other = place.other(server);
+            let mut errors = vec![
+                other.store.acquire(&place.bid("b", 2)).await.map(drop),
+                other.store.read(&place.name).await.map(drop),
+                other.store.list(&place.scope()).await.map(drop),
+            ];
+            if *field != "attempt" {
+                errors.push(other.store.renew(&place.lease("a", 1), TTL).await.map(drop));
+                errors.push(other.store.release(&place.claim("a", 1)).await.map(drop));
+            }
+            for error in errors {
+                let error = error.expect_err(field);
+                assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error:?}");
+                let told = error.to_string();
+                assert!(
+                    told.contains(field) && told.contains(place.name.as_str()),
+                    "{told}"
+                );
+            }
+            assert_eq!(place.item().await, before, "{field} {value:?}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
+async fn an_item_of_somebody_else_under_our_key_is_corrupt() {
+    for server in [DYNOXIDE, LOCAL] {
+        let place = Place::new(server).await;
+        let mut item = support::key(&place.name);
+        item.insert("price".to_owned(), number(12));
+        let put = place.client.put_item().table_name(TABLE);
+        put.set_item(Some(item.clone())).send().await.unwrap();
+        for error in errors(&place).await {
+            assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
+        }
+        assert_eq!(place.item().await, item);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
+async fn a_damaged_line_of_the_history_is_left_out() {
+    let place = Place::new(DYNOXIDE).await;
+    for round in 1..=3 {
+        place.acquire("a", round.into()).await;
+        place.release("a", round).await;
+    }
+    place.set("history_2", number(3)).await;
+    let line = HashMap::from([("holder".to_owned(), text("two\nlines"))]);
+    place.set("history_8", AttributeValue::M(line)).await;
+    let tokens: Vec<_> = place
+        .read()
+        .await
+        .history
+        .iter()
+        .map(|line| line.token.get())
+        .collect();
+    assert_eq!(tokens, [1, 3]);
+    assert_eq!(place.acquire("a", 4).await, granted(4));
+}
+
+#[tokio::test]
+#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
+async fn a_record_lies_under_the_documented_key() {
+    for server in [DYNOXIDE, LOCAL] {
+        let base = unique();
+        for (name, scope, last) in [
+            (base.clone(), "/".to_owned(), base.clone()),
+            (format!("{base}/x"), format!("/{base}/"), "x".to_owned()),
+            (format!("{base}/"), format!("/{base}/"), "/".to_owned()),
+            (format!("/{base}"), "//".to_owned(), base.clone()),
+        ] {
+            let mut place = Place::new(server).await;
+            place.name = ResourceName::new(&name).unwrap();
+            assert_eq!(place.acquire("a", 1).await, granted(1));
+            let item = place.item().await;
+            assert_eq!(
+                (&item["scope"], &item["name"]),
+                (&text(&scope), &text(&last))
+            );
+            assert_eq!(place.read().await.resource, place.name);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Answers that are lost, and servers that are not there, do not answer, or do not let us in.
+
+use std::{
+    sync::atomic::Ordering::SeqCst,
+    time::{Duration, Instant},
+};
+
+use aws_sdk_dynamodb::{
+    Client,
+    config::{Config, retry::RetryConfig},
+    types::AttributeValue,
+};
+use tenure::{Claim, DynamoStore, LeaseStore as _, ReleaseOutcome, RenewOutcome, StoreErrorKind};
+
+use crate::{
+    proxy::Wire,
+    support::{DYNOXIDE, LOCAL, Place, TABLE, TTL, config, granted, key},
+};
+
+#[tokio::test]
+#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
+async fn a_lost_answer_to_a_bid_is_unknown_and_the_attempt_finds_its_token() {
+    for (server, cuts) in [(DYNOXIDE, 1), (DYNOXIDE, 2), (LOCAL, 1), (LOCAL, 2)] {
+        let wire = Wire::default();
+        let place = Place::at(server, wire.lay(server).await).await;
+        for _ in 0..cuts {
+            wire.cut.store(1, SeqCst);
+            let error = place.store.acquire(&place.bid("a", 1)).await.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
+        }
+        assert_eq!(place.acquire("a", 1).await, granted(1));
+        // By a write: the deadline may count from this last request.
+        assert_ne!(place.version().await, "1");
+        let record = place.read().await;
+        assert_eq!(record.history.len(), 1, "{server:?}, {cuts}");
+        place.store.renew(&place.lease("a", 1), TTL).await.unwrap();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
+async fn a_lost_answer_to_a_renewal_or_a_release_does_no_harm() {
+    for (server, cuts) in [(DYNOXIDE, 1), (DYNOXIDE, 2), (LOCAL, 1), (LOCAL, 2)] {
+        let wire = Wire::default();
+        let place = Place::at(server, wire.lay(server).await).await;
+        place.acquire("a", 1).await;
+        let (lease, claim) = (place.lease("a", 1), place.claim("a", 1));
+        for _ in 0..cuts {
+            wire.cut.store(1, SeqCst);
+            let error = place.store.renew(&lease, TTL).await.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
+        }
+        let renewed = place.store.renew(&lease, TTL).await.unwrap();
+        assert_eq!(renewed, RenewOutcome::Renewed);
+        wire.cut.store(1, SeqCst);
+        let error = place.store.release(&claim).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
+        wire.cut.store(cuts - 1, SeqCst);
+        let _ = place.store.release(&claim).await;
+        wire.cut.store(0, SeqCst);
+        match place.store.release(&claim).await.unwrap() {
+            ReleaseOutcome::NotHeld(Some(record)) => assert_eq!(record.holder, None),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(
+            place.acquire("b", 2).await,
+            granted(2),
+            "{server:?}, {cuts}"
+        );
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
+async fn an_answer_that_never_comes_is_unknown_within_the_limit() {
+    let wire = Wire::default();
+    let mut place = Place::at(DYNOXIDE, wire.lay(DYNOXIDE).await).await;
+    let limit = Duration::from_millis(300);
+    place.store = place.store.call_limit(limit);
+    assert_eq!(place.store.read(&place.name).await.unwrap(), None);
+    wire.hang.store(true, SeqCst);
+    for (write, kind) in [
+        (true, StoreErrorKind::Unknown),
+        (false, StoreErrorKind::Unavailable),
+    ] {
+        let sent = Instant::now();
+        let error = match write {
+            true => place.store.acquire(&place.bid("a", 1)).await.map(drop),
+            false => place.store.read(&place.name).await.map(drop),
+        };
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        let took = sent.elapsed();
+        assert!(took >= limit && took < limit * 5, "{took:?}");
+    }
+    wire.hang.store(false, SeqCst);
+    assert_eq!(place.acquire("a", 1).await, granted(1));
+    let claim = Claim::Attempt {
+        resource: place.name.clone(),
+        attempt: place.bid("a", 1).attempt,
+    };
+    let released = place.store.release(&claim).await.unwrap();
+    assert_eq!(released, ReleaseOutcome::Released);
+}
+
+/// No server is needed: nobody listens there, and the name is nobody's.
+#[tokio::test]
+async fn an_unreachable_server_is_told_within_the_limit() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    for url in [
+        format!("http://{closed}"),
+        "http://tenure.invalid".to_owned(),
+    ] {
+        let client = Client::from_conf(config(url.clone()).build());
+        let store = DynamoStore::new(client, TABLE);
+        let name = tenure::ResourceName::new("a").unwrap();
+        let error = store.read(&name).await.unwrap_err();
+        assert_eq!(
+            error.kind(),
+            StoreErrorKind::Unavailable,
+            "{url}: {error:?}"
+        );
+        let claim = Claim::Attempt {
+            resource: name,
+            attempt: tenure::AttemptId::new(1),
+        };
+        let error = store.release(&claim).await.unwrap_err();
+        assert_eq!(
+            error.kind(),
+            StoreErrorKind::Unavailable,
+            "{url}: {error:?}"
+        );
+    }
+}
+
+/// No server is needed: nothing is sent.
+#[tokio::test]
+async fn missing_credentials_or_a_missing_region_are_told() {
+    let url = "http://127.0.0.1:1".to_owned();
+    let name = tenure::ResourceName::new("a").unwrap();
+    let without = |config: Config| DynamoStore::new(Client::from_conf(config), TABLE);
+    let mut config_without_region = config(url.clone());
+    config_without_region
+        .set_region(None)
+        .set_endpoint_url(None);
+    let error = without(config_without_region.build()).read(&name).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error:?}");
+
+    let failing = aws_credential_types::provider::error::CredentialsError::provider_error(
+        "the role is not there",
+    );
+    let failing = std::sync::Mutex::new(Some(failing));
+    let provider = Failing(failing);
+    let config = config(url).credentials_provider(provider).build();
+    let error = without(config).read(&name).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Denied, "{error:?}");
+}
+
+#[derive(Debug)]
+struct Failing(std::sync::Mutex<Option<aws_credential_types::provider::error::CredentialsError>>);
+
+impl aws_sdk_dynamodb::config::ProvideCredentials for Failing {
+    fn provide_credentials<'a>(
+        &'a self,
+    ) -> aws_credential_types::provider::future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let error = self.0.lock().unwrap().take().unwrap();
+        aws_credential_types::provider::future::ProvideCredentials::ready(Err(error))
+    }
+}
+
+/// The application's own client goes on as it was.
+#[tokio::test]
+#[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
+async fn the_application_keeps_its_client_and_its_retries() {
+    let wire = Wire::default();
+    let url = wire.lay(DYNOXIDE).await;
+    let retries = RetryConfig::standard().with_max_attempts(2);
+    let client = Client::from_conf(config(url).retry_config(retries).build());
+    let _store = DynamoStore::new(client.clone(), TABLE);
+    let place = Place::new(DYNOXIDE).await;
+    place.acquire("a", 1).await;
+    wire.cut.store(1, SeqCst);
+    let request = client
+        .update_item()
+        .table_name(TABLE)
+        .set_key(Some(key(&place.name)))
+        .update_expression("ADD hits :one")
+        .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
+    request.send().await.unwrap();
+    assert_eq!(wire.requests(), ["UpdateItem", "UpdateItem"]);
+}
