@@ -6,9 +6,12 @@
 #![cfg(feature = "dynamodb")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../common/recovery.rs"]
+mod common;
 #[cfg(feature = "conformance")]
 mod kit;
 mod proxy;
+mod recovery;
 mod requests;
 mod support;
 mod table;

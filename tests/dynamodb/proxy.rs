@@ -2,6 +2,7 @@
 
 use std::{
     mem,
+    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -27,8 +28,13 @@ pub(crate) struct Wire {
 impl Wire {
     /// A URL at which the server can be reached over this wire.
     pub(crate) async fn lay(&self, server: Server) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        format!("http://{}", self.lay_at(any, server).await)
+    }
+
+    pub(crate) async fn lay_at(&self, address: SocketAddr, server: Server) -> SocketAddr {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
         let (wire, far) = (self.clone(), server.url());
         let far = far.strip_prefix("http://").unwrap().to_owned();
         tokio::spawn(async move {
@@ -37,7 +43,7 @@ impl Wire {
                 tokio::spawn(wire.clone().carry(near, far));
             }
         });
-        url
+        address
     }
 
     /// The operations that were sent since the last look.

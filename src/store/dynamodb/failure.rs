@@ -141,3 +141,36 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
         error.source()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::error::ErrorMetadata;
+
+    use super::*;
+    use StoreErrorKind::{Denied, Misconfigured, Throttled, Unavailable, Unknown};
+
+    #[test]
+    fn a_refused_request_is_told_by_its_code() {
+        for (code, read, write) in [
+            ("ResourceNotFoundException", Misconfigured, Misconfigured),
+            ("ValidationException", Misconfigured, Misconfigured),
+            ("AccessDeniedException", Denied, Denied),
+            ("UnrecognizedClientException", Denied, Denied),
+            ("ExpiredTokenException", Denied, Denied),
+            (
+                "ProvisionedThroughputExceededException",
+                Throttled,
+                Throttled,
+            ),
+            ("ThrottlingException", Throttled, Throttled),
+            ("TransactionConflictException", Unavailable, Unavailable),
+            ("InternalServerError", Unavailable, Unknown),
+            ("ServiceUnavailable", Unavailable, Unknown),
+            ("SomethingThatNobodyKnowsYet", Unavailable, Unknown),
+        ] {
+            let error = ErrorMetadata::builder().code(code).build();
+            assert_eq!(Access::Read.refusal(&error).0, read, "{code}");
+            assert_eq!(Access::Write.refusal(&error).0, write, "{code}");
+        }
+    }
+}

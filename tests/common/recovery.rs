@@ -1,0 +1,141 @@
+//! A lock that meets a store in trouble, and the end of the trouble. For the tests of several stores.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use actix::prelude::*;
+use futures::future::LocalBoxFuture;
+use tenure::{
+    BecameFollower, BecameLeader, ElectionState, LeaseStore, LockActor, LockHandle, Reason,
+    ResourceName, StoreErrorKind, Timing,
+};
+
+/// Counts what it is told.
+#[derive(Clone, Default)]
+struct Follower {
+    won: Arc<AtomicUsize>,
+    lost: Arc<AtomicUsize>,
+}
+
+impl Actor for Follower {
+    type Context = Context<Self>;
+}
+
+impl Handler<BecameLeader> for Follower {
+    type Result = ();
+    fn handle(&mut self, _: BecameLeader, _: &mut Context<Self>) {
+        self.won.fetch_add(1, SeqCst);
+    }
+}
+
+impl Handler<BecameFollower> for Follower {
+    type Result = ();
+    fn handle(&mut self, message: BecameFollower, _: &mut Context<Self>) {
+        if message.reason != Reason::NotElected {
+            self.lost.fetch_add(1, SeqCst);
+        }
+    }
+}
+
+/// Starts a lock on a store that answers with this kind of error, looks that it keeps trying and says
+/// so, has the cause mended, and waits until the same lock leads.
+pub(crate) async fn a_lock_keeps_trying_and_leads_when_it_is_mended(
+    store: Arc<dyn LeaseStore>,
+    resource: &ResourceName,
+    kind: StoreErrorKind,
+    mend: LocalBoxFuture<'_, ()>,
+) {
+    let timing = Timing::builder().ttl(Duration::from_secs(3)).build();
+    let builder = LockActor::builder(resource, store).timing(timing.unwrap());
+    let lock = builder.start().unwrap();
+    let follower = Follower::default().start();
+    lock.subscribe(&follower);
+
+    let since = Instant::now();
+    let failing = loop {
+        let status = lock.status().await.unwrap();
+        assert!(since.elapsed() < Duration::from_secs(60), "{status:?}");
+        if status.store.failures >= 4 {
+            break status;
+        }
+        actix::clock::sleep(Duration::from_millis(20)).await;
+    };
+    let error = failing.store.last_error.clone().unwrap();
+    assert_eq!(error.kind(), kind, "{error:?}");
+    assert!(failing.store.failing_for.is_some() && failing.leadership.is_none());
+    assert_eq!(failing.state, ElectionState::Standby);
+
+    mend.await;
+    let mended = Instant::now();
+    loop {
+        let status = lock.status().await.unwrap();
+        if status
+            .leadership
+            .is_some_and(|leadership| leadership.is_current())
+        {
+            assert_eq!((status.store.failing_for, status.store.failures), (None, 0));
+            break;
+        }
+        assert!(mended.elapsed() < Duration::from_secs(60), "not leading");
+        actix::clock::sleep(Duration::from_millis(20)).await;
+    }
+    lock.shutdown().await.unwrap();
+}
+
+/// Runs a lock whose bid, two of its renewals and its release lose their answers: `lose` has the wire
+/// lose the next ones, and `lost` tells whether it has.
+pub(crate) async fn a_lock_that_loses_answers_leads_once(
+    store: Arc<dyn LeaseStore>,
+    resource: &ResourceName,
+    lose: impl Fn(),
+    lost: impl Fn() -> bool,
+) {
+    let timing = Timing::builder().ttl(Duration::from_secs(6));
+    let timing = timing.renew_every(Duration::from_millis(300)).build();
+    let builder = LockActor::builder(resource, store).timing(timing.unwrap());
+    let lock = builder.start().unwrap();
+    let follower = Follower::default();
+    lose();
+    let address = follower.clone().start();
+    lock.subscribe(&address);
+    wait("it leads", || follower.won.load(SeqCst) == 1).await;
+    assert!(lost(), "the bid's answer was not lost");
+    let leadership = lock.status().await.unwrap().leadership.unwrap();
+    for _ in 0..2 {
+        lose();
+        wait("renewals lose their answers", &lost).await;
+        wait_for_renewal(&lock).await;
+        assert!(leadership.is_current());
+    }
+    lose();
+    lock.shutdown().await.unwrap();
+    assert!(lost(), "the release's answer was not lost");
+    let told = (follower.won.load(SeqCst), follower.lost.load(SeqCst));
+    assert_eq!(told, (1, 1));
+}
+
+async fn wait_for_renewal(lock: &LockHandle) {
+    loop {
+        let status = lock.status().await.unwrap();
+        if status.store.failing_for.is_none() {
+            return;
+        }
+        actix::clock::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn wait(what: &str, done: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !done() {
+        assert!(
+            since.elapsed() < Duration::from_secs(60),
+            "not before: {what}"
+        );
+        actix::clock::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,124 @@
+//! A lock actor that faces each kind of trouble, and its end.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use aws_credential_types::provider::{error::CredentialsError, future};
+use aws_sdk_dynamodb::{
+    Client,
+    config::{Credentials, ProvideCredentials},
+    types::AttributeValue,
+};
+use futures::FutureExt as _;
+use tenure::{DynamoStore, StoreErrorKind};
+
+use crate::{
+    common::{
+        a_lock_keeps_trying_and_leads_when_it_is_mended as recovers,
+        a_lock_that_loses_answers_leads_once as leads_once,
+    },
+    proxy::Wire,
+    support::{DYNOXIDE, LOCAL, Place, Server, TABLE, config, unique},
+};
+
+#[actix::test]
+#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
+async fn a_lock_leads_when_its_missing_table_is_made() {
+    for server in [DYNOXIDE, LOCAL] {
+        let place = Place::new(server).await;
+        let table = format!("late_{}", unique());
+        let store = DynamoStore::new(server.client(), table.clone());
+        let made = store.clone();
+        let mend = async { made.create_table_if_missing().await.unwrap() };
+        let kind = StoreErrorKind::Misconfigured;
+        recovers(Arc::new(store), &place.name, kind, mend.boxed_local()).await;
+        let delete = server.client().delete_table().table_name(table).send();
+        delete.await.unwrap();
+    }
+}
+
+#[actix::test]
+#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
+async fn a_lock_leads_when_its_damaged_item_is_mended() {
+    for server in [DYNOXIDE, LOCAL] {
+        let place = Place::new(server).await;
+        place.acquire("a", 1).await;
+        place.release("a", 1).await;
+        let token = |text: &str| AttributeValue::S(text.to_owned());
+        place.set("token", token("one")).await;
+        let store = place.other(server).store;
+        let mend = place.set("token", AttributeValue::N("1".to_owned()));
+        let kind = StoreErrorKind::Corrupt;
+        recovers(Arc::new(store), &place.name, kind, mend.boxed_local()).await;
+        assert_eq!(place.read().await.token.get(), 2);
+    }
+}
+
+#[actix::test]
+#[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
+async fn a_lock_leads_when_its_server_can_be_reached() {
+    let place = Place::new(DYNOXIDE).await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap();
+    drop(port);
+    let client = Client::from_conf(config(format!("http://{address}")).build());
+    let store = DynamoStore::new(client, TABLE);
+    let mend = async {
+        Wire::default().lay_at(address, DYNOXIDE).await;
+    };
+    let kind = StoreErrorKind::Unavailable;
+    recovers(Arc::new(store), &place.name, kind, mend.boxed_local()).await;
+}
+
+/// Its bid, its renewals and its release each lose their answer, once and then twice.
+#[actix::test]
+#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
+async fn a_lock_that_loses_answers_leads_once_and_without_a_break() {
+    for (server, cuts) in [(DYNOXIDE, 1), (DYNOXIDE, 2), (LOCAL, 1), (LOCAL, 2)] {
+        let wire = Wire::default();
+        let place = Place::at(server, wire.lay(server).await).await;
+        let lose = || wire.cut.store(cuts, SeqCst);
+        let lost = || wire.cut.load(SeqCst) == 0;
+        leads_once(Arc::new(place.store.clone()), &place.name, lose, lost).await;
+        let record = place.read().await;
+        assert_eq!((record.token.get(), record.holder), (1, None));
+    }
+}
+
+#[derive(Debug)]
+struct Late(Arc<AtomicBool>);
+
+impl ProvideCredentials for Late {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::ready(match self.0.load(SeqCst) {
+            true => Ok(Credentials::new("key", "secret", None, None, "test")),
+            false => Err(CredentialsError::provider_error("the role is not there")),
+        })
+    }
+}
+
+#[actix::test]
+#[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
+async fn a_lock_leads_when_its_credentials_can_be_had() {
+    let place = Place::new(DYNOXIDE).await;
+    let there = Arc::new(AtomicBool::new(false));
+    let config = config(Server::url(DYNOXIDE)).credentials_provider(Late(Arc::clone(&there)));
+    let store = DynamoStore::new(Client::from_conf(config.build()), TABLE);
+    let store = store.call_limit(Duration::from_secs(5));
+    let mend = async { there.store(true, SeqCst) };
+    recovers(
+        Arc::new(store),
+        &place.name,
+        StoreErrorKind::Denied,
+        mend.boxed_local(),
+    )
+    .await;
+}
