@@ -58,8 +58,8 @@ async fn leaders_go_on_when_the_primary_is_frozen_for_five_seconds() {
     let deadlines: Vec<_> = leaders.iter().map(Told::deadline).collect();
     let primary = set.primary().await;
     set.freeze(primary);
-    // The others elect one of them after 2 s; that one serves when the frozen one is back, or when 10 s
-    // later their question to it is given up.
+    // One of the others is primary after 4 s. But until the frozen one is back, or for 13 s, no write of
+    // it reaches a majority: the third member goes on asking the frozen one for what is new.
     tokio::time::sleep(Duration::from_secs(5)).await;
     set.thaw(primary);
     let election = set.succeeded(primary).await;
