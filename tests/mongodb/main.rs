@@ -8,6 +8,7 @@ mod contract;
 mod documents;
 #[cfg(feature = "conformance")]
 mod kit;
+mod lost_answers;
 mod model;
 mod proxy;
 mod races;

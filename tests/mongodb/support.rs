@@ -30,6 +30,17 @@ pub(crate) async fn options() -> ClientOptions {
     ClientOptions::parse(url()).await.unwrap()
 }
 
+/// The address of the member that is primary.
+pub(crate) async fn primary() -> String {
+    let client = Client::with_options(options().await).unwrap();
+    let hello = client
+        .database("admin")
+        .run_command(doc! { "hello": 1 })
+        .await;
+    let hello: Document = hello.unwrap();
+    hello.get_str("primary").unwrap().to_owned()
+}
+
 /// A resource that no other test uses, alone in its scope, and a client of its own.
 pub(crate) struct Place {
     pub(crate) collection: Collection<Document>,

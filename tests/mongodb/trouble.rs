@@ -5,60 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mongodb::{
-    Client,
-    bson::{Document, doc},
-    options::{ClientOptions, Credential, ServerAddress},
-};
+use mongodb::options::{ClientOptions, Credential, ServerAddress};
 use tenure::{LeaseStore as _, MongoStore, StoreErrorKind};
 
 use crate::{
     proxy::Wire,
-    support::{Place, TTL, granted, options},
+    support::{Place, granted, options, primary},
 };
-
-async fn primary() -> String {
-    let client = Client::with_options(options().await).unwrap();
-    let hello = client
-        .database("admin")
-        .run_command(doc! { "hello": 1 })
-        .await;
-    let hello: Document = hello.unwrap();
-    hello.get_str("primary").unwrap().to_owned()
-}
-
-#[tokio::test]
-#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn an_answer_lost_once_is_repeated_by_the_driver_without_a_second_write() {
-    let wire = Wire::default();
-    let place = Place::of(wire.lay(primary().await).await);
-    wire.cut.store(1, SeqCst);
-    assert_eq!(place.acquire("a", 1).await, granted(1));
-    assert_eq!(wire.cut.load(SeqCst), 0);
-    wire.cut.store(1, SeqCst);
-    place.store.renew(&place.lease("a", 1), TTL).await.unwrap();
-    assert_eq!(place.document().await.get_i64("version").unwrap(), 2);
-    wire.cut.store(1, SeqCst);
-    place.store.release(&place.claim("a", 1)).await.unwrap();
-    assert_eq!(place.document().await.get_i64("version").unwrap(), 3);
-}
-
-#[tokio::test]
-#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn an_answer_lost_for_good_is_unknown_and_the_attempt_finds_its_token() {
-    for (retries, cuts) in [(Some(false), 1), (Some(true), 2)] {
-        let wire = Wire::default();
-        let mut options = wire.lay(primary().await).await;
-        options.retry_writes = retries;
-        let place = Place::of(options);
-        place.store.read(&place.name).await.unwrap();
-        wire.cut.store(cuts, SeqCst);
-        let error = place.store.acquire(&place.bid("a", 1)).await.unwrap_err();
-        assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
-        assert_eq!(place.acquire("a", 1).await, granted(1));
-        assert_eq!(place.document().await.get_i64("version").unwrap(), 2);
-    }
-}
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]

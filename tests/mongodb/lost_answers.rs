@@ -1,0 +1,233 @@
+//! Answers to writes that never arrive: once, so that the driver's own second try gets one, and twice.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use actix::prelude::*;
+use tenure::{
+    BecameFollower, BecameLeader, FencingToken, LeaseStore as _, LockActor, LockHandle, MongoStore,
+    Reason, ReleaseOutcome, RenewOutcome, StepDownOutcome, StoreError, StoreErrorKind, Timing,
+    start_actor,
+};
+
+use crate::{
+    proxy::Wire,
+    support::{Place, TTL, granted, primary},
+};
+
+/// A place that is reached over a wire, with a connection that is open.
+async fn wired() -> (Wire, Place) {
+    let wire = Wire::default();
+    let place = Place::of(wire.lay(primary().await).await);
+    place.store.read(&place.name).await.unwrap();
+    (wire, place)
+}
+
+#[track_caller]
+fn assert_unknown<T: std::fmt::Debug>(answer: Result<T, StoreError>) {
+    let error = answer.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
+}
+
+async fn version(place: &Place) -> i64 {
+    place.document().await.get_i64("version").unwrap()
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn an_answer_lost_once_is_repeated_by_the_driver_without_a_second_write() {
+    let (wire, place) = wired().await;
+    let lose = || wire.cut.store(1, SeqCst);
+    lose();
+    assert_eq!(place.acquire("a", 1).await, granted(1));
+    assert_eq!((wire.cut.load(SeqCst), version(&place).await), (0, 1));
+    lose();
+    let renewed = place.store.renew(&place.lease("a", 1), TTL).await;
+    assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
+    assert_eq!((wire.cut.load(SeqCst), version(&place).await), (0, 2));
+    lose();
+    let released = place.store.release(&place.claim("a", 1)).await;
+    assert_eq!(released.unwrap(), ReleaseOutcome::Released);
+    assert_eq!((wire.cut.load(SeqCst), version(&place).await), (0, 3));
+    assert_eq!(place.read().await.token, FencingToken::new(1));
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn an_answer_lost_for_good_is_unknown_and_the_attempt_finds_its_token() {
+    for (retries, cuts) in [(Some(false), 1), (Some(true), 2)] {
+        let wire = Wire::default();
+        let mut options = wire.lay(primary().await).await;
+        options.retry_writes = retries;
+        let place = Place::of(options);
+        place.store.read(&place.name).await.unwrap();
+        wire.cut.store(cuts, SeqCst);
+        assert_unknown(place.store.acquire(&place.bid("a", 1)).await);
+        assert_eq!(place.acquire("a", 1).await, granted(1));
+        assert_eq!(version(&place).await, 2);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn a_renewal_whose_answer_is_lost_twice_is_unknown_and_the_lease_stays() {
+    let (wire, place) = wired().await;
+    place.acquire("a", 1).await;
+    place.advance(TTL / 2).await;
+    wire.cut.store(2, SeqCst);
+    assert_unknown(place.store.renew(&place.lease("a", 1), TTL).await);
+    assert_eq!((wire.cut.load(SeqCst), version(&place).await), (0, 2));
+    // It was carried out.
+    let record = place.read().await;
+    assert!(record.is_held() && record.remaining > TTL / 2, "{record:?}");
+    let again = place.store.renew(&place.lease("a", 1), TTL).await;
+    assert_eq!(again.unwrap(), RenewOutcome::Renewed);
+    assert_eq!(place.read().await.token, FencingToken::new(1));
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn a_release_whose_answer_is_lost_twice_is_unknown_and_done_only_once() {
+    let (wire, place) = wired().await;
+    place.acquire("a", 1).await;
+    wire.cut.store(2, SeqCst);
+    assert_unknown(place.store.release(&place.claim("a", 1)).await);
+    assert_eq!((wire.cut.load(SeqCst), version(&place).await), (0, 2));
+    // Another one's by now, which the repetition must not touch.
+    assert_eq!(place.acquire("b", 2).await, granted(2));
+    match place.store.release(&place.claim("a", 1)).await.unwrap() {
+        ReleaseOutcome::NotHeld(Some(record)) => assert!(record.is_held(), "{record:?}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(version(&place).await, 3);
+}
+
+#[derive(Debug, PartialEq)]
+enum Event {
+    Leader(u64),
+    Follower(Reason),
+}
+
+struct Recorder(Arc<Mutex<Vec<Event>>>);
+
+impl Actor for Recorder {
+    type Context = Context<Self>;
+}
+
+impl Handler<BecameLeader> for Recorder {
+    type Result = ();
+    fn handle(&mut self, message: BecameLeader, _: &mut Context<Self>) {
+        let token = message.leadership.token().get();
+        self.0.lock().unwrap().push(Event::Leader(token));
+    }
+}
+
+impl Handler<BecameFollower> for Recorder {
+    type Result = ();
+    fn handle(&mut self, message: BecameFollower, _: &mut Context<Self>) {
+        self.0.lock().unwrap().push(Event::Follower(message.reason));
+    }
+}
+
+/// A lock that contends, and what its subscriber is told.
+struct Contender {
+    lock: LockHandle,
+    _recorder: Addr<Recorder>,
+    events: Arc<Mutex<Vec<Event>>>,
+}
+
+impl Contender {
+    fn start(place: &Place, store: &MongoStore) -> Self {
+        let timing = Timing::builder()
+            .ttl(Duration::from_secs(20))
+            .renew_every(Duration::from_secs(2));
+        let builder = LockActor::builder(place.name.as_str(), Arc::new(store.clone()));
+        let lock = builder.timing(timing.build().unwrap()).start().unwrap();
+        let events = Arc::<Mutex<Vec<Event>>>::default();
+        let told = events.clone();
+        let recorder = start_actor(|_| Recorder(told)).unwrap();
+        lock.subscribe(&recorder);
+        Self {
+            lock,
+            _recorder: recorder,
+            events,
+        }
+    }
+
+    async fn wait_until_it_leads(&self) {
+        while self.events.lock().unwrap().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[track_caller]
+    fn assert_told(&self, events: &[Event]) {
+        assert_eq!(*self.events.lock().unwrap(), events);
+    }
+}
+
+async fn wait_until_lost(cut: &AtomicUsize) {
+    while cut.load(SeqCst) > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn wait_for_version(place: &Place, least: i64) {
+    while version(place).await < least {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Through a whole leadership, with another contender at the same resource.
+async fn a_lock_is_not_shaken_when_answers_are_lost(times: usize) {
+    let (wire, place) = wired().await;
+    // Over a wire of its own, which loses nothing.
+    let (_, other) = wired().await;
+    wire.cut.store(times, SeqCst);
+    let leader = Contender::start(&place, &place.store);
+    wait_until_lost(&wire.cut).await;
+    let second = Contender::start(&place, &other.store);
+    leader.wait_until_it_leads().await;
+    let record = place.read().await;
+    assert_eq!((record.token.get(), record.history.len()), (1, 1));
+
+    wire.cut.store(times, SeqCst);
+    wait_until_lost(&wire.cut).await;
+    let renewed = version(&place).await;
+    wait_for_version(&place, renewed + 2).await;
+    leader.assert_told(&[Event::Follower(Reason::NotElected), Event::Leader(1)]);
+    second.assert_told(&[Event::Follower(Reason::NotElected)]);
+
+    // With another's lease in between, the repeated release could not tell that the first was done.
+    second.lock.pause().await.unwrap();
+    // Just renewed, so that it is the release that meets the loss.
+    let renewed = version(&place).await + 1;
+    wait_for_version(&place, renewed).await;
+    wire.cut.store(times, SeqCst);
+    assert_eq!(leader.lock.shutdown().await, Ok(StepDownOutcome::Released));
+    assert_eq!(
+        (wire.cut.load(SeqCst), version(&place).await),
+        (0, renewed + 1)
+    );
+    second.lock.resume().await.unwrap();
+    second.wait_until_it_leads().await;
+    second.assert_told(&[Event::Follower(Reason::NotElected), Event::Leader(2)]);
+    assert_eq!(second.lock.shutdown().await, Ok(StepDownOutcome::Released));
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn a_lock_is_not_shaken_when_each_answer_is_lost_once() {
+    a_lock_is_not_shaken_when_answers_are_lost(1).await;
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn a_lock_is_not_shaken_when_each_answer_is_lost_twice() {
+    a_lock_is_not_shaken_when_answers_are_lost(2).await;
+}
