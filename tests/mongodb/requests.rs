@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
 use mongodb::{
     bson::{Document, doc},
     options::{ReadConcern, ReadPreference, SelectionCriteria, WriteConcern},
 };
-use tenure::{Eviction, FencingToken, LeaseStore as _};
+use tenure::{Eviction, FencingToken, LeaseStore as _, MongoStore, ReleaseOutcome, RenewOutcome};
 
 use crate::support::{Commands, Place, TTL, granted, options, refused, unique};
 
@@ -45,6 +46,60 @@ async fn each_operation_is_one_command() {
     assert_eq!(commands.names(), ["findAndModify", "find"]);
     store.release(&place.claim("a", 1)).await.unwrap();
     assert_eq!(commands.names(), ["findAndModify", "find"]);
+}
+
+/// The commands on the collection that the server has noted, and the writes that
+/// it has logged for the record.
+async fn noted(place: &Place) -> (Vec<String>, u64) {
+    let database = place
+        .collection
+        .client()
+        .database(&place.collection.namespace().db);
+    let notes = database.collection::<Document>("system.profile");
+    let ours = doc! { "ns": place.collection.namespace().to_string() };
+    let found = notes.find(ours).sort(doc! { "$natural": 1 }).await.unwrap();
+    let found: Vec<_> = found.try_collect().await.unwrap();
+    let names = found.iter().map(|note| {
+        let command = note.get_document("command").unwrap();
+        command.keys().next().unwrap().clone()
+    });
+    (names.collect(), place.writes().await)
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn the_server_counts_one_command_per_operation_and_one_write_unless_it_refuses() {
+    let mut place = Place::new().await;
+    // Only the profiler of a database of its own notes nothing of others.
+    let database = place
+        .collection
+        .client()
+        .database(&format!("tenure_{}", unique()));
+    place.collection = database.collection("leases");
+    place.store = MongoStore::new(place.collection.clone()).call_limit(Duration::from_secs(10));
+    database.create_collection("leases").await.unwrap();
+    database.run_command(doc! { "profile": 2 }).await.unwrap();
+    let mut commands = Vec::new();
+    let mut expected = |command: &str, writes| {
+        commands.push(command.to_owned());
+        (commands.clone(), writes)
+    };
+    assert_eq!(place.acquire("a", 1).await, granted(1));
+    assert_eq!(noted(&place).await, expected("findAndModify", 1));
+    assert_eq!(place.acquire("a", 1).await, granted(1));
+    assert_eq!(noted(&place).await, expected("findAndModify", 2));
+    refused(place.acquire("b", 2).await);
+    assert_eq!(noted(&place).await, expected("findAndModify", 2));
+    let renewed = place.store.renew(&place.lease("a", 1), TTL).await.unwrap();
+    assert_eq!(renewed, RenewOutcome::Renewed);
+    assert_eq!(noted(&place).await, expected("findAndModify", 3));
+    let released = place.store.release(&place.claim("a", 1)).await.unwrap();
+    assert_eq!(released, ReleaseOutcome::Released);
+    assert_eq!(noted(&place).await, expected("findAndModify", 4));
+    assert_eq!(place.acquire("b", 2).await, granted(2));
+    assert_eq!(noted(&place).await, expected("findAndModify", 5));
+    database.run_command(doc! { "profile": 0 }).await.unwrap();
+    database.drop().await.unwrap();
 }
 
 #[tokio::test]
@@ -133,7 +188,7 @@ async fn ensure_makes_what_is_missing_also_at_the_same_moment() {
     let mut place = Place::new().await;
     let database = place.collection.client().database("tenure_test");
     place.collection = database.collection(&format!("made_{}", unique()));
-    let store = tenure::MongoStore::new(place.collection.clone());
+    let store = MongoStore::new(place.collection.clone());
     let store = store.call_limit(Duration::from_secs(10));
     let calls = (0..8).map(|_| store.ensure());
     for done in futures::future::join_all(calls).await {
