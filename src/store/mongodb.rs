@@ -1,4 +1,4 @@
-use std::{fmt, future::IntoFuture, time::Duration};
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
@@ -11,14 +11,15 @@ use mongodb::{
         SelectionCriteria, WriteConcern,
     },
 };
-use tokio::time::timeout;
 
 mod document;
 mod failure;
+mod limit;
 mod pipeline;
 
 use self::{
     failure::{Access, Answer, Failure, is_duplicate_key},
+    limit::Limit,
     pipeline::Change,
 };
 use super::{
@@ -69,8 +70,8 @@ const KIND: &str = "mongodb";
 ///
 /// The driver's retryable writes (on by default) repeat a request once after a lost connection or a
 /// step-down; the server then repeats its first answer instead of writing again. Such a call takes as
-/// long as the election of a primary, up to [`call_limit`](Self::call_limit), which is also the
-/// request's `maxTimeMS`.
+/// long as the election of a primary, up to [`call_limit`](Self::call_limit). What is left of that is
+/// also each request's `maxTimeMS`.
 ///
 /// The client's connections live on the runtime that made it: while that is blocked, no request gets
 /// on, and the leases lapse.
@@ -115,30 +116,24 @@ impl MongoStore {
         }
     }
 
-    /// How long a request may take, the driver's own retries and its search for a primary included.
-    /// Default 2 s.
+    /// How long an operation may take, with all its requests, the driver's own retries and its search
+    /// for a primary. Default 2 s.
     ///
     /// A write that takes longer is [`Unknown`](super::StoreErrorKind::Unknown), a read
     /// [`Unavailable`](super::StoreErrorKind::Unavailable). Keep it below the
     /// [`call_timeout`](crate::Timing::call_timeout) of the elections. [`ensure`](LeaseStore::ensure)
-    /// may take ten times as long, and an operation that needs two requests twice as long.
+    /// may take ten times as long.
     #[must_use]
     pub fn call_limit(mut self, limit: Duration) -> Self {
         self.call_limit = limit;
         self
     }
 
-    async fn limited<T>(
+    async fn acquire_once(
         &self,
-        access: Access,
-        request: impl IntoFuture<Output = Result<T, Error>>,
-    ) -> Result<Result<T, Error>, Failure> {
-        let limit = self.call_limit;
-        let answer = timeout(limit, request.into_future()).await;
-        answer.map_err(|_| Failure::late(access, limit))
-    }
-
-    async fn acquire_once(&self, bid: &Bid) -> Answer<Result<Option<Document>, Error>> {
+        bid: &Bid,
+        limit: Limit,
+    ) -> Answer<Result<Option<Document>, Error>> {
         let request = self
             .collection
             .find_one_and_update(pipeline::by_name(&bid.resource), pipeline::acquire(bid))
@@ -147,15 +142,16 @@ impl MongoStore {
             .projection(pipeline::view(Some(&bid.resource)))
             .write_concern(majority())
             .collation(exact())
-            .max_time(self.call_limit);
-        self.limited(Access::Write, request).await
+            .max_time(limit.max_time());
+        limit.keep(Access::Write, request).await
     }
 
     async fn bid(&self, bid: &Bid) -> Answer<AcquireOutcome> {
-        let mut answer = self.acquire_once(bid).await?;
+        let limit = Limit::new(self.call_limit);
+        let mut answer = self.acquire_once(bid, limit).await?;
         // The other upsert of the race has made the document: now there is one to decide on.
         if answer.as_ref().is_err_and(is_duplicate_key) {
-            answer = self.acquire_once(bid).await?;
+            answer = self.acquire_once(bid, limit).await?;
         }
         match answer.map_err(|error| Access::Write.failure(error))? {
             Some(found) => document::outcome(found, bid),
@@ -168,6 +164,7 @@ impl MongoStore {
 
     /// Makes a change where its filter matches; otherwise looks why it does not.
     async fn change(&self, resource: &ResourceName, change: Change) -> Answer<Changed> {
+        let limit = Limit::new(self.call_limit);
         let (filter, change) = change;
         let request = self
             .collection
@@ -175,11 +172,14 @@ impl MongoStore {
             .projection(doc! { "_id": 1 })
             .write_concern(majority())
             .collation(exact())
-            .max_time(self.call_limit);
-        let answer = self.limited(Access::Write, request).await?;
+            .max_time(limit.max_time());
+        let answer = limit.keep(Access::Write, request).await?;
         match answer.map_err(|error| Access::Write.failure(error))? {
             Some(_) => Ok(Changed::Done),
-            None => Ok(Changed::Refused(self.look(resource, Some(resource)).await?)),
+            None => {
+                let found = self.look(resource, Some(resource), limit).await?;
+                Ok(Changed::Refused(found))
+            }
         }
     }
 
@@ -187,6 +187,7 @@ impl MongoStore {
         &self,
         resource: &ResourceName,
         to_write: Option<&ResourceName>,
+        limit: Limit,
     ) -> Answer<Option<LeaseRecord>> {
         let request = self
             .collection
@@ -195,13 +196,14 @@ impl MongoStore {
             .selection_criteria(primary())
             .read_concern(ReadConcern::majority())
             .collation(exact())
-            .max_time(self.call_limit);
-        let answer = self.limited(Access::Read, request).await?;
+            .max_time(limit.max_time());
+        let answer = limit.keep(Access::Read, request).await?;
         let found = answer.map_err(|error| Access::Read.failure(error))?;
         found.map_or(Ok(None), |found| document::record(&found))
     }
 
     async fn look_into(&self, scope: &Scope) -> Answer<Vec<LeaseRecord>> {
+        let limit = Limit::new(self.call_limit);
         let request = self
             .collection
             .find(doc! { "scope": scope.as_prefix() })
@@ -210,9 +212,9 @@ impl MongoStore {
             .selection_criteria(primary())
             .read_concern(ReadConcern::majority())
             .collation(exact())
-            .max_time(self.call_limit);
+            .max_time(limit.max_time());
         let request = async move { request.await?.try_collect().await };
-        let answer = self.limited(Access::Read, request).await?;
+        let answer = limit.keep(Access::Read, request).await?;
         let found: Vec<Document> = answer.map_err(|error| Access::Read.failure(error))?;
         let records = found.iter().map(document::record);
         records.filter_map(Result::transpose).collect()
@@ -223,13 +225,13 @@ impl MongoStore {
             .keys(doc! { "scope": 1, "_id": 1 })
             .options(IndexOptions::builder().collation(exact()).build())
             .build();
-        let patient = self.clone().call_limit(self.call_limit.saturating_mul(10));
-        let request = patient
+        let limit = Limit::new(self.call_limit.saturating_mul(10));
+        let request = self
             .collection
             .create_index(index)
             .write_concern(majority())
-            .max_time(patient.call_limit);
-        let answer = patient.limited(Access::Write, request).await?;
+            .max_time(limit.max_time());
+        let answer = limit.keep(Access::Write, request).await?;
         answer.map_err(|error| Access::Write.failure(error))?;
         Ok(())
     }
@@ -319,7 +321,8 @@ impl LeaseStore for MongoStore {
     }
 
     async fn read(&self, resource: &ResourceName) -> Result<Option<LeaseRecord>, StoreError> {
-        self.told(Operation::Read, self.look(resource, None).await)
+        let limit = Limit::new(self.call_limit);
+        self.told(Operation::Read, self.look(resource, None, limit).await)
     }
 
     async fn list(&self, scope: &Scope) -> Result<Vec<LeaseRecord>, StoreError> {

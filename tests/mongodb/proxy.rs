@@ -1,8 +1,11 @@
 //! A wire to the primary that can be told to lose answers.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 
 use mongodb::options::{ClientOptions, ServerAddress};
@@ -17,6 +20,8 @@ pub(crate) struct Wire {
     pub(crate) cut: Arc<AtomicUsize>,
     /// Whether answers to it never come, on connections that stay open.
     pub(crate) hang: Arc<AtomicBool>,
+    /// How many milliseconds answers to it and to a `find` come late.
+    pub(crate) late: Arc<AtomicU64>,
 }
 
 impl Wire {
@@ -41,7 +46,7 @@ impl Wire {
         let (mut near_in, mut near_out) = near.into_split();
         let (mut far_in, mut far_out) = far.into_split();
         let (mut up, mut down) = (vec![0; 65536], vec![0; 65536]);
-        let (mut lose, mut swallow) = (false, false);
+        let (mut lose, mut swallow, mut late) = (false, false, 0);
         loop {
             tokio::select! {
                 read = near_in.read(&mut up) => {
@@ -51,12 +56,15 @@ impl Wire {
                         lose = self.cut.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1)).is_ok();
                         swallow = self.hang.load(SeqCst);
                     }
+                    let is_find = sent.windows(4).any(|word| word == b"find");
+                    late = if is_find { self.late.load(SeqCst) } else { 0 };
                     if far_out.write_all(sent).await.is_err() { return }
                 }
                 read = far_in.read(&mut down) => {
                     let Ok(1..) = read else { return };
                     if lose { return }
                     if swallow { continue }
+                    tokio::time::sleep(Duration::from_millis(late)).await;
                     if near_out.write_all(&down[..read.unwrap()]).await.is_err() { return }
                 }
             }

@@ -10,7 +10,7 @@ use tenure::{LeaseStore as _, MongoStore, StoreErrorKind};
 
 use crate::{
     proxy::Wire,
-    support::{Place, granted, options, primary},
+    support::{Commands, Place, TTL, granted, options, primary},
 };
 
 #[tokio::test]
@@ -32,6 +32,32 @@ async fn an_answer_that_never_comes_is_unknown_within_the_limit() {
     );
     wire.hang.store(false, SeqCst);
     assert_eq!(place.acquire("a", 1).await, granted(1));
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn the_limit_holds_for_both_requests_of_an_operation_together() {
+    let (wire, commands) = (Wire::default(), Commands::default());
+    let mut options = wire.lay(primary().await).await;
+    commands.listen(&mut options);
+    let mut place = Place::of(options);
+    place.acquire("a", 1).await;
+    commands.take();
+    place.store = place.store.call_limit(Duration::from_secs(3));
+    wire.late.store(2000, SeqCst);
+    // The write tells in time that it does not match, but then the look at the holder would not.
+    let renewed = place.store.renew(&place.lease("b", 1), TTL).await;
+    let error = renewed.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+    let limits = commands.take();
+    let limits = limits.iter().map(|sent| sent.get("maxTimeMS").unwrap());
+    let limits: Vec<i64> = limits
+        .map(|limit| limit.to_string().parse().unwrap())
+        .collect();
+    assert!(
+        limits.len() == 2 && limits[0] <= 3000 && limits[1] <= 1000,
+        "{limits:?}"
+    );
 }
 
 #[tokio::test]

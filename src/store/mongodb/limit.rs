@@ -1,0 +1,65 @@
+use std::{future::IntoFuture, time::Duration};
+
+use mongodb::error::Error;
+use tokio::time::{Instant, timeout};
+
+use super::failure::{Access, Failure};
+
+/// The time that one operation may take, all its requests together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    whole: Duration,
+    begun: Instant,
+}
+
+impl Limit {
+    pub(super) fn new(whole: Duration) -> Self {
+        let begun = Instant::now();
+        Self { whole, begun }
+    }
+
+    fn left(&self) -> Duration {
+        self.whole.saturating_sub(self.begun.elapsed())
+    }
+
+    /// What is left, as `maxTimeMS`: there zero is no limit, and more than 31 bits are refused.
+    pub(super) fn max_time(&self) -> Duration {
+        const LEAST: Duration = Duration::from_millis(1);
+        const MOST: Duration = Duration::from_millis(i32::MAX as u64);
+        self.left().clamp(LEAST, MOST)
+    }
+
+    /// The answer to a request, unless it does not come in time.
+    pub(super) async fn keep<T>(
+        &self,
+        access: Access,
+        request: impl IntoFuture<Output = Result<T, Error>>,
+    ) -> Result<Result<T, Error>, Failure> {
+        let answer = timeout(self.left(), request.into_future()).await;
+        answer.map_err(|_| Failure::late(access, self.whole))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_one_request_took_the_next_one_lacks() {
+        let limit = Limit::new(Duration::from_secs(2));
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(limit.max_time(), Duration::from_millis(500));
+        let hanging = std::future::pending::<Result<(), Error>>();
+        assert!(limit.keep(Access::Write, hanging).await.is_err());
+        assert_eq!(limit.begun.elapsed(), Duration::from_secs(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_is_never_sent_without_a_limit_that_the_server_takes() {
+        let spent = Limit::new(Duration::ZERO);
+        assert_eq!(spent.max_time(), Duration::from_millis(1));
+        let endless = Limit::new(Duration::MAX);
+        assert_eq!(endless.max_time().as_millis(), i32::MAX as u128);
+        assert!(endless.keep(Access::Read, async { Ok(()) }).await.is_ok());
+    }
+}
