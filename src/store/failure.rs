@@ -1,6 +1,6 @@
-use std::error::Error;
+use std::{error::Error, fmt::Display};
 
-use super::{Operation, StoreError, StoreErrorKind};
+use super::{Operation, StoreError, StoreErrorKind, record::READER};
 
 /// A [`StoreError`] in the making: it does not know yet which request of which store it belongs to.
 #[derive(Debug)]
@@ -19,6 +19,15 @@ impl Failure {
             message: message.into(),
             source: None,
         }
+    }
+
+    /// A record that is for newer libraries only.
+    pub(super) fn unsupported(resource: &str, min_reader: impl Display) -> Self {
+        let message = format!(
+            "the record of {resource:?} asks for a library that understands version {min_reader} of \
+             records; this one understands {READER}: update it"
+        );
+        Self::new(StoreErrorKind::Unsupported, message)
     }
 
     pub(super) fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {

@@ -1,3 +1,16 @@
+//! Leases whose expiry this process's own clock cannot judge, because it was not what set it.
+
+#[cfg(feature = "dynamodb")]
+mod change;
+#[cfg(feature = "dynamodb")]
+mod observer;
+
+#[cfg(feature = "dynamodb")]
+pub(crate) use self::{
+    change::{Change, Guard},
+    observer::{Found, Observer, Table, Written},
+};
+
 use std::{collections::HashMap, time::Duration};
 
 use crate::{

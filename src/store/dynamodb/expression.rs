@@ -13,77 +13,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item;
 use crate::{
-    lease::{AttemptId, Bid, CandidateId, Claim, FencingToken, Lease, LeaseRecord, Metadata},
-    store::record::{READER, StoredRecord},
+    lease::{Bid, CandidateId, Claim, FencingToken, LeaseRecord, Metadata},
+    store::{
+        observed::{Change, Guard},
+        record::READER,
+    },
 };
-
-/// What a write does to a record. Every one increases the version.
-#[derive(Clone, Debug)]
-pub(super) enum Change {
-    /// A new acquisition.
-    Take {
-        bid: Bid,
-        since: SystemTime,
-    },
-    /// A whole ttl again.
-    Extend {
-        ttl: Duration,
-    },
-    Release,
-    /// An eviction; the holder keeps its name until its lease expires.
-    Close,
-    /// A forced eviction.
-    Free,
-}
-
-/// When a write is made.
-#[derive(Clone, Debug)]
-pub(super) enum Guard {
-    /// There is no item.
-    Absent,
-    /// There is no item, or nobody holds the lease and this attempt is not spent.
-    Free(AttemptId),
-    /// Nothing was written since it was seen so.
-    Unchanged { token: FencingToken, version: u64 },
-    /// The lease is this holder's, and not closing.
-    Renewable(Lease),
-    /// The lease is held as claimed.
-    Claimed(Claim),
-    /// Somebody holds the lease under this token.
-    Led(FencingToken),
-}
-
-impl Change {
-    /// How long the lease lives from this write on, if it prolongs it.
-    pub(super) fn ttl(&self) -> Option<Duration> {
-        match self {
-            Self::Take { bid, .. } => Some(bid.ttl),
-            Self::Extend { ttl } => Some(*ttl),
-            Self::Release | Self::Close | Self::Free => None,
-        }
-    }
-}
-
-impl Guard {
-    /// The token of the record that it lets through, where it asks for one.
-    pub(super) fn token(&self) -> Option<FencingToken> {
-        match self {
-            Self::Unchanged { token, .. } | Self::Led(token) => Some(*token),
-            Self::Renewable(lease) | Self::Claimed(Claim::Lease(lease)) => Some(lease.token),
-            Self::Absent | Self::Free(_) | Self::Claimed(Claim::Attempt { .. }) => None,
-        }
-    }
-
-    pub(super) fn unchanged(record: &StoredRecord) -> Self {
-        match record.version {
-            0 => Self::Absent,
-            version => Self::Unchanged {
-                token: record.token,
-                version,
-            },
-        }
-    }
-}
 
 /// An update expression and its condition, with what they refer to.
 #[derive(Debug)]
@@ -97,8 +32,8 @@ pub(super) struct Expression {
 impl Expression {
     pub(super) fn new(change: &Change, guard: &Guard) -> Self {
         let mut values = Values(HashMap::new());
-        let update = change.text(&mut values);
-        let condition = guard.text(&mut values);
+        let update = update(change, &mut values);
+        let condition = condition(guard, &mut values);
         let names = names(&[&update, &condition]);
         let values = values.0;
         Self {
@@ -127,28 +62,26 @@ impl Values {
     }
 }
 
-impl Change {
-    fn text(&self, values: &mut Values) -> String {
-        values.number(":one", 1);
-        match self {
-            Self::Take { bid, since } => take(bid, *since, values),
-            Self::Extend { ttl } => {
-                values.number(":ttl", millis(*ttl));
-                "SET #ttl_ms = :ttl ADD #version :one".to_owned()
-            }
-            Self::Release => {
-                values.set(":false", AttributeValue::Bool(false));
-                "SET #closing = :false REMOVE #holder ADD #version :one".to_owned()
-            }
-            Self::Close => {
-                values.set(":true", AttributeValue::Bool(true));
-                "SET #closing = :true ADD #version :one".to_owned()
-            }
-            // Closing stays set, so that the loser can tell it from an expiry.
-            Self::Free => {
-                values.set(":true", AttributeValue::Bool(true));
-                "SET #closing = :true REMOVE #holder ADD #version :one".to_owned()
-            }
+fn update(change: &Change, values: &mut Values) -> String {
+    values.number(":one", 1);
+    match change {
+        Change::Take { bid, since } => take(bid, *since, values),
+        Change::Extend { ttl } => {
+            values.number(":ttl", millis(*ttl));
+            "SET #ttl_ms = :ttl ADD #version :one".to_owned()
+        }
+        Change::Release => {
+            values.set(":false", AttributeValue::Bool(false));
+            "SET #closing = :false REMOVE #holder ADD #version :one".to_owned()
+        }
+        Change::Close => {
+            values.set(":true", AttributeValue::Bool(true));
+            "SET #closing = :true ADD #version :one".to_owned()
+        }
+        // Closing stays set, so that the loser can tell it from an expiry.
+        Change::Free => {
+            values.set(":true", AttributeValue::Bool(true));
+            "SET #closing = :true REMOVE #holder ADD #version :one".to_owned()
         }
     }
 }
@@ -191,50 +124,48 @@ const FIT: &str = "#token BETWEEN :zero AND :max AND #version BETWEEN :zero AND 
      AND (attribute_not_exists(#metadata) OR attribute_type(#metadata, :string)) \
      AND (attribute_not_exists(#attempt) OR attribute_type(#attempt, :binary))";
 
-impl Guard {
-    fn text(&self, values: &mut Values) -> String {
-        const ABSENT: &str = "attribute_not_exists(#scope)";
-        let condition = match self {
-            Self::Absent => return ABSENT.to_owned(),
-            Self::Free(attempt) => {
-                values.set(":attempt", item::attempt(*attempt));
-                "attribute_not_exists(#holder) AND \
+fn condition(guard: &Guard, values: &mut Values) -> String {
+    const ABSENT: &str = "attribute_not_exists(#scope)";
+    let condition = match guard {
+        Guard::Absent => return ABSENT.to_owned(),
+        Guard::Free(attempt) => {
+            values.set(":attempt", item::attempt(*attempt));
+            "attribute_not_exists(#holder) AND \
                  (attribute_not_exists(#attempt) OR #attempt <> :attempt)"
-            }
-            Self::Unchanged { token, version } => {
-                values.number(":token", token);
-                values.number(":version", version);
-                "#token = :token AND #version = :version"
-            }
-            Self::Renewable(lease) => {
-                held_by(&lease.holder, lease.token, values);
-                values.set(":false", AttributeValue::Bool(false));
-                "#token = :token AND #holder = :holder AND #closing = :false"
-            }
-            Self::Claimed(Claim::Lease(lease)) => {
-                held_by(&lease.holder, lease.token, values);
-                "#token = :token AND #holder = :holder"
-            }
-            Self::Claimed(Claim::Attempt { attempt, .. }) => {
-                values.set(":attempt", item::attempt(*attempt));
-                "attribute_exists(#holder) AND #attempt = :attempt"
-            }
-            Self::Led(token) => {
-                values.number(":token", token);
-                "attribute_exists(#holder) AND #token = :token"
-            }
-        };
-        values.number(":zero", 0);
-        // One more fits into what we read.
-        values.number(":max", u64::MAX - 1);
-        values.number(":reader", READER);
-        values.text(":boolean", "BOOL");
-        values.text(":string", "S");
-        values.text(":binary", "B");
-        match self {
-            Self::Free(_) => format!("{ABSENT} OR ({condition} AND {FIT})"),
-            _ => format!("{condition} AND {FIT}"),
         }
+        Guard::Unchanged { token, version } => {
+            values.number(":token", token);
+            values.number(":version", version);
+            "#token = :token AND #version = :version"
+        }
+        Guard::Renewable(lease) => {
+            held_by(&lease.holder, lease.token, values);
+            values.set(":false", AttributeValue::Bool(false));
+            "#token = :token AND #holder = :holder AND #closing = :false"
+        }
+        Guard::Claimed(Claim::Lease(lease)) => {
+            held_by(&lease.holder, lease.token, values);
+            "#token = :token AND #holder = :holder"
+        }
+        Guard::Claimed(Claim::Attempt { attempt, .. }) => {
+            values.set(":attempt", item::attempt(*attempt));
+            "attribute_exists(#holder) AND #attempt = :attempt"
+        }
+        Guard::Led(token) => {
+            values.number(":token", token);
+            "attribute_exists(#holder) AND #token = :token"
+        }
+    };
+    values.number(":zero", 0);
+    // One more fits into what we read.
+    values.number(":max", u64::MAX - 1);
+    values.number(":reader", READER);
+    values.text(":boolean", "BOOL");
+    values.text(":string", "S");
+    values.text(":binary", "B");
+    match guard {
+        Guard::Free(_) => format!("{ABSENT} OR ({condition} AND {FIT})"),
+        _ => format!("{condition} AND {FIT}"),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
     store::{
         StoreErrorKind,
         failure::{Answer, Failure},
+        observed::Found,
         record::{READER, StoredRecord},
     },
 };
@@ -70,9 +71,7 @@ pub(super) fn line_name(index: usize) -> String {
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) name: ResourceName,
-    /// Its moment of expiry means nothing yet: whoever asks for one observes.
-    pub(super) record: StoredRecord,
-    min_reader: u64,
+    pub(super) found: Found,
 }
 
 impl Stored {
@@ -82,32 +81,15 @@ impl Stored {
         match (fields.record(), min_reader) {
             (Ok((name, record)), Ok(min_reader)) => Ok(Self {
                 name,
-                record,
-                min_reader,
+                found: Found { record, min_reader },
             }),
             // What a newer library wrote need not look right.
             (_, Ok(min_reader)) if min_reader > u64::from(READER) => {
-                Err(unsupported(&fields.id(), min_reader))
+                Err(Failure::unsupported(&fields.id(), min_reader))
             }
             (Err(damage), _) | (_, Err(damage)) => Err(fields.corrupt(&damage)),
         }
     }
-
-    /// Refuses to write what only a newer library understands.
-    pub(super) fn check_reader(&self) -> Answer<()> {
-        match self.min_reader > u64::from(READER) {
-            true => Err(unsupported(self.name.as_str(), self.min_reader)),
-            false => Ok(()),
-        }
-    }
-}
-
-fn unsupported(name: &str, min_reader: u64) -> Failure {
-    let message = format!(
-        "the record of {name:?} asks for a library that understands version {min_reader} of records; \
-         this one understands {READER}: update it"
-    );
-    Failure::new(StoreErrorKind::Unsupported, message)
 }
 
 type Checked<T> = Result<T, String>;

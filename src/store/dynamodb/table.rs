@@ -15,6 +15,7 @@ use super::{
     DynamoStore,
     failure::{Access, Answer, Failure, NO_TABLE, OTHER_KEYS},
     item::{NAME, SCOPE},
+    requests::Call,
 };
 use crate::store::{Operation, StoreError, StoreErrorKind};
 
@@ -65,8 +66,8 @@ impl DynamoStore {
 
     async fn table_state(&self) -> Answer<State> {
         let request = self.client.describe_table().table_name(&*self.table);
-        let end = self.end();
-        match self.limited(Access::Read, end, request.send()).await? {
+        let call = Call::new(self);
+        match call.limited(Access::Read, request.send()).await? {
             Ok(answer) => Ok(answer.table.as_ref().map_or(State::Missing, State::of)),
             Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(State::Missing),
             Err(error) => Err(Access::Read.failure(error)),
@@ -84,8 +85,8 @@ impl DynamoStore {
                 key(SCOPE, KeyType::Hash)?,
                 key(NAME, KeyType::Range)?,
             ]));
-        let end = self.end();
-        match self.limited(Access::Write, end, request.send()).await? {
+        let call = Call::new(self);
+        match call.limited(Access::Write, request.send()).await? {
             Ok(_) => Ok(()),
             // Somebody else was faster.
             Err(error) if error.code() == Some("ResourceInUseException") => Ok(()),

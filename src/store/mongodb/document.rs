@@ -56,7 +56,13 @@ pub(super) fn record(found: &Document) -> Answer<Option<LeaseRecord>> {
     match min_reader.and_then(|_| fields.record()) {
         Ok(record) if found.get(FIT) == Some(&Bson::Boolean(true)) => Ok(Some(record)),
         // What a newer library wrote need not look right.
-        _ if is_newer => Err(fields.unsupported()),
+        _ if is_newer => {
+            let min_reader = fields.number("min_reader").unwrap_or_default();
+            Err(Failure::unsupported(
+                fields.text("_id").unwrap_or("?"),
+                min_reader,
+            ))
+        }
         Ok(_) => Err(fields.corrupt("the server finds a value out of its range")),
         Err(damage) => Err(fields.corrupt(&damage)),
     }
@@ -74,16 +80,6 @@ impl Fields<'_> {
             Bson::String(name) => format!("{name:?}"),
             other => other.to_string(),
         })
-    }
-
-    fn unsupported(&self) -> Failure {
-        let message = format!(
-            "the record of {} asks for a library that understands version {} of records; this one \
-             understands {READER}: update it",
-            self.id(),
-            self.number("min_reader").unwrap_or_default(),
-        );
-        Failure::new(StoreErrorKind::Unsupported, message)
     }
 
     fn corrupt(&self, damage: &str) -> Failure {

@@ -94,7 +94,7 @@ impl Row {
     /// Refuses to write what only a newer library understands.
     pub(super) fn check_reader(&self, resource: &ResourceName) -> Answer<()> {
         match self.min_reader > i64::from(READER) {
-            true => Err(unsupported(resource.as_str(), self.min_reader)),
+            true => Err(Failure::unsupported(resource.as_str(), self.min_reader)),
             false => Ok(()),
         }
     }
@@ -179,19 +179,11 @@ impl Row {
             }
             // What a newer library wrote need not look right.
             (_, Ok(min_reader)) if min_reader > i64::from(READER) => {
-                Err(unsupported(&name, min_reader))
+                Err(Failure::unsupported(&name, min_reader))
             }
             (Err(damage), _) | (_, Err(damage)) => Err(damage.of(&name)),
         }
     }
-}
-
-fn unsupported(resource: &str, min_reader: i64) -> Failure {
-    let message = format!(
-        "the record of {resource:?} asks for a library that understands version {min_reader} of records; \
-         this one understands {READER}: update it"
-    );
-    Failure::new(StoreErrorKind::Unsupported, message)
 }
 
 /// What is wrong with a value in a row.

@@ -1,0 +1,291 @@
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+
+use super::{
+    Observations,
+    change::{Change, Guard},
+};
+use crate::{
+    clock::{Clock, Moment},
+    lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName},
+    store::{
+        AcquireOutcome, Eviction, ReleaseOutcome, RenewOutcome, StoreErrorKind,
+        failure::{Answer, Failure},
+        record::{READER, StoredRecord},
+    },
+};
+
+/// One operation's way to a database without a clock, which knows conditional writes of one record.
+#[async_trait]
+pub(crate) trait Table: Sync {
+    /// Makes a change where its guard lets it through, and increases the version with it.
+    async fn write(
+        &self,
+        resource: &ResourceName,
+        change: &Change,
+        guard: &Guard,
+    ) -> Answer<Written>;
+
+    /// The record as it stands, never an older one.
+    async fn get(&self, resource: &ResourceName) -> Answer<Option<Found>>;
+}
+
+/// What a write has come to.
+#[derive(Debug)]
+pub(crate) enum Written {
+    /// The version after it, and the token, if the change has raised that.
+    Done {
+        version: u64,
+        token: Option<FencingToken>,
+    },
+    /// The guard has refused it. The record is there, unless the database does not return it.
+    Refused(Option<Found>),
+}
+
+/// A record as it was read. Its moment of expiry means nothing: whoever asks for one observes.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) record: StoredRecord,
+    pub(crate) min_reader: u64,
+}
+
+/// The operations of a store whose expiry is observed. What was seen is remembered here.
+#[derive(Debug)]
+pub(crate) struct Observer {
+    clock: Arc<dyn Clock>,
+    seen: Mutex<Observations>,
+}
+
+impl Observer {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            seen: Mutex::new(Observations::new()),
+        }
+    }
+
+    pub(crate) async fn acquire(
+        &self,
+        table: &dyn Table,
+        bid: &Bid,
+        since: SystemTime,
+    ) -> Answer<AcquireOutcome> {
+        let take = || Change::Take {
+            bid: bid.clone(),
+            since,
+        };
+        let last = self.seen().last(&bid.resource);
+        let first = match last {
+            None => Some((take(), Guard::Free(bid.attempt))),
+            // It is held: a read is cheaper than a write that is refused.
+            Some((_, _, free_at)) if self.clock.now() < free_at => None,
+            Some((token, version, _)) => Some((take(), Guard::Unchanged { token, version })),
+        };
+        let rules = |record: &mut StoredRecord, now| {
+            let token = record.token;
+            match record.acquire(bid, now, since) {
+                outcome @ AcquireOutcome::Refused(_) => ControlFlow::Break(outcome),
+                AcquireOutcome::Granted { token: granted } if granted == token => {
+                    ControlFlow::Continue(Change::Extend { ttl: bid.ttl })
+                }
+                AcquireOutcome::Granted { .. } => ControlFlow::Continue(take()),
+            }
+        };
+        match self.change(table, &bid.resource, first, rules).await? {
+            Ok(Some(token)) => Ok(AcquireOutcome::Granted { token }),
+            Ok(None) => Err(incomplete()),
+            Err(refused) => Ok(refused),
+        }
+    }
+
+    pub(crate) async fn renew(
+        &self,
+        table: &dyn Table,
+        lease: &Lease,
+        ttl: Duration,
+    ) -> Answer<RenewOutcome> {
+        let extend = Change::Extend { ttl };
+        let first = match self.may_have_lapsed(&lease.resource, lease.token) {
+            true => None,
+            false => Some((extend.clone(), Guard::Renewable(lease.clone()))),
+        };
+        let rules = |record: &mut StoredRecord, now| match record.renew(lease, ttl, now) {
+            RenewOutcome::Renewed => ControlFlow::Continue(extend.clone()),
+            lost @ RenewOutcome::Lost(_) => ControlFlow::Break(lost),
+        };
+        let done = self.change(table, &lease.resource, first, rules).await?;
+        Ok(done.map_or_else(|lost| lost, |_| RenewOutcome::Renewed))
+    }
+
+    pub(crate) async fn release(&self, table: &dyn Table, claim: &Claim) -> Answer<ReleaseOutcome> {
+        let first = Some((Change::Release, Guard::Claimed(claim.clone())));
+        let rules = |record: &mut StoredRecord, now| match record.release(claim, now) {
+            ReleaseOutcome::Released => ControlFlow::Continue(Change::Release),
+            not_held @ ReleaseOutcome::NotHeld(_) => ControlFlow::Break(not_held),
+        };
+        let done = self.change(table, claim.resource(), first, rules).await?;
+        Ok(done.map_or_else(|not_held| not_held, |_| ReleaseOutcome::Released))
+    }
+
+    pub(crate) async fn evict(
+        &self,
+        table: &dyn Table,
+        resource: &ResourceName,
+        token: FencingToken,
+        eviction: Eviction,
+    ) -> Answer<ReleaseOutcome> {
+        let change = match eviction {
+            Eviction::Close => Change::Close,
+            Eviction::Force => Change::Free,
+        };
+        let first = match self.may_have_lapsed(resource, token) {
+            true => None,
+            false => Some((change.clone(), Guard::Led(token))),
+        };
+        let rules =
+            |record: &mut StoredRecord, now| match record.evict(resource, token, eviction, now) {
+                ReleaseOutcome::Released => ControlFlow::Continue(change.clone()),
+                not_held @ ReleaseOutcome::NotHeld(_) => ControlFlow::Break(not_held),
+            };
+        let done = self.change(table, resource, first, rules).await?;
+        Ok(done.map_or_else(|not_held| not_held, |_| ReleaseOutcome::Released))
+    }
+
+    pub(crate) async fn read(
+        &self,
+        table: &dyn Table,
+        resource: &ResourceName,
+    ) -> Answer<Option<LeaseRecord>> {
+        let Some(found) = table.get(resource).await? else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        let record = self.observe(resource, found.record, now);
+        Ok(record.seen(resource, now))
+    }
+
+    /// What others see of a record that arrived just now in a list, without beginning to observe it.
+    pub(crate) fn glance(&self, resource: &ResourceName, found: Found) -> Option<LeaseRecord> {
+        let (mut record, now) = (found.record, self.clock.now());
+        let (token, version) = (record.token, record.version);
+        record.expires_at = self.seen().peek(resource, token, version, record.ttl, now);
+        record.seen(resource, now)
+    }
+
+    /// Makes a change, if the rules allow it; the token of the record after it, where that is known.
+    ///
+    /// The first write goes out without a look, or with what an earlier look has told. When its guard
+    /// refuses it, the rules decide on the record as it stands, and what they want is written on the
+    /// condition that nothing has changed since.
+    async fn change<T>(
+        &self,
+        table: &dyn Table,
+        resource: &ResourceName,
+        first: Option<(Change, Guard)>,
+        rules: impl Fn(&mut StoredRecord, Moment) -> ControlFlow<T, Change> + Send,
+    ) -> Answer<Result<Option<FencingToken>, T>> {
+        /// Each further one is lost to somebody else's write in between.
+        const WRITES: usize = 4;
+        let mut next = first;
+        for _ in 0..WRITES {
+            let found = match next {
+                None => table.get(resource).await?,
+                Some((change, guard)) => match table.write(resource, &change, &guard).await? {
+                    Written::Done { version, token } => {
+                        let token = token.or_else(|| guard.token());
+                        self.wrote(resource, &change, token, version)?;
+                        return Ok(Ok(token));
+                    }
+                    Written::Refused(Some(found)) => Some(found),
+                    // There is no record, or the database does not return it.
+                    Written::Refused(None) => table.get(resource).await?,
+                },
+            };
+            let now = self.clock.now();
+            let mut record = self.judge(resource, found, now)?;
+            let guard = Guard::unchanged(&record);
+            next = match rules(&mut record, now) {
+                ControlFlow::Break(outcome) => return Ok(Err(outcome)),
+                ControlFlow::Continue(change) => Some((change, guard)),
+            };
+        }
+        Err(Failure::new(
+            StoreErrorKind::Unavailable,
+            "others write the record again and again at the same moment",
+        ))
+    }
+
+    /// What was written just now is a sight like any other.
+    fn wrote(
+        &self,
+        resource: &ResourceName,
+        change: &Change,
+        token: Option<FencingToken>,
+        version: u64,
+    ) -> Answer<()> {
+        let now = self.clock.now();
+        let mut seen = self.seen();
+        match change.ttl() {
+            Some(ttl) => {
+                let token = token.ok_or_else(incomplete)?;
+                seen.free_at(resource, token, version, ttl, now);
+            }
+            None => seen.forget(resource),
+        }
+        Ok(())
+    }
+
+    /// The record that arrived just now, its expiry as observed here, if it may be written.
+    fn judge(
+        &self,
+        resource: &ResourceName,
+        found: Option<Found>,
+        now: Moment,
+    ) -> Answer<StoredRecord> {
+        let Some(Found { record, min_reader }) = found else {
+            self.seen().forget(resource);
+            return Ok(StoredRecord::default());
+        };
+        match min_reader > u64::from(READER) {
+            true => Err(Failure::unsupported(resource.as_str(), min_reader)),
+            false => Ok(self.observe(resource, record, now)),
+        }
+    }
+
+    fn observe(
+        &self,
+        resource: &ResourceName,
+        mut record: StoredRecord,
+        now: Moment,
+    ) -> StoredRecord {
+        let mut seen = self.seen();
+        match record.holder {
+            Some(_) => {
+                let (token, version) = (record.token, record.version);
+                record.expires_at = seen.free_at(resource, token, version, record.ttl, now);
+            }
+            None => seen.forget(resource),
+        }
+        record
+    }
+
+    /// Whether a lease has expired unless somebody has renewed it since it was last seen.
+    fn may_have_lapsed(&self, resource: &ResourceName, token: FencingToken) -> bool {
+        let last = self.seen().last(resource);
+        last.is_some_and(|(seen, _, free_at)| seen == token && self.clock.now() >= free_at)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Observations> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn incomplete() -> Failure {
+    let message = "the answer to a write does not tell the token";
+    Failure::new(StoreErrorKind::Unknown, message)
+}
