@@ -1,0 +1,115 @@
+//! What an operation of a store takes beside a raw write of the same kind on the same client:
+//! `cargo bench --bench store_latency --features mongodb`.
+//!
+//! Runs the raw write, an acquisition, a renewal and a release in turns, a thousand times, and prints
+//! the times of each. It measures and judges nothing: it fails only on errors. A store is left out, and
+//! said to be, where the address of its server is not in the environment. `STORE_LATENCY_CYCLES` sets
+//! the number.
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints what it measured"
+)]
+
+#[cfg(feature = "mongodb")]
+mod mongodb;
+mod samples;
+
+use std::{env, error::Error, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use tenure::{
+    AcquireOutcome, AttemptId, Bid, CandidateId, Claim, Lease, LeaseStore, ReleaseOutcome,
+    RenewOutcome, ResourceName,
+};
+
+use samples::Samples;
+
+type Done = Result<(), Box<dyn Error>>;
+
+/// A store, and beside it the bare client that it uses.
+#[async_trait]
+trait Subject {
+    fn name(&self) -> &'static str;
+
+    fn store(&self) -> Arc<dyn LeaseStore>;
+
+    /// Writes a record of the same size with the same durability, made if it is missing, and gets it
+    /// back; without a condition.
+    async fn raw_write(&self, key: &str) -> Done;
+}
+
+const TTL: Duration = Duration::from_secs(15);
+
+/// All on one name, as a lock does it; after the first cycle every write is an update.
+async fn measure(subject: &dyn Subject, cycles: usize) -> Result<Samples, Box<dyn Error>> {
+    let store = subject.store();
+    store.ensure().await?;
+    let unique = format!("bench/{:016x}", rand::random::<u64>());
+    let resource = ResourceName::new(unique.as_str())?;
+    let holder = CandidateId::generate();
+    let raw = format!("{unique}-raw");
+    let warm_up = (cycles / 10).max(1);
+    let mut samples = Samples::default();
+    for cycle in 0..warm_up + cycles {
+        if cycle == warm_up {
+            samples = Samples::default();
+        }
+        // By turns before and after the acquisition, so that neither always follows the same request.
+        let first = cycle % 2 == 0;
+        if first {
+            samples.time("raw write", subject.raw_write(&raw)).await?;
+        }
+        let bid = Bid {
+            resource: resource.clone(),
+            candidate: holder.clone(),
+            attempt: AttemptId::new(rand::random()),
+            ttl: TTL,
+            metadata: None,
+            reentrant: false,
+        };
+        let token = match samples.time("acquire", store.acquire(&bid)).await? {
+            AcquireOutcome::Granted { token } => token,
+            AcquireOutcome::Refused(record) => return Err(format!("refused: {record:?}").into()),
+        };
+        if !first {
+            samples.time("raw write", subject.raw_write(&raw)).await?;
+        }
+        let lease = Lease {
+            resource: resource.clone(),
+            holder: holder.clone(),
+            token,
+        };
+        match samples.time("renew", store.renew(&lease, TTL)).await? {
+            RenewOutcome::Renewed => {}
+            RenewOutcome::Lost(record) => return Err(format!("lost: {record:?}").into()),
+        }
+        let claim = Claim::Lease(lease);
+        match samples.time("release", store.release(&claim)).await? {
+            ReleaseOutcome::Released => {}
+            ReleaseOutcome::NotHeld(record) => return Err(format!("not held: {record:?}").into()),
+        }
+    }
+    Ok(samples)
+}
+
+async fn subjects() -> Result<Vec<Box<dyn Subject>>, Box<dyn Error>> {
+    let mut subjects: Vec<Box<dyn Subject>> = Vec::new();
+    #[cfg(feature = "mongodb")]
+    match env::var("TENURE_MONGODB_URL") {
+        Ok(url) => subjects.push(Box::new(mongodb::Mongo::open(&url).await?)),
+        Err(_) => println!("mongodb: left out, TENURE_MONGODB_URL is not set"),
+    }
+    Ok(subjects)
+}
+
+#[tokio::main]
+async fn main() -> Done {
+    let cycles = env::var("STORE_LATENCY_CYCLES").map_or(Ok(1000), |text| text.parse())?;
+    for subject in subjects().await? {
+        let samples = measure(subject.as_ref(), cycles).await?;
+        println!("{}, {cycles} cycles", subject.name());
+        println!("{samples}");
+    }
+    Ok(())
+}
