@@ -103,6 +103,7 @@ pub mod conformance;
 mod election;
 mod leadership;
 mod lease;
+mod runtime;
 mod store;
 mod timing;
 

@@ -9,13 +9,14 @@ use std::{
 };
 
 /// Each module and what it may name. The order is that of the layers.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("lease", &[]),
     ("clock", &[]),
     ("timing", &[]),
+    ("runtime", &[]),
     ("leadership", &["clock", "lease"]),
     ("election", &["clock", "leadership", "lease", "timing"]),
-    ("store", &["clock", "lease"]),
+    ("store", &["clock", "lease", "runtime"]),
     ("conformance", &["lease", "store"]),
     (
         "actor",
@@ -24,6 +25,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "election",
             "leadership",
             "lease",
+            "runtime",
             "store",
             "timing",
         ],

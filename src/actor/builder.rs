@@ -4,11 +4,12 @@ use actix::{Addr, Supervisor};
 use rand::{SeedableRng as _, rngs::SmallRng};
 use thiserror::Error;
 
-use super::{LockActor, LockHandle, pulse::Pulse, thread};
+use super::{LockActor, LockHandle, pulse::Pulse};
 use crate::{
     clock::{BootClock, Clock},
     election::Config,
     lease::{CandidateId, InvalidName, Metadata, ResourceName},
+    runtime,
     store::LeaseStore,
     timing::{InvalidTiming, Timing},
 };
@@ -92,7 +93,7 @@ impl LockBuilder {
     /// [`StartError`] if a name or the times are not accepted, or no thread can be had.
     pub fn start(self) -> Result<LockHandle, StartError> {
         self.start_by(|make| {
-            let thread = thread::locks().map_err(StartError::Thread)?;
+            let thread = runtime::locks().map_err(StartError::Thread)?;
             Ok(Supervisor::start_in_arbiter(&thread, |_| make()))
         })
     }

@@ -5,6 +5,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use crate::{
     election::{Call, Reply},
     lease::{Claim, LeaseRecord},
+    runtime::text_of,
     store::{
         AcquireOutcome, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
         StoreErrorKind,
@@ -28,10 +29,7 @@ pub(super) fn call(
     answer
         .map(move |answer| {
             answer.unwrap_or_else(|panic| {
-                let text = (panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-                    .or_else(|| panic.downcast_ref::<String>().cloned())
-                    .unwrap_or_default();
-                let text = format!("the store panicked: {text}");
+                let text = format!("the store panicked: {}", text_of(&*panic));
                 Err(StoreError::new(
                     StoreErrorKind::Unknown,
                     kind,

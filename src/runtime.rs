@@ -1,0 +1,57 @@
+//! The library's own threads: lock actors run on one, so that neither a handler that blocks nor a
+//! `System::stop()` of the application delays a step-down.
+
+use std::{
+    any::Any,
+    io,
+    sync::{Mutex, PoisonError, mpsc},
+    thread,
+};
+
+use actix::{ArbiterHandle, System};
+
+static LOCKS: Mutex<Option<ArbiterHandle>> = Mutex::new(None);
+static ACTORS: Mutex<Option<ArbiterHandle>> = Mutex::new(None);
+
+fn get_or_start(
+    slot: &Mutex<Option<ArbiterHandle>>,
+    start: impl FnOnce() -> io::Result<ArbiterHandle>,
+) -> io::Result<ArbiterHandle> {
+    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(running) = slot.as_ref().filter(|arbiter| arbiter.alive()) {
+        return Ok(running.clone());
+    }
+    let started = start()?;
+    *slot = Some(started.clone());
+    Ok(started)
+}
+
+/// The thread of the lock actors: a private actix system, started at the first use.
+pub(crate) fn locks() -> io::Result<ArbiterHandle> {
+    get_or_start(&LOCKS, || system("tenure-locks"))
+}
+
+/// The thread of the actors that an application starts without a system of its own.
+pub(crate) fn actors() -> io::Result<ArbiterHandle> {
+    get_or_start(&ACTORS, || system("tenure-actors"))
+}
+
+fn system(name: &str) -> io::Result<ArbiterHandle> {
+    let (tell, told) = mpsc::channel();
+    let run = move || {
+        let runner = System::new();
+        // Nobody waits for it only if the first user has gone already.
+        let _ = tell.send(System::current().arbiter().clone());
+        runner.run()
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(run)?;
+    let gone = |_| io::Error::other("a thread of tenure ended while it started");
+    told.recv().map_err(gone)
+}
+
+/// What a panic says.
+pub(crate) fn text_of(panic: &(dyn Any + Send)) -> String {
+    (panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default()
+}
