@@ -75,6 +75,8 @@
 //! | `SqliteStore` | `sqlite` (default) | the host's boot clock | restarts, for processes of one host |
 //! | `MongoStore` | `mongodb` | the server's | restarts and failovers, for processes of many hosts |
 //!
+//! [`open_store`] opens any of them by its URL, and makes its client on the thread of the lock actors.
+//!
 //! [`LeaseStore`] is the contract for stores of your own; the feature `conformance` has the kit of
 //! cases that every store must pass. [`FaultyStore`] makes any store fail on purpose, for the tests of
 //! your actors.
@@ -125,7 +127,7 @@ pub use store::DynamoStore;
 pub use store::MongoStore;
 pub use store::{
     AcquireOutcome, Calls, Eviction, Fault, FaultyStore, LeaseStore, MemoryStore, Operation,
-    ReleaseOutcome, RenewOutcome, StoreError, StoreErrorKind,
+    ReleaseOutcome, RenewOutcome, StoreError, StoreErrorKind, open as open_store,
 };
 #[cfg(feature = "sqlite")]
 pub use store::{SqliteStore, SqliteStoreBuilder};

@@ -1,5 +1,16 @@
 //! The library's own threads: lock actors run on one, so that neither a handler that blocks nor a
-//! `System::stop()` of the application delays a step-down.
+//! `System::stop()` of the application delays a step-down; the clients that `open_store` makes live
+//! there too.
+
+#[cfg(any(feature = "dynamodb", feature = "sqlite"))]
+mod aside;
+#[cfg(any(test, feature = "dynamodb", feature = "mongodb"))]
+mod host;
+
+#[cfg(any(feature = "dynamodb", feature = "sqlite"))]
+pub(crate) use aside::aside;
+#[cfg(any(test, feature = "dynamodb", feature = "mongodb"))]
+pub(crate) use host::{Host, Lost};
 
 use std::{
     any::Any,

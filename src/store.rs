@@ -8,6 +8,8 @@ mod failure;
 mod faulty;
 #[cfg(test)]
 mod fixtures;
+#[cfg(any(test, feature = "dynamodb", feature = "mongodb"))]
+mod hosted;
 mod memory;
 #[cfg(feature = "mongodb")]
 mod mongodb;
@@ -16,6 +18,7 @@ mod observed;
 mod record;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod url;
 
 #[cfg(feature = "dynamodb")]
 pub use self::dynamodb::DynamoStore;
@@ -26,6 +29,7 @@ pub use faulty::{Calls, Fault, FaultyStore};
 pub use memory::MemoryStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteStore, SqliteStoreBuilder};
+pub use url::open;
 
 #[cfg(test)]
 pub(crate) use record::StoredRecord;

@@ -74,7 +74,7 @@ const KIND: &str = "mongodb";
 /// also each request's `maxTimeMS`.
 ///
 /// The client's connections live on the runtime that made it: while that is blocked, no request gets
-/// on, and the leases lapse.
+/// on, and the leases lapse. [`open_store`](crate::open_store) makes it on the thread of the lock actors.
 ///
 /// # Isolation
 ///

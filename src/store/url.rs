@@ -1,0 +1,233 @@
+use std::sync::Arc;
+
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
+#[cfg(feature = "mongodb")]
+mod mongodb;
+#[cfg(any(feature = "dynamodb", feature = "mongodb"))]
+mod parameters;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use super::{LeaseStore, MemoryStore, Operation, StoreError, StoreErrorKind};
+
+/// What an error names where no store is known yet.
+const URL: &str = "url";
+
+/// The schemes, what follows them, and whether this build has them; a feature has the name of its
+/// store.
+const SCHEMES: [(&str, &str, Option<&str>, bool); 5] = [
+    ("memory", "memory:", None, true),
+    (
+        "sqlite",
+        "sqlite:PATH",
+        Some("sqlite"),
+        cfg!(feature = "sqlite"),
+    ),
+    (
+        "mongodb",
+        "mongodb://…",
+        Some("mongodb"),
+        cfg!(feature = "mongodb"),
+    ),
+    (
+        "mongodb+srv",
+        "mongodb+srv://…",
+        Some("mongodb"),
+        cfg!(feature = "mongodb"),
+    ),
+    (
+        "dynamodb",
+        "dynamodb://TABLE",
+        Some("dynamodb"),
+        cfg!(feature = "dynamodb"),
+    ),
+];
+
+/// Opens the store that a URL names, so that a program can leave the choice to its configuration.
+///
+/// | URL | feature | store |
+/// | --- | --- | --- |
+/// | `memory:` | | [`MemoryStore`], a new one with each call |
+/// | `sqlite:PATH` | `sqlite` | `SqliteStore` in this file, relative or absolute; the path is taken as it is, without `?` |
+/// | `mongodb://…`, `mongodb+srv://…` | `mongodb` | `MongoStore` |
+/// | `dynamodb://TABLE` | `dynamodb` | `DynamoStore` on this table |
+///
+/// A URL of MongoDB is the driver's [connection string]; its path is the database, `tenure` where it
+/// has none. (A database in the path is also where the user is looked up, unless `authSource` says
+/// otherwise.)
+///
+/// | parameter | of | default |
+/// | --- | --- | --- |
+/// | `collection=NAME` | `mongodb` | `leases` |
+/// | every other | `mongodb` | the driver's |
+/// | `region=NAME` | `dynamodb` | `AWS_REGION`, `AWS_DEFAULT_REGION`, or the profile's; instance metadata is not asked |
+/// | `endpoint=URL` | `dynamodb` | that of the region |
+/// | `create_table_if_missing=true` | `dynamodb` | `false`: tables are somebody's to plan and to pay |
+///
+/// Values are percent-encoded; a `@` in them must be (`%40`).
+///
+/// It prepares nothing in the database, with the exception of that parameter: call
+/// [`ensure`](LeaseStore::ensure) where a table or an index may be missing. It makes no request to a
+/// server, which may be down; a lock waits for it. `mongodb+srv` looks servers up in the DNS.
+///
+/// # Credentials
+///
+/// Those of MongoDB stand in the URL, percent-encoded, or in what its parameters name. Those of
+/// DynamoDB never do: the SDK finds them in the environment, a profile, the container or the machine.
+/// No error and no `Debug` shows one, nor the errors of a driver about a URL, which are left out for
+/// that reason.
+///
+/// # Runtimes
+///
+/// It may be awaited on any runtime and on none. A client's connections live on the runtime that made
+/// them, so that one made by your application stands still while that runtime is blocked, and its
+/// leases lapse. The clients of MongoDB and DynamoDB are therefore made on the thread of the lock actors,
+/// and each request of such a store runs there, whoever makes it. SQLite has a thread of its own.
+///
+/// # Errors
+///
+/// - [`Misconfigured`](StoreErrorKind::Misconfigured): the scheme or a parameter is not known, or not
+///   accepted. The message names it and those that are known.
+/// - [`Unsupported`](StoreErrorKind::Unsupported): the store's feature is off in this build; the message
+///   names the feature.
+/// - [`Unavailable`](StoreErrorKind::Unavailable): the DNS does not answer, or the operating system gives
+///   no thread.
+/// - What `SqliteStore::open` and `DynamoStore::create_table_if_missing` answer.
+///
+/// # Cancel safety
+///
+/// A dropped call leaves nothing behind, but may have created a file or a table.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tenure::{LockActor, open_store};
+///
+/// let store = open_store("memory:").await?;
+/// store.ensure().await?;
+/// let lock = LockActor::builder("jobs/reports", store).start()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// ```no_run
+/// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+/// # use tenure::open_store;
+/// let file = open_store("sqlite:/var/lib/app/leases.db").await?;
+/// let mongo = open_store("mongodb://app:s%40cret@a,b,c/app?replicaSet=rs0&collection=leases").await?;
+/// let dynamo = open_store("dynamodb://leases?region=eu-central-1").await?;
+/// let local = "dynamodb://leases?region=local&endpoint=http://127.0.0.1:8000&create_table_if_missing=true";
+/// let local = open_store(local).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// [connection string]: https://www.mongodb.com/docs/manual/reference/connection-string/
+pub async fn open(url: &str) -> Result<Arc<dyn LeaseStore>, StoreError> {
+    match Target::parse(url)? {
+        Target::Memory => Ok(Arc::new(MemoryStore::new())),
+        #[cfg(feature = "sqlite")]
+        Target::Sqlite(target) => target.open().await,
+        #[cfg(feature = "mongodb")]
+        Target::Mongo(target) => target.open().await,
+        #[cfg(feature = "dynamodb")]
+        Target::Dynamo(target) => target.open().await,
+    }
+}
+
+/// What a URL names. It is not `Debug`: it knows credentials.
+enum Target {
+    Memory,
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlite::Target),
+    #[cfg(feature = "mongodb")]
+    Mongo(mongodb::Target),
+    #[cfg(feature = "dynamodb")]
+    Dynamo(dynamodb::Target),
+}
+
+impl Target {
+    fn parse(url: &str) -> Result<Self, StoreError> {
+        // What follows in messages and logs is a line of text.
+        if let Some(at) = url.find(char::is_control) {
+            let message = format!("the URL has a control character at byte {at}");
+            return Err(misconfigured(URL, message));
+        }
+        let split = url.split_once(':').filter(|(scheme, _)| is_scheme(scheme));
+        let Some((scheme, rest)) = split else {
+            let message = format!("this is no URL of a store; there are {}", available());
+            return Err(misconfigured(URL, message));
+        };
+        match scheme.to_ascii_lowercase().as_str() {
+            "memory" if rest.is_empty() => Ok(Self::Memory),
+            "memory" => {
+                let message = "nothing follows `memory:`, because each call opens a new store";
+                Err(misconfigured("memory", message))
+            }
+            #[cfg(feature = "sqlite")]
+            "sqlite" => sqlite::Target::parse(rest).map(Self::Sqlite),
+            #[cfg(feature = "mongodb")]
+            scheme @ ("mongodb" | "mongodb+srv") => {
+                mongodb::Target::parse(scheme, rest).map(Self::Mongo)
+            }
+            #[cfg(feature = "dynamodb")]
+            "dynamodb" => dynamodb::Target::parse(rest).map(Self::Dynamo),
+            other => Err(no_store(other)),
+        }
+    }
+}
+
+/// Whether it looks like a scheme and may be shown. RFC 3986, section 3.1.
+fn is_scheme(text: &str) -> bool {
+    let odd = |c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c);
+    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.len() <= 20 && !text.contains(odd)
+}
+
+fn no_store(scheme: &str) -> StoreError {
+    let known = SCHEMES.iter().find(|(name, ..)| *name == scheme);
+    match known.and_then(|(.., feature, _)| *feature) {
+        Some(feature) => {
+            let message = format!(
+                "`{scheme}:` needs the feature `{feature}` of the crate tenure, which is off in this \
+                 build; there are {}",
+                available()
+            );
+            StoreError::new(StoreErrorKind::Unsupported, URL, Operation::Open, message)
+        }
+        None => {
+            let message = format!(
+                "no store has the scheme `{scheme}`; there are {}",
+                available()
+            );
+            misconfigured(URL, message)
+        }
+    }
+}
+
+/// The URLs that this build can open.
+fn available() -> String {
+    let there = SCHEMES.iter().filter(|(.., there)| *there);
+    let forms: Vec<_> = there.map(|(_, form, ..)| *form).collect();
+    forms.join(", ")
+}
+
+fn misconfigured(store: &'static str, message: impl Into<String>) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Misconfigured,
+        store,
+        Operation::Open,
+        message,
+    )
+}
+
+#[cfg(any(feature = "dynamodb", feature = "mongodb", feature = "sqlite"))]
+fn no_thread(store: &'static str, error: std::io::Error) -> StoreError {
+    let message = "a thread of the library cannot do its part";
+    StoreError::new(StoreErrorKind::Unavailable, store, Operation::Open, message).with_source(error)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+use std::sync::Arc;
+
+use aws_config::{
+    BehaviorVersion, Region, environment::EnvironmentVariableRegionProvider,
+    meta::region::RegionProviderChain, profile::ProfileFileRegionProvider,
+};
+use aws_sdk_dynamodb::Client;
+use aws_smithy_http_client::{
+    Builder, Connector,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+
+use super::{
+    misconfigured, no_thread,
+    parameters::{Parameter, split},
+};
+use crate::{
+    runtime::{Host, aside},
+    store::{
+        DynamoStore, LeaseStore, Operation, StoreError,
+        hosted::{self, Hosted},
+    },
+};
+
+const KIND: &str = "dynamodb";
+const KNOWN: &str = "the parameters are `region`, `endpoint` and `create_table_if_missing`";
+const TLS: Provider = Provider::Rustls(CryptoMode::Ring);
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) table: String,
+    pub(super) region: Option<String>,
+    pub(super) endpoint: Option<String>,
+    pub(super) create: bool,
+}
+
+impl Target {
+    pub(super) fn parse(rest: &str) -> Result<Self, StoreError> {
+        let refuse = |message: &str| Err(misconfigured(KIND, message));
+        let Some(rest) = rest.strip_prefix("//") else {
+            return refuse("two slashes are missing: write `dynamodb://TABLE`");
+        };
+        if rest.contains('@') {
+            return refuse(NO_CREDENTIALS);
+        }
+        let (table, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let table = table.strip_suffix('/').unwrap_or(table);
+        let odd = |c: char| !c.is_ascii_alphanumeric() && !"_-.".contains(c);
+        if !(3..=255).contains(&table.len()) || table.contains(odd) {
+            return refuse(
+                "the name of the table must have 3 to 255 of the characters `a-z A-Z 0-9 _ - .`: \
+                 write `dynamodb://TABLE`",
+            );
+        }
+        let mut target = Self {
+            table: table.to_owned(),
+            region: None,
+            endpoint: None,
+            create: false,
+        };
+        for parameter in split(KIND, query)? {
+            target.take(parameter)?;
+        }
+        Ok(target)
+    }
+
+    fn take(&mut self, parameter: Parameter<'_>) -> Result<(), StoreError> {
+        let refuse = |message: &str| Err(misconfigured(KIND, message));
+        match parameter.name {
+            "region" => {
+                let region = parameter.decoded(KIND)?;
+                if region.contains(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
+                    return refuse("the value of the parameter `region` is no name of a region");
+                }
+                self.region = Some(region);
+            }
+            "endpoint" => {
+                let endpoint = parameter.decoded(KIND)?;
+                if endpoint.contains('@') {
+                    return refuse(NO_CREDENTIALS);
+                }
+                if !is_address(&endpoint) {
+                    return refuse(
+                        "the value of the parameter `endpoint` is no address: write \
+                         `http://HOST:PORT` or `https://HOST`",
+                    );
+                }
+                self.endpoint = Some(endpoint);
+            }
+            "create_table_if_missing" => {
+                self.create = match &*parameter.decoded(KIND)? {
+                    "true" => true,
+                    "false" => false,
+                    _ => {
+                        return refuse(
+                            "the parameter `create_table_if_missing` is `true` or `false`",
+                        );
+                    }
+                };
+            }
+            _ => {
+                let message = format!("{} is not known; {KNOWN}", parameter.shown());
+                return refuse(&message);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn open(self) -> Result<Arc<dyn LeaseStore>, StoreError> {
+        let host = Host::of_locks().map_err(|error| no_thread(KIND, error))?;
+        if !(self.endpoint.as_ref()).is_some_and(|endpoint| endpoint.starts_with("http:")) {
+            // Makes the SDK read the machine's certificates, which it keeps: hundreds of files on some
+            // systems, and it would do so at the first request, on the thread of the locks.
+            let read = aside(|| drop(Connector::builder().tls_provider(TLS).build()));
+            read.await.map_err(|error| no_thread(KIND, error))?;
+        }
+        let made = host.run(self.make()).await;
+        let made = made.map_err(|lost| hosted::error(&lost, KIND, Operation::Open))?;
+        Ok(Arc::new(Hosted::new(Arc::new(made?), host)))
+    }
+
+    async fn make(self) -> Result<DynamoStore, StoreError> {
+        let region = match self.region {
+            Some(region) => Some(Region::new(region)),
+            None => {
+                // Not the default chain, which would ask the network of a machine that may not be one
+                // of Amazon's.
+                let variable = EnvironmentVariableRegionProvider::new();
+                let profile = ProfileFileRegionProvider::new();
+                let chain = RegionProviderChain::first_try(variable).or_else(profile);
+                chain.region().await
+            }
+        };
+        let Some(region) = region else {
+            return Err(misconfigured(
+                KIND,
+                "there is no region: add `?region=NAME` to the URL, or set `AWS_REGION`, or a region \
+                 in the profile",
+            ));
+        };
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(Builder::new().tls_provider(TLS).build_https())
+            .region(region);
+        if let Some(endpoint) = self.endpoint {
+            loader = loader.endpoint_url(endpoint);
+        }
+        let config = Box::pin(loader.load()).await;
+        let store = DynamoStore::new(Client::new(&config), self.table);
+        if self.create {
+            store.create_table_if_missing().await?;
+        }
+        Ok(store)
+    }
+}
+
+const NO_CREDENTIALS: &str = "credentials do not stand in the URL: give them in the environment \
+    (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`), in a profile, or by the role of the container or the \
+    machine";
+
+/// Whether requests can be sent there. The SDK would find out with the first one.
+fn is_address(text: &str) -> bool {
+    let host = text.strip_prefix("http://");
+    let Some(host) = host.or_else(|| text.strip_prefix("https://")) else {
+        return false;
+    };
+    let authority = host.split('/').next().unwrap_or(host);
+    let (name, port) = match authority.rsplit_once(':') {
+        // An address of IPv6 has colons of its own.
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+        _ => (authority, None),
+    };
+    let odd = |c: char| !c.is_ascii_graphic() || "\"<>\\^`{|}?#".contains(c);
+    !name.is_empty()
+        && !text.contains(odd)
+        && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port != 0))
+}

@@ -1,0 +1,204 @@
+use std::{future::IntoFuture as _, sync::Arc};
+
+use futures::FutureExt as _;
+use mongodb::{
+    Client,
+    error::{Error, ErrorKind},
+    options::{ClientOptions, ConnectionString},
+};
+
+use super::{
+    misconfigured, no_thread,
+    parameters::{Parameter, is_encoded, split},
+};
+use crate::{
+    runtime::Host,
+    store::{
+        LeaseStore, MongoStore, Operation, StoreError, StoreErrorKind,
+        hosted::{self, Hosted},
+    },
+};
+
+const KIND: &str = "mongodb";
+
+/// Where the leases are. It is not `Debug`, because the URL has the password.
+pub(super) struct Target {
+    /// The driver's part.
+    url: String,
+    pub(super) database: String,
+    pub(super) collection: String,
+}
+
+impl Target {
+    pub(super) fn parse(scheme: &str, rest: &str) -> Result<Self, StoreError> {
+        let Some(rest) = rest.strip_prefix("//") else {
+            let message = format!("two slashes and the servers are missing: write `{scheme}://…`");
+            return Err(misconfigured(KIND, message));
+        };
+        let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
+        // A password with a `?` ends up among the parameters; the driver would quote it.
+        if query.contains('@') {
+            let message = format!("{ENCODE}; a `@` in a parameter is written `%40`");
+            return Err(misconfigured(KIND, message));
+        }
+        // The driver cuts a password in two bytes behind a `%`, and panics within a character.
+        if (before.rsplit_once('@')).is_some_and(|(user, _)| !is_encoded(user)) {
+            return Err(misconfigured(KIND, ENCODE));
+        }
+        let parameters = split(KIND, query)?;
+        let (ours, theirs): (Vec<Parameter<'_>>, Vec<_>) = parameters
+            .into_iter()
+            .partition(|parameter| parameter.name == "collection");
+        let collection = match ours.first() {
+            Some(parameter) => checked("collection", parameter.decoded(KIND)?)?,
+            None => "leases".to_owned(),
+        };
+        let url = join(scheme, before, &theirs);
+        let accepted = ConnectionString::parse(&url);
+        let Some(accepted) = accepted.ok().filter(|_| accepts(&url)) else {
+            return Err(misconfigured(KIND, diagnosis(scheme, before, &theirs)));
+        };
+        let database = match accepted.default_database {
+            Some(name) => checked("database", name)?,
+            None => "tenure".to_owned(),
+        };
+        Ok(Self {
+            url,
+            database,
+            collection,
+        })
+    }
+
+    pub(super) async fn open(self) -> Result<Arc<dyn LeaseStore>, StoreError> {
+        let host = Host::of_locks().map_err(|error| no_thread(KIND, error))?;
+        let made = host.run(self.make()).await;
+        let made = made.map_err(|lost| hosted::error(&lost, KIND, Operation::Open))?;
+        Ok(Arc::new(Hosted::new(Arc::new(made?), host)))
+    }
+
+    /// Connections are opened later, by tasks of the runtime that this runs on.
+    async fn make(self) -> Result<MongoStore, StoreError> {
+        let options = ClientOptions::parse(&self.url).await.map_err(refused)?;
+        let client = Client::with_options(options).map_err(refused)?;
+        let collection = client.database(&self.database).collection(&self.collection);
+        Ok(MongoStore::new(collection))
+    }
+}
+
+const ENCODE: &str =
+    "the user name and the password must be percent-encoded, each of `: / ? # [ ] @ %` in them";
+
+/// What the driver says of a URL that it can read. Only of names in the DNS are its own words given on:
+/// others may quote what they are about.
+fn refused(error: Error) -> StoreError {
+    match &*error.kind {
+        ErrorKind::DnsResolve { .. } => {
+            let message = "the DNS does not tell the servers: look at the name and the network";
+            StoreError::new(StoreErrorKind::Unavailable, KIND, Operation::Open, message)
+                .with_source(error)
+        }
+        ErrorKind::Io(cause) => {
+            let message = format!(
+                "the driver cannot read a file that a parameter names: {}",
+                cause.kind()
+            );
+            misconfigured(KIND, message)
+        }
+        ErrorKind::InvalidTlsConfig { .. } => misconfigured(
+            KIND,
+            "the driver does not accept the settings of TLS: look at the files that they name",
+        ),
+        _ => misconfigured(KIND, TOGETHER),
+    }
+}
+
+const TOGETHER: &str = "the driver does not accept the parameters together";
+
+fn join(scheme: &str, before: &str, parameters: &[Parameter<'_>]) -> String {
+    let mut url = format!("{scheme}://{before}");
+    for (index, Parameter { name, value }) in parameters.iter().enumerate() {
+        let mark = if index == 0 { '?' } else { '&' };
+        url += &format!("{mark}{name}={value}");
+    }
+    url
+}
+
+/// Whether the driver reads it, as far as can be told without the DNS.
+fn accepts(url: &str) -> bool {
+    let Ok(read) = ConnectionString::parse(url) else {
+        return false;
+    };
+    if url.starts_with("mongodb+srv:") {
+        return true;
+    }
+    let parsed = ClientOptions::parse(read).into_future().now_or_never();
+    parsed.is_none_or(|options| options.is_ok())
+}
+
+/// Why the driver refuses a URL. It is asked about the parts, because its own message may quote any
+/// of them, and the password is one.
+fn diagnosis(scheme: &str, before: &str, parameters: &[Parameter<'_>]) -> String {
+    let known = "tenure's own is `collection`, the others are those of a connection string";
+    if let Some(unknown) = parameters.iter().find(|it| is_unknown(**it)) {
+        return format!("{} is not known; {known}", unknown.shown());
+    }
+    if !accepts(&join(scheme, before, &[])) {
+        let (user, place) = match before.rsplit_once('@') {
+            Some((user, place)) => (Some(user), place),
+            None => (None, before),
+        };
+        let hosts = place.split('/').next().unwrap_or(place);
+        return match (user, accepts(&join(scheme, place, &[]))) {
+            (Some(_), true) => ENCODE.to_owned(),
+            _ if accepts(&join(scheme, hosts, &[])) => {
+                "the driver does not accept the name of the database: write it behind the servers \
+                 and one `/`, percent-encoded"
+                    .to_owned()
+            }
+            _ => format!(
+                "the driver does not accept the servers: write `host:port`, several with commas \
+                 between them, for `mongodb+srv` one without a port; {ENCODE}"
+            ),
+        };
+    }
+    let without = |index: usize| {
+        let mut others = parameters.to_vec();
+        others.remove(index);
+        accepts(&join(scheme, before, &others))
+    };
+    let culprit = (0..parameters.len()).find(|index| without(*index));
+    let culprit = culprit.or_else(|| {
+        let alone = |index: &usize| accepts(&join(scheme, before, &parameters[*index..=*index]));
+        (0..parameters.len()).find(|index| !alone(index))
+    });
+    match culprit {
+        Some(index) => format!(
+            "the driver does not accept {} with this value",
+            parameters[index].shown()
+        ),
+        None => TOGETHER.to_owned(),
+    }
+}
+
+/// The driver has no list of its parameters to look into; it says so of one that it does not know.
+fn is_unknown(parameter: Parameter<'_>) -> bool {
+    let Parameter { name, .. } = parameter;
+    let unknown = |error: Error| {
+        matches!(&*error.kind, ErrorKind::InvalidArgument { message, .. }
+            if message.contains("is an invalid option"))
+    };
+    !parameter.is_plain()
+        || ConnectionString::parse(format!("mongodb://h/?{name}=1")).is_err_and(unknown)
+}
+
+/// The name of a database or a collection, if the server can have one of this name.
+fn checked(what: &str, name: String) -> Result<String, StoreError> {
+    let odd = |c: char| c.is_control() || c == '$' || (what == "database" && c == '.');
+    match name.contains(odd) || name.starts_with("system.") {
+        true => {
+            let message = format!("no {what} can have the name that the URL gives it");
+            Err(misconfigured(KIND, message))
+        }
+        false => Ok(name),
+    }
+}
