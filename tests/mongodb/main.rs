@@ -15,3 +15,4 @@ mod races;
 mod requests;
 mod support;
 mod trouble;
+mod url;
