@@ -9,8 +9,8 @@ const SHORTEST: Duration = Duration::from_millis(300);
 /// The whole run takes about four of them, and is to be over within a minute.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Lets processes contend for one resource in an SQLite file, and their leaders step down, be killed
-/// and be frozen; checks who leads when.
+/// Lets processes contend for one resource of a store, and their leaders step down, be killed and be
+/// frozen; checks who leads when.
 #[derive(Debug, Parser)]
 #[command(name = "failover")]
 pub(crate) struct Args {
@@ -22,6 +22,11 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u8).range(2..=9))]
     #[arg(allow_hyphen_values = true)]
     pub(crate) processes: u8,
+
+    /// The store: sqlite:PATH, mongodb://… or dynamodb://TABLE, where this build has them. Default: a
+    /// new SQLite file for this run
+    #[arg(long, value_name = "URL", allow_hyphen_values = true)]
+    pub(crate) store: Option<String>,
 
     /// One JSON document on stdout instead of the timeline and the table
     #[arg(long)]
@@ -42,7 +47,9 @@ enum Part {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Node {
     pub(crate) name: String,
-    pub(crate) file: PathBuf,
+    pub(crate) resource: String,
+    /// None where the store is in the environment.
+    pub(crate) file: Option<PathBuf>,
 }
 
 impl Args {

@@ -1,7 +1,7 @@
 //! Shows what happens when a leader steps down, is killed and is frozen, with real processes.
 //!
-//! It starts some processes that contend for one resource in an SQLite file, writes down who leads,
-//! and checks what the library promises: how soon the next leader is there, that tokens grow, and
+//! It starts some processes that contend for one resource of a store, writes down who leads, and
+//! checks what the library promises: how soon the next leader is there, that tokens grow, and
 //! that no two leaderships overlap on the clock of the machine. The last line is `ok`, or what
 //! failed, and so is the exit status.
 //!
@@ -9,7 +9,11 @@
 //! cargo run --example failover
 //! cargo run --example failover -- --ttl 1s --processes 5
 //! cargo run --example failover -- --json
+//! cargo run --example failover --features mongodb -- --store 'mongodb://a,b,c/?replicaSet=rs0'
 //! ```
+//!
+//! The store is a new SQLite file, or the one that `--store` names; there, each run has a resource of
+//! its own, whose record stays.
 //!
 //! The program starts itself again for each process: [`node`] is what those do, [`scenario`] is what
 //! is done to them.
@@ -28,6 +32,8 @@ mod history;
 mod intervals;
 #[cfg(unix)]
 mod node;
+#[cfg(unix)]
+mod place;
 #[cfg(unix)]
 mod probe;
 #[cfg(unix)]
@@ -48,19 +54,25 @@ mod wire;
 #[cfg(unix)]
 #[allow(
     clippy::print_stderr,
-    reason = "a node's stderr is where its end is explained"
+    reason = "stderr is where an end before its time is explained"
 )]
 fn main() -> std::process::ExitCode {
     use clap::Parser as _;
 
     let args = args::Args::parse();
     let Some(node) = args.node() else {
-        return report::write(&args, scenario::run(&args));
+        return match place::Place::prepare(args.store.as_deref()) {
+            Ok(store) => report::write(&args, &store, scenario::run(&args, &store)),
+            Err(refusal) => {
+                eprintln!("failover: {refusal}");
+                std::process::ExitCode::FAILURE
+            }
+        };
     };
     match node::run(node, args.timing()) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}: {error}", node.name);
+            eprintln!("{}: {}", node.name, place::with_causes(&*error));
             std::process::ExitCode::FAILURE
         }
     }

@@ -1,11 +1,10 @@
 //! One of the processes that contend: an actor that tells the supervisor what it is told.
 
-use std::{error::Error, io, sync::Arc, thread};
+use std::{error::Error, io, thread};
 
 use actix::prelude::*;
 use tenure::{
-    BecameFollower, BecameLeader, BootClock, Clock as _, Leader as _, LockActor, LockHandle,
-    SqliteStore, Timing,
+    BecameFollower, BecameLeader, BootClock, Clock as _, Leader as _, LockActor, LockHandle, Timing,
 };
 use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
@@ -13,7 +12,9 @@ use tokio::{
 };
 
 use crate::{
-    args, capture, probe,
+    args, capture,
+    place::Place,
+    probe,
     wire::{Command, Event},
 };
 
@@ -21,14 +22,13 @@ use crate::{
 pub(crate) fn run(node: &args::Node, timing: Timing) -> Result<(), Box<dyn Error>> {
     tracing::subscriber::set_global_default(capture::subscriber())?;
     let mut commands = commands()?;
-    let store = SqliteStore::builder()
-        .busy_limit(timing.call_timeout() / 2)
-        .open(&node.file)?;
-    let lock = LockActor::builder("failover", Arc::new(store))
-        .candidate(node.name.as_str())
-        .timing(timing)
-        .start()?;
+    let place = Place::told(node.file.clone())?;
     System::new().block_on(async {
+        let store = place.open(&timing).await?;
+        let lock = LockActor::builder(node.resource.as_str(), store)
+            .candidate(node.name.as_str())
+            .timing(timing)
+            .start()?;
         let _actor = Node { lock: lock.clone() }.start();
         while let Some(Command::StepDown) = commands.recv().await {
             let outcome = format!("{:?}", lock.step_down().await?);

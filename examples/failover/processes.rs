@@ -4,7 +4,6 @@ use std::{
     env,
     io::{self, BufRead as _, BufReader, Write as _},
     os::unix::process::CommandExt as _,
-    path::PathBuf,
     process::{self, Child, ChildStdin, ChildStdout, Stdio},
     sync::mpsc::Sender,
     thread,
@@ -16,14 +15,15 @@ use tenure::{BootClock, Clock as _, Moment};
 
 use crate::{
     history::NodeId,
+    place::Place,
     stage::Message,
     wire::{Command, Event},
 };
 
 /// How processes are started and heard.
-#[derive(Debug)]
 pub(crate) struct Launcher {
-    pub(crate) file: PathBuf,
+    pub(crate) place: Place,
+    pub(crate) resource: String,
     pub(crate) ttl: Duration,
     pub(crate) tell: Sender<Message>,
 }
@@ -31,10 +31,14 @@ pub(crate) struct Launcher {
 impl Launcher {
     /// Starts a node; everything that it says is told, and at last that it says no more.
     pub(crate) fn start(&self, id: NodeId) -> io::Result<Process> {
-        let mut child = process::Command::new(env::current_exe()?)
-            .args(["--ttl", &format!("{:?}", self.ttl)])
-            .args(["node", &id.name()])
-            .arg(&self.file)
+        let mut command = process::Command::new(env::current_exe()?);
+        command.args(["--ttl", &format!("{:?}", self.ttl)]).args([
+            "node",
+            &id.name(),
+            &self.resource,
+        ]);
+        self.place.tell(&mut command);
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // A group of its own: Ctrl-C is for the supervisor, which then ends its nodes. And the

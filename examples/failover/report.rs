@@ -11,20 +11,21 @@ use serde_json::{Value, json};
 use crate::{
     args::Args,
     checks::{Blow, Findings},
+    place::Prepared,
 };
 
 /// A supervisor that is held up for longer has nodes that are late.
 const LONG: Duration = Duration::from_millis(100);
 
 /// Writes down what was found; the exit status says whether all was well.
-pub(crate) fn write(args: &Args, findings: Findings) -> ExitCode {
+pub(crate) fn write(args: &Args, store: &Prepared, findings: Findings) -> ExitCode {
     let verdict = match findings.is_ok() {
         true => "ok".to_owned(),
         false => format!("failed: {}", findings.failures.join("; ")),
     };
     // stdout must stay one document, so that the line for people goes to stderr.
     let written = match args.json {
-        true => writeln!(io::stdout(), "{:#}", document(args, &findings))
+        true => writeln!(io::stdout(), "{:#}", document(args, store, &findings))
             .and_then(|()| writeln!(io::stderr(), "{verdict}")),
         false => writeln!(io::stdout(), "{}\n{verdict}", table(&findings)),
     };
@@ -83,7 +84,7 @@ fn table(findings: &Findings) -> String {
     )
 }
 
-fn document(args: &Args, findings: &Findings) -> Value {
+fn document(args: &Args, store: &Prepared, findings: &Findings) -> Value {
     let timing = args.timing();
     let blow = |blow: &Blow| {
         json!({
@@ -110,6 +111,7 @@ fn document(args: &Args, findings: &Findings) -> Value {
     });
     json!({
         "settings": {
+            "store": store.kind,
             "processes": args.processes,
             "ttl_millis": millis(timing.ttl()),
             "renew_every_millis": millis(timing.renew_every()),

@@ -9,6 +9,7 @@ use crate::{
     checks::{Blow, Findings, Frozen},
     failure::Failure,
     history::{NodeId, Term},
+    place::{Place, Prepared},
     processes::Launcher,
     signals,
     stage::Stage,
@@ -22,29 +23,48 @@ const PATIENCE: Duration = Duration::from_secs(55);
 const SOON: Duration = Duration::from_secs(10);
 
 /// Plays the scenario, and finds out what was as it should be. No node is left when it returns.
-pub(crate) fn run(args: &Args) -> Findings {
+pub(crate) fn run(args: &Args, store: &Prepared) -> Findings {
     let start = BootClock.now();
     let mut findings = Findings::default();
-    if let Err(failure) = play(args, start, &mut findings) {
+    if let Err(failure) = play(args, store, start, &mut findings) {
         findings.fail(failure.to_string());
     }
     findings.took = start.until(BootClock.now());
     findings
 }
 
-fn play(args: &Args, start: Moment, findings: &mut Findings) -> Result<(), Failure> {
+fn play(
+    args: &Args,
+    store: &Prepared,
+    start: Moment,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
     let directory = tempfile::tempdir().map_err(Failure::to("make a directory"))?;
     let (tell, inbox) = mpsc::channel();
     signals::watch(tell.clone()).map_err(Failure::to("listen to signals"))?;
+    let place = match &args.store {
+        Some(url) => Place::Url(url.clone()),
+        None => Place::File(directory.path().join("leases.db")),
+    };
     let launcher = Launcher {
-        file: directory.path().join("leases.db"),
+        place,
+        // What earlier runs have left in the store does not matter.
+        resource: format!("failover/{:016x}", rand::random::<u64>()),
         ttl: args.ttl,
         tell,
     };
     let timeline = Timeline::new(start, args.json);
-    let stage = Stage::new(launcher, inbox, timeline, start + PATIENCE);
+    let timing = args.timing();
+    // A killed and a frozen leader are noticed later by those who observe.
+    let longer = if store.observes {
+        timing.ttl() * 2
+    } else {
+        Duration::ZERO
+    };
+    let stage = Stage::new(launcher, inbox, timeline, start + PATIENCE + longer);
     let mut scenario = Scenario {
-        timing: args.timing(),
+        timing,
+        observes: store.observes,
         stage,
         held_off_until: start,
     };
@@ -56,6 +76,8 @@ fn play(args: &Args, start: Moment, findings: &mut Findings) -> Result<(), Failu
 
 struct Scenario {
     timing: Timing,
+    /// Whether the others count the ttl from when they first saw the leader's last renewal.
+    observes: bool,
     stage: Stage,
     /// Until when the node that stepped down does not contend.
     held_off_until: Moment,
@@ -91,8 +113,8 @@ impl Scenario {
             Some((stopped, outcome.to_owned()))
         })?;
         self.held_off_until = acknowledged + self.timing.ttl();
-        let poll = self.timing.poll_every().mul_f64(1.0 + POLL_JITTER);
-        let limit = at.until(acknowledged) + poll + self.timing.call_timeout();
+        // The lease is free after this, whatever its clock: nobody has to observe anything.
+        let limit = at.until(acknowledged) + self.longest_poll() + self.timing.call_timeout();
         let mut blow = Blow::new("step-down", at, &leader, &next, limit);
         if outcome != "Released" {
             blow.wrong = Some(format!("the lease was not released but {outcome}"));
@@ -201,11 +223,23 @@ impl Scenario {
     /// How long the lease of a leader that can no longer release it stands, and a little more for
     /// the others to find out: their bids are timed for its end, with a jitter that grows with the
     /// ttl.
+    ///
+    /// Where a store observes, the last renewal may have come right after the others' last look: they
+    /// see it with the next one, a poll with its jitter and a request later, and count a ttl from
+    /// there.
     fn rest_of_ttl(&self, leader: &Term, at: Moment) -> Duration {
         let logged = leader.deadline.unwrap_or(at) + self.timing.margin();
         // A deadline that is too late must not excuse a leader that is.
         let expiry = logged.min(leader.extended.unwrap_or(at) + self.timing.ttl());
-        at.until(expiry) + (self.timing.ttl() / 10).max(Duration::from_millis(300))
+        let seen_later = match self.observes {
+            true => self.longest_poll() + self.timing.call_timeout(),
+            false => Duration::ZERO,
+        };
+        at.until(expiry + seen_later) + (self.timing.ttl() / 10).max(Duration::from_millis(300))
+    }
+
+    fn longest_poll(&self) -> Duration {
+        self.timing.poll_every().mul_f64(1.0 + POLL_JITTER)
     }
 
     /// More than any change of leaders takes.
