@@ -1,5 +1,5 @@
 //! What an operation of a store takes beside a raw write of the same kind on the same client:
-//! `cargo bench --bench store_latency --features mongodb`.
+//! `cargo bench --bench store_latency --features dynamodb,mongodb`.
 //!
 //! Runs the raw write, an acquisition, a renewal and a release in turns, a thousand times, and prints
 //! the times of each. It measures and judges nothing: it fails only on errors. A store is left out, and
@@ -11,6 +11,8 @@
     reason = "a benchmark prints what it measured"
 )]
 
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
 #[cfg(feature = "mongodb")]
 mod mongodb;
 mod samples;
@@ -99,6 +101,16 @@ async fn subjects() -> Result<Vec<Box<dyn Subject>>, Box<dyn Error>> {
     match env::var("TENURE_MONGODB_URL") {
         Ok(url) => subjects.push(Box::new(mongodb::Mongo::open(&url).await?)),
         Err(_) => println!("mongodb: left out, TENURE_MONGODB_URL is not set"),
+    }
+    #[cfg(feature = "dynamodb")]
+    for (name, variable) in [
+        ("dynamodb, on dynoxide", "TENURE_DYNAMODB_URL"),
+        ("dynamodb, on DynamoDB Local", "TENURE_DYNAMODB_LOCAL_URL"),
+    ] {
+        match env::var(variable) {
+            Ok(url) => subjects.push(Box::new(dynamodb::Dynamo::open(name, &url).await?)),
+            Err(_) => println!("{name}: left out, {variable} is not set"),
+        }
     }
     Ok(subjects)
 }

@@ -22,8 +22,10 @@ impl Access {
 
     /// No answer within the limit of the call.
     pub(super) fn late(self, limit: Duration) -> Failure {
-        let message =
-            format!("no answer within {limit:?}: look after the network and the endpoint");
+        let message = format!(
+            "no answer within {limit:?}: look after the network and the endpoint, and whether the client \
+             finds its credentials"
+        );
         Failure::new(self.unanswered(), message)
     }
 
@@ -100,7 +102,7 @@ impl Access {
 }
 
 pub(super) const NO_TABLE: &str = "there is no such table, or it is not ready yet: make it with \
-     DynamoStore::create_table_if_missing, or by hand with the partition key `scope` and the sort key \
+     DynamoStore::create_table_if_missing (`create_table_if_missing=true` in a URL), or by hand with the partition key `scope` and the sort key \
      `name`, both strings; or look at the client's region";
 
 pub(super) const OTHER_KEYS: &str = "the table has other keys than the partition key `scope` and the sort \
