@@ -74,6 +74,7 @@
 //! | [`MemoryStore`] | always there | the machine's, or one given | nothing: one process |
 //! | `SqliteStore` | `sqlite` (default) | the host's boot clock | restarts, for processes of one host |
 //! | `MongoStore` | `mongodb` | the server's | restarts and failovers, for processes of many hosts |
+//! | `DynamoStore` | `dynamodb` | none: expiry is observed | the loss of a zone, for processes of many hosts |
 //!
 //! [`open_store`] opens any of them by its URL, and makes its client on the thread of the lock actors.
 //!
