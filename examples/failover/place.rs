@@ -104,3 +104,36 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(url: &str) -> String {
+        match Place::prepare(Some(url)) {
+            Ok(store) => panic!("{url}: {} is ready", store.kind),
+            Err(refusal) => refusal.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_store_that_processes_cannot_share_is_refused() {
+        assert!(refusal("memory:").contains("give sqlite:PATH"));
+        assert!(refusal("leases.db").contains("no URL of a store"));
+        let text = refusal("postgres://u:hunter2@h/db");
+        assert!(
+            text.contains("`postgres`") && !text.contains("hunter2"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_store_is_prepared_before_its_nodes_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("leases.db");
+        let store = Place::prepare(Some(&format!("sqlite:{}", file.display())))
+            .unwrap_or_else(|refusal| panic!("{refusal}"));
+        assert_eq!((store.kind, store.observes), ("sqlite", false));
+        assert!(file.exists());
+    }
+}

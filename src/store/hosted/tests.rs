@@ -134,3 +134,44 @@ fn changes_are_passed_on_until_there_are_no_more() {
     let count = block_on(changes.count());
     assert!((1..=2).contains(&count), "{count}");
 }
+
+/// The whole contract, through the thread.
+#[cfg(feature = "conformance")]
+mod contract {
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        conformance::{Capabilities, Subject},
+    };
+
+    struct HostedMemory {
+        store: Arc<Hosted>,
+        clock: ManualClock,
+    }
+
+    impl HostedMemory {
+        fn new() -> Self {
+            let clock = ManualClock::new();
+            let memory = MemoryStore::with_clock(Arc::new(clock.clone()));
+            let store = Arc::new(hosted(memory));
+            Self { store, clock }
+        }
+    }
+
+    #[async_trait]
+    impl Subject for HostedMemory {
+        fn capabilities(&self) -> Capabilities {
+            Capabilities::new(Duration::from_secs(10))
+        }
+
+        async fn client(&self) -> Arc<dyn LeaseStore> {
+            self.store.clone()
+        }
+
+        async fn pass(&self, time: Duration) {
+            self.clock.advance(time);
+        }
+    }
+
+    crate::conformance!(HostedMemory::new());
+}
