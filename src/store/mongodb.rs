@@ -18,6 +18,7 @@ mod limit;
 mod pipeline;
 
 use self::{
+    document::Purpose,
     failure::{Access, Answer, Failure, is_duplicate_key},
     limit::Limit,
     pipeline::Change,
@@ -139,7 +140,7 @@ impl MongoStore {
             .find_one_and_update(pipeline::by_name(&bid.resource), pipeline::acquire(bid))
             .upsert(true)
             .return_document(ReturnDocument::After)
-            .projection(pipeline::view(Some(&bid.resource)))
+            .projection(pipeline::view())
             .write_concern(majority())
             .collation(exact())
             .max_time(limit.max_time());
@@ -177,7 +178,7 @@ impl MongoStore {
         match answer.map_err(|error| Access::Write.failure(error))? {
             Some(_) => Ok(Changed::Done),
             None => {
-                let found = self.look(resource, Some(resource), limit).await?;
+                let found = self.look(resource, Purpose::Write, limit).await?;
                 Ok(Changed::Refused(found))
             }
         }
@@ -186,20 +187,20 @@ impl MongoStore {
     async fn look(
         &self,
         resource: &ResourceName,
-        to_write: Option<&ResourceName>,
+        purpose: Purpose,
         limit: Limit,
     ) -> Answer<Option<LeaseRecord>> {
         let request = self
             .collection
             .find_one(pipeline::by_name(resource))
-            .projection(pipeline::view(to_write))
+            .projection(pipeline::view())
             .selection_criteria(primary())
             .read_concern(ReadConcern::majority())
             .collation(exact())
             .max_time(limit.max_time());
         let answer = limit.keep(Access::Read, request).await?;
         let found = answer.map_err(|error| Access::Read.failure(error))?;
-        found.map_or(Ok(None), |found| document::record(&found))
+        found.map_or(Ok(None), |found| document::record(&found, purpose))
     }
 
     async fn look_into(&self, scope: &Scope) -> Answer<Vec<LeaseRecord>> {
@@ -208,7 +209,7 @@ impl MongoStore {
             .collection
             .find(doc! { "scope": scope.as_prefix() })
             .sort(doc! { "_id": 1 })
-            .projection(pipeline::view(None))
+            .projection(pipeline::view())
             .selection_criteria(primary())
             .read_concern(ReadConcern::majority())
             .collation(exact())
@@ -216,7 +217,9 @@ impl MongoStore {
         let request = async move { request.await?.try_collect().await };
         let answer = limit.keep(Access::Read, request).await?;
         let found: Vec<Document> = answer.map_err(|error| Access::Read.failure(error))?;
-        let records = found.iter().map(document::record);
+        let records = found
+            .iter()
+            .map(|found| document::record(found, Purpose::Read));
         records.filter_map(Result::transpose).collect()
     }
 
@@ -322,7 +325,10 @@ impl LeaseStore for MongoStore {
 
     async fn read(&self, resource: &ResourceName) -> Result<Option<LeaseRecord>, StoreError> {
         let limit = Limit::new(self.call_limit);
-        self.told(Operation::Read, self.look(resource, None, limit).await)
+        self.told(
+            Operation::Read,
+            self.look(resource, Purpose::Read, limit).await,
+        )
     }
 
     async fn list(&self, scope: &Scope) -> Result<Vec<LeaseRecord>, StoreError> {

@@ -49,6 +49,9 @@ async fn a_damaged_record_is_corrupt_and_not_overwritten() {
         entry.insert(field, value);
         Bson::from(vec![entry])
     };
+    // Further back than anybody reads.
+    let mut damaged_long_ago = vec![entry.clone(); 12];
+    damaged_long_ago[0].insert("holder", "a\n");
     let damages: Vec<(&str, Bson)> = vec![
         ("scope", "other/".into()),
         ("token", (-1_i64).into()),
@@ -71,6 +74,7 @@ async fn a_damaged_record_is_corrupt_and_not_overwritten() {
         ),
         ("ttl", (-1_i64).into()),
         ("ttl", "long".into()),
+        ("ttl", i64::MAX.into()),
         ("expires_at", 12_i64.into()),
         ("expires_at", "tomorrow".into()),
         ("expires_at", Bson::Null),
@@ -85,6 +89,9 @@ async fn a_damaged_record_is_corrupt_and_not_overwritten() {
         ("history", with("holder", "".into())),
         ("history", with("holder", "a\n".into())),
         ("history", with("since", Bson::Null)),
+        ("history", with("token", i64::MAX.into())),
+        ("history", vec![doc! {}].into()),
+        ("history", damaged_long_ago.into()),
         ("min_reader", "1".into()),
         ("min_reader", Bson::Null),
     ];

@@ -9,7 +9,7 @@ use mongodb::bson::{Bson, DateTime, Document, spec::BinarySubtype};
 
 use super::{
     failure::{Answer, Failure},
-    pipeline::{FIT, LEFT},
+    pipeline::{BARE, LEFT},
 };
 use crate::{
     lease::{
@@ -20,13 +20,13 @@ use crate::{
 
 /// What a bid has come to. `found` is the document after it.
 pub(super) fn outcome(mut found: Document, bid: &Bid) -> Answer<AcquireOutcome> {
-    if !found.contains_key(FIT) {
+    if !found.contains_key(BARE) {
         // The driver has sent the bid twice, and the server repeats what it stored for the first one,
         // without the projection. It repeats only what it wrote, and it writes only grants.
-        found.insert(FIT, true);
+        found.insert(BARE, false);
         found.insert(LEFT, 0_i64);
     }
-    let Some(record) = record(&found)? else {
+    let Some(record) = record(&found, Purpose::Write)? else {
         let message = "the server has answered a bid with an empty record";
         return Err(Failure::new(StoreErrorKind::Unknown, message));
     };
@@ -43,9 +43,18 @@ pub(super) fn outcome(mut found: Document, bid: &Bid) -> Answer<AcquireOutcome> 
     })
 }
 
+/// What a document is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Read,
+    /// Also what the server needs to write it again: nothing that `pipeline::is_fit` refuses may pass,
+    /// or a document that the server has left as it is would be taken for an answer.
+    Write,
+}
+
 /// The record in a document, as seen through `pipeline::view`; none where there is only a name.
-pub(super) fn record(found: &Document) -> Answer<Option<LeaseRecord>> {
-    if found.get(FIT) == Some(&Bson::Null) {
+pub(super) fn record(found: &Document, purpose: Purpose) -> Answer<Option<LeaseRecord>> {
+    if found.get(BARE) == Some(&Bson::Boolean(true)) {
         return Ok(None);
     }
     let fields = Fields(found);
@@ -53,17 +62,18 @@ pub(super) fn record(found: &Document) -> Answer<Option<LeaseRecord>> {
     let is_newer = min_reader
         .as_ref()
         .is_ok_and(|min| *min > u64::from(READER));
-    match min_reader.and_then(|_| fields.record()) {
-        Ok(record) if found.get(FIT) == Some(&Bson::Boolean(true)) => Ok(Some(record)),
+    let checked = || match purpose {
+        Purpose::Read => Ok(()),
+        Purpose::Write => fields.check_to_write(),
+    };
+    let record = min_reader
+        .and_then(|_| fields.record())
+        .and_then(|record| checked().map(|()| record));
+    match record {
+        Ok(record) if purpose == Purpose::Read || !is_newer => Ok(Some(record)),
+        Ok(_) => Err(fields.unsupported()),
         // What a newer library wrote need not look right.
-        _ if is_newer => {
-            let min_reader = fields.number("min_reader").unwrap_or_default();
-            Err(Failure::unsupported(
-                fields.text("_id").unwrap_or("?"),
-                min_reader,
-            ))
-        }
-        Ok(_) => Err(fields.corrupt("the server finds a value out of its range")),
+        Err(_) if is_newer => Err(fields.unsupported()),
         Err(damage) => Err(fields.corrupt(&damage)),
     }
 }
@@ -80,6 +90,11 @@ impl Fields<'_> {
             Bson::String(name) => format!("{name:?}"),
             other => other.to_string(),
         })
+    }
+
+    fn unsupported(&self) -> Failure {
+        let min_reader = self.number("min_reader").unwrap_or_default();
+        Failure::unsupported(self.text("_id").unwrap_or("?"), min_reader)
     }
 
     fn corrupt(&self, damage: &str) -> Failure {
@@ -154,20 +169,27 @@ impl Fields<'_> {
             other => return Err(mistyped("history", other, "an array")),
         };
         let newest = entries.len().saturating_sub(LeaseRecord::HISTORY);
-        entries[newest..]
-            .iter()
-            .map(|entry| {
-                let Bson::Document(entry) = entry else {
-                    return Err(mistyped("history", Some(entry), "an array of documents"));
-                };
-                let fields = Fields(entry);
-                Ok(Acquisition {
-                    token: FencingToken::new(fields.number("token")?),
-                    holder: named("history", CandidateId::new(fields.text("holder")?))?,
-                    since: fields.moment("since")?,
-                })
-            })
-            .collect()
+        entries[newest..].iter().map(acquisition).collect()
+    }
+
+    /// Whether no number is so large that it could not grow, and the history is right to its beginning.
+    fn check_to_write(&self) -> Checked<()> {
+        let grows = |fields: &Self, field: &'static str| match fields.number(field)? {
+            GREATEST.. => Err(format!("`{field}` is too large to grow")),
+            _ => Ok(()),
+        };
+        for field in ["token", "version", "ttl"] {
+            grows(self, field)?;
+        }
+        if let Some(Bson::Array(entries)) = self.0.get("history") {
+            for entry in entries {
+                acquisition(entry)?;
+                if let Bson::Document(entry) = entry {
+                    grows(&Fields(entry), "token")?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn optional<'a, T>(
@@ -205,6 +227,21 @@ impl Fields<'_> {
             other => Err(mistyped(field, other, "a date")),
         }
     }
+}
+
+/// Of numbers that the server increases.
+const GREATEST: u64 = i64::MAX as u64;
+
+fn acquisition(entry: &Bson) -> Checked<Acquisition> {
+    let Bson::Document(entry) = entry else {
+        return Err(mistyped("history", Some(entry), "an array of documents"));
+    };
+    let fields = Fields(entry);
+    Ok(Acquisition {
+        token: FencingToken::new(fields.number("token")?),
+        holder: named("history", CandidateId::new(fields.text("holder")?))?,
+        since: fields.moment("since")?,
+    })
 }
 
 fn since_1970(moment: DateTime) -> Option<SystemTime> {

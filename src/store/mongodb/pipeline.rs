@@ -31,16 +31,15 @@ const FIELDS: [&str; 13] = [
 
 /// How many milliseconds are left of the lease, by the server's clock.
 pub(super) const LEFT: &str = "tenure_left";
-/// Whether the document is a record of ours that may be written; null where there is only a name.
-pub(super) const FIT: &str = "tenure_fit";
+/// Whether there is only a name, which is no record yet.
+pub(super) const BARE: &str = "tenure_bare";
 
 pub(super) fn by_name(resource: &ResourceName) -> Document {
     doc! { "_id": resource.as_str() }
 }
 
-/// Our fields, and what only the server can tell of them. Whether a record may be written is asked
-/// with the name that it should have.
-pub(super) fn view(to_write: Option<&ResourceName>) -> Document {
+/// Our fields, and what only the server can tell of them.
+pub(super) fn view() -> Document {
     let mut view: Document = FIELDS
         .iter()
         .map(|field| ((*field).into(), 1.into()))
@@ -48,10 +47,9 @@ pub(super) fn view(to_write: Option<&ResourceName>) -> Document {
     let left = doc! { "$subtract": ["$expires_at", "$$NOW"] };
     view.insert(
         LEFT,
-        when(has_type("$expires_at", &["date"]), left, Bson::Null),
+        when(has_type("$expires_at", "date"), left, Bson::Null),
     );
-    let fit = to_write.map_or_else(|| true.into(), |resource| Bson::from(is_fit(resource)));
-    view.insert(FIT, when(is_only_a_name(), Bson::Null, fit));
+    view.insert(BARE, is_only_a_name());
     view
 }
 
@@ -63,8 +61,10 @@ pub(super) fn acquire(bid: &Bid) -> Vec<Document> {
     let attempt = doc! { "$literal": binary(bid.attempt) };
     let metadata = bid.metadata.as_ref().map(Metadata::as_str);
     let own_attempt = doc! { "$eq": ["$attempt", attempt.clone()] };
-    let mine =
-        doc! { "$and": [{ "$eq": ["$holder", candidate.clone()] }, { "$not": ["$closing"] }] };
+    let mine = [
+        doc! { "$eq": ["$holder", candidate.clone()] },
+        doc! { "$not": ["$closing"] },
+    ];
     let is_free = doc! { "$eq": ["$holder", null] };
     let held = is_held();
     let extended = doc! {
@@ -92,22 +92,27 @@ pub(super) fn acquire(bid: &Bid) -> Vec<Document> {
     });
     let case = |case: Document, then: Bson| doc! { "case": case, "then": then };
     let changed = |fields: Document| doc! { "$mergeObjects": ["$$ROOT", fields] };
-    let (extended, taken) = (changed(extended), Bson::from(changed(taken)));
     let untouched = || Bson::from("$$ROOT");
-    // The same order as in `StoredRecord::acquire`.
+    let mut extends = vec![held.clone()];
+    extends.extend(mine.clone());
+    extends.push(own_attempt.clone());
+    let refused = match bid.reentrant {
+        true => doc! { "$and": [held, { "$not": [{ "$and": mine.to_vec() }] }] },
+        false => held,
+    };
+    // The same order as in `StoredRecord::acquire`. Where there is only a name, none of these fits.
     let decision = doc! { "$switch": {
         "branches": [
-            case(is_only_a_name(), taken.clone()),
-            case(doc! { "$not": [is_fit(&bid.resource)] }, untouched()),
-            case(doc! { "$and": [&held, &mine, &own_attempt] }, extended.into()),
-            // A spent attempt: its holder was cleared, so a copy of its bid comes too late.
-            case(doc! { "$and": [own_attempt, is_free] }, untouched()),
             case(
-                doc! { "$and": [held, { "$not": [{ "$and": [mine, bid.reentrant] }] }] },
+                doc! { "$not": [{ "$or": [is_fit(&bid.resource), is_only_a_name()] }] },
                 untouched(),
             ),
+            case(doc! { "$and": extends }, changed(extended).into()),
+            // A spent attempt: its holder was cleared, so a copy of its bid comes too late.
+            case(doc! { "$and": [own_attempt, is_free] }, untouched()),
+            case(refused, untouched()),
         ],
-        "default": taken,
+        "default": changed(taken),
     } };
     vec![doc! { "$replaceWith": decision }]
 }
@@ -193,7 +198,7 @@ fn grown(field: &str) -> Document {
 /// `$$NOW` is cut to the millisecond, at the grant as well: a lease is held through the whole of its
 /// last one, or it would be up to 1 ms too short.
 fn is_held() -> Document {
-    doc! { "$and": [has_type("$holder", &["string"]), { "$gte": ["$expires_at", "$$NOW"] }] }
+    doc! { "$and": [has_type("$holder", "string"), { "$gte": ["$expires_at", "$$NOW"] }] }
 }
 
 /// As [`Metadata`] and the names check it.
@@ -205,47 +210,66 @@ fn is_only_a_name() -> Document {
     doc! { "$eq": [{ "$size": { "$objectToArray": "$$ROOT" } }, 1] }
 }
 
-/// Whether a document is a record of ours, whole, and for libraries as old as this one. `document`
-/// checks the same when it reads; here it keeps the server from writing into anything else.
+/// Whether a document is a record of ours, whole, and for libraries as old as this one; it keeps the
+/// server from writing into anything else. `document` finds the same fault when it reads.
+///
+/// It goes with every request, and what it costs is its parts, which are built, sent and parsed, much
+/// more than what they compute: so the types are looked at all together, and the last acquisition as
+/// one more entry of the history.
 fn is_fit(resource: &ResourceName) -> Document {
-    let grows = |field: &str| {
-        let in_range = doc! { "$and": [{ "$gte": [field, 0] }, { "$lt": [field, i64::MAX] }] };
-        when(has_type(field, &["int", "long"]), in_range, false)
-    };
+    let types = doc! { "$eq": [
+        [
+            { "$type": "$expires_at" },
+            { "$type": "$since" },
+            { "$type": "$closing" },
+            { "$type": "$history" },
+            "$scope",
+        ],
+        ["date", "date", "bool", "array", { "$literal": resource.scope().as_prefix() }],
+    ] };
+    let whole = doc! { "$setIsSubset": [
+        [
+            { "$type": "$token" },
+            { "$type": "$version" },
+            { "$type": "$ttl" },
+            { "$type": "$min_reader" },
+        ],
+        ["int", "long"],
+    ] };
     let attempt = when(
-        has_type("$attempt", &["binData"]),
+        has_type("$attempt", "binData"),
         doc! { "$eq": [{ "$binarySize": "$attempt" }, 16] },
-        has_type("$attempt", &["null"]),
+        has_type("$attempt", "null"),
     );
     let metadata = when(
-        has_type("$metadata", &["string"]),
+        has_type("$metadata", "string"),
         doc! { "$lte": [{ "$strLenBytes": "$metadata" }, MAX_METADATA] },
-        has_type("$metadata", &["null"]),
+        has_type("$metadata", "null"),
     );
+    let last = doc! { "token": "$token", "holder": "$holder", "since": "$since" };
+    // Where nobody holds it, there is no name to look at.
+    let last = when(has_type("$holder", "null"), Bson::Array(vec![]), vec![last]);
     let entry = doc! { "$and": [
-        grows("$$entry.token"),
-        is_name("$$entry.holder"),
-        has_type("$$entry.since", &["date"]),
+        { "$in": [{ "$type": "$$this.token" }, ["int", "long"]] },
+        { "$gte": ["$$this.token", 0] },
+        { "$lt": ["$$this.token", i64::MAX] },
+        has_type("$$this.since", "date"),
+        is_name("$$this.holder"),
     ] };
-    let entries = doc! { "$map": { "input": "$history", "as": "entry", "in": entry } };
-    doc! { "$and": [
-        { "$eq": ["$scope", { "$literal": resource.scope().as_prefix() }] },
-        grows("$token"),
-        grows("$version"),
-        grows("$ttl"),
-        when(has_type("$holder", &["null"]), true, is_name("$holder")),
+    let entries = doc! { "$map": {
+        "input": { "$concatArrays": ["$history", last] },
+        "as": "this",
+        "in": entry,
+    } };
+    let rest = doc! { "$and": [
+        { "$gte": [{ "$min": ["$token", "$version", "$ttl"] }, 0] },
+        { "$lt": [{ "$max": ["$token", "$version", "$ttl"] }, i64::MAX] },
+        { "$lte": ["$min_reader", READER as i32] },
         attempt,
-        has_type("$expires_at", &["date"]),
-        has_type("$since", &["date"]),
-        has_type("$closing", &["bool"]),
         metadata,
-        when(has_type("$history", &["array"]), doc! { "$allElementsTrue": [entries] }, false),
-        when(
-            has_type("$min_reader", &["int", "long"]),
-            doc! { "$lte": ["$min_reader", READER as i32] },
-            false,
-        ),
-    ] }
+        { "$allElementsTrue": [entries] },
+    ] };
+    when(doc! { "$and": [types, whole] }, rest, false)
 }
 
 fn is_name(field: &str) -> Document {
@@ -256,11 +280,11 @@ fn is_name(field: &str) -> Document {
         { "$lte": [length, MAX_NAME] },
         { "$not": [has_control] },
     ] };
-    when(has_type(field, &["string"]), is_name, false)
+    when(has_type(field, "string"), is_name, false)
 }
 
-fn has_type(field: &str, types: &[&str]) -> Document {
-    doc! { "$in": [{ "$type": field }, types] }
+fn has_type(field: &str, name: &str) -> Document {
+    doc! { "$eq": [{ "$type": field }, name] }
 }
 
 /// Evaluates only one of the two, so that neither meets a value that would fail the command.
