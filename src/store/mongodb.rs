@@ -74,6 +74,10 @@ const KIND: &str = "mongodb";
 /// long as the election of a primary, up to [`call_limit`](Self::call_limit). What is left of that is
 /// also each request's `maxTimeMS`.
 ///
+/// Leaders go on through an election that ends a [`call_timeout`](crate::Timing::call_timeout) before
+/// their deadlines. In a set of three that elects in 2 s, that was 2 s after the primary had died; with
+/// one that hung, a new one was there in 4 s, but for 13 s no write reached a majority.
+///
 /// The client's connections live on the runtime that made it: while that is blocked, no request gets
 /// on, and the leases lapse. [`open_store`](crate::open_store) makes it on the thread of the lock actors.
 ///
