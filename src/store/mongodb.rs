@@ -144,7 +144,7 @@ impl MongoStore {
             .find_one_and_update(pipeline::by_name(&bid.resource), pipeline::acquire(bid))
             .upsert(true)
             .return_document(ReturnDocument::After)
-            .projection(pipeline::view())
+            .projection(pipeline::view_after_bid())
             .write_concern(majority())
             .collation(exact())
             .max_time(limit.max_time());

@@ -20,10 +20,9 @@ use crate::{
 
 /// What a bid has come to. `found` is the document after it.
 pub(super) fn outcome(mut found: Document, bid: &Bid) -> Answer<AcquireOutcome> {
-    if !found.contains_key(BARE) {
+    if !found.contains_key(LEFT) {
         // The driver has sent the bid twice, and the server repeats what it stored for the first one,
         // without the projection. It repeats only what it wrote, and it writes only grants.
-        found.insert(BARE, false);
         found.insert(LEFT, 0_i64);
     }
     let Some(record) = record(&found, Purpose::Write)? else {

@@ -40,6 +40,13 @@ pub(super) fn by_name(resource: &ResourceName) -> Document {
 
 /// Our fields, and what only the server can tell of them.
 pub(super) fn view() -> Document {
+    let mut view = view_after_bid();
+    view.insert(BARE, is_only_a_name());
+    view
+}
+
+/// After a bid there is more than a name.
+pub(super) fn view_after_bid() -> Document {
     let mut view: Document = FIELDS
         .iter()
         .map(|field| ((*field).into(), 1.into()))
@@ -49,7 +56,6 @@ pub(super) fn view() -> Document {
         LEFT,
         when(has_type("$expires_at", "date"), left, Bson::Null),
     );
-    view.insert(BARE, is_only_a_name());
     view
 }
 
@@ -236,16 +242,13 @@ fn is_fit(resource: &ResourceName) -> Document {
         ],
         ["int", "long"],
     ] };
-    let attempt = when(
-        has_type("$attempt", "binData"),
-        doc! { "$eq": [{ "$binarySize": "$attempt" }, 16] },
-        has_type("$attempt", "null"),
-    );
-    let metadata = when(
-        has_type("$metadata", "string"),
-        doc! { "$lte": [{ "$strLenBytes": "$metadata" }, MAX_METADATA] },
-        has_type("$metadata", "null"),
-    );
+    // Each may be null; then something that is right stands for it.
+    let optional = doc! { "$and": [
+        { "$in": [{ "$type": "$attempt" }, ["binData", "null"]] },
+        { "$in": [{ "$type": "$metadata" }, ["string", "null"]] },
+    ] };
+    let attempt = doc! { "$binarySize": { "$ifNull": ["$attempt", "16 bytes instead"] } };
+    let metadata = doc! { "$strLenBytes": { "$ifNull": ["$metadata", ""] } };
     let last = doc! { "token": "$token", "holder": "$holder", "since": "$since" };
     // Where nobody holds it, there is no name to look at.
     let last = when(has_type("$holder", "null"), Bson::Array(vec![]), vec![last]);
@@ -265,11 +268,11 @@ fn is_fit(resource: &ResourceName) -> Document {
         { "$gte": [{ "$min": ["$token", "$version", "$ttl"] }, 0] },
         { "$lt": [{ "$max": ["$token", "$version", "$ttl"] }, i64::MAX] },
         { "$lte": ["$min_reader", READER as i32] },
-        attempt,
-        metadata,
+        { "$eq": [attempt, 16] },
+        { "$lte": [metadata, MAX_METADATA] },
         { "$allElementsTrue": [entries] },
     ] };
-    when(doc! { "$and": [types, whole] }, rest, false)
+    when(doc! { "$and": [types, whole, optional] }, rest, false)
 }
 
 fn is_name(field: &str) -> Document {
