@@ -96,7 +96,10 @@ async fn measure(subject: &dyn Subject, cycles: usize) -> Result<Samples, Box<dy
 }
 
 async fn subjects() -> Result<Vec<Box<dyn Subject>>, Box<dyn Error>> {
+    #[allow(unused_mut, reason = "without a store's feature nothing is pushed")]
     let mut subjects: Vec<Box<dyn Subject>> = Vec::new();
+    #[cfg(not(feature = "mongodb"))]
+    println!("mongodb: left out, it needs --features mongodb");
     #[cfg(feature = "mongodb")]
     match env::var("TENURE_MONGODB_URL") {
         Ok(url) => subjects.push(Box::new(mongodb::Mongo::open(&url).await?)),
