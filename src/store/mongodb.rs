@@ -30,7 +30,7 @@ use crate::lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, S
 
 const KIND: &str = "mongodb";
 
-/// Leases in a collection of a MongoDB replica set. Clones share the client.
+/// Leases in a collection of MongoDB, meant for a replica set. Clones share the client.
 ///
 /// It takes a collection of your own client and leaves both as they are; what it needs, it asks for
 /// with each request. Give the leases a plain collection of their own, and call
@@ -102,6 +102,11 @@ const KIND: &str = "mongodb";
 ///
 /// - A restored backup, or deleted documents, take tokens back. **Put no TTL index on the collection.**
 /// - A replica set without a majority of data-bearing members up makes no progress.
+///
+/// A server that is in no replica set takes the same requests, and what it has answered is in its
+/// journal and outlives its death. But there is no failover: while it is down no lease is won or
+/// renewed, and what its machine or its disk loses is lost, tokens too. The driver repeats no writes
+/// there: one whose answer is lost is `Unknown`, and a lock asks again.
 ///
 /// MongoDB 4.4 is the oldest server with all that is needed; the tests run with 6.0. A collection may
 /// be sharded by `_id`; `list` then asks every shard.

@@ -1,5 +1,5 @@
 //! [`tenure::MongoStore`] on servers that the tests start, from the program in `TENURE_MONGOD`: replica
-//! sets whose members are killed and frozen.
+//! sets whose members are killed and frozen; and a standalone server.
 //!
 //! In the tests of a replica set three candidates, each with a client of its own, contend for twenty
 //! resources, and the tests look at the times during which leaderships could be believed in.
@@ -10,6 +10,18 @@ mod contest;
 mod journal;
 mod mongod;
 mod primary;
+#[path = "../mongodb/proxy.rs"]
+#[allow(dead_code, reason = "shared with the tests on the common set")]
+mod proxy;
+#[path = "../common/recovery.rs"]
+#[allow(dead_code, reason = "shared with the tests of other stores")]
+mod recovery;
 mod replica_set;
+mod standalone;
+#[cfg(feature = "conformance")]
+mod standalone_kit;
+#[path = "../mongodb/support.rs"]
+#[allow(dead_code, reason = "shared with the tests on the common set")]
+mod support;
 mod terms;
 mod whole_set;

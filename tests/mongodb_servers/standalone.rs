@@ -1,0 +1,133 @@
+//! A server that is in no replica set.
+
+use std::{
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
+
+use futures::FutureExt as _;
+use mongodb::{
+    bson::Bson,
+    options::{ClientOptions, ServerAddress},
+};
+use tempfile::TempDir;
+use tenure::{LeaseStore as _, ReleaseOutcome, RenewOutcome, StoreErrorKind};
+
+use crate::{
+    mongod::{Mongod, free_ports},
+    proxy::Wire,
+    recovery::a_lock_keeps_trying_and_leads_when_it_is_mended as recovers,
+    support::{Commands, Place, TTL, granted},
+};
+
+pub(crate) struct Standalone {
+    /// Before the folder, so that it ends before that goes.
+    pub(crate) mongod: Mongod,
+    _folder: TempDir,
+}
+
+impl Standalone {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let [port] = free_ports();
+        Self {
+            mongod: Mongod::start(folder.path(), port, arguments),
+            _folder: folder,
+        }
+    }
+
+    /// A client's defaults, with nothing but the address.
+    pub(crate) fn options(&self) -> ClientOptions {
+        let address = ServerAddress::parse(self.mongod.address()).unwrap();
+        ClientOptions::builder().hosts(vec![address]).build()
+    }
+
+    /// The same place through a client that does not know of it.
+    fn die_and_come_back(&mut self, place: &Place) -> Place {
+        self.mongod.kill();
+        self.mongod.launch();
+        let mut again = Place::of(self.options());
+        again.name.clone_from(&place.name);
+        again
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB's program: scripts/servers mongod"]
+async fn a_standalone_server_is_asked_for_its_disk_and_not_for_retries() {
+    let server = Standalone::start(&[]);
+    let (commands, mut options) = (Commands::default(), server.options());
+    commands.listen(&mut options);
+    // It takes no retryable writes: a client that asks for them is still served.
+    options.retry_writes = Some(true);
+    let place = Place::of(options);
+    place.store.ensure().await.unwrap();
+    assert_eq!(place.acquire("a", 1).await, granted(1));
+    let renewed = place.store.renew(&place.lease("a", 1), TTL).await;
+    assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
+    let released = place.store.release(&place.claim("a", 1)).await;
+    assert_eq!(released.unwrap(), ReleaseOutcome::Released);
+    let sent = commands.take();
+    assert_eq!(sent.len(), 4, "{sent:?}");
+    for command in &sent {
+        let concern = command.get_document("writeConcern").unwrap();
+        assert_eq!(concern.get("w"), Some(&"majority".into()), "{command}");
+        assert_eq!(concern.get("j"), Some(&Bson::from(true)), "{command}");
+        assert!(!command.contains_key("txnNumber"), "{command}");
+    }
+    assert_eq!(place.store.list(&place.scope()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB's program: scripts/servers mongod"]
+async fn an_answer_that_a_standalone_server_loses_is_unknown_and_the_attempt_finds_its_token() {
+    let server = Standalone::start(&[]);
+    let wire = Wire::default();
+    let place = Place::of(wire.lay(server.mongod.address()).await);
+    place.store.read(&place.name).await.unwrap();
+    wire.cut.store(1, SeqCst);
+    let error = place.store.acquire(&place.bid("a", 1)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
+    assert_eq!(wire.cut.load(SeqCst), 0);
+    assert_eq!(place.acquire("a", 1).await, granted(1));
+    // Written twice: nothing repeats the first answer here.
+    assert_eq!(place.document().await.get_i64("version").unwrap(), 2);
+}
+
+/// With `j: false` it would answer up to 100 ms before it writes its journal, and forget.
+#[tokio::test]
+#[ignore = "needs MongoDB's program: scripts/servers mongod"]
+async fn what_a_standalone_server_has_answered_outlives_its_death() {
+    let mut server = Standalone::start(&[]);
+    let mut place = Place::of(server.options());
+    place.store.ensure().await.unwrap();
+    for token in 1..=3 {
+        assert_eq!(place.acquire("a", token.into()).await, granted(token));
+        place = server.die_and_come_back(&place);
+        let record = place.read().await;
+        assert_eq!((record.token.get(), record.closing), (token, false));
+        assert_eq!(record.holder.unwrap().as_str(), "a");
+        let released = place.store.release(&place.claim("a", token)).await;
+        assert_eq!(released.unwrap(), ReleaseOutcome::Released);
+        place = server.die_and_come_back(&place);
+        let record = place.read().await;
+        assert_eq!((record.token.get(), record.holder), (token, None));
+    }
+}
+
+#[actix::test]
+#[ignore = "needs MongoDB's program: scripts/servers mongod"]
+async fn a_lock_leads_when_its_dead_standalone_server_is_started_again() {
+    let mut server = Standalone::start(&[]);
+    let place = Place::of(server.options());
+    assert_eq!(place.acquire("a", 1).await, granted(1));
+    place.store.release(&place.claim("a", 1)).await.unwrap();
+    server.mongod.kill();
+    let limit = Duration::from_millis(500);
+    let store = Arc::new(place.store.clone().call_limit(limit));
+    let mend = async { server.mongod.launch() };
+    // Its calls end before the driver gives the server up, so only the driver knows what was sent.
+    let kind = StoreErrorKind::Unknown;
+    recovers(store, &place.name, kind, mend.boxed_local()).await;
+    assert_eq!(place.read().await.token.get(), 2);
+}

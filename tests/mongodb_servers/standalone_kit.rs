@@ -1,0 +1,78 @@
+//! The conformance kit on a standalone server, in real time.
+
+use std::{
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use mongodb::bson::{Bson, doc};
+use tenure::{
+    LeaseStore, ResourceName,
+    conformance::{Capabilities, Subject},
+};
+
+use crate::{standalone::Standalone, support::Place};
+
+struct Single(Arc<Standalone>);
+
+/// The server of the cases that run at the same time: nothing would drop one that is kept for good.
+static SERVER: Mutex<Weak<Standalone>> = Mutex::new(Weak::new());
+
+impl Single {
+    fn new() -> Self {
+        // A case that failed to start it leaves nothing half done.
+        let mut shared = SERVER.lock().unwrap_or_else(|poison| poison.into_inner());
+        let server = shared.upgrade().unwrap_or_else(|| {
+            let server = Arc::new(Standalone::start(&[]));
+            *shared = Arc::downgrade(&server);
+            server
+        });
+        Self(server)
+    }
+
+    fn place(&self) -> Place {
+        Place::of(self.0.options())
+    }
+
+    async fn set(&self, resource: &ResourceName, field: &str, value: impl Into<Bson>) {
+        let change = doc! { "$set": { field: value.into() } };
+        let named = doc! { "_id": resource.as_str() };
+        let done = self.place().collection.update_one(named, change).await;
+        assert_eq!(done.unwrap().matched_count, 1);
+    }
+}
+
+#[async_trait]
+impl Subject for Single {
+    fn capabilities(&self) -> Capabilities {
+        // Long beside a round trip on a machine whose other cores run replica sets.
+        let mut capabilities = Capabilities::new(Duration::from_secs(2));
+        capabilities.slack = Duration::from_millis(400);
+        capabilities.meddles = true;
+        capabilities
+    }
+
+    async fn client(&self) -> Arc<dyn LeaseStore> {
+        Arc::new(self.place().store)
+    }
+
+    async fn add_unknown_field(&self, resource: &ResourceName) {
+        self.set(resource, "hue", "blue").await;
+    }
+
+    async fn has_unknown_field(&self, resource: &ResourceName) -> bool {
+        let named = doc! { "_id": resource.as_str(), "hue": "blue" };
+        let found = self.place().collection.count_documents(named).await;
+        found.unwrap() == 1
+    }
+
+    async fn raise_min_reader(&self, resource: &ResourceName) {
+        self.set(resource, "min_reader", 99_i64).await;
+    }
+}
+
+tenure::conformance!(
+    #[ignore = "needs MongoDB's program: scripts/servers mongod"];
+    Single::new()
+);
