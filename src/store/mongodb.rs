@@ -1,4 +1,4 @@
-use std::{fmt, time::Duration};
+use std::{fmt, future::IntoFuture, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
@@ -14,12 +14,14 @@ use mongodb::{
 
 mod document;
 mod failure;
+mod gate;
 mod limit;
 mod pipeline;
 
 use self::{
     document::Purpose,
     failure::{Access, Answer, Failure, is_duplicate_key},
+    gate::Gate,
     limit::Limit,
     pipeline::Change,
 };
@@ -91,8 +93,12 @@ const KIND: &str = "mongodb";
 ///
 /// # Least privileges
 ///
-/// `find`, `insert` and `update` on the collection; `createIndex`, and `createCollection` if it is
-/// missing, for `ensure` alone.
+/// `find`, `insert` and `update` on the collection, which make it if it is missing; `createIndex` for
+/// `ensure` alone.
+///
+/// After the server has refused the credentials the driver calls it again with its next heartbeat,
+/// every 10 s by default. Until something gets through, a `ping` goes before each request, and all is
+/// [`Denied`](super::StoreErrorKind::Denied); once they are mended it goes on by itself.
 ///
 /// # What can be lost
 ///
@@ -114,6 +120,7 @@ const KIND: &str = "mongodb";
 pub struct MongoStore {
     collection: Collection<Document>,
     call_limit: Duration,
+    gate: Arc<Gate>,
 }
 
 impl MongoStore {
@@ -123,6 +130,7 @@ impl MongoStore {
         Self {
             collection,
             call_limit: Duration::from_secs(2),
+            gate: Arc::default(),
         }
     }
 
@@ -139,6 +147,16 @@ impl MongoStore {
         self
     }
 
+    async fn ask<T>(
+        &self,
+        limit: Limit,
+        access: Access,
+        request: impl IntoFuture<Output = Result<T, Error>>,
+    ) -> Answer<Result<T, Error>> {
+        let client = self.collection.client();
+        self.gate.ask(client, limit, access, request).await
+    }
+
     async fn acquire_once(
         &self,
         bid: &Bid,
@@ -153,7 +171,7 @@ impl MongoStore {
             .write_concern(majority())
             .collation(exact())
             .max_time(limit.max_time());
-        limit.keep(Access::Write, request).await
+        self.ask(limit, Access::Write, request).await
     }
 
     async fn bid(&self, bid: &Bid) -> Answer<AcquireOutcome> {
@@ -183,7 +201,7 @@ impl MongoStore {
             .write_concern(majority())
             .collation(exact())
             .max_time(limit.max_time());
-        let answer = limit.keep(Access::Write, request).await?;
+        let answer = self.ask(limit, Access::Write, request).await?;
         match answer.map_err(|error| Access::Write.failure(error))? {
             Some(_) => Ok(Changed::Done),
             None => {
@@ -207,7 +225,7 @@ impl MongoStore {
             .read_concern(ReadConcern::majority())
             .collation(exact())
             .max_time(limit.max_time());
-        let answer = limit.keep(Access::Read, request).await?;
+        let answer = self.ask(limit, Access::Read, request).await?;
         let found = answer.map_err(|error| Access::Read.failure(error))?;
         found.map_or(Ok(None), |found| document::record(&found, purpose))
     }
@@ -224,7 +242,7 @@ impl MongoStore {
             .collation(exact())
             .max_time(limit.max_time());
         let request = async move { request.await?.try_collect().await };
-        let answer = limit.keep(Access::Read, request).await?;
+        let answer = self.ask(limit, Access::Read, request).await?;
         let found: Vec<Document> = answer.map_err(|error| Access::Read.failure(error))?;
         let records = found
             .iter()
@@ -243,7 +261,7 @@ impl MongoStore {
             .create_index(index)
             .write_concern(majority())
             .max_time(limit.max_time());
-        let answer = limit.keep(Access::Write, request).await?;
+        let answer = self.ask(limit, Access::Write, request).await?;
         answer.map_err(|error| Access::Write.failure(error))?;
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! [`tenure::MongoStore`] on servers that the tests start, from the program in `TENURE_MONGOD`: replica
-//! sets whose members are killed and frozen; and a standalone server.
+//! sets whose members are killed and frozen, a standalone server, and one that asks who calls.
 //!
 //! In the tests of a replica set three candidates, each with a client of its own, contend for twenty
 //! resources, and the tests look at the times during which leaderships could be believed in.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
 mod contest;
 mod journal;
 mod mongod;
@@ -24,4 +25,5 @@ mod standalone_kit;
 #[allow(dead_code, reason = "shared with the tests on the common set")]
 mod support;
 mod terms;
+mod users;
 mod whole_set;

@@ -9,9 +9,19 @@ impl Failure {
     /// No answer within the limit of the call.
     pub(super) fn late(access: Access, limit: Duration) -> Self {
         let message = format!(
-            "no answer within {limit:?}: look whether the replica set has a primary and a majority"
+            "no answer within {limit:?}: look whether the server runs, can be reached and lets this \
+             client in, and whether a replica set has a primary and a majority"
         );
         Self::new(access.unanswered(), message)
+    }
+
+    /// Nothing was sent within the limit, because the server has refused the credentials before.
+    pub(super) fn locked_out(limit: Duration) -> Self {
+        let message = format!(
+            "{CREDENTIALS}; not asked again within {limit:?}, since the driver asks with its next \
+             heartbeat"
+        );
+        Self::new(StoreErrorKind::Denied, message)
     }
 }
 
@@ -41,12 +51,16 @@ impl Access {
                 "the write is not yet known to be on a majority of the members: look after those that \
                  are down or behind",
             ),
-            ErrorKind::Authentication { .. } => {
-                (Denied, "the server does not accept the credentials")
-            }
+            ErrorKind::Authentication { .. } => (Denied, CREDENTIALS),
             ErrorKind::ServerSelection { .. } | ErrorKind::DnsResolve { .. } => (
                 Unavailable,
-                "no primary can be reached: look after the members and the network",
+                "no server that takes writes can be reached: look whether the members run, have a \
+                 primary, and can be reached under the names in the client's URL",
+            ),
+            // What is told to those that wait for a connection when another one fails.
+            ErrorKind::ConnectionPoolCleared { .. } => (
+                Unavailable,
+                "no connection, because another request has just failed: look at its error",
             ),
             // Only where a connection is opened.
             ErrorKind::Io(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => (
@@ -60,10 +74,11 @@ impl Access {
             ErrorKind::IncompatibleServer { .. } | ErrorKind::SessionsNotSupported => {
                 (Unsupported, OLD_SERVER)
             }
-            ErrorKind::Shutdown => (Unavailable, "the client has been shut down"),
+            ErrorKind::Shutdown => (Unavailable, "the client has been shut down: make another"),
             _ => (
                 self.unanswered(),
-                "the request failed on its way or at the server",
+                "the request failed on its way or at the server: look after the network and at the \
+                 server's log",
             ),
         };
         Failure::new(kind, message).because(error)
@@ -72,14 +87,23 @@ impl Access {
     fn refusal(self, command: &CommandError) -> (StoreErrorKind, &'static str) {
         use StoreErrorKind::{Denied, Misconfigured, Throttled, Unavailable, Unsupported};
         match command.code {
-            // UserNotFound, Unauthorized, AuthenticationFailed, and Atlas for the same.
-            11 | 13 | 18 | 8000 => (
+            // UserNotFound, AuthenticationFailed, and Atlas for the same.
+            11 | 18 | 8000 => (Denied, CREDENTIALS),
+            UNAUTHORIZED if command.message.ends_with("requires authentication") => (
                 Denied,
-                "the role of the user lacks find, insert or update on the collection (or createIndex, \
-                 for `ensure`)",
+                "the server asks for credentials and the client has none: put a user and a password into \
+                 its options or its URL",
+            ),
+            UNAUTHORIZED => (
+                Denied,
+                "the user lacks a privilege: grant it find, insert and update on the collection (and \
+                 createIndex, for `ensure`)",
             ),
             // Azure Cosmos DB, and IngressRequestRateLimitExceeded.
-            16500 | 462 => (Throttled, "the server asks for fewer requests"),
+            16500 | 462 => (
+                Throttled,
+                "the server asks for fewer requests: raise its limit, or the ttl of the locks",
+            ),
             DUPLICATE_KEY if command.message.contains("index: _id_ ") => (
                 Unavailable,
                 "others made the record at the same moment, or the collation of the collection takes \
@@ -104,11 +128,25 @@ impl Access {
             9 | 59 | 115 | 238 | 168 | 303 | 17276 | 31253 | 31325 | 40324 | 40415 => {
                 (Unsupported, OLD_SERVER)
             }
-            // A step-down, a shutdown, a time limit: it may have been written before.
-            _ => (self.unanswered(), "the server could not finish the request"),
+            // NotWritablePrimary, NotPrimaryNoSecondaryOk, PrimarySteppedDown.
+            10107 | 13435 | 189 => (
+                self.unanswered(),
+                "the server is not primary: if it stays so, look at the members, and whether the client \
+                 is told to talk to this one only (`directConnection`)",
+            ),
+            // A shutdown, a time limit: it may have been written before.
+            _ => (
+                self.unanswered(),
+                "the server could not finish the request: look at its log",
+            ),
         }
     }
 }
+
+const UNAUTHORIZED: i32 = 13;
+
+const CREDENTIALS: &str = "the server does not accept the credentials: look at the user, the password and the \
+     database that knows the user (`authSource`)";
 
 /// What an upsert that lost a race on a new name is answered.
 const DUPLICATE_KEY: i32 = 11000;
@@ -117,6 +155,10 @@ const OLD_SERVER: &str = "the server does not know the request: use MongoDB 4.4 
 
 pub(super) fn is_duplicate_key(error: &Error) -> bool {
     matches!(&*error.kind, ErrorKind::Command(command) if command.code == DUPLICATE_KEY)
+}
+
+pub(super) fn is_of_credentials(error: &Error) -> bool {
+    matches!(&*error.kind, ErrorKind::Authentication { .. })
 }
 
 #[cfg(test)]
@@ -136,6 +178,8 @@ mod tests {
         for (code, message, read, write) in [
             (13, "not authorized", Denied, Denied),
             (18, "Authentication failed.", Denied, Denied),
+            (11, "Could not find user", Denied, Denied),
+            (8000, "bad auth : Authentication failed.", Denied, Denied),
             (16500, "Request rate is large", Throttled, Throttled),
             (
                 11000,
@@ -159,6 +203,14 @@ mod tests {
             (
                 40324,
                 "Unrecognized pipeline stage name",
+                Unsupported,
+                Unsupported,
+            ),
+            (9, "Failed to parse", Unsupported, Unsupported),
+            (59, "no such command", Unsupported, Unsupported),
+            (
+                17276,
+                "Use of undefined variable: NOW",
                 Unsupported,
                 Unsupported,
             ),

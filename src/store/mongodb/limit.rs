@@ -22,6 +22,10 @@ impl Limit {
         self.whole.saturating_sub(self.begun.elapsed())
     }
 
+    pub(super) fn whole(&self) -> Duration {
+        self.whole
+    }
+
     /// What is left, as `maxTimeMS`: there zero is no limit, and more than 31 bits are refused.
     pub(super) fn max_time(&self) -> Duration {
         const LEAST: Duration = Duration::from_millis(1);
