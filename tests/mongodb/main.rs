@@ -4,6 +4,9 @@
 #![cfg(feature = "mongodb")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../common/recovery.rs"]
+#[allow(dead_code, reason = "shared with the tests of other stores")]
+mod common;
 mod contract;
 mod documents;
 #[cfg(feature = "conformance")]
@@ -12,6 +15,7 @@ mod lost_answers;
 mod model;
 mod proxy;
 mod races;
+mod recovery;
 mod requests;
 mod support;
 mod trouble;

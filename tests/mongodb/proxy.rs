@@ -1,6 +1,7 @@
 //! A wire to the primary that can be told to lose answers.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
@@ -22,13 +23,21 @@ pub(crate) struct Wire {
     pub(crate) hang: Arc<AtomicBool>,
     /// How many milliseconds answers to it and to a `find` come late.
     pub(crate) late: Arc<AtomicU64>,
+    /// Whether the server seems to be MongoDB 3.6, by the version of its protocol.
+    pub(crate) old: Arc<AtomicBool>,
 }
 
 impl Wire {
     /// Options of a client that reaches the primary only over this wire.
     pub(crate) async fn lay(&self, primary: String) -> ClientOptions {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let address = self.lay_at(any, primary).await;
+        options_of(address)
+    }
+
+    pub(crate) async fn lay_at(&self, address: SocketAddr, primary: String) -> SocketAddr {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
         let wire = self.clone();
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
@@ -36,10 +45,7 @@ impl Wire {
                 tokio::spawn(wire.clone().carry(near, far));
             }
         });
-        let mut options = ClientOptions::default();
-        options.hosts = vec![ServerAddress::parse(address).unwrap()];
-        options.direct_connection = Some(true);
-        options
+        address
     }
 
     async fn carry(self, near: TcpStream, far: TcpStream) {
@@ -61,13 +67,30 @@ impl Wire {
                     if far_out.write_all(sent).await.is_err() { return }
                 }
                 read = far_in.read(&mut down) => {
-                    let Ok(1..) = read else { return };
+                    let Ok(size @ 1..) = read else { return };
                     if lose { return }
                     if swallow { continue }
                     tokio::time::sleep(Duration::from_millis(late)).await;
-                    if near_out.write_all(&down[..read.unwrap()]).await.is_err() { return }
+                    if self.old.load(SeqCst) { make_old(&mut down[..size]) }
+                    if near_out.write_all(&down[..size]).await.is_err() { return }
                 }
             }
         }
+    }
+}
+
+/// Options of a client that knows only this address, and takes what is there for its server.
+pub(crate) fn options_of(address: SocketAddr) -> ClientOptions {
+    let mut options = ClientOptions::default();
+    options.hosts = vec![ServerAddress::parse(address.to_string()).unwrap()];
+    options.direct_connection = Some(true);
+    options
+}
+
+fn make_old(answer: &mut [u8]) {
+    const FIELD: &[u8] = b"maxWireVersion\0";
+    let found = answer.windows(FIELD.len()).position(|at| at == FIELD);
+    if let Some(at) = found {
+        answer[at + FIELD.len()] = 6;
     }
 }

@@ -52,6 +52,12 @@ impl Access {
                  are down or behind",
             ),
             ErrorKind::Authentication { .. } => (Denied, CREDENTIALS),
+            // There is no kind for it; a test with such a server tells when the words change.
+            ErrorKind::ServerSelection { message, .. } if message.contains("wire version") => (
+                Unsupported,
+                "the driver and the server do not understand each other: use MongoDB 4.4 or newer, and an \
+                 up-to-date driver",
+            ),
             ErrorKind::ServerSelection { .. } | ErrorKind::DnsResolve { .. } => (
                 Unavailable,
                 "no server that takes writes can be reached: look whether the members run, have a \

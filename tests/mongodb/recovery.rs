@@ -1,0 +1,72 @@
+//! A lock actor that faces each kind of trouble, and its end. What has to do with users is in
+//! `tests/mongodb_servers`.
+
+use std::{
+    net::TcpListener,
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
+
+use futures::FutureExt as _;
+use mongodb::bson::doc;
+use tenure::{LeaseStore as _, MongoStore, StoreErrorKind};
+
+use crate::{
+    common::a_lock_keeps_trying_and_leads_when_it_is_mended as recovers,
+    proxy::{Wire, options_of},
+    support::{Place, primary},
+};
+
+/// A store whose calls end before an election with a ttl of 3 s gives them up.
+fn brisk(place: &Place) -> Arc<MongoStore> {
+    Arc::new(place.store.clone().call_limit(Duration::from_millis(500)))
+}
+
+#[actix::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn a_lock_leads_when_its_damaged_document_is_mended() {
+    let place = Place::new().await;
+    place.acquire("a", 1).await;
+    place.store.release(&place.claim("a", 1)).await.unwrap();
+    place.set(doc! { "token": "one" }).await;
+    let mend = place.set(doc! { "token": 1_i64 });
+    let kind = StoreErrorKind::Corrupt;
+    recovers(brisk(&place), &place.name, kind, mend.boxed_local()).await;
+    assert_eq!(place.read().await.token.get(), 2);
+}
+
+/// With the driver's patience of 30 s a call ends at the limit of the store, and only the driver knows
+/// that nothing was sent; with less patience it says so.
+#[actix::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn a_lock_leads_when_its_server_can_be_reached() {
+    let brief = Duration::from_millis(100);
+    for (patience, kind) in [
+        (None, StoreErrorKind::Unknown),
+        (Some(brief), StoreErrorKind::Unavailable),
+    ] {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = port.local_addr().unwrap();
+        drop(port);
+        let mut options = options_of(address);
+        options.server_selection_timeout = patience;
+        let place = Place::of(options);
+        let mend = async {
+            Wire::default().lay_at(address, primary().await).await;
+        };
+        recovers(brisk(&place), &place.name, kind, mend.boxed_local()).await;
+        assert_eq!(place.read().await.token.get(), 1);
+    }
+}
+
+#[actix::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn a_lock_leads_when_its_old_server_is_replaced_by_a_newer_one() {
+    let wire = Wire::default();
+    wire.old.store(true, SeqCst);
+    let place = Place::of(wire.lay(primary().await).await);
+    let mend = async { wire.old.store(false, SeqCst) };
+    let kind = StoreErrorKind::Unsupported;
+    recovers(brisk(&place), &place.name, kind, mend.boxed_local()).await;
+    assert_eq!(place.read().await.token.get(), 1);
+}
