@@ -64,16 +64,18 @@ async fn the_limit_holds_for_both_requests_of_an_operation_together() {
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn wrong_credentials_are_denied_and_not_told() {
     let mut options = options().await;
-    // After a refusal the driver waits for its next heartbeat before it tries again.
     let credential = Credential::builder()
         .username("nobody".to_owned())
         .password("hunter2-secret".to_owned())
         .build();
     options.credential = Some(credential);
-    let place = Place::of(options.clone());
+    let mut place = Place::of(options);
     let error = place.store.acquire(&place.bid("a", 1)).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Denied, "{error}");
-    let place = Place::of(options);
+    // Now the driver waits for its next heartbeat before it tries again.
+    place.store = place.store.call_limit(Duration::from_millis(500));
+    let again = place.store.acquire(&place.bid("a", 1)).await.unwrap_err();
+    assert_eq!(again.kind(), StoreErrorKind::Denied, "{again}");
     let read = place.store.read(&place.name).await.unwrap_err();
     assert_eq!(read.kind(), StoreErrorKind::Denied, "{read}");
     for text in [format!("{error} {error:?}"), format!("{:?}", place.store)] {
