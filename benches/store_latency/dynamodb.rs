@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::{
     Client,
     config::{BehaviorVersion, Config, Credentials, Region},
     primitives::Blob,
-    types::{AttributeValue, ReturnValue},
+    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tenure::{DynamoStore, LeaseStore, StoreError};
@@ -77,7 +77,10 @@ impl Subject for Dynamo {
             .expression_attribute_values(":false", AttributeValue::Bool(false))
             .expression_attribute_values(":line", AttributeValue::M(line))
             .expression_attribute_values(":one", number(1))
+            .condition_expression("attribute_not_exists(fence) OR fence < :most")
+            .expression_attribute_values(":most", number(u64::MAX))
             .return_values(ReturnValue::UpdatedNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await?;
         Ok(())

@@ -37,7 +37,7 @@ trait Subject {
     fn store(&self) -> Arc<dyn LeaseStore>;
 
     /// Writes a record of the same size with the same durability, made if it is missing, and gets it
-    /// back; without a condition.
+    /// back; on no condition, or on one that always holds where leases are written on one.
     async fn raw_write(&self, key: &str) -> Done;
 }
 

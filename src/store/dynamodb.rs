@@ -59,8 +59,9 @@ const KIND: &str = "dynamodb";
 /// more); what the rules make of that is written on the condition that token and version are unchanged.
 ///
 /// Attributes that it does not know are kept. An item that is no record, or a damaged one, is
-/// [`Corrupt`](super::StoreErrorKind::Corrupt), and nothing is written into it; only lines of the history that
-/// cannot be read are left out.
+/// [`Corrupt`](super::StoreErrorKind::Corrupt), and nothing is written into it; with two exceptions. A bid
+/// replaces everything but the token, the version and the history of a lease that nobody holds, so it
+/// looks at no more than those; and lines of the history that cannot be read are left out.
 ///
 /// # Requests
 ///

@@ -115,11 +115,15 @@ fn take(bid: &Bid, since: SystemTime, values: &mut Values) -> String {
     format!("{set} {remove}ADD #token :one, #version :one")
 }
 
-/// Whether the item is a record of ours, whole, and for libraries as old as this one. `item` checks
-/// the same and more when it reads; here it keeps the server from writing into anything else.
-const FIT: &str = "#token BETWEEN :zero AND :max AND #version BETWEEN :zero AND :max \
-     AND #ttl_ms BETWEEN :zero AND :max AND #since_ms BETWEEN :zero AND :max \
-     AND #min_reader BETWEEN :zero AND :reader AND attribute_type(#closing, :boolean) \
+/// Whether the item is a record of ours, and for libraries as old as this one: all that a bid needs,
+/// which replaces the rest.
+const OURS: &str = "#token BETWEEN :zero AND :max AND #version BETWEEN :zero AND :max \
+     AND #min_reader BETWEEN :zero AND :reader";
+
+/// Whether the rest is whole. `item` checks the same and more when it reads; here it keeps the server
+/// from writing into a damaged record.
+const WHOLE: &str = "#ttl_ms BETWEEN :zero AND :max AND #since_ms BETWEEN :zero AND :max \
+     AND attribute_type(#closing, :boolean) \
      AND (attribute_not_exists(#holder) OR attribute_type(#holder, :string)) \
      AND (attribute_not_exists(#metadata) OR attribute_type(#metadata, :string)) \
      AND (attribute_not_exists(#attempt) OR attribute_type(#attempt, :binary))";
@@ -160,12 +164,15 @@ fn condition(guard: &Guard, values: &mut Values) -> String {
     // One more fits into what we read.
     values.number(":max", u64::MAX - 1);
     values.number(":reader", READER);
-    values.text(":boolean", "BOOL");
-    values.text(":string", "S");
-    values.text(":binary", "B");
     match guard {
-        Guard::Free(_) => format!("{ABSENT} OR ({condition} AND {FIT})"),
-        _ => format!("{condition} AND {FIT}"),
+        Guard::Free(_) => format!("{ABSENT} OR ({condition} AND {OURS})"),
+        Guard::Unchanged { .. } => format!("{condition} AND {OURS}"),
+        _ => {
+            values.text(":boolean", "BOOL");
+            values.text(":string", "S");
+            values.text(":binary", "B");
+            format!("{condition} AND {OURS} AND {WHOLE}")
+        }
     }
 }
 
