@@ -265,6 +265,11 @@ impl Hold {
     /// Moves the deadline on, unless it has passed by `now` or somebody has seen it pass. It never
     /// moves back.
     pub(crate) fn extend(&self, deadline: Moment, now: Moment) -> bool {
+        if mutant!(LapsedCellRevived) {
+            let deadline = deadline.as_nanos();
+            (self.leadership.0.deadline).store(deadline, Ordering::SeqCst);
+            return true;
+        }
         let Some(standing) = self.deadline().filter(|standing| now < *standing) else {
             return false;
         };

@@ -99,6 +99,9 @@
 //!
 //! `at` and `deadline` are nanoseconds of the holder's [`Clock`].
 
+#[macro_use]
+mod mutants;
+
 mod actor;
 mod clock;
 #[cfg(feature = "conformance")]
@@ -107,6 +110,8 @@ mod election;
 mod leadership;
 mod lease;
 mod runtime;
+#[cfg(test)]
+mod simulation;
 mod store;
 mod timing;
 

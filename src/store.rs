@@ -3,8 +3,9 @@
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
 mod error;
-#[cfg(any(feature = "dynamodb", feature = "mongodb", feature = "sqlite"))]
-mod failure;
+#[cfg(any(test, feature = "dynamodb", feature = "mongodb", feature = "sqlite"))]
+#[cfg_attr(not(any(feature = "mongodb", feature = "sqlite")), allow(dead_code))]
+pub(crate) mod failure;
 mod faulty;
 #[cfg(test)]
 mod fixtures;
@@ -13,8 +14,9 @@ mod hosted;
 mod memory;
 #[cfg(feature = "mongodb")]
 mod mongodb;
-#[cfg(any(feature = "dynamodb", feature = "sqlite"))]
-mod observed;
+#[cfg(any(test, feature = "dynamodb", feature = "sqlite"))]
+#[cfg_attr(not(feature = "dynamodb"), allow(dead_code))]
+pub(crate) mod observed;
 mod record;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -9,7 +9,8 @@ use std::{
 };
 
 /// Each module and what it may name. The order is that of the layers.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 11] = [
+    ("mutants", &[]),
     ("lease", &[]),
     ("clock", &[]),
     ("timing", &[]),
@@ -25,6 +26,20 @@ const ARROWS: [(&str, &[&str]); 9] = [
             "election",
             "leadership",
             "lease",
+            "runtime",
+            "store",
+            "timing",
+        ],
+    ),
+    // Only in tests: it sees everything.
+    (
+        "simulation",
+        &[
+            "clock",
+            "election",
+            "leadership",
+            "lease",
+            "mutants",
             "runtime",
             "store",
             "timing",

@@ -46,7 +46,8 @@ impl Default for Gate {
 impl Gate {
     /// From when on the candidate contends; `None` while only an input can open the gate.
     pub(super) fn opens_at(&self) -> Option<Moment> {
-        let audience = self.audience.present && self.audience.acknowledged;
+        let acknowledged = self.audience.acknowledged || mutant!(ToldBeforeAcknowledged);
+        let audience = self.audience.present && acknowledged;
         (audience && !self.paused && !self.shut_down).then_some(self.held_off_until)
     }
 

@@ -57,6 +57,9 @@ impl Pace {
         let most = (least * 2u32.saturating_pow(self.failures.min(8))).min(timing.poll_every());
         self.failures = self.failures.saturating_add(1);
         self.next_bid = now + rng.random_range(least..=most);
+        if mutant!(NoBackoff) {
+            self.next_bid = now;
+        }
         self.next_read = self.next_read.max(self.next_bid);
     }
 

@@ -88,8 +88,8 @@ impl Releases {
         let front = self.queue.front_mut()?;
         front.tries += 1;
         if was_held.is_none() && front.tries < TRIES {
-            let floor = timing.floor();
-            front.next_at = now + rng.random_range(floor..=floor * 2);
+            let least = timing.poll_every() / 4;
+            front.next_at = now + rng.random_range(least..=least * 2);
             return None;
         }
         let done = self.queue.pop_front()?;

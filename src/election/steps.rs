@@ -63,11 +63,15 @@ impl Election {
     }
 
     pub(super) fn check_deadline(&mut self, now: Moment) {
+        if mutant!(DeadlineWaitsForRenewal) && self.in_flight.is_some() {
+            return;
+        }
         match &mut self.phase {
             Phase::Leading(term) if term.has_lapsed(now) => {
                 let renewing =
                     matches!(&self.in_flight, Some(request) if request.kind == Kind::Renew);
-                let reason = match term.failures > 0 || renewing {
+                let failed = (term.failures > 0 || renewing) && !mutant!(StoreLostCalledExpired);
+                let reason = match failed {
                     true => Reason::StoreLost,
                     false => Reason::Expired,
                 };
@@ -91,6 +95,10 @@ impl Election {
                 if let Some(bidding) = &mut self.bidding {
                     bidding.maybe_granted_since = None;
                 }
+            }
+            Reply::Unknown if mutant!(UnknownTakenForGrant) => {
+                let last = self.last_led.map_or(0, FencingToken::get);
+                self.granted(FencingToken::new(last + 1), sent_at, now);
             }
             Reply::Unknown => {
                 self.pace.failed(&timing, &mut self.rng, now);
@@ -128,7 +136,12 @@ impl Election {
 
     pub(super) fn granted(&mut self, token: FencingToken, sent_at: Moment, now: Moment) {
         self.pace.succeeded();
-        self.bidding = None;
+        self.bidding = self.bidding.filter(|_| mutant!(AttemptBidAgain));
+        let sent_at = if mutant!(DeadlineFromReply) {
+            now
+        } else {
+            sent_at
+        };
         let timing = &self.config.timing;
         let lease = Lease {
             resource: self.config.resource.clone(),
@@ -136,7 +149,7 @@ impl Election {
             token,
         };
         let deadline = sent_at + (timing.ttl() - timing.margin());
-        let too_late = now + timing.margin() > deadline;
+        let too_late = now + timing.margin() > deadline && !mutant!(SlowGrantTaken);
         if too_late || !self.contends(now) || !matches!(self.phase, Phase::Following) {
             self.pace.failed(&self.config.timing, &mut self.rng, now);
             self.releases.add(Claim::Lease(lease), timing, now);
@@ -160,7 +173,10 @@ impl Election {
         let asked = self
             .bidding
             .is_some_and(|bidding| Some(bidding.attempt) == id.attempt);
-        let led = self.last_led.is_some_and(|last| token <= last);
+        let led = self.last_led.is_some_and(|last| token <= last) && !mutant!(LedTokenReleased);
+        if mutant!(LateGrantTaken) {
+            return self.granted(token, now, now);
+        }
         if !asked && !led {
             let lease = Lease {
                 resource: self.config.resource.clone(),
@@ -176,6 +192,11 @@ impl Election {
         let timing = self.config.timing;
         match reply {
             Reply::Renewed => {
+                let sent_at = if mutant!(DeadlineFromReply) {
+                    now
+                } else {
+                    sent_at
+                };
                 if let Some(term) = self.phase.term() {
                     term.renewed(&timing, sent_at, now, &mut self.rng);
                 }
@@ -190,6 +211,9 @@ impl Election {
                 Phase::Yielding(yielding) => yielding.lose(record.as_ref()),
                 Phase::Following => {}
             },
+            _ if mutant!(FailedRenewalEndsTerm) => {
+                self.yield_term(Reason::StoreLost, false, now);
+            }
             _ => {
                 if let Some(term) = self.phase.term() {
                     term.renewal_failed(&timing, now, &mut self.rng);
@@ -250,7 +274,9 @@ impl Election {
     /// Draws the consequences of an input.
     pub(super) fn settle(&mut self, now: Moment) {
         if let Phase::Yielding(_) = self.phase
-            && self.gate.audience.acknowledged
+            && (self.gate.audience.acknowledged
+                || mutant!(ReleasedUnacknowledged)
+                || mutant!(ToldBeforeAcknowledged))
         {
             let phase = std::mem::replace(&mut self.phase, Phase::Following);
             if let Phase::Yielding(yielding) = phase {
@@ -268,7 +294,11 @@ impl Election {
         self.gate.start_hold_off(now);
         self.pace
             .after_term(&self.config.timing, &mut self.rng, now);
-        if let Some(lease) = yielding.give_up(self.gate.audience.clean, now) {
+        if let Some(lease) = yielding.give_up(
+            (self.gate.audience.clean || mutant!(ReleasedUnclean))
+                && !mutant!(ToldBeforeAcknowledged),
+            now,
+        ) {
             self.releases.add_own(lease, &self.config.timing, now);
         }
     }

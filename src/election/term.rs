@@ -91,7 +91,8 @@ impl Term {
     }
 
     /// Tries again soon: within the deadline, each time a little later, but never so late that no
-    /// further try is left.
+    /// further try is left. A store that refuses at once is still not asked more often, over a ttl, than
+    /// four times as often as one that answers.
     pub(super) fn renewal_failed(&mut self, timing: &Timing, now: Moment, rng: &mut SmallRng) {
         let left = self
             .hold
@@ -99,8 +100,15 @@ impl Term {
             .map_or(Duration::ZERO, |deadline| now.until(deadline));
         let backoff = timing.call_timeout() / 16 * 2u32.pow(self.failures.min(3));
         let backoff = backoff.mul_f64(rng.random_range(0.5..=1.0));
+        let least = match self.failures {
+            0..QUICK_TRIES => shortest(timing),
+            _ => timing.poll_every().min(timing.renew_every()) / 4,
+        };
         self.failures = self.failures.saturating_add(1);
-        self.renew_at = now + backoff.min(left / 4).max(shortest(timing));
+        self.renew_at = now + backoff.min(left / 4).max(least);
+        if mutant!(RenewalsUnpaced) {
+            self.renew_at = now + shortest(timing) / 100;
+        }
     }
 
     /// When something is due, `idle` telling that a request could be sent.
@@ -109,6 +117,7 @@ impl Term {
         let deadline = self.hold.deadline().unwrap_or_default();
         match idle {
             true => deadline.min(self.renew_at),
+            false if mutant!(DeadlineWaitsForRenewal) => deadline + Duration::from_secs(60),
             false => deadline,
         }
     }
@@ -136,6 +145,9 @@ impl Term {
             // The record is older than our own grant, or gone: the store has lost what it knew.
             Some(record) if record.token < token => Reason::StoreLost,
             None => Reason::StoreLost,
+            Some(record) if mutant!(EvictedCalledDeposed) && record.closing => Reason::Deposed {
+                by: self.lease().holder.clone(),
+            },
             Some(record) if record.closing || record.holder.is_none() => Reason::Evicted,
             Some(_) => Reason::Expired,
         }
@@ -198,16 +210,28 @@ impl Yield {
     /// believes in a lease that is free. Otherwise it is left to run to its deadline.
     pub(super) fn give_up(self, clean: bool, now: Moment) -> Option<Lease> {
         if !self.is_over && clean && self.term.may_be_ours(now) {
+            let lease = self.term.lease().clone();
+            if mutant!(ReleasedWhileCurrent) {
+                self.term.hold.leave();
+                return Some(lease);
+            }
             self.term.kill();
-            return Some(self.term.lease().clone());
+            return Some(lease);
         }
         self.term.hold.leave();
         None
     }
 }
 
+/// How many tries of a renewal may follow each other quickly.
+const QUICK_TRIES: u32 = 3;
+
 fn deadline(timing: &Timing, sent_at: Moment) -> Moment {
-    sent_at + (timing.ttl() - timing.margin())
+    let margin = match mutant!(NoMargin) {
+        true => Duration::ZERO,
+        false => timing.margin(),
+    };
+    sent_at + (timing.ttl() - margin)
 }
 
 /// Up to a tenth early, so that the leases of one process do not stay in step.

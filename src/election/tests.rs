@@ -2,4 +2,3 @@ mod bench;
 mod commands;
 mod pace;
 mod rules;
-mod simulation;

@@ -4,16 +4,16 @@ use super::{Operation, StoreError, StoreErrorKind, record::READER};
 
 /// A [`StoreError`] in the making: it does not know yet which request of which store it belongs to.
 #[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) kind: StoreErrorKind,
+pub(crate) struct Failure {
+    pub(crate) kind: StoreErrorKind,
     message: String,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
-pub(super) type Answer<T> = Result<T, Failure>;
+pub(crate) type Answer<T> = Result<T, Failure>;
 
 impl Failure {
-    pub(super) fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
@@ -22,7 +22,7 @@ impl Failure {
     }
 
     /// A record that is for newer libraries only.
-    pub(super) fn unsupported(resource: &str, min_reader: impl Display) -> Self {
+    pub(crate) fn unsupported(resource: &str, min_reader: impl Display) -> Self {
         let message = format!(
             "the record of {resource:?} asks for a library that understands version {min_reader} of \
              records; this one understands {READER}: update it"
@@ -30,13 +30,13 @@ impl Failure {
         Self::new(StoreErrorKind::Unsupported, message)
     }
 
-    pub(super) fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub(crate) fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
     /// The error of this request; `place` is the file or the collection.
-    pub(super) fn of(self, store: &'static str, operation: Operation, place: &str) -> StoreError {
+    pub(crate) fn of(self, store: &'static str, operation: Operation, place: &str) -> StoreError {
         let message = format!("{place}: {}", self.message);
         let error = StoreError::new(self.kind, store, operation, message);
         match self.source {

@@ -1,11 +1,11 @@
 //! Leases whose expiry this process's own clock cannot judge, because it was not what set it.
 
-#[cfg(feature = "dynamodb")]
+#[cfg(any(test, feature = "dynamodb"))]
 mod change;
-#[cfg(feature = "dynamodb")]
+#[cfg(any(test, feature = "dynamodb"))]
 mod observer;
 
-#[cfg(feature = "dynamodb")]
+#[cfg(any(test, feature = "dynamodb"))]
 pub(crate) use self::{
     change::{Change, Guard},
     observer::{Found, Observer, Table, Written},
@@ -106,7 +106,7 @@ impl Observations {
     }
 
     /// What was last seen: token, version, and from when on the lease may be taken over.
-    #[cfg(feature = "dynamodb")]
+    #[cfg(any(test, feature = "dynamodb"))]
     pub(crate) fn last(&self, resource: &ResourceName) -> Option<(FencingToken, u64, Moment)> {
         let sight = self.sights.get(resource)?;
         Some((sight.token, sight.version, sight.free_at))

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The highest `min_reader` that this library understands.
-#[cfg(any(feature = "dynamodb", feature = "mongodb", feature = "sqlite"))]
+#[cfg(any(test, feature = "dynamodb", feature = "mongodb", feature = "sqlite"))]
 pub(crate) const READER: u32 = 1;
 
 /// A record as it is kept. `version` grows with every write: a step that leaves it as it was changed
@@ -67,7 +67,7 @@ impl StoredRecord {
         AcquireOutcome::Granted { token: self.token }
     }
 
-    fn take(&mut self, bid: &Bid, now: Moment, wall: SystemTime) {
+    pub(super) fn take(&mut self, bid: &Bid, now: Moment, wall: SystemTime) {
         self.token = FencingToken::new(self.token.get() + 1);
         self.holder = Some(bid.candidate.clone());
         self.attempt = Some(bid.attempt);

@@ -74,3 +74,57 @@ impl Guard {
         }
     }
 }
+
+/// What the database makes of both, for a model of one.
+#[cfg(test)]
+mod model {
+    use super::{Change, Claim, Guard, StoredRecord};
+    use crate::clock::Moment;
+
+    impl Guard {
+        pub(crate) fn admits(&self, record: &StoredRecord) -> bool {
+            let absent = record.version == 0;
+            let held_by = |lease: &crate::lease::Lease| {
+                record.token == lease.token && record.holder.as_ref() == Some(&lease.holder)
+            };
+            match self {
+                Self::Absent => absent,
+                Self::Free(attempt) => {
+                    absent || (record.holder.is_none() && record.attempt != Some(*attempt))
+                }
+                Self::Unchanged { token, version } => {
+                    (record.token, record.version) == (*token, *version)
+                }
+                Self::Renewable(lease) => held_by(lease) && !record.closing,
+                Self::Claimed(Claim::Lease(lease)) => held_by(lease),
+                Self::Claimed(Claim::Attempt { attempt, .. }) => {
+                    record.holder.is_some() && record.attempt == Some(*attempt)
+                }
+                Self::Led(token) => record.holder.is_some() && record.token == *token,
+            }
+        }
+    }
+
+    impl Change {
+        pub(crate) fn apply(&self, record: &mut StoredRecord) {
+            match self {
+                Self::Take { bid, since } => {
+                    // Increases the version as well.
+                    record.take(bid, Moment::default(), *since);
+                    return;
+                }
+                Self::Extend { ttl } => record.ttl = *ttl,
+                Self::Release => {
+                    record.holder = None;
+                    record.closing = false;
+                }
+                Self::Close => record.closing = true,
+                Self::Free => {
+                    record.holder = None;
+                    record.closing = true;
+                }
+            }
+            record.version += 1;
+        }
+    }
+}

@@ -2,27 +2,29 @@ use std::time::Duration;
 
 use rand::{RngExt as _, rngs::SmallRng};
 
-/// What becomes of one request and its reply.
+/// What becomes of one message to the store and of its answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Fate {
-    /// After how long the store applies it; `None` if it is lost or never answered.
-    pub(super) applied: Option<Duration>,
-    /// When a second copy is applied, whose answer nobody gets.
+    /// After how long it arrives; `None` if it is lost.
+    pub(super) arrives: Option<Duration>,
+    /// When a second copy arrives, whose answer nobody gets.
     pub(super) again: Option<Duration>,
-    /// How long the reply takes; `None` if it is lost.
+    /// How long the answer takes; `None` if it is lost.
     pub(super) answered: Option<Duration>,
-    /// After how long the client sees an error of the connection, if it does.
+    /// After how long the sender sees an error of the connection, if it does.
     pub(super) error: Option<Duration>,
 }
 
-/// How bad the network is for one run.
+/// How bad the network is for one run. A chance of 0 is none.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Network {
-    call_timeout: Duration,
-    loss: f64,
-    late: f64,
-    duplicates: f64,
-    errors: f64,
+    pub(super) call_timeout: Duration,
+    pub(super) loss: f64,
+    pub(super) late: f64,
+    pub(super) duplicates: f64,
+    pub(super) errors: f64,
+    /// A store that is down refuses connections at once.
+    pub(super) refuses: bool,
 }
 
 impl Network {
@@ -31,8 +33,10 @@ impl Network {
             true => rng.random_range(0.0..most),
             false => 0.0,
         };
+        let refuses = chance(1.0) > 0.0;
         Self {
             call_timeout,
+            refuses,
             loss: chance(0.4),
             late: chance(0.3),
             duplicates: chance(0.3),
@@ -51,26 +55,31 @@ impl Network {
         }
     }
 
-    fn delay(&self, rng: &mut SmallRng) -> Duration {
+    pub(super) fn delay(&self, rng: &mut SmallRng) -> Duration {
         // Late means later than its sender waits, up to several ttl.
-        let most = if rng.random_bool(self.late) {
-            20.0
-        } else {
-            0.3
+        let most = match rng.random_bool(self.late) {
+            true => 20.0,
+            false => 0.3,
         };
         self.call_timeout.mul_f64(rng.random_range(0.001..most))
     }
 
     pub(super) fn fate(&self, store_up: bool, rng: &mut SmallRng) -> Fate {
-        let applied = (store_up && !rng.random_bool(self.loss)).then(|| self.delay(rng));
+        if self.refuses && !store_up {
+            return Fate {
+                error: Some(Duration::from_millis(1)),
+                ..Fate::default()
+            };
+        }
+        let arrives = (store_up && !rng.random_bool(self.loss)).then(|| self.delay(rng));
         let answered = (!rng.random_bool(self.loss)).then(|| self.delay(rng));
         let again = rng
             .random_bool(self.duplicates)
             .then(|| self.delay(rng) * 2);
-        let broken = applied.is_none() || answered.is_none();
+        let broken = arrives.is_none() || answered.is_none();
         let error = (broken && rng.random_bool(self.errors)).then(|| self.delay(rng));
         Fate {
-            applied,
+            arrives,
             again: again.filter(|_| store_up),
             answered,
             error,

@@ -1,0 +1,116 @@
+//! Faults that tests switch on, to see that the simulation finds them. Outside tests none exists.
+
+#[cfg(test)]
+macro_rules! mutant {
+    ($name:ident) => {
+        crate::mutants::is_on(crate::mutants::Mutant::$name)
+    };
+}
+
+#[cfg(not(test))]
+macro_rules! mutant {
+    ($name:ident) => {
+        crate::mutants::none()
+    };
+}
+
+#[cfg(not(test))]
+pub(crate) const fn none() -> bool {
+    false
+}
+
+#[cfg(test)]
+pub(crate) use switch::{Mutant, is_on, with};
+
+#[cfg(test)]
+mod switch {
+    use std::cell::Cell;
+
+    /// One thing done wrong, each in the place that its name tells of.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub(crate) enum Mutant {
+        /// The deadline counts from the reply.
+        DeadlineFromReply,
+        /// The deadline is the whole ttl.
+        NoMargin,
+        /// A lapsed cell comes back to life.
+        LapsedCellRevived,
+        /// The cell lives on while the lease is released.
+        ReleasedWhileCurrent,
+        /// The deadline is not looked at while a renewal is under way.
+        DeadlineWaitsForRenewal,
+        /// An acknowledgement from before the end counts for it.
+        EarlyAcknowledgementCounts,
+        /// A grant is taken with hardly any time left.
+        SlowGrantTaken,
+        /// An unknown outcome of a bid is taken for a grant.
+        UnknownTakenForGrant,
+        /// An attempt is bid again after its leadership.
+        AttemptBidAgain,
+        /// A late grant is taken, whatever has become of its attempt.
+        LateGrantTaken,
+        /// A late grant of a token that was led is released.
+        LedTokenReleased,
+        /// Leaders are told before the last acknowledgement.
+        ToldBeforeAcknowledged,
+        /// The lease is released before the acknowledgement.
+        ReleasedUnacknowledged,
+        /// The lease is released though a subscriber has died over it.
+        ReleasedUnclean,
+        /// Failures of a bid are not waited after.
+        NoBackoff,
+        /// Nor failures of a renewal.
+        RenewalsUnpaced,
+        /// Trouble of the store is called an expiry.
+        StoreLostCalledExpired,
+        /// An eviction is called a deposition.
+        EvictedCalledDeposed,
+        /// Leadership flaps at the first failed renewal.
+        FailedRenewalEndsTerm,
+        /// A release is not checked for its owner.
+        ReleaseUnchecked,
+        /// A release resets the token.
+        ReleaseResetsToken,
+        /// A held lease is granted to others.
+        HeldGranted,
+        /// Finding one's own attempt is a grant, without a write.
+        OwnAttemptNotWritten,
+        /// An expired attempt gets its token back.
+        ExpiredAttemptGranted,
+        /// An eviction frees the lease before its expiry.
+        EvictionFreesAtOnce,
+        /// An acquisition does not raise the token.
+        TokenNotRaised,
+        /// An observation counts from the request.
+        ObservedFromRequest,
+        /// A renewal does not increase the version.
+        VersionKeptByRenewal,
+        /// A takeover does not ask whether anything has changed.
+        TakeoverUnconditional,
+        /// A record for newer libraries is written.
+        NewerRecordWritten,
+        /// The register of the simulation takes any token.
+        RegisterTakesAnyToken,
+    }
+
+    thread_local! {
+        static ON: Cell<Option<Mutant>> = const { Cell::new(None) };
+    }
+
+    pub(crate) fn is_on(mutant: Mutant) -> bool {
+        ON.get() == Some(mutant)
+    }
+
+    /// Does something on this thread with a fault switched on.
+    pub(crate) fn with<T>(mutant: Option<Mutant>, work: impl FnOnce() -> T) -> T {
+        struct Off;
+        impl Drop for Off {
+            fn drop(&mut self) {
+                ON.set(None);
+            }
+        }
+        let _off = Off;
+        ON.set(mutant);
+        work()
+    }
+}

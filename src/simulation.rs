@@ -1,0 +1,147 @@
+//! The library in virtual time: 2–7 candidates, a store, and everything that can go wrong between them.
+//!
+//! A run is a seed. The elections are the real ones, and so is the client of a store without a clock; a
+//! store is a model of one record that is linearizable, and nothing more. `TENURE_SIM_SEEDS=n` sets
+//! how many seeds run, `TENURE_SIM_SEED=n` runs one and prints its timeline.
+
+mod counts;
+mod handle;
+mod mutations;
+mod nemesis;
+mod network;
+mod node;
+mod plan;
+mod port;
+mod properties;
+mod shrink;
+mod store;
+mod world;
+
+use std::{
+    env,
+    panic::{self, AssertUnwindSafe},
+    sync::atomic::{AtomicU64, Ordering::SeqCst},
+    thread,
+    time::Instant,
+};
+
+use counts::Counts;
+use plan::{Clocks, Plan};
+use properties::{Property, Violation};
+use shrink::shrink;
+use world::World;
+
+/// Runs a plan; a panic is a violation like another.
+fn run(plan: &Plan, clocks: Clocks) -> Result<World, Violation> {
+    let run = AssertUnwindSafe(|| {
+        let mut world = World::new(plan, clocks);
+        world.run().map(|()| world)
+    });
+    panic::catch_unwind(run).unwrap_or_else(|panic| {
+        let text = crate::runtime::text_of(&*panic).to_owned();
+        Err(Violation::new(Property::NoPanic, text))
+    })
+}
+
+/// The timeline of a plan, up to its end or to what it violates.
+fn timeline(plan: &Plan, clocks: Clocks) -> Vec<String> {
+    let mut world = World::new(plan, clocks);
+    world.trace = Some(Vec::new());
+    let _ = panic::catch_unwind(AssertUnwindSafe(|| world.run()));
+    world.trace.unwrap_or_default()
+}
+
+fn number(variable: &str) -> Option<u64> {
+    env::var(variable)
+        .ok()
+        .map(|text| text.parse().expect("a number"))
+}
+
+/// What happened in all seeds below a number, or the first seed that fails.
+fn run_all(seeds: u64, clocks: Clocks) -> Result<(Counts, u64), (u64, Violation)> {
+    let next = AtomicU64::new(0);
+    let work = || {
+        let (mut total, mut overlaps) = (Counts::default(), 0);
+        loop {
+            let seed = next.fetch_add(1, SeqCst);
+            if seed >= seeds {
+                return Ok((total, overlaps));
+            }
+            match run(&Plan::new(seed, clocks), clocks) {
+                Ok(world) => {
+                    total.add(&world.counts);
+                    overlaps += world.overlaps;
+                }
+                Err(violation) => {
+                    // Nobody needs to begin another.
+                    next.store(seeds, SeqCst);
+                    return Err((seed, violation));
+                }
+            }
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let done = running
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"));
+        let (mut total, mut overlaps) = (Counts::default(), 0);
+        for done in done {
+            let (counts, more) = done?;
+            total.add(&counts);
+            overlaps += more;
+        }
+        Ok((total, overlaps))
+    })
+}
+
+/// Prints the smallest plan that fails as this seed does, and its timeline.
+fn explain(seed: u64, violation: Violation, clocks: Clocks) -> String {
+    let fails = |plan: &Plan| run(plan, clocks).err();
+    let (plan, violation) = shrink(&Plan::new(seed, clocks), violation, fails);
+    let timeline = timeline(&plan, clocks).join("\n");
+    format!("seed {seed}, shrunk to\n{plan:#?}\n\n{timeline}\n\n{violation}\n")
+}
+
+#[test]
+fn nothing_is_violated_whatever_goes_wrong() {
+    let clocks = Clocks::WithinMargin;
+    if let Some(seed) = number("TENURE_SIM_SEED") {
+        let plan = Plan::new(seed, clocks);
+        eprintln!("{plan:#?}\n{}", timeline(&plan, clocks).join("\n"));
+        if let Err(violation) = run(&plan, clocks) {
+            panic!("{}", explain(seed, violation, clocks));
+        }
+        return;
+    }
+    let seeds = number("TENURE_SIM_SEEDS").unwrap_or(10_000);
+    let start = Instant::now();
+    match run_all(seeds, clocks) {
+        Ok((counts, _)) => {
+            eprintln!("{seeds} seeds in {:?}: {counts:?}", start.elapsed());
+            // A simulation in which nothing happens proves nothing.
+            counts.assert_everything_happened(seeds);
+        }
+        Err((seed, violation)) => panic!("{}", explain(seed, violation, clocks)),
+    }
+}
+
+#[test]
+fn outside_the_margin_leaders_overlap_but_no_stale_write_is_applied() {
+    let seeds = number("TENURE_SIM_SEEDS").unwrap_or(10_000) / 5;
+    match run_all(seeds, Clocks::Wild) {
+        Ok((counts, overlaps)) => {
+            eprintln!("{seeds} seeds: {overlaps} moments with two leaders, {counts:?}");
+            assert!(overlaps > seeds, "hardly any overlap in {seeds} seeds");
+        }
+        Err((seed, violation)) => panic!("{}", explain(seed, violation, Clocks::Wild)),
+    }
+}
+
+#[test]
+fn a_seed_always_gives_the_same_run() {
+    let plan = Plan::new(42, Clocks::WithinMargin);
+    let run = || timeline(&plan, Clocks::WithinMargin);
+    assert_eq!(run(), run());
+}

@@ -1,0 +1,447 @@
+//! What each event leads to.
+
+use std::time::Duration;
+
+use rand::RngExt as _;
+
+use super::{
+    node::Step,
+    plan::{Clocks, StoreKind},
+    port::{Ask, Told},
+    properties::{Property, Violation},
+    world::{Event, Incarnation, World},
+};
+use crate::{
+    clock::{Clock as _, Moment},
+    election::{Call, Reply, Request, RequestId, Transition},
+    leadership::{Leadership, Reason},
+    lease::{Claim, FencingToken},
+    store::{StoreErrorKind, failure::Failure},
+};
+
+type Checked = Result<(), Violation>;
+
+impl World {
+    pub(super) fn handle(&mut self, event: Event) -> Checked {
+        match event {
+            Event::Arrive {
+                from,
+                id,
+                sent_at,
+                call,
+                answer,
+            } => self.arrive(from, id, sent_at, &call, answer),
+            Event::Commit {
+                to,
+                id,
+                sent_at,
+                reply,
+                answer,
+                term,
+                record,
+                // What a failover has lost, nobody hears of.
+            } if term == self.store.term => {
+                self.store.commit(record);
+                self.answer(to, id, sent_at, reply, answer);
+            }
+            Event::Ask {
+                from,
+                op,
+                ask,
+                answer,
+            } => self.asked(from, op, ask, answer),
+            Event::Answer { to, .. }
+            | Event::Told { to, .. }
+            | Event::Wake(to)
+            | Event::Work(to, _)
+            | Event::Acknowledge { node: to, .. }
+                if self.nodes[to.0].paused && !self.is_void(to) =>
+            {
+                self.waiting.push(event);
+            }
+            Event::Answer {
+                to,
+                id,
+                sent_at,
+                reply,
+            } if !self.is_void(to) => return self.hear(to.0, id, sent_at, reply),
+            Event::Told { to, op, told } if !self.is_void(to) => {
+                self.log(|| format!("node{} is told {told:?}", to.0));
+                self.nodes[to.0].told(op, told);
+                return self.pump(to.0);
+            }
+            Event::Wake(node) if !self.is_void(node) => {
+                let node = &mut self.nodes[node.0];
+                let due = node.wake_at == Some(self.now);
+                let now = node.clock.now();
+                let election = node.election.as_mut().expect("not void");
+                election.handle_timeout(now);
+                if due {
+                    node.wake_at = None;
+                }
+                return self.drive_of(event);
+            }
+            Event::Acknowledge { node, clean } if !self.is_void(node) => {
+                self.nodes[node.0].pending -= 1;
+                self.nodes[node.0].clean &= clean;
+                self.nodes[node.0].report();
+                return self.drive(node.0);
+            }
+            Event::Work(node, token) if !self.is_void(node) => self.work(node, token),
+            Event::Register(by, token) => return self.register(by, token),
+            Event::Resume(node) if !self.is_void(node) => self.resume(node.0),
+            Event::Start(node) if !self.is_void(node) => {
+                self.log(|| format!("node{} starts", node.0));
+                let timing = self.plan.timing;
+                self.nodes[node.0].start(timing, self.now, &mut self.rng);
+                return self.drive(node.0);
+            }
+            Event::StoreUp => self.store.up = true,
+            Event::Fault(kind) if !self.peace => return self.strike(kind),
+            Event::Peace => return self.make_peace(),
+            Event::Verdict | Event::End => return self.check_leader(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn drive_of(&mut self, event: Event) -> Checked {
+        match event {
+            Event::Wake(node) => self.drive(node.0),
+            _ => Ok(()),
+        }
+    }
+
+    fn hear(&mut self, index: usize, id: RequestId, sent_at: Moment, reply: Reply) -> Checked {
+        self.log(|| format!("node{index} hears {reply:?}"));
+        let node = &mut self.nodes[index];
+        let election = node.election.as_mut().expect("not void");
+        let asked = election.in_flight().is_some_and(|(asked, _)| asked == id);
+        let deadline = sent_at + (self.plan.timing.ttl() - self.plan.timing.margin());
+        match &reply {
+            Reply::Granted { .. } if !asked => self.counts.count("late grant"),
+            Reply::Granted { .. } => node.granted_until = deadline,
+            // One that comes after the deadline does not prolong the term.
+            Reply::Renewed if asked && node.clock.now() < node.facts.deadline => {
+                self.counts.count("renewed");
+                node.facts.unanswered = false;
+                node.facts.deadline = node.facts.deadline.max(deadline);
+            }
+            Reply::Lost(_) => {
+                self.counts.count("lost");
+                node.facts.refused |= asked;
+            }
+            Reply::Released { was_held: true } => self.counts.count("released"),
+            _ => {}
+        }
+        let now = node.clock.now();
+        election.handle_reply(id, sent_at, reply, now);
+        self.drive(index)
+    }
+
+    /// Lets a node say and send what it has to, and sets its timer.
+    pub(super) fn drive(&mut self, index: usize) -> Checked {
+        let mut delivered = 0;
+        while let Some(transition) = self.nodes[index].deliver()? {
+            delivered += 1;
+            match transition {
+                Transition::BecameLeader { leadership } => self.elected(index, &leadership)?,
+                Transition::BecameFollower { token, reason } => {
+                    self.log(|| format!("node{index} follows: {reason}"));
+                    self.explain(index, token, &reason)?;
+                }
+            }
+        }
+        for _ in 0..delivered {
+            let slow = !self.peace && self.rng.random_bool(0.2);
+            let delay = self.seconds(if slow { 25.0 } else { 0.2 });
+            let clean = self.peace || self.rng.random_bool(0.95);
+            if !clean {
+                self.counts.count("unclean");
+            }
+            let node = (index, self.nodes[index].incarnation);
+            self.after(delay, Event::Acknowledge { node, clean });
+        }
+        let node = &mut self.nodes[index];
+        if delivered > 0 {
+            node.report();
+        }
+        let now = node.clock.now();
+        let election = node.election.as_mut().expect("a node that runs");
+        let request = election.poll_request(now);
+        let next = election.poll_timeout();
+        let next = next.map(|moment| node.global(moment).max(self.now + 1));
+        self.set_timer(index, next);
+        match request {
+            Some(request) => self.send(index, request),
+            // What the request was polled for may have led to something new to say.
+            None if self.nodes[index]
+                .election
+                .as_ref()
+                .is_some_and(|e| e.has_transitions()) =>
+            {
+                self.drive(index)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn set_timer(&mut self, index: usize, next: Option<u64>) {
+        let node = &mut self.nodes[index];
+        let Some(next) = next.filter(|next| Some(*next) != node.wake_at) else {
+            return;
+        };
+        node.wake_at = Some(next);
+        let event = Event::Wake((index, node.incarnation));
+        let delay = Duration::from_nanos(next - self.now);
+        // Timers fire late, never early.
+        let late = match self.rng.random_bool(0.1) {
+            true => self.seconds(0.3),
+            false => Duration::ZERO,
+        };
+        if !late.is_zero() {
+            self.nodes[index].wake_at = None;
+        }
+        self.after(delay + late, event);
+    }
+
+    fn elected(&mut self, index: usize, leadership: &Leadership) -> Checked {
+        let token = leadership.token();
+        self.log(|| format!("node{index} leads with token {token}"));
+        let node = &mut self.nodes[index];
+        node.facts.deadline = node.granted_until;
+        if leadership.remaining() < self.plan.timing.margin() {
+            let text = format!("token {token} has {:?} left", leadership.remaining());
+            return Err(Violation::new(Property::Fresh, text));
+        }
+        if token <= self.last_elected && self.clocks == Clocks::WithinMargin {
+            let text = format!("token {token} after {}", self.last_elected);
+            return Err(Violation::new(Property::Tokens, text));
+        }
+        self.last_elected = self.last_elected.max(token);
+        self.counts.count("elected");
+        let event = Event::Work((index, self.nodes[index].incarnation), token);
+        let delay = self.seconds(2.0);
+        self.after(delay, event);
+        Ok(())
+    }
+
+    fn explain(&self, index: usize, token: FencingToken, reason: &Reason) -> Checked {
+        let node = &self.nodes[index];
+        let fits = match reason {
+            Reason::Deposed { by } => {
+                let mut newer = self.acquired.range(token.get() + 1..);
+                newer.any(|(_, holders)| holders.contains(by))
+            }
+            Reason::Evicted => self.evicted.contains(&token),
+            // The store did not fail, unless it has forgotten what it knew.
+            Reason::StoreLost => node.facts.unanswered || self.forgot,
+            _ => true,
+        };
+        if !fits || !node.explains(reason) {
+            let text = format!("node{index}, token {token}: {reason:?}, {:?}", node.facts);
+            return Err(Violation::new(Property::Reasons, text));
+        }
+        let by_deadline = matches!(reason, Reason::StoreLost | Reason::Expired);
+        if by_deadline && !node.facts.refused && node.clock.now() < node.facts.deadline {
+            let text = format!("node{index}, token {token}: {reason:?} before its deadline");
+            return Err(Violation::new(Property::Steady, text));
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, index: usize, request: Request) -> Checked {
+        let (plan, node) = (&self.plan, &mut self.nodes[index]);
+        let most = 4.0 * plan.timing.ttl().as_secs_f64();
+        let least = plan.timing.poll_every().min(plan.timing.renew_every());
+        // One more, because a ttl need not begin with a request.
+        let most = (most / least.as_secs_f64()) as usize + 1;
+        let sent = node.count_request(plan);
+        if sent > most {
+            let text = format!("node{index} has sent {sent} requests in a ttl, at most {most}");
+            return Err(Violation::new(Property::Rate, text));
+        }
+        node.facts.unanswered |= matches!(request.call, Call::Renew { .. });
+        self.check_release(index, &request.call)?;
+        self.log(|| format!("node{index} sends {:?}", request.call));
+        if self.observes() {
+            self.nodes[index].begin(request);
+            return self.pump(index);
+        }
+        let from = (index, self.nodes[index].incarnation);
+        let Request { id, sent_at, call } = request;
+        let fate = self.network.fate(self.store.up, &mut self.rng);
+        if let Some(error) = fate.error {
+            let reply = match fate.arrives {
+                None if self.rng.random_bool(0.5) => Reply::Failed,
+                _ => Reply::Unknown,
+            };
+            self.answer(from, id, sent_at, reply, Some(error));
+        }
+        for (delay, answer) in [(fate.again, None), (fate.arrives, fate.answered)] {
+            if let Some(delay) = delay {
+                let call = call.clone();
+                let arrive = Event::Arrive {
+                    from,
+                    id,
+                    sent_at,
+                    call,
+                    answer,
+                };
+                self.after(delay, arrive);
+            }
+        }
+        self.count_fate(fate.again, fate.arrives, fate.answered);
+        Ok(())
+    }
+
+    fn count_fate(
+        &mut self,
+        again: Option<Duration>,
+        arrives: Option<Duration>,
+        answered: Option<Duration>,
+    ) {
+        for (what, happened) in [
+            ("duplicate", again.is_some()),
+            ("lost request", arrives.is_none()),
+            ("lost reply", arrives.is_some() && answered.is_none()),
+        ] {
+            if happened {
+                self.counts.count(what);
+            }
+        }
+    }
+
+    /// Work under a lease has stopped, as far as anybody can know, before it is released; and nobody
+    /// believes in it any more.
+    fn check_release(&self, index: usize, call: &Call) -> Checked {
+        let Call::Release(Claim::Lease(lease)) = call else {
+            return Ok(());
+        };
+        let node = &self.nodes[index];
+        let mut told = node.leaderships.iter().map(|(given, _)| given.token());
+        if told.any(|token| token == lease.token) && !(node.clean && node.pending == 0) {
+            let text = format!("token {} is released while work may run", lease.token);
+            return Err(Violation::new(Property::Acknowledged, text));
+        }
+        Ok(())
+    }
+
+    /// Lets an observing client do its next step.
+    pub(super) fn pump(&mut self, index: usize) -> Checked {
+        match self.nodes[index].step() {
+            Some(Step::Ask(op, ask)) => {
+                self.transmit((index, self.nodes[index].incarnation), op, ask);
+                Ok(())
+            }
+            Some(Step::Done(id, sent_at, reply)) => self.hear(index, id, sent_at, reply),
+            None => Ok(()),
+        }
+    }
+
+    fn transmit(&mut self, from: Incarnation, op: u64, ask: Ask) {
+        let fate = self.network.fate(self.store.up, &mut self.rng);
+        if let Some(error) = fate.error {
+            let kind = match (fate.arrives, &ask) {
+                (None, _) if self.rng.random_bool(0.5) => StoreErrorKind::Unavailable,
+                (_, Ask::Get) => StoreErrorKind::Unavailable,
+                _ => StoreErrorKind::Unknown,
+            };
+            let told = Told::Failed(Failure::new(kind, "the connection is broken"));
+            self.after(error, Event::Told { to: from, op, told });
+        }
+        for (delay, answer) in [(fate.again, None), (fate.arrives, fate.answered)] {
+            if let Some(delay) = delay {
+                let ask = ask.clone();
+                let event = Event::Ask {
+                    from,
+                    op,
+                    ask,
+                    answer,
+                };
+                self.after(delay, event);
+            }
+        }
+        self.count_fate(fate.again, fate.arrives, fate.answered);
+    }
+
+    fn asked(&mut self, from: Incarnation, op: u64, ask: Ask, answer: Option<Duration>) {
+        let told = match &ask {
+            Ask::Write(change, guard) => Told::Written(self.store.write(change, guard)),
+            Ask::Get => Told::Got(self.store.get()),
+        };
+        self.note_holder();
+        self.log(|| format!("store takes {ask:?} of node{}: {told:?}", from.0));
+        if let Some(delay) = answer {
+            self.after(delay, Event::Told { to: from, op, told });
+        }
+    }
+
+    fn arrive(
+        &mut self,
+        from: Incarnation,
+        id: RequestId,
+        sent_at: Moment,
+        call: &Call,
+        answer: Option<Duration>,
+    ) {
+        let reply = self.store.carry_out(call, self.now);
+        self.note_holder();
+        self.log(|| format!("store answers node{} {reply:?}", from.0));
+        if self.plan.store != StoreKind::Replicated {
+            return self.answer(from, id, sent_at, reply, answer);
+        }
+        // A refusal waits for what it was refused by.
+        let lag = self.seconds(if self.peace { 0.05 } else { 1.0 });
+        self.last_commit = self.last_commit.max(self.now + lag.as_nanos() as u64);
+        let commit = Event::Commit {
+            to: from,
+            id,
+            sent_at,
+            reply,
+            answer,
+            term: self.store.term,
+            record: self.store.record.clone(),
+        };
+        self.after(Duration::from_nanos(self.last_commit - self.now), commit);
+    }
+
+    fn note_holder(&mut self) {
+        let record = &self.store.record;
+        if let Some(holder) = &record.holder {
+            let holders = self.acquired.entry(record.token.get()).or_default();
+            holders.insert(holder.clone());
+        }
+    }
+
+    fn answer(
+        &mut self,
+        to: Incarnation,
+        id: RequestId,
+        sent_at: Moment,
+        reply: Reply,
+        delay: Option<Duration>,
+    ) {
+        if let Some(delay) = delay {
+            let answer = Event::Answer {
+                to,
+                id,
+                sent_at,
+                reply,
+            };
+            self.after(delay, answer);
+        }
+    }
+
+    /// A leader asks whether it still leads, and writes; the write may be on its way for long.
+    fn work(&mut self, node: Incarnation, token: FencingToken) {
+        if !self.nodes[node.0].leads(token) {
+            return;
+        }
+        let most = if self.rng.random_bool(0.1) { 30.0 } else { 0.3 };
+        let delay = self.seconds(most);
+        self.after(delay, Event::Register(node, token));
+        let pause = self.seconds(3.0);
+        self.after(pause, Event::Work(node, token));
+    }
+}

@@ -1,0 +1,314 @@
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::{Duration, SystemTime},
+};
+
+use futures::future::BoxFuture;
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+
+use super::{
+    plan::{NodePlan, Plan, Rate},
+    port::{Ask, Port, Told},
+    properties::{Property, Violation},
+};
+use crate::{
+    clock::{Clock as _, ManualClock, Moment},
+    election::{Audience, Call, Config, Election, Reply, Request, RequestId, Transition},
+    leadership::{Leadership, Reason},
+    lease::{CandidateId, FencingToken, ResourceName},
+    store::{
+        AcquireOutcome, ReleaseOutcome, RenewOutcome, StoreErrorKind, failure::Answer,
+        observed::Observer,
+    },
+    timing::Timing,
+};
+
+/// One process: an election, its clock, its client of the store, and subscribers that acknowledge when
+/// they like.
+pub(super) struct Node {
+    pub(super) name: CandidateId,
+    pub(super) clock: ManualClock,
+    rate: Rate,
+    pub(super) election: Option<Election>,
+    /// Grows with every start; events of an older one are void.
+    pub(super) incarnation: u32,
+    pub(super) paused: bool,
+    /// What this incarnation was given, and whether it was ever seen to have ended.
+    pub(super) leaderships: Vec<(Leadership, bool)>,
+    pub(super) told_leader: Option<FencingToken>,
+    /// Deliveries not yet acknowledged.
+    pub(super) pending: u32,
+    pub(super) clean: bool,
+    pub(super) wake_at: Option<u64>,
+    /// Since when its subscribers believe in a leadership that has ended.
+    pub(super) misled_since: Option<u64>,
+    /// When its requests of the last ttl were sent, by its own clock.
+    pub(super) sent: VecDeque<Moment>,
+    pub(super) facts: Facts,
+    /// The deadline of the last grant.
+    pub(super) granted_until: Moment,
+    observer: Arc<Observer>,
+    op: Option<Op>,
+    ops: u64,
+}
+
+/// What has happened in the present term, for the reason of its end.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub(super) stepped_down: bool,
+    pub(super) paused: bool,
+    /// A renewal was sent since the last one that was confirmed.
+    pub(super) unanswered: bool,
+    /// The store has refused one.
+    pub(super) refused: bool,
+    /// Up to when the term lasts at least, by what it has heard.
+    pub(super) deadline: Moment,
+}
+
+/// An operation of an observing client, half-way.
+struct Op {
+    number: u64,
+    id: RequestId,
+    sent_at: Moment,
+    port: Arc<Port>,
+    answer: BoxFuture<'static, Answer<Reply>>,
+}
+
+/// What an operation comes to next.
+pub(super) enum Step {
+    Ask(u64, Ask),
+    Done(RequestId, Moment, Reply),
+}
+
+impl Node {
+    pub(super) fn new(index: usize, plan: &NodePlan) -> Self {
+        let clock = ManualClock::new();
+        let index = if plan.impostor { 0 } else { index };
+        Self {
+            name: CandidateId::new(format!("node{index}")).expect("a good name"),
+            rate: plan.clock,
+            election: None,
+            incarnation: 0,
+            paused: false,
+            leaderships: Vec::new(),
+            told_leader: None,
+            pending: 0,
+            clean: true,
+            wake_at: None,
+            misled_since: None,
+            sent: VecDeque::new(),
+            facts: Facts::default(),
+            granted_until: Moment::default(),
+            observer: Arc::new(Observer::new(Arc::new(clock.clone()))),
+            clock,
+            op: None,
+            ops: 0,
+        }
+    }
+
+    pub(super) fn start(&mut self, timing: Timing, now: u64, rng: &mut SmallRng) {
+        self.stop();
+        self.set_clock(now);
+        let config = Config {
+            resource: ResourceName::new("r").expect("a good name"),
+            candidate: self.name.clone(),
+            timing,
+            metadata: None,
+            clock: Arc::new(self.clock.clone()),
+        };
+        let seed = SmallRng::seed_from_u64(rng.random());
+        self.election = Some(Election::new(config, seed, self.clock.now()));
+        self.report();
+    }
+
+    /// A crash: the process, and all that it believed and saw, is gone.
+    pub(super) fn stop(&mut self) {
+        self.incarnation += 1;
+        self.election = None;
+        self.leaderships.clear();
+        self.wake_at = None;
+        self.paused = false;
+        self.told_leader = None;
+        self.pending = 0;
+        self.clean = true;
+        self.misled_since = None;
+        self.sent.clear();
+        self.facts = Facts::default();
+        self.observer = Arc::new(Observer::new(Arc::new(self.clock.clone())));
+        self.op = None;
+    }
+
+    /// When the node's clock shows this moment, rounded up.
+    pub(super) fn global(&self, moment: Moment) -> u64 {
+        let local = (Moment::default() + self.rate.ahead)
+            .until(moment)
+            .as_nanos() as f64;
+        (local / self.rate.rate) as u64 + 2
+    }
+
+    pub(super) fn set_clock(&self, now: u64) {
+        let own = Duration::from_nanos((now as f64 * self.rate.rate) as u64);
+        self.clock
+            .advance_to(Moment::default() + self.rate.ahead + own);
+    }
+
+    /// The tokens under which this process believes that it leads.
+    pub(super) fn current(&mut self) -> Result<Vec<FencingToken>, Violation> {
+        let mut tokens = Vec::new();
+        for (leadership, ended) in &mut self.leaderships {
+            match leadership.is_current() {
+                true if *ended => {
+                    let text = format!("token {} is current again", leadership.token());
+                    return Err(Violation::new(Property::Final, text));
+                }
+                true => tokens.push(leadership.token()),
+                false => *ended = true,
+            }
+        }
+        Ok(tokens)
+    }
+
+    pub(super) fn leads(&self, token: FencingToken) -> bool {
+        let mut given = self.leaderships.iter();
+        given.any(|(given, _)| given.token() == token && given.is_current())
+    }
+
+    /// Tells the election what the subscribers have acknowledged.
+    pub(super) fn report(&mut self) {
+        let audience = Audience {
+            present: true,
+            acknowledged: self.pending == 0,
+            clean: self.clean,
+        };
+        let now = self.clock.now();
+        if let Some(election) = &mut self.election {
+            election.subscribers_changed(audience, now);
+        }
+    }
+
+    /// Delivers the next thing that the election has to say.
+    pub(super) fn deliver(&mut self) -> Result<Option<Transition>, Violation> {
+        let Some(transition) = self.election.as_mut().and_then(Election::poll_transition) else {
+            return Ok(None);
+        };
+        let told = |text: &str| Err(Violation::new(Property::Told, text));
+        match &transition {
+            Transition::BecameLeader { .. } if self.told_leader.is_some() => {
+                return told("BecameLeader twice");
+            }
+            Transition::BecameLeader { .. } if self.pending > 0 => {
+                let text = "BecameLeader before the last acknowledgement";
+                return Err(Violation::new(Property::Acknowledged, text));
+            }
+            Transition::BecameLeader { leadership } => {
+                self.told_leader = Some(leadership.token());
+                self.clean = true;
+                self.facts = Facts::default();
+                let older = self.leaderships.len().saturating_sub(4);
+                self.leaderships.drain(..older);
+                self.leaderships.push((leadership.clone(), false));
+            }
+            Transition::BecameFollower { token, .. } => {
+                if self.told_leader.take() != Some(*token) {
+                    return told("BecameFollower of what it was not told to lead");
+                }
+            }
+        }
+        self.pending += 1;
+        Ok(Some(transition))
+    }
+
+    /// Whether the reason fits what has happened in the term, where only the node can tell.
+    pub(super) fn explains(&self, reason: &Reason) -> bool {
+        let facts = &self.facts;
+        match reason {
+            Reason::SteppedDown => facts.stepped_down,
+            Reason::Paused => facts.paused,
+            Reason::Expired => facts.refused || !facts.unanswered,
+            Reason::Deposed { .. } | Reason::Evicted => facts.refused,
+            Reason::StoreLost => facts.unanswered || facts.refused,
+            Reason::NotElected | Reason::Shutdown => false,
+        }
+    }
+
+    /// How many requests it has sent in the ttl before now.
+    pub(super) fn count_request(&mut self, plan: &Plan) -> usize {
+        let now = self.clock.now();
+        self.sent.push_back(now);
+        while self
+            .sent
+            .front()
+            .is_some_and(|at| *at + plan.timing.ttl() <= now)
+        {
+            self.sent.pop_front();
+        }
+        self.sent.len()
+    }
+
+    /// Begins an operation of a client that observes; one that is under way is given up.
+    pub(super) fn begin(&mut self, request: Request) {
+        let (observer, port) = (self.observer.clone(), Arc::new(Port::default()));
+        let table = port.clone();
+        let Request { id, sent_at, call } = request;
+        let answer = async move { operate(&observer, &table, call).await };
+        self.ops += 1;
+        self.op = Some(Op {
+            number: self.ops,
+            id,
+            sent_at,
+            port,
+            answer: Box::pin(answer),
+        });
+    }
+
+    /// Hands an answer of the store to the operation that asked for it.
+    pub(super) fn told(&mut self, number: u64, told: Told) {
+        if let Some(op) = self.op.as_ref().filter(|op| op.number == number) {
+            op.port.tell(told);
+        }
+    }
+
+    pub(super) fn step(&mut self) -> Option<Step> {
+        let op = self.op.as_mut()?;
+        match op
+            .answer
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            Poll::Pending => op.port.asked().map(|ask| Step::Ask(op.number, ask)),
+            Poll::Ready(answer) => {
+                let reply = answer.unwrap_or_else(|failure| match failure.kind {
+                    StoreErrorKind::Unknown => Reply::Unknown,
+                    _ => Reply::Failed,
+                });
+                let done = Step::Done(op.id, op.sent_at, reply);
+                self.op = None;
+                Some(done)
+            }
+        }
+    }
+}
+
+async fn operate(observer: &Observer, table: &Port, call: Call) -> Answer<Reply> {
+    let since = SystemTime::UNIX_EPOCH;
+    Ok(match call {
+        Call::Acquire(bid) => match observer.acquire(table, &bid, since).await? {
+            AcquireOutcome::Granted { token } => Reply::Granted { token },
+            AcquireOutcome::Refused(record) => Reply::Refused(record),
+        },
+        Call::Renew { lease, ttl } => match observer.renew(table, &lease, ttl).await? {
+            RenewOutcome::Renewed => Reply::Renewed,
+            RenewOutcome::Lost(record) => Reply::Lost(record),
+        },
+        Call::Release(claim) => {
+            let was_held = observer.release(table, &claim).await? == ReleaseOutcome::Released;
+            Reply::Released { was_held }
+        }
+        Call::Read(resource) => {
+            observer.read(table, &resource).await?;
+            Reply::Read
+        }
+    })
+}

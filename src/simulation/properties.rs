@@ -1,0 +1,54 @@
+use std::fmt;
+
+/// What must hold in every run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Property {
+    /// The guarantee: answers of `is_current()` are ordered by acquisition.
+    Exclusion,
+    /// A leadership that was seen to have ended does not come back.
+    Final,
+    /// Tokens grow, and belong to one acquisition each.
+    Tokens,
+    /// `BecameLeader` and `BecameFollower` alternate, and are about the same token.
+    Told,
+    /// Nothing begins, and nothing is released, before the subscribers have acknowledged.
+    Acknowledged,
+    /// Subscribers hear of an end as soon as a timer can tell them.
+    OnTime,
+    /// Nobody begins to lead with less than the margin left.
+    Fresh,
+    /// Each reason fits what has happened.
+    Reasons,
+    /// Trouble of the store that is shorter than the deadline changes nothing.
+    Steady,
+    /// Over any ttl no candidate sends more than four times what an undisturbed one does.
+    Rate,
+    /// After the faults have stopped, one leads within the bound.
+    Liveness,
+    /// The register takes no write with a token older than one that it has seen.
+    StaleWrites,
+    /// A record for newer libraries is not written.
+    NewerRecords,
+    /// Nothing panics.
+    NoPanic,
+}
+
+/// A property that does not hold, and how it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Violation {
+    pub(super) property: Property,
+    pub(super) text: String,
+}
+
+impl Violation {
+    pub(super) fn new(property: Property, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { property, text }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.property, self.text)
+    }
+}

@@ -1,0 +1,205 @@
+//! What a database does with a request, as far as the library relies on it.
+
+use std::time::{Duration, SystemTime};
+
+use super::plan::{Plan, Rate, StoreKind};
+use crate::{
+    clock::Moment,
+    election::{Call, Reply},
+    lease::{Bid, Claim, FencingToken, ResourceName},
+    mutants::{Mutant, is_on},
+    store::{
+        AcquireOutcome, Eviction, ReleaseOutcome, RenewOutcome, StoredRecord,
+        observed::{Change, Found, Guard, Written},
+    },
+};
+
+/// A reader of records newer than ours.
+const NEWER: u64 = 99;
+
+#[derive(Debug)]
+pub(super) struct Store {
+    kind: StoreKind,
+    members: Vec<Rate>,
+    primary: usize,
+    pub(super) up: bool,
+    /// What the primary has.
+    pub(super) record: StoredRecord,
+    /// What a majority has.
+    committed: StoredRecord,
+    /// Grows with every failover.
+    pub(super) term: u32,
+    min_reader: u64,
+}
+
+impl Store {
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self {
+            kind: plan.store,
+            members: plan.members.clone(),
+            primary: 0,
+            up: true,
+            record: StoredRecord::default(),
+            committed: StoredRecord::default(),
+            term: 0,
+            min_reader: 1,
+        }
+    }
+
+    /// The clock of the primary.
+    pub(super) fn now(&self, now: u64) -> Moment {
+        let Rate { rate, ahead } = self.members[self.primary];
+        let own = Duration::from_nanos((now as f64 * rate) as u64);
+        Moment::default() + Duration::from_secs(3_600) + ahead + own
+    }
+
+    pub(super) fn step_clock(&mut self, ahead: Duration) {
+        self.members[self.primary].ahead = ahead;
+    }
+
+    /// A majority has what the primary had when it was told of this record.
+    pub(super) fn commit(&mut self, record: StoredRecord) {
+        if record.version > self.committed.version {
+            self.committed = record;
+        }
+    }
+
+    pub(super) fn fail_over(&mut self, to: usize, lost: bool) {
+        self.term += 1;
+        self.primary = to;
+        match lost {
+            true => self.record = self.committed.clone(),
+            false => self.committed = self.record.clone(),
+        }
+    }
+
+    /// Carries a request out, by the store's own clock.
+    pub(super) fn carry_out(&mut self, call: &Call, now: u64) -> Reply {
+        let now = self.now(now);
+        if self.min_reader == NEWER && !is_on(Mutant::NewerRecordWritten) {
+            return Reply::Failed;
+        }
+        let before = self.record.clone();
+        let reply = match call {
+            Call::Acquire(bid) => self.acquire(bid, now),
+            Call::Renew { lease, ttl } => match self.record.renew(lease, *ttl, now) {
+                RenewOutcome::Renewed => Reply::Renewed,
+                RenewOutcome::Lost(record) => Reply::Lost(record),
+            },
+            Call::Release(claim) => self.release(claim, now),
+            Call::Read(_) => Reply::Read,
+        };
+        if is_on(Mutant::TokenNotRaised) && before.token.get() > 0 {
+            self.record.token = before.token;
+            if let Reply::Granted { .. } = reply {
+                return Reply::Granted {
+                    token: before.token,
+                };
+            }
+        }
+        reply
+    }
+
+    fn acquire(&mut self, bid: &Bid, now: Moment) -> Reply {
+        let record = &mut self.record;
+        let own = record.attempt == Some(bid.attempt)
+            && record.holder.as_ref() == Some(&bid.candidate)
+            && !record.closing;
+        if own && is_on(Mutant::OwnAttemptNotWritten) && now < record.expires_at {
+            let token = record.token;
+            return Reply::Granted { token };
+        }
+        if own && is_on(Mutant::ExpiredAttemptGranted) {
+            let token = record.token;
+            record.expires_at = now + bid.ttl;
+            return Reply::Granted { token };
+        }
+        let freed =
+            is_on(Mutant::HeldGranted) || (is_on(Mutant::EvictionFreesAtOnce) && record.closing);
+        if freed && !own {
+            record.expires_at = Moment::default();
+        }
+        match record.acquire(bid, now, SystemTime::UNIX_EPOCH) {
+            AcquireOutcome::Granted { token } => Reply::Granted { token },
+            AcquireOutcome::Refused(record) => Reply::Refused(record),
+        }
+    }
+
+    fn release(&mut self, claim: &Claim, now: Moment) -> Reply {
+        let mut claim = claim.clone();
+        if is_on(Mutant::ReleaseUnchecked)
+            && let (Claim::Lease(lease), Some(holder)) = (&mut claim, &self.record.holder)
+        {
+            (lease.token, lease.holder) = (self.record.token, holder.clone());
+        }
+        let was_held = self.record.release(&claim, now) == ReleaseOutcome::Released;
+        if was_held && is_on(Mutant::ReleaseResetsToken) {
+            self.record.token = FencingToken::new(0);
+        }
+        Reply::Released { was_held }
+    }
+
+    /// A newer library writes the record, for newer libraries only; a majority has it.
+    pub(super) fn take_for_newer(&mut self) {
+        self.min_reader = NEWER;
+        self.committed = self.record.clone();
+    }
+
+    /// An operator's wish; the token that he evicted.
+    pub(super) fn evict(&mut self, now: u64) -> Option<FencingToken> {
+        let token = self.record.token;
+        let done = match self.kind {
+            StoreKind::Observed { .. } => {
+                let held = self.record.holder.is_some();
+                if held {
+                    Change::Close.apply(&mut self.record);
+                }
+                held
+            }
+            _ => {
+                let resource = ResourceName::new("r").expect("a good name");
+                let now = self.now(now);
+                let done = self.record.evict(&resource, token, Eviction::Close, now);
+                done == ReleaseOutcome::Released
+            }
+        };
+        self.commit(self.record.clone());
+        done.then_some(token)
+    }
+
+    /// One conditional write of an observing client.
+    pub(super) fn write(&mut self, change: &Change, guard: &Guard) -> Written {
+        let unconditional =
+            is_on(Mutant::TakeoverUnconditional) && matches!(guard, Guard::Unchanged { .. });
+        let fits = self.min_reader != NEWER || is_on(Mutant::NewerRecordWritten);
+        if !fits || !(guard.admits(&self.record) || unconditional) {
+            return Written::Refused(self.found());
+        }
+        let version = self.record.version;
+        change.apply(&mut self.record);
+        if is_on(Mutant::VersionKeptByRenewal) && matches!(change, Change::Extend { .. }) {
+            self.record.version = version;
+        }
+        Written::Done {
+            version: self.record.version,
+            token: matches!(change, Change::Take { .. }).then_some(self.record.token),
+        }
+    }
+
+    /// The record, where the store shows it with a refusal.
+    fn found(&self) -> Option<Found> {
+        match self.kind {
+            StoreKind::Observed {
+                returns_record: true,
+            } => self.get(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn get(&self) -> Option<Found> {
+        (self.record.version > 0).then(|| Found {
+            record: self.record.clone(),
+            min_reader: self.min_reader,
+        })
+    }
+}

@@ -1,0 +1,305 @@
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    time::Duration,
+};
+
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+
+use super::{
+    counts::Counts,
+    network::Network,
+    node::Node,
+    plan::{Clocks, FaultKind, Plan, StoreKind},
+    port::{Ask, Told},
+    properties::{Property, Violation},
+    store::Store,
+};
+use crate::{
+    clock::Moment,
+    election::{Call, Reply, RequestId},
+    lease::{CandidateId, FencingToken},
+    store::StoredRecord,
+    timing::POLL_JITTER,
+};
+
+/// A process, and its start: events of an earlier one are void.
+pub(super) type Incarnation = (usize, u32);
+
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A request reaches a store with a clock.
+    Arrive {
+        from: Incarnation,
+        id: RequestId,
+        sent_at: Moment,
+        call: Call,
+        answer: Option<Duration>,
+    },
+    /// A majority has what a request has written, and may answer it.
+    Commit {
+        to: Incarnation,
+        id: RequestId,
+        sent_at: Moment,
+        reply: Reply,
+        answer: Option<Duration>,
+        term: u32,
+        record: StoredRecord,
+    },
+    /// A reply, or an error of the connection, reaches its sender.
+    Answer {
+        to: Incarnation,
+        id: RequestId,
+        sent_at: Moment,
+        reply: Reply,
+    },
+    /// What an observing client asks reaches the store.
+    Ask {
+        from: Incarnation,
+        op: u64,
+        ask: Ask,
+        answer: Option<Duration>,
+    },
+    Told {
+        to: Incarnation,
+        op: u64,
+        told: Told,
+    },
+    Wake(Incarnation),
+    Acknowledge {
+        node: Incarnation,
+        clean: bool,
+    },
+    /// A leader sends a write of its own, guarded by its token.
+    Work(Incarnation, FencingToken),
+    /// That write reaches the register.
+    Register(Incarnation, FencingToken),
+    Resume(Incarnation),
+    Start(Incarnation),
+    StoreUp,
+    Fault(FaultKind),
+    /// Faults stop here.
+    Peace,
+    /// By here there is one leader.
+    Verdict,
+    /// And there still is.
+    End,
+}
+
+pub(super) struct World {
+    pub(super) plan: Plan,
+    pub(super) clocks: Clocks,
+    /// The timeline, if it is wanted.
+    pub(super) trace: Option<Vec<String>>,
+    pub(super) counts: Counts,
+    pub(super) rng: SmallRng,
+    pub(super) now: u64,
+    pub(super) queue: BinaryHeap<Reverse<(u64, u64)>>,
+    pub(super) events: BTreeMap<u64, Event>,
+    next_event: u64,
+    pub(super) nodes: Vec<Node>,
+    pub(super) network: Network,
+    pub(super) store: Store,
+    pub(super) last_commit: u64,
+    pub(super) peace: bool,
+    /// What reaches a node while it is paused waits in its sockets.
+    pub(super) waiting: Vec<Event>,
+    /// The highest token under which anybody was seen to believe that it leads.
+    highest: FencingToken,
+    pub(super) last_elected: FencingToken,
+    /// Who has written each token into the record.
+    pub(super) acquired: BTreeMap<u64, BTreeSet<CandidateId>>,
+    pub(super) evicted: BTreeSet<FencingToken>,
+    /// Whether a failover has lost writes.
+    pub(super) forgot: bool,
+    /// The version of the record when a newer library took it.
+    pub(super) taken_at: Option<u64>,
+    pub(super) register: Option<(FencingToken, Incarnation)>,
+    pub(super) overlaps: u64,
+}
+
+impl World {
+    pub(super) fn new(plan: &Plan, clocks: Clocks) -> Self {
+        let nodes = plan.nodes.iter().enumerate();
+        Self {
+            clocks,
+            trace: None,
+            counts: Counts::default(),
+            // Another one than that of the plan, so that the plan can be changed.
+            rng: SmallRng::seed_from_u64(!plan.seed),
+            now: 0,
+            queue: BinaryHeap::new(),
+            events: BTreeMap::new(),
+            next_event: 0,
+            nodes: nodes.map(|(index, node)| Node::new(index, node)).collect(),
+            network: plan.network,
+            store: Store::new(plan),
+            last_commit: 0,
+            peace: false,
+            waiting: Vec::new(),
+            highest: FencingToken::new(0),
+            last_elected: FencingToken::new(0),
+            acquired: BTreeMap::new(),
+            evicted: BTreeSet::new(),
+            forgot: false,
+            taken_at: None,
+            register: None,
+            overlaps: 0,
+            plan: plan.clone(),
+        }
+    }
+
+    /// How long after the faults have stopped there is a leader at the latest: what is left of the
+    /// last lease, or a whole ttl for those who observe; two polls, each with its jitter and a call,
+    /// to see that and to take it. All on the slowest clock.
+    pub(super) fn bound(&self) -> Duration {
+        let timing = &self.plan.timing;
+        let polls = timing.poll_every().mul_f64(2.0 * (1.0 + POLL_JITTER));
+        let bound = timing.ttl() + polls + timing.call_timeout() * 2;
+        bound.mul_f64(1.0 / (1.0 - 0.045))
+    }
+
+    pub(super) fn run(&mut self) -> Result<(), Violation> {
+        for index in 0..self.nodes.len() {
+            let start = Event::Start((index, 0));
+            self.after(self.plan.nodes[index].starts, start);
+        }
+        for fault in self.plan.faults.clone() {
+            self.after(fault.at, Event::Fault(fault.kind));
+        }
+        let verdict = Plan::PEACE + self.bound();
+        self.after(Plan::PEACE, Event::Peace);
+        self.after(verdict, Event::Verdict);
+        self.after(verdict + self.plan.timing.ttl() * 2, Event::End);
+        while let Some(Reverse((time, key))) = self.queue.pop() {
+            self.now = time;
+            for node in &self.nodes {
+                node.set_clock(time);
+            }
+            self.check()?;
+            let event = self.events.remove(&key).expect("each key has its event");
+            let end = matches!(event, Event::End);
+            self.handle(event)?;
+            if end {
+                return Ok(());
+            }
+            self.check()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn seconds(&mut self, most: f64) -> Duration {
+        Duration::from_secs_f64(self.rng.random_range(0.0..most))
+    }
+
+    pub(super) fn after(&mut self, delay: Duration, event: Event) {
+        let at = self.now + delay.as_nanos() as u64;
+        self.queue.push(Reverse((at, self.next_event)));
+        self.events.insert(self.next_event, event);
+        self.next_event += 1;
+    }
+
+    pub(super) fn log(&mut self, text: impl FnOnce() -> String) {
+        let now = self.now as f64 / 1e9;
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{now:9.3} s  {}", text()));
+        }
+    }
+
+    /// What holds at every moment.
+    fn check(&mut self) -> Result<(), Violation> {
+        let mut tokens = Vec::new();
+        for node in &mut self.nodes {
+            tokens.extend(node.current()?);
+        }
+        tokens.sort_unstable();
+        let overlap = tokens.len() > 1;
+        let stale = tokens.first().is_some_and(|token| *token < self.highest);
+        if (overlap || stale) && self.clocks == Clocks::Wild {
+            self.overlaps += 1;
+        } else if overlap {
+            let text = format!("two leaders at once: tokens {tokens:?}");
+            return Err(Violation::new(Property::Exclusion, text));
+        } else if stale {
+            let text = format!("{} leads after {}", tokens[0], self.highest);
+            return Err(Violation::new(Property::Exclusion, text));
+        }
+        self.highest = self
+            .highest
+            .max(tokens.last().copied().unwrap_or(self.highest));
+        self.check_ends()
+    }
+
+    /// Timers fire up to 0.3 s late here; nobody may go on believing for longer.
+    fn check_ends(&mut self) -> Result<(), Violation> {
+        const LATE: u64 = 400_000_000;
+        for index in 0..self.nodes.len() {
+            let now = self.now;
+            let node = &mut self.nodes[index];
+            let misled = node
+                .told_leader
+                .filter(|token| !node.paused && !node.leads(*token));
+            node.misled_since = misled.map(|_| node.misled_since.unwrap_or(now));
+            if let (Some(token), Some(since)) = (misled, node.misled_since)
+                && now - since > LATE
+            {
+                let text = format!("node{index} was not told that token {token} has ended");
+                return Err(Violation::new(Property::OnTime, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// What holds when the faults have stopped for long enough.
+    pub(super) fn check_leader(&mut self) -> Result<(), Violation> {
+        let mut leaders = 0;
+        for node in &mut self.nodes {
+            leaders += node.current()?.len();
+        }
+        if let Some(version) = self.taken_at {
+            let now = self.store.record.version;
+            if now != version {
+                let text = format!("version {now} of a record that was version {version}");
+                return Err(Violation::new(Property::NewerRecords, text));
+            }
+        } else if leaders != 1 && self.clocks == Clocks::WithinMargin {
+            let text = format!("{leaders} leaders after the faults have stopped");
+            return Err(Violation::new(Property::Liveness, text));
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_void(&self, (node, incarnation): Incarnation) -> bool {
+        self.nodes[node].incarnation != incarnation
+    }
+
+    pub(super) fn observes(&self) -> bool {
+        matches!(self.plan.store, StoreKind::Observed { .. })
+    }
+
+    /// A write of a leader, to a register that keeps the newest token that it has seen.
+    pub(super) fn register(
+        &mut self,
+        by: Incarnation,
+        token: FencingToken,
+    ) -> Result<(), Violation> {
+        let any = crate::mutants::is_on(crate::mutants::Mutant::RegisterTakesAnyToken);
+        match self.register {
+            Some((newest, _)) if token < newest && !any => {
+                self.counts.count("stale write refused");
+                return Ok(());
+            }
+            Some((newest, _)) if token < newest => {
+                let text = format!("a write with token {token} after one with {newest}");
+                return Err(Violation::new(Property::StaleWrites, text));
+            }
+            Some((newest, other)) if token == newest && by != other => {
+                let text = format!("token {token} of node{} and of node{}", other.0, by.0);
+                return Err(Violation::new(Property::Tokens, text));
+            }
+            _ => self.counts.count("guarded write"),
+        }
+        self.register = Some((token, by));
+        Ok(())
+    }
+}
