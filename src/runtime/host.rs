@@ -44,9 +44,10 @@ impl Host {
         let task = async move {
             let done = {
                 let work = pin!(AssertUnwindSafe(work).catch_unwind());
-                match select(work, pin!(tell.closed())).await {
-                    Either::Left((done, _)) => done,
-                    Either::Right(_) => return,
+                // In this order: work whose caller has left while the thread was busy is not begun.
+                match select(pin!(tell.closed()), work).await {
+                    Either::Left(_) => return,
+                    Either::Right((done, _)) => done,
                 }
             };
             // Nobody is told only if the caller has left in this moment.
@@ -117,6 +118,20 @@ mod tests {
         assert!(told.try_recv().is_err(), "dropped too early");
         drop(call);
         told.recv_timeout(Duration::from_secs(10)).unwrap();
+    }
+
+    #[test]
+    fn work_whose_caller_left_before_its_turn_is_not_begun() {
+        let (host, (tell, told)) = (host(), mpsc::channel());
+        let (free, wait) = mpsc::channel::<()>();
+        assert!(host.spawn(async move { assert!(wait.recv().is_err(), "it is never told") }));
+        let mut call = Box::pin(host.run(async move { tell.send(()) }));
+        assert!(call.as_mut().now_or_never().is_none());
+        drop(call);
+        drop(free);
+        // Whatever the work has said, it said before this end of the line is dropped with it.
+        assert!(told.recv_timeout(Duration::from_secs(10)).is_err());
+        assert_eq!(block_on(host.run(async { 1 })), Ok(1));
     }
 
     #[test]
