@@ -1,4 +1,4 @@
-use std::{error::Error, io, time::Duration};
+use std::{error::Error, time::Duration};
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
@@ -48,7 +48,8 @@ impl Access {
             ),
             SdkError::DispatchFailure(_) if was_refused(&error) => (
                 Unavailable,
-                "the endpoint cannot be reached: look after the network and the endpoint",
+                "the endpoint cannot be reached: look after the network and the client's region and \
+                 endpoint, with https also after the certificate",
             ),
             _ => (self.unanswered(), "the request failed on its way"),
         };
@@ -119,22 +120,13 @@ fn is_about_the_endpoint(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|cause| cause.to_string().starts_with("Invalid Configuration"))
 }
 
-/// Nothing was sent, for there is no connection.
+/// Nothing was sent, for there is no connection: no address, no answer there, no agreement on TLS.
+///
+/// The kind of an [`io::Error`](std::io::Error) would not tell: a connection over which the request has
+/// gone can end with one of an unreachable host, too.
 fn was_refused(error: &(dyn Error + 'static)) -> bool {
-    use io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable};
-    causes(error).any(|cause| {
-        let refused = cause.downcast_ref::<io::Error>().is_some_and(|cause| {
-            let kinds = [
-                AddrNotAvailable,
-                ConnectionRefused,
-                HostUnreachable,
-                NetworkUnreachable,
-            ];
-            kinds.contains(&cause.kind())
-        });
-        // hyper-util's name for it; its type is not the SDK's to show.
-        refused || cause.to_string() == "dns error"
-    })
+    // hyper-util's name for what fails before a request is sent; its type is not the SDK's to show.
+    causes(error).any(|cause| cause.to_string() == "client error (Connect)")
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -146,7 +138,13 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodb::error::ErrorMetadata;
+    use std::io::{self, ErrorKind};
+
+    use aws_sdk_dynamodb::{
+        error::{ConnectorError, ErrorMetadata},
+        operation::update_item::UpdateItemError,
+    };
+    use thiserror::Error;
 
     use super::*;
     use StoreErrorKind::{Denied, Misconfigured, Throttled, Unavailable, Unknown};
@@ -173,6 +171,29 @@ mod tests {
             let error = ErrorMetadata::builder().code(code).build();
             assert_eq!(Access::Read.refusal(&error).0, read, "{code}");
             assert_eq!(Access::Write.refusal(&error).0, write, "{code}");
+        }
+    }
+
+    /// As hyper-util shows them.
+    #[derive(Debug, Error)]
+    #[error("client error ({0})")]
+    struct ClientError(&'static str, #[source] io::Error);
+
+    #[test]
+    fn only_what_fails_before_it_is_sent_is_known_not_to_be_applied() {
+        for kind in [
+            ErrorKind::ConnectionRefused,
+            ErrorKind::HostUnreachable,
+            ErrorKind::NetworkUnreachable,
+            ErrorKind::ConnectionReset,
+            ErrorKind::TimedOut,
+        ] {
+            for (step, expected) in [("Connect", Unavailable), ("SendRequest", Unknown)] {
+                let cause = ClientError(step, io::Error::from(kind));
+                let error = ConnectorError::io(cause.into());
+                let error = SdkError::<UpdateItemError, ()>::dispatch_failure(error);
+                assert_eq!(Access::Write.failure(error).kind, expected, "{step} {kind}");
+            }
         }
     }
 }
