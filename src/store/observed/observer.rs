@@ -198,7 +198,11 @@ impl Observer {
                 None => table.get(resource).await?,
                 Some((change, guard)) => match table.write(resource, &change, &guard).await? {
                     Written::Done { version, token } => {
-                        let token = token.or_else(|| guard.token());
+                        // The guard's token is the one before an acquisition.
+                        let token = match change {
+                            Change::Take { .. } => token,
+                            _ => guard.token(),
+                        };
                         self.wrote(resource, &change, token, version)?;
                         return Ok(Ok(token));
                     }
@@ -293,4 +297,47 @@ impl Observer {
 fn incomplete() -> Failure {
     let message = "the answer to a write does not tell the token";
     Failure::new(StoreErrorKind::Unknown, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+    use crate::{clock::BootClock, lease::FencingToken, store::fixtures};
+
+    /// A released record, and a database that does not tell the token that a write has raised.
+    struct Taciturn;
+
+    #[async_trait]
+    impl Table for Taciturn {
+        async fn write(&self, _: &ResourceName, _: &Change, guard: &Guard) -> Answer<Written> {
+            let record = StoredRecord {
+                token: FencingToken::new(1),
+                version: 2,
+                ..StoredRecord::default()
+            };
+            let min_reader = READER.into();
+            Ok(match guard {
+                Guard::Free(_) => Written::Refused(Some(Found { record, min_reader })),
+                _ => Written::Done {
+                    version: 3,
+                    token: None,
+                },
+            })
+        }
+
+        async fn get(&self, _: &ResourceName) -> Answer<Option<Found>> {
+            unreachable!("the refusal has told the record")
+        }
+    }
+
+    #[test]
+    fn an_acquisition_whose_token_is_not_told_is_unknown_and_gets_no_older_one() {
+        let observer = Observer::new(Arc::new(BootClock));
+        let bid = fixtures::bid("a", 7);
+        let acquired = observer.acquire(&Taciturn, &bid, SystemTime::UNIX_EPOCH);
+        let failure = acquired.now_or_never().unwrap().unwrap_err();
+        assert_eq!(failure.kind, StoreErrorKind::Unknown);
+    }
 }
