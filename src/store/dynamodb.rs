@@ -155,6 +155,9 @@ impl DynamoStore {
     /// does [`Unavailable`](super::StoreErrorKind::Unavailable). Keep it below the
     /// [`call_timeout`](crate::Timing::call_timeout) of the elections. The SDK by itself would wait for
     /// ever.
+    ///
+    /// The SDK loads credentials within a request, and begins anew with the next one: a provider that
+    /// takes longer than the limit never has any. Those of [`open_store`](crate::open_store) go on.
     #[must_use]
     pub fn call_limit(mut self, limit: Duration) -> Self {
         self.call_limit = limit;

@@ -4,13 +4,15 @@ use aws_config::{
     BehaviorVersion, Region, environment::EnvironmentVariableRegionProvider,
     meta::region::RegionProviderChain, profile::ProfileFileRegionProvider,
 };
-use aws_sdk_dynamodb::Client;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_dynamodb::{Client, config};
 use aws_smithy_http_client::{
     Builder, Connector,
     tls::{Provider, rustls_provider::CryptoMode},
 };
 
 use super::{
+    credentials::Lasting,
     misconfigured, no_thread,
     parameters::{Parameter, split},
 };
@@ -145,7 +147,10 @@ impl Target {
             loader = loader.endpoint_url(endpoint);
         }
         let config = Box::pin(loader.load()).await;
-        let store = DynamoStore::new(Client::new(&config), self.table);
+        let credentials = config.credentials_provider().map(Lasting::new);
+        let mut config = config::Builder::from(&config);
+        config.set_credentials_provider(credentials.map(SharedCredentialsProvider::new));
+        let store = DynamoStore::new(Client::from_conf(config.build()), self.table);
         if self.create {
             store.create_table_if_missing().await?;
         }

@@ -1,0 +1,128 @@
+use std::{
+    error::Error,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future},
+};
+use futures::{FutureExt as _, future::Shared};
+use tokio::sync::oneshot;
+
+/// Credentials whose loading outlives the request that asked for them.
+///
+/// The SDK loads them within the request that finds none, or finds them expired. Requests have a limit,
+/// and a role may take longer to answer than that: if each request began anew, none would ever have any.
+#[derive(Debug)]
+pub(super) struct Lasting {
+    inner: SharedCredentialsProvider,
+    loading: Mutex<Option<Loading>>,
+}
+
+type Loading = Shared<oneshot::Receiver<Result<Credentials, Arc<CredentialsError>>>>;
+
+impl Lasting {
+    pub(super) fn new(inner: SharedCredentialsProvider) -> Self {
+        let loading = Mutex::new(None);
+        Self { inner, loading }
+    }
+
+    /// The one that is under way, or that nobody has waited for to its end; else a new one.
+    fn loading(&self) -> Loading {
+        let mut loading = self.lock();
+        if let Some(loading) = &*loading {
+            return loading.clone();
+        }
+        let (tell, told) = oneshot::channel();
+        let inner = self.inner.clone();
+        tokio::spawn(async move {
+            // Nobody is told only if the store has gone.
+            let _ = tell.send(inner.provide_credentials().await.map_err(Arc::new));
+        });
+        loading.insert(told.shared()).clone()
+    }
+
+    /// What is loaded is the SDK's to keep; whoever asks again wants new ones.
+    fn done(&self, done: &Loading) {
+        let mut loading = self.lock();
+        if (loading.as_ref()).is_some_and(|loading| loading.ptr_eq(done)) {
+            *loading = None;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Loading>> {
+        self.loading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ProvideCredentials for Lasting {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async move {
+            let loading = self.loading();
+            let loaded = loading.clone().await;
+            self.done(&loading);
+            loaded
+                .map_err(|ended| -> Box<dyn Error + Send + Sync> { ended.into() })
+                .and_then(|loaded| loaded.map_err(Into::into))
+                .map_err(CredentialsError::provider_error)
+        })
+    }
+
+    fn fallback_on_interrupt(&self) -> Option<Credentials> {
+        self.inner.fallback_on_interrupt()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering::SeqCst},
+        time::Duration,
+    };
+
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    /// Takes 5 s; the second time there are none.
+    #[derive(Clone, Debug, Default)]
+    struct Slow(Arc<AtomicUsize>);
+
+    impl ProvideCredentials for Slow {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            future::ProvideCredentials::new(async {
+                let time = self.0.fetch_add(1, SeqCst);
+                sleep(Duration::from_secs(5)).await;
+                match time {
+                    1 => Err(CredentialsError::not_loaded("the role is not there")),
+                    _ => Ok(Credentials::new("key", "secret", None, None, "test")),
+                }
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_are_given_up_wait_for_the_same_credentials() {
+        let slow = Slow::default();
+        let lasting = Lasting::new(SharedCredentialsProvider::new(slow.clone()));
+        let limit = Duration::from_secs(2);
+        for time in [1, 2] {
+            for _ in 0..2 {
+                let asked = timeout(limit, lasting.provide_credentials()).await;
+                assert!(asked.is_err(), "not within the limit");
+            }
+            let asked = timeout(limit, lasting.provide_credentials()).await;
+            assert_eq!(asked.unwrap().is_ok(), time == 1);
+            assert_eq!(slow.0.load(SeqCst), time);
+        }
+        lasting.provide_credentials().await.unwrap();
+        assert_eq!(slow.0.load(SeqCst), 3);
+    }
+}
