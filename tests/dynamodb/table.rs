@@ -152,7 +152,8 @@ async fn a_table_with_other_keys_is_told() {
 #[tokio::test]
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
 async fn an_item_of_another_shape_is_corrupt_and_not_written() {
-    let damages: [(&str, AttributeValue); 12] = [
+    let too_great = AttributeValue::N(u64::MAX.to_string());
+    let damages: [(&str, AttributeValue); 15] = [
         ("token", text("one")),
         ("token", AttributeValue::N("1.5".to_owned())),
         ("token", number(-1)),
@@ -161,6 +162,9 @@ async fn an_item_of_another_shape_is_corrupt_and_not_written() {
             "version",
             AttributeValue::N("99999999999999999999999".to_owned()),
         ),
+        ("token", too_great.clone()),
+        ("version", too_great.clone()),
+        ("ttl_ms", too_great),
         ("ttl_ms", text("15000")),
         ("since_ms", number(-5)),
         ("closing", number(0)),

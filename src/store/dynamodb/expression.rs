@@ -161,8 +161,7 @@ fn condition(guard: &Guard, values: &mut Values) -> String {
         }
     };
     values.number(":zero", 0);
-    // One more fits into what we read.
-    values.number(":max", u64::MAX - 1);
+    values.number(":max", item::MOST);
     values.number(":reader", READER);
     match guard {
         Guard::Free(_) => format!("{ABSENT} OR ({condition} AND {OURS})"),
@@ -183,7 +182,7 @@ fn held_by(holder: &CandidateId, token: FencingToken, values: &mut Values) {
 
 /// Rounded up, because it is for others: the holder counts its own time.
 fn millis(ttl: Duration) -> u64 {
-    u64::try_from(ttl.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX - 1)
+    u64::try_from(ttl.as_nanos().div_ceil(1_000_000)).map_or(item::MOST, |ttl| ttl.min(item::MOST))
 }
 
 /// Every attribute is called by a `#name`, because many plain ones are reserved words.

@@ -32,6 +32,9 @@ pub(super) const SCOPE: &str = "scope";
 /// The sort key: the last part of the name, or a `/`, which no last part holds, where that is empty.
 pub(super) const NAME: &str = "name";
 
+/// The greatest number in a record, so that the next one fits too.
+pub(super) const MOST: u64 = u64::MAX - 1;
+
 pub(super) fn scope_key(scope: &Scope) -> AttributeValue {
     AttributeValue::S(format!("/{}", scope.as_prefix()))
 }
@@ -204,9 +207,9 @@ impl Fields<'_> {
 
     fn number(&self, field: &'static str) -> Checked<u64> {
         match self.0.get(field) {
-            Some(AttributeValue::N(number)) => number
-                .parse()
-                .map_err(|_| format!("`{field}` is {number}, not an integer from 0 on")),
+            Some(AttributeValue::N(number)) => (number.parse().ok())
+                .filter(|number| *number <= MOST)
+                .ok_or_else(|| format!("`{field}` is {number}, not an integer from 0 to {MOST}")),
             other => Err(mistyped(field, other, "a number")),
         }
     }
