@@ -103,8 +103,8 @@ impl Access {
 }
 
 pub(super) const NO_TABLE: &str = "there is no such table, or it is not ready yet: make it with \
-     DynamoStore::create_table_if_missing (`create_table_if_missing=true` in a URL), or by hand with the partition key `scope` and the sort key \
-     `name`, both strings; or look at the client's region";
+     DynamoStore::create_table_if_missing (`create_table_if_missing=true` in a URL), or by hand with the \
+     partition key `scope` and the sort key `name`, both strings; or look at the client's region";
 
 pub(super) const OTHER_KEYS: &str = "the table has other keys than the partition key `scope` and the sort \
      key `name`, both strings: give the leases a table of their own, and let \

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{net::Ipv6Addr, sync::Arc};
 
 use aws_config::{
     BehaviorVersion, Region, environment::EnvironmentVariableRegionProvider,
@@ -174,8 +174,12 @@ fn is_address(text: &str) -> bool {
         Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
         _ => (authority, None),
     };
+    let is_host = match name.strip_prefix('[') {
+        Some(rest) => (rest.strip_suffix(']')).is_some_and(|it| it.parse::<Ipv6Addr>().is_ok()),
+        None => !name.is_empty() && !name.contains(['[', ']', ':']),
+    };
     let odd = |c: char| !c.is_ascii_graphic() || "\"<>\\^`{|}?#".contains(c);
-    !name.is_empty()
+    is_host
         && !text.contains(odd)
         && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port != 0))
 }

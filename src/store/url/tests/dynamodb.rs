@@ -70,6 +70,18 @@ fn what_is_not_accepted_is_named() {
             "`endpoint` is no address",
         ),
         (
+            "dynamodb://leases?endpoint=http://[::1",
+            "`endpoint` is no address",
+        ),
+        (
+            "dynamodb://leases?endpoint=http://[h]:1",
+            "`endpoint` is no address",
+        ),
+        (
+            "dynamodb://leases?endpoint=http://h:1:1",
+            "`endpoint` is no address",
+        ),
+        (
             "dynamodb://leases?endpoint=http://h:0",
             "`endpoint` is no address",
         ),
