@@ -64,7 +64,7 @@ const SCHEMES: [(&str, &str, Option<&str>, bool); 5] = [
 /// | `collection=NAME` | `mongodb` | `leases` |
 /// | every other | `mongodb` | the driver's |
 /// | `region=NAME` | `dynamodb` | `AWS_REGION`, `AWS_DEFAULT_REGION`, or the profile's; instance metadata is not asked |
-/// | `endpoint=URL` | `dynamodb` | that of the region |
+/// | `endpoint=URL` | `dynamodb` | `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL`, the profile's, or that of the region |
 /// | `create_table_if_missing=true` | `dynamodb` | `false`: tables are somebody's to plan and to pay |
 ///
 /// Values are percent-encoded; a `@` in them must be (`%40`).
