@@ -1,6 +1,7 @@
 use std::{
     error::Error,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use aws_credential_types::{
@@ -8,7 +9,10 @@ use aws_credential_types::{
     provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future},
 };
 use futures::{FutureExt as _, future::Shared};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
+
+/// After this a load that hangs makes room for another one. Some providers would wait for ever.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Credentials whose loading outlives the request that asked for them.
 ///
@@ -37,8 +41,11 @@ impl Lasting {
         let (tell, told) = oneshot::channel();
         let inner = self.inner.clone();
         tokio::spawn(async move {
+            let loaded = timeout(PATIENCE, inner.provide_credentials()).await;
+            let loaded =
+                loaded.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(PATIENCE)));
             // Nobody is told only if the store has gone.
-            let _ = tell.send(inner.provide_credentials().await.map_err(Arc::new));
+            let _ = tell.send(loaded.map_err(Arc::new));
         });
         loading.insert(told.shared()).clone()
     }
@@ -80,15 +87,15 @@ impl ProvideCredentials for Lasting {
 #[cfg(test)]
 mod tests {
     use std::{
+        future::pending,
         sync::atomic::{AtomicUsize, Ordering::SeqCst},
-        time::Duration,
     };
 
-    use tokio::time::{sleep, timeout};
+    use tokio::time::sleep;
 
     use super::*;
 
-    /// Takes 5 s; the second time there are none.
+    /// Takes 5 s; the second time there are none, and the fourth time it hangs.
     #[derive(Clone, Debug, Default)]
     struct Slow(Arc<AtomicUsize>);
 
@@ -101,6 +108,7 @@ mod tests {
                 let time = self.0.fetch_add(1, SeqCst);
                 sleep(Duration::from_secs(5)).await;
                 match time {
+                    3 => pending().await,
                     1 => Err(CredentialsError::not_loaded("the role is not there")),
                     _ => Ok(Credentials::new("key", "secret", None, None, "test")),
                 }
@@ -124,5 +132,10 @@ mod tests {
         }
         lasting.provide_credentials().await.unwrap();
         assert_eq!(slow.0.load(SeqCst), 3);
+        let hung = lasting.provide_credentials().await.unwrap_err();
+        let cause = hung.source().unwrap().to_string();
+        assert!(cause.contains("timed out"), "{cause}");
+        lasting.provide_credentials().await.unwrap();
+        assert_eq!(slow.0.load(SeqCst), 5);
     }
 }
