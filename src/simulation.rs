@@ -2,7 +2,8 @@
 //!
 //! A run is a seed. The elections are the real ones, and so is the client of a store without a clock; a
 //! store is a model of one record that is linearizable, and nothing more. `TENURE_SIM_SEEDS=n` sets
-//! how many seeds run, `TENURE_SIM_SEED=n` runs one and prints its timeline.
+//! how many seeds run (1,000 by default, 100,000 in release builds), `TENURE_SIM_SEED=n` runs one and
+//! prints its timeline.
 
 mod counts;
 mod handle;
@@ -49,6 +50,16 @@ fn timeline(plan: &Plan, clocks: Clocks) -> Vec<String> {
     world.trace = Some(Vec::new());
     let _ = panic::catch_unwind(AssertUnwindSafe(|| world.run()));
     world.trace.unwrap_or_default()
+}
+
+/// How many seeds run.
+fn seeds() -> u64 {
+    let default = if cfg!(debug_assertions) {
+        1_000
+    } else {
+        100_000
+    };
+    number("TENURE_SIM_SEEDS").unwrap_or(default)
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -115,8 +126,7 @@ fn nothing_is_violated_whatever_goes_wrong() {
         }
         return;
     }
-    let seeds = number("TENURE_SIM_SEEDS").unwrap_or(10_000);
-    let start = Instant::now();
+    let (seeds, start) = (seeds(), Instant::now());
     match run_all(seeds, clocks) {
         Ok((counts, _)) => {
             eprintln!("{seeds} seeds in {:?}: {counts:?}", start.elapsed());
@@ -129,7 +139,7 @@ fn nothing_is_violated_whatever_goes_wrong() {
 
 #[test]
 fn outside_the_margin_leaders_overlap_but_no_stale_write_is_applied() {
-    let seeds = number("TENURE_SIM_SEEDS").unwrap_or(10_000) / 5;
+    let seeds = seeds() / 5;
     match run_all(seeds, Clocks::Wild) {
         Ok((counts, overlaps)) => {
             eprintln!("{seeds} seeds: {overlaps} moments with two leaders, {counts:?}");

@@ -31,6 +31,10 @@ impl Counts {
             "lost request",
             "lost reply",
             "unclean",
+            "failover",
+            "clock step",
+            "guarded write",
+            "stale write refused",
         ];
         for what in expected {
             let count = self.0.get(what).copied().unwrap_or(0);

@@ -117,6 +117,10 @@ fn catch(mutant: Mutant, properties: &[Property]) -> Option<(u64, Property)> {
 }
 
 #[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "takes a minute in a debug build: cargo test --release"
+)]
 fn every_mutant_is_caught_by_the_property_that_it_violates() {
     let next = AtomicUsize::new(0);
     let work = || {

@@ -119,8 +119,11 @@ impl Fields<'_> {
 
     fn record(&self) -> Checked<(ResourceName, StoredRecord)> {
         let name = named(NAME, ResourceName::new(self.id()))?;
-        if AttributeValue::S(self.text(SCOPE)?.to_owned()) != scope_key(&name.scope()) {
-            return Err(format!("`{SCOPE}` is not the scope of its name"));
+        let keys = [(SCOPE, scope_key(&name.scope())), (NAME, name_key(&name))];
+        for (field, key) in keys {
+            if self.0.get(field) != Some(&key) {
+                return Err(format!("`{field}` is not the key of a record"));
+            }
         }
         let token = self.number("token")?;
         let version = self.number("version")?;
@@ -233,3 +236,6 @@ fn mistyped(field: &str, found: Option<&AttributeValue>, wanted: &str) -> String
     };
     format!("`{field}` is {found}, not {wanted}")
 }
+
+#[cfg(test)]
+mod tests;

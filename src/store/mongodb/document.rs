@@ -258,3 +258,6 @@ fn mistyped(field: &str, found: Option<&Bson>, wanted: &str) -> String {
         Some(found) => format!("`{field}` is {:?}, not {wanted}", found.element_type()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! Any item, however odd, is a record or a typed error.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::store::observed::Found;
+
+const FIELDS: [&str; 13] = [
+    SCOPE,
+    NAME,
+    "token",
+    "version",
+    "holder",
+    "attempt",
+    "ttl_ms",
+    "since_ms",
+    "closing",
+    "metadata",
+    "min_reader",
+    "history_1",
+    "history_8",
+];
+
+/// What the store would have written.
+fn good(token: u64, metadata: Option<&str>) -> Item {
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let number = |number: u64| AttributeValue::N(number.to_string());
+    let holder = CandidateId::new("host-1-abc").unwrap();
+    let mut item = HashMap::from([
+        (SCOPE.to_owned(), text("/jobs/")),
+        (NAME.to_owned(), text("nightly")),
+        ("token".to_owned(), number(token)),
+        ("version".to_owned(), number(7)),
+        ("holder".to_owned(), text(holder.as_str())),
+        ("attempt".to_owned(), super::attempt(AttemptId::new(5))),
+        ("ttl_ms".to_owned(), number(15_000)),
+        ("since_ms".to_owned(), number(1_763_770_000_000)),
+        ("closing".to_owned(), AttributeValue::Bool(false)),
+        ("min_reader".to_owned(), number(1)),
+        (line_name(0), line(&holder, SystemTime::UNIX_EPOCH)),
+        (line_name(1), AttributeValue::Null(true)),
+    ]);
+    if let Some(metadata) = metadata {
+        item.insert("metadata".to_owned(), text(metadata));
+    }
+    item
+}
+
+fn any_value() -> impl Strategy<Value = AttributeValue> {
+    let leaf = prop_oneof![
+        any::<String>().prop_map(AttributeValue::S),
+        any::<u64>().prop_map(|number| AttributeValue::N(number.to_string())),
+        "[-+]?[0-9]{0,40}(\\.[0-9]{1,3})?(E[+-]?[0-9]{1,3})?".prop_map(AttributeValue::N),
+        prop::collection::vec(any::<u8>(), 0..20)
+            .prop_map(|bytes| AttributeValue::B(Blob::new(bytes))),
+        any::<bool>().prop_map(AttributeValue::Bool),
+        Just(AttributeValue::Null(true)),
+        Just(AttributeValue::Ss(vec!["a".to_owned()])),
+    ];
+    leaf.prop_recursive(2, 8, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(AttributeValue::L),
+            prop::collection::hash_map("[a-z_]{1,8}", inner, 0..4).prop_map(AttributeValue::M),
+        ]
+    })
+}
+
+fn check(item: &Item) -> Result<(), TestCaseError> {
+    match Stored::decode(item) {
+        Ok(Stored { name, found }) => {
+            // It is what stands there, and could be written again.
+            prop_assert_eq!(item.get(SCOPE), Some(&scope_key(&name.scope())));
+            prop_assert_eq!(item.get(NAME), Some(&name_key(&name)));
+            let Found { record, min_reader } = found;
+            for (field, number) in [
+                ("token", record.token.get()),
+                ("version", record.version),
+                ("min_reader", min_reader),
+            ] {
+                let stored = item[field].as_n().unwrap().parse::<u64>();
+                prop_assert_eq!(stored, Ok(number));
+            }
+            prop_assert!(record.version > 0 && record.version < u64::MAX);
+            prop_assert!(record.history.len() <= LeaseRecord::HISTORY);
+        }
+        Err(failure) => {
+            use StoreErrorKind::{Corrupt, Unsupported};
+            prop_assert!(matches!(failure.kind, Corrupt | Unsupported), "{failure:?}");
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn a_record_with_any_values_is_one_or_an_error(
+        changes in prop::collection::vec((0..FIELDS.len(), prop::option::of(any_value())), 0..5),
+        token in 0..u64::MAX,
+    ) {
+        let mut item = good(token, Some("10.0.0.1:80"));
+        for (field, value) in changes {
+            match value {
+                Some(value) => item.insert(FIELDS[field].to_owned(), value),
+                None => item.remove(FIELDS[field]),
+            };
+        }
+        check(&item)?;
+    }
+
+    #[test]
+    fn any_item_is_one_or_an_error(
+        item in prop::collection::hash_map("[a-z_]{1,12}", any_value(), 0..12),
+    ) {
+        check(&item)?;
+    }
+
+    #[test]
+    fn what_is_written_is_read(name in "[^\\p{Cc}]{1,40}", token in 1..u64::MAX) {
+        let name = ResourceName::new(name).unwrap();
+        let mut item = good(token, None);
+        item.insert(SCOPE.to_owned(), scope_key(&name.scope()));
+        item.insert(NAME.to_owned(), name_key(&name));
+        let stored = Stored::decode(&item).unwrap();
+        prop_assert_eq!(&stored.name, &name);
+        prop_assert_eq!(stored.found.record.token.get(), token);
+        prop_assert_eq!(stored.found.record.ttl, Duration::from_secs(15));
+    }
+}
