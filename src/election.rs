@@ -13,6 +13,7 @@
 //!
 //! `Following` is Standby while the [`Gate`] is open and Idle while it is closed.
 
+mod budget;
 mod gate;
 mod pace;
 mod release;
@@ -33,6 +34,7 @@ use crate::{
     lease::{AttemptId, CandidateId, FencingToken, Metadata, ResourceName},
     timing::Timing,
 };
+use budget::Budget;
 use gate::Gate;
 use pace::Pace;
 use release::Releases;
@@ -139,6 +141,7 @@ pub(crate) struct Election {
     phase: Phase,
     gate: Gate,
     pace: Pace,
+    budget: Budget,
     bidding: Option<Bidding>,
     in_flight: Option<InFlight>,
     releases: Releases,
@@ -152,6 +155,7 @@ impl Election {
     pub(crate) fn new(config: Config, rng: SmallRng, now: Moment) -> Self {
         Self {
             pace: Pace::new(now),
+            budget: Budget::default(),
             config,
             rng,
             phase: Phase::Following,
@@ -191,19 +195,22 @@ impl Election {
             let call = Call::Renew { lease, ttl };
             return Some(self.send(Kind::Renew, None, call, now, give_up_at));
         }
-        if let Some(claim) = self.releases.due(now) {
+        if self.budget.release_at(&timing) <= now
+            && let Some(claim) = self.releases.due(now)
+        {
             return Some(self.send(Kind::Release, None, Call::Release(claim), now, limit));
         }
+        let may_ask = self.budget.bid_at(&timing) <= now;
         let following = matches!(self.phase, Phase::Following);
-        if following && self.contends(now) && self.pace.next_bid <= now && self.releases.is_empty()
-        {
+        let may_bid = following && may_ask && self.releases.is_empty();
+        if may_bid && self.contends(now) && self.pace.next_bid <= now {
             let bid = self.bid();
             let attempt = Some(bid.attempt);
             self.pace.bid(&timing, now);
             return Some(self.send(Kind::Acquire, attempt, Call::Acquire(bid), now, limit));
         }
         let leading = matches!(self.phase, Phase::Leading(_));
-        if self.gate.observed && !leading && self.pace.next_read <= now {
+        if self.gate.observed && !leading && may_ask && self.pace.next_read <= now {
             self.pace.read(&timing, &mut self.rng, now);
             let call = Call::Read(self.config.resource.clone());
             return Some(self.send(Kind::Read, None, call, now, limit));
@@ -216,18 +223,21 @@ impl Election {
     pub(crate) fn poll_timeout(&self) -> Option<Moment> {
         let idle = self.in_flight.is_none();
         let reply = self.in_flight.as_ref().map(|request| request.give_up_at);
-        let read = (idle && self.gate.observed).then_some(self.pace.next_read);
+        let timing = &self.config.timing;
+        let may_ask = self.budget.bid_at(timing);
+        let read = (idle && self.gate.observed).then_some(self.pace.next_read.max(may_ask));
         let phase = match &self.phase {
             Phase::Leading(term) => Some(term.next(idle)),
             Phase::Yielding(yielding) => yielding.next(idle).into_iter().chain(read).min(),
             Phase::Following => {
                 let opens_at = self.gate.opens_at().filter(|_| idle);
-                let bid = opens_at.map(|opens| opens.max(self.pace.next_bid));
+                let bid = opens_at.map(|opens| opens.max(self.pace.next_bid).max(may_ask));
                 let bid = bid.filter(|_| self.releases.is_empty());
                 bid.into_iter().chain(read).min()
             }
         };
         let release = self.releases.next().filter(|_| idle);
+        let release = release.map(|next| next.max(self.budget.release_at(timing)));
         reply.into_iter().chain(phase).chain(release).min()
     }
 

@@ -40,6 +40,7 @@ impl Election {
         give_up_at: Moment,
     ) -> Request {
         self.requests += 1;
+        self.budget.spend(&self.config.timing, sent_at);
         let number = self.requests;
         let id = RequestId { number, attempt };
         self.in_flight = Some(InFlight {

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::bench::*;
 use crate::{
     clock::Clock as _,
-    election::{Call, Reply},
+    election::{Audience, Call, Reply},
 };
 
 #[test]
@@ -118,5 +118,45 @@ fn a_leader_does_not_answer_hints_of_its_own_renewals_with_renewals() {
         bench.election.handle_store_changed(bench.clock.now());
         bench.advance(0.025);
         assert!(bench.poll().is_none());
+    }
+}
+
+/// The simulation found 22 requests in a ttl (seeds 3, 476 and 195,419 of their time).
+#[test]
+fn a_store_that_refuses_at_once_is_asked_at_most_four_times_as_often_as_one_that_answers() {
+    for seed in 0..50 {
+        let mut bench = Bench::seeded(seed);
+        let mut sent = Vec::new();
+        while sent.len() < 300 {
+            while bench.transition().is_some() {}
+            bench.audience(Audience {
+                present: true,
+                acknowledged: true,
+                clean: true,
+            });
+            let Some(request) = bench.poll() else {
+                let next = bench.election.poll_timeout().unwrap();
+                bench.clock.advance_to(next);
+                bench.election.handle_timeout(next);
+                continue;
+            };
+            sent.push(request.sent_at);
+            // Now and then it leads, so that renewals and releases are refused as well.
+            let wins = matches!(request.call, Call::Acquire(_)) && sent.len() % 7 == 0;
+            let reply = match wins {
+                true => granted(sent.len() as u64),
+                false => Reply::Failed,
+            };
+            bench.reply(&request, reply);
+        }
+        let most = 4 * 10 / 2 + 1;
+        for window in sent.windows(most + 1) {
+            let took = window[0].until(window[most]);
+            assert!(
+                took >= timing().ttl(),
+                "seed {seed}: {} in {took:?}",
+                most + 1
+            );
+        }
     }
 }
