@@ -77,9 +77,8 @@ const SCHEMES: [(&str, &str, Option<&str>, bool); 5] = [
 ///
 /// Those of MongoDB stand in the URL, percent-encoded, or in what its parameters name. Those of
 /// DynamoDB never do: the SDK finds them in the environment, a profile, the container or the machine. A
-/// profile with `sso` or `credential_process` needs parts of the SDK that this crate leaves out: give
-/// `DynamoStore::new` a client of yours.
-/// No error and no `Debug` shows one, nor the errors of a driver about a URL, which are left out for
+/// profile with `sso` needs parts of the SDK that this crate leaves out: give `DynamoStore::new` a client
+/// of yours. No error and no `Debug` shows one, nor the errors of a driver about a URL, which are left out for
 /// that reason.
 ///
 /// # Runtimes

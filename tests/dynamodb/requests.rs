@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
-use tenure::{Eviction, FencingToken, LeaseRecord, LeaseStore as _};
+use tenure::{Eviction, FencingToken, LeaseRecord, LeaseStore as _, RenewOutcome};
 
 use crate::{
     proxy::Wire,
@@ -52,7 +52,8 @@ async fn acquire_renew_and_release_are_one_write_each() {
     evict.await.unwrap();
     assert_eq!(wire.requests(), [WRITE]);
     // What is lost comes back with the refusal.
-    other.store.renew(&other.lease("b", 4), TTL).await.unwrap();
+    let renewal = other.store.renew(&other.lease("b", 4), TTL).await.unwrap();
+    assert!(matches!(renewal, RenewOutcome::Lost(Some(record)) if record.closing));
     assert_eq!(wire.requests(), [WRITE]);
 }
 
