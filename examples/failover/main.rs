@@ -21,14 +21,20 @@
 #[cfg(unix)]
 mod args;
 #[cfg(unix)]
+#[path = "../common/capture.rs"]
 mod capture;
 #[cfg(unix)]
 mod checks;
 #[cfg(unix)]
+#[path = "../common/children.rs"]
+mod children;
+#[cfg(unix)]
+#[path = "../common/failure.rs"]
 mod failure;
 #[cfg(unix)]
 mod history;
 #[cfg(unix)]
+#[path = "../common/intervals.rs"]
 mod intervals;
 #[cfg(unix)]
 mod node;
@@ -43,6 +49,7 @@ mod report;
 #[cfg(unix)]
 mod scenario;
 #[cfg(unix)]
+#[path = "../common/signals.rs"]
 mod signals;
 #[cfg(unix)]
 mod stage;

@@ -20,7 +20,9 @@ use crate::{
 
 /// Contends until it is asked to shut down, or nobody is left to ask it.
 pub(crate) fn run(node: &args::Node, timing: Timing) -> Result<(), Box<dyn Error>> {
-    tracing::subscriber::set_global_default(capture::subscriber())?;
+    tracing::subscriber::set_global_default(capture::subscriber(|logged| {
+        Event::from(logged).send()
+    }))?;
     let mut commands = commands()?;
     let place = Place::told(node.file.clone())?;
     System::new().block_on(async {

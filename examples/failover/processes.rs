@@ -1,19 +1,11 @@
-//! The nodes as processes of the operating system, none of which outlives the supervisor.
+//! The nodes as processes of the operating system.
 
-use std::{
-    env,
-    io::{self, BufRead as _, BufReader, Write as _},
-    os::unix::process::CommandExt as _,
-    process::{self, Child, ChildStdin, ChildStdout, Stdio},
-    sync::mpsc::Sender,
-    thread,
-    time::Duration,
-};
+use std::{env, io, process, sync::mpsc::Sender, time::Duration};
 
-use rustix::process::{Pid, Signal, kill_process};
-use tenure::{BootClock, Clock as _, Moment};
+use tenure::Moment;
 
 use crate::{
+    children::Child,
     history::NodeId,
     place::Place,
     stage::Message,
@@ -38,35 +30,20 @@ impl Launcher {
             &self.resource,
         ]);
         self.place.tell(&mut command);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            // A group of its own: Ctrl-C is for the supervisor, which then ends its nodes. And the
-            // kernel wakes and hangs up a stopped process whose group has lost its parent, so that
-            // a frozen node does not stay behind either.
-            .process_group(0)
-            .spawn()?;
-        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        let process = Process { id, child, stdin };
-        if let Some(stdout) = stdout {
-            let tell = self.tell.clone();
-            thread::Builder::new().spawn(move || hear(id, stdout, &tell))?;
-        }
-        Ok(process)
+        let tell = self.tell.clone();
+        let child = Child::start(command, move |line| {
+            let message = match line {
+                None => Message::Closed { id },
+                Some(line) => match serde_json::from_str::<Event>(&line) {
+                    Ok(event) => Message::Said { id, event },
+                    Err(_) => Message::Garbled { id, line },
+                },
+            };
+            // Nobody listens any more only when the program ends.
+            let _ = tell.send(message);
+        })?;
+        Ok(Process { id, child })
     }
-}
-
-/// Passes on what a node says, up to its end.
-fn hear(id: NodeId, stdout: ChildStdout, tell: &Sender<Message>) {
-    for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-        let message = match serde_json::from_str::<Event>(&line) {
-            Ok(event) => Message::Said { id, event },
-            Err(_) => Message::Garbled { id, line },
-        };
-        // Nobody listens any more only when the program ends.
-        let _ = tell.send(message);
-    }
-    let _ = tell.send(Message::Closed { id });
 }
 
 /// A node that was started and not yet reaped.
@@ -74,48 +51,28 @@ fn hear(id: NodeId, stdout: ChildStdout, tell: &Sender<Message>) {
 pub(crate) struct Process {
     pub(crate) id: NodeId,
     child: Child,
-    stdin: Option<ChildStdin>,
 }
 
 impl Process {
     pub(crate) fn command(&mut self, command: Command) -> io::Result<()> {
-        match &mut self.stdin {
-            Some(stdin) => stdin.write_all(format!("{}\n", command.word()).as_bytes()),
-            None => Ok(()),
-        }
+        self.child.command(command.word())
     }
 
     /// Kills the node and reaps it; from the moment that is returned on it is dead for certain.
     pub(crate) fn kill(&mut self) -> io::Result<Moment> {
-        self.signal(Signal::KILL)?;
-        self.child.wait()?;
-        Ok(BootClock.now())
+        self.child.kill()
     }
 
     pub(crate) fn freeze(&self) -> io::Result<()> {
-        self.signal(Signal::STOP)
+        self.child.freeze()
     }
 
     pub(crate) fn unfreeze(&self) -> io::Result<()> {
-        self.signal(Signal::CONT)
+        self.child.unfreeze()
     }
 
     /// How a node that says no more has ended.
     pub(crate) fn reap(&mut self) -> io::Result<process::ExitStatus> {
-        self.child.wait()
-    }
-
-    /// The child has not been reaped, so its number is still its own.
-    fn signal(&self, signal: Signal) -> io::Result<()> {
-        Ok(kill_process(Pid::from_child(&self.child), signal)?)
-    }
-}
-
-impl Drop for Process {
-    /// On every way out, a panic included. SIGKILL ends a frozen process too, and does nothing to
-    /// one that was reaped.
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.child.reap()
     }
 }

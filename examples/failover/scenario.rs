@@ -12,7 +12,7 @@ use crate::{
     place::{Place, Prepared},
     processes::Launcher,
     signals,
-    stage::Stage,
+    stage::{Message, Stage},
     timeline::Timeline,
     wire::Command,
 };
@@ -41,7 +41,12 @@ fn play(
 ) -> Result<(), Failure> {
     let directory = tempfile::tempdir().map_err(Failure::to("make a directory"))?;
     let (tell, inbox) = mpsc::channel();
-    signals::watch(tell.clone()).map_err(Failure::to("listen to signals"))?;
+    let interrupt = tell.clone();
+    let interrupted = move |signal| {
+        // Nobody listens only when the program ends already.
+        let _ = interrupt.send(Message::Interrupted(signal));
+    };
+    signals::watch(interrupted).map_err(Failure::to("listen to signals"))?;
     let place = match &args.store {
         Some(url) => Place::Url(url.clone()),
         None => Place::File(directory.path().join("leases.db")),

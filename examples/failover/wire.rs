@@ -1,9 +1,9 @@
 //! What a node and its supervisor say to each other: a line of JSON on the node's stdout, a word on
 //! its stdin.
 
-use std::io::{self, Write as _};
-
 use serde::{Deserialize, Serialize};
+
+use crate::{capture::Logged, children};
 
 /// What happened in a node. Moments are nanoseconds of the machine's boot clock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,13 +37,27 @@ pub(crate) enum Event {
 impl Event {
     /// Tells the supervisor. If that is gone there is nobody to tell, and stdin says so too.
     pub(crate) fn send(&self) {
-        let Ok(mut line) = serde_json::to_vec(self) else {
-            return;
-        };
-        line.push(b'\n');
-        // At once and whole: what a process was able to say before it was killed counts.
-        let mut stdout = io::stdout().lock();
-        let _ = stdout.write_all(&line).and_then(|()| stdout.flush());
+        children::say(self);
+    }
+}
+
+impl From<Logged> for Event {
+    /// There is one resource.
+    fn from(logged: Logged) -> Self {
+        match logged {
+            Logged::Extended {
+                token,
+                at,
+                deadline,
+                ..
+            } => Self::Extended {
+                token,
+                at,
+                deadline,
+            },
+            Logged::Ended { token, at, .. } => Self::Ended { token, at },
+            Logged::Warned { text } => Self::Warned { text },
+        }
     }
 }
 

@@ -19,6 +19,7 @@ impl Interval {
 }
 
 /// The longest time that any two of them last at once.
+#[allow(dead_code, reason = "not every program has one resource only")]
 pub(crate) fn longest_overlap(intervals: &[Interval]) -> Duration {
     let pairs = intervals.iter().enumerate().flat_map(|(index, first)| {
         let others = &intervals[index + 1..];

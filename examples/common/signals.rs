@@ -1,14 +1,12 @@
-use std::{io, sync::mpsc::Sender, thread};
+use std::{io, thread};
 
 use tokio::{
     runtime, select,
     signal::unix::{SignalKind, signal},
 };
 
-use crate::stage::Message;
-
 /// Passes on what asks the program to end, so that it can end its nodes first.
-pub(crate) fn watch(tell: Sender<Message>) -> io::Result<()> {
+pub(crate) fn watch(tell: impl FnOnce(&'static str) + Send + 'static) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
     let guard = runtime.enter();
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -25,8 +23,7 @@ pub(crate) fn watch(tell: Sender<Message>) -> io::Result<()> {
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            // Nobody listens only when the program ends already.
-            let _ = tell.send(Message::Interrupted(runtime.block_on(wait)));
+            tell(runtime.block_on(wait));
         })?;
     Ok(())
 }

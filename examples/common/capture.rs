@@ -1,0 +1,108 @@
+//! Picks what a supervisor must know from the library's own log.
+
+use std::fmt::{Debug, Write as _};
+
+use tracing::{
+    Level, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    Registry,
+    filter::LevelFilter,
+    layer::{Context, Layer, SubscriberExt as _},
+};
+
+/// What is told of the log. Moments are nanoseconds of the machine's boot clock.
+#[derive(Debug)]
+#[allow(
+    dead_code,
+    reason = "a program with one resource need not ask for its name"
+)]
+pub(crate) enum Logged {
+    /// A grant or a renewal was confirmed.
+    Extended {
+        resource: String,
+        token: u64,
+        at: u64,
+        deadline: u64,
+    },
+    /// A lease was given back, or ran out.
+    Ended {
+        resource: String,
+        token: u64,
+        at: u64,
+    },
+    /// The library warns.
+    Warned { text: String },
+}
+
+/// Where the log of a node goes.
+pub(crate) fn subscriber(tell: fn(Logged)) -> impl Subscriber + Send + Sync {
+    Registry::default()
+        .with(LevelFilter::DEBUG)
+        .with(Capture(tell))
+}
+
+/// Tells of the deadlines of leases, their ends, and warnings.
+struct Capture(fn(Logged));
+
+impl<S: Subscriber> Layer<S> for Capture {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let Fields {
+            resource,
+            token,
+            at,
+            deadline,
+            text,
+        } = fields;
+        let logged = match event.metadata().name() {
+            "tenure.lease_extended" => Logged::Extended {
+                resource,
+                token,
+                at,
+                deadline,
+            },
+            "tenure.lease_ended" => Logged::Ended {
+                resource,
+                token,
+                at,
+            },
+            _ if *event.metadata().level() <= Level::WARN => Logged::Warned { text },
+            _ => return,
+        };
+        (self.0)(logged);
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    resource: String,
+    token: u64,
+    at: u64,
+    deadline: u64,
+    /// The message, and the error if there is one.
+    text: String,
+}
+
+impl Visit for Fields {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match field.name() {
+            "token" => self.token = value,
+            "at" => self.at = value,
+            "deadline" => self.deadline = value,
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "resource" {
+            self.resource = format!("{value:?}");
+        } else if matches!(field.name(), "message" | "error") {
+            let between = if self.text.is_empty() { "" } else { ": " };
+            // Writing to a string does not fail.
+            let _ = write!(self.text, "{between}{value:?}");
+        }
+    }
+}
