@@ -54,8 +54,13 @@ impl Mongod {
 
     /// Starts it again on the data that it has.
     pub(crate) fn launch(&mut self) {
-        self.child = spawn(self.port, &self.data, &self.log, &self.arguments);
+        self.launch_later();
         self.wait_until_it_listens();
+    }
+
+    /// The same without the wait.
+    pub(crate) fn launch_later(&mut self) {
+        self.child = spawn(self.port, &self.data, &self.log, &self.arguments);
     }
 
     fn wait_until_it_listens(&self) {

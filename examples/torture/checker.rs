@@ -1,0 +1,118 @@
+//! What must hold, and whether it did.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{disturbances::Disturbance, history::Term};
+
+/// The result of a run, as far as it can be read from what was said and written.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    /// Changes from one acquisition to the next.
+    pub(crate) handovers: usize,
+    pub(crate) overlaps: Vec<String>,
+    /// Tokens that do not grow, or were given twice.
+    pub(crate) tokens: Vec<String>,
+    pub(crate) stale_applied: Vec<String>,
+    pub(crate) unexplained: Vec<String>,
+    /// From the end of one leadership to the start of the next.
+    pub(crate) leaderless: Vec<Duration>,
+}
+
+impl Verdict {
+    /// Looks at all acquisitions, whatever their order.
+    pub(crate) fn of(
+        terms: &[Term],
+        disturbances: &[Disturbance],
+        registers: &BTreeMap<String, Vec<u64>>,
+    ) -> Self {
+        let mut verdict = Self::default();
+        let mut resources: BTreeMap<&str, Vec<&Term>> = BTreeMap::new();
+        for term in terms {
+            resources.entry(&term.resource).or_default().push(term);
+        }
+        for terms in resources.values_mut() {
+            terms.sort_by_key(|term| term.interval().start);
+            verdict.check_order(terms);
+        }
+        for (resource, written) in registers {
+            verdict.check_register(resource, written);
+        }
+        for term in terms {
+            verdict.check_end(term, disturbances);
+        }
+        verdict.leaderless.sort();
+        verdict
+    }
+
+    pub(crate) fn median_leaderless(&self) -> Option<Duration> {
+        self.leaderless.get(self.leaderless.len() / 2).copied()
+    }
+
+    /// The acquisitions of one resource, by their start.
+    fn check_order(&mut self, terms: &[&Term]) {
+        for (index, younger) in terms.iter().enumerate() {
+            let resource = &younger.resource;
+            // Not only the neighbour: a long one may reach over several.
+            for older in &terms[..index] {
+                let overlap = older.interval().overlap(younger.interval());
+                let (first, second) = (older.node, younger.node);
+                if !overlap.is_zero() {
+                    self.overlaps.push(format!(
+                        "{resource}: token {} of {first} and token {} of {second} overlap by {overlap:?}",
+                        older.token, younger.token
+                    ));
+                }
+                if younger.token <= older.token {
+                    self.tokens.push(format!(
+                        "{resource}: token {} of {second} came after token {} of {first}",
+                        younger.token, older.token
+                    ));
+                }
+            }
+            if index > 0 {
+                // The one before it need not be the one that reached farthest.
+                let ends = terms[..index].iter().map(|term| term.interval().end);
+                let free = ends.max().unwrap_or_default();
+                self.leaderless.push(free.until(younger.interval().start));
+                self.handovers += 1;
+            }
+        }
+    }
+
+    /// The tokens of the writes that the register took.
+    fn check_register(&mut self, resource: &str, written: &[u64]) {
+        let mut newest = 0;
+        for (turn, token) in written.iter().copied().enumerate() {
+            if token < newest {
+                self.stale_applied.push(format!(
+                    "{resource}: write {turn} has token {token} and came after token {newest}"
+                ));
+            }
+            newest = newest.max(token);
+        }
+    }
+
+    fn check_end(&mut self, term: &Term, disturbances: &[Disturbance]) {
+        // What a dead process led ended with it; what has not ended needs no reason. A grant that no
+        // actor was told of was nobody's leadership.
+        if term.dead.is_some() || term.told.is_none() {
+            return;
+        }
+        let Some(reason) = &term.reason else { return };
+        if !disturbances
+            .iter()
+            .any(|disturbance| disturbance.explains(term))
+        {
+            self.unexplained.push(format!(
+                "{}: token {} of {} ended at {:.3} s ({reason})",
+                term.resource,
+                term.token,
+                term.node,
+                Duration::from_nanos(term.interval().end.as_nanos()).as_secs_f64(),
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

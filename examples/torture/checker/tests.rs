@@ -1,0 +1,173 @@
+use tenure::Moment;
+
+use super::*;
+use crate::{disturbances::Scope, history::NodeId};
+
+const TTL: Duration = Duration::from_nanos(100);
+
+fn node(number: usize) -> NodeId {
+    NodeId { number, run: 1 }
+}
+
+fn at(nanos: u64) -> Option<Moment> {
+    Some(Moment::from_nanos(nanos))
+}
+
+/// Stepped down at its end.
+fn term(number: usize, token: u64, start: u64, end: u64) -> Term {
+    Term {
+        resource: "r".to_owned(),
+        ttl: TTL,
+        node: node(number),
+        token,
+        told: at(start),
+        granted: at(start),
+        deadline: at(end),
+        ended: at(end),
+        believed: None,
+        reason: Some("the lease expired".to_owned()),
+        dead: None,
+    }
+}
+
+fn verdict(terms: &[Term]) -> Verdict {
+    Verdict::of(terms, &[always(Scope::Everybody)], &BTreeMap::new())
+}
+
+fn always(scope: Scope) -> Disturbance {
+    during(scope, 0, u64::MAX)
+}
+
+fn during(scope: Scope, start: u64, end: u64) -> Disturbance {
+    let (start, end) = (Moment::from_nanos(start), Moment::from_nanos(end));
+    Disturbance::new("a fault", scope, start, end)
+}
+
+fn unexplained(term: &Term, disturbances: &[Disturbance]) -> usize {
+    let terms = std::slice::from_ref(term);
+    Verdict::of(terms, disturbances, &BTreeMap::new())
+        .unexplained
+        .len()
+}
+
+fn stale(written: &[u64]) -> usize {
+    let registers = BTreeMap::from([("r".to_owned(), written.to_vec())]);
+    Verdict::of(&[], &[], &registers).stale_applied.len()
+}
+
+#[test]
+fn leaderships_one_after_the_other_with_growing_tokens_are_right() {
+    let found = verdict(&[
+        term(2, 7, 250, 300),
+        term(1, 1, 1, 100),
+        term(1, 2, 100, 230),
+    ]);
+    assert!(found.overlaps.is_empty() && found.tokens.is_empty());
+    assert_eq!(found.handovers, 2);
+    assert_eq!(found.leaderless, [0, 20].map(Duration::from_nanos));
+    assert_eq!(found.median_leaderless(), Some(Duration::from_nanos(20)));
+}
+
+#[test]
+fn a_common_nanosecond_is_an_overlap_also_with_other_than_the_neighbour() {
+    let found = verdict(&[term(1, 1, 1, 101), term(2, 2, 100, 200)]);
+    assert_eq!(found.overlaps.len(), 1);
+    let found = verdict(&[term(1, 1, 1, 91), term(2, 2, 20, 21), term(3, 3, 90, 200)]);
+    assert_eq!(found.overlaps.len(), 2);
+}
+
+#[test]
+fn a_belief_beyond_the_end_that_was_logged_is_an_overlap() {
+    let mut first = term(1, 1, 1, 100);
+    let second = term(2, 2, 100, 200);
+    assert!(
+        verdict(&[first.clone(), second.clone()])
+            .overlaps
+            .is_empty()
+    );
+    first.believed = at(101);
+    assert_eq!(verdict(&[first, second]).overlaps.len(), 1);
+}
+
+#[test]
+fn the_dead_overlap_nobody() {
+    let mut first = term(1, 1, 1, 200);
+    (first.ended, first.dead) = (None, at(50));
+    let second = term(2, 2, 60, 200);
+    assert!(verdict(&[first, second]).overlaps.is_empty());
+}
+
+#[test]
+fn leaderships_of_other_resources_do_not_matter() {
+    let mut second = term(2, 1, 50, 200);
+    second.resource = "s".to_owned();
+    let found = verdict(&[term(1, 1, 1, 100), second]);
+    assert!(found.overlaps.is_empty() && found.tokens.is_empty());
+}
+
+#[test]
+fn a_token_that_comes_again_or_goes_back_is_found() {
+    assert_eq!(
+        verdict(&[term(1, 1, 1, 5), term(2, 1, 10, 20)])
+            .tokens
+            .len(),
+        1
+    );
+    assert_eq!(
+        verdict(&[term(1, 2, 1, 5), term(2, 1, 10, 20)])
+            .tokens
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn a_write_behind_one_with_a_newer_token_is_stale() {
+    assert_eq!(stale(&[1, 1, 2, 5, 5]), 0);
+    assert_eq!(stale(&[1, 3, 2, 3]), 1);
+    assert_eq!(stale(&[1, 3, 2, 2]), 2);
+}
+
+#[test]
+fn an_end_that_nothing_explains_is_found() {
+    let ended = term(1, 1, 1, 1000);
+    assert_eq!(unexplained(&ended, &[]), 1);
+    assert_eq!(unexplained(&ended, &[always(Scope::Everybody)]), 0);
+    for scope in [
+        Scope::Process(node(2)),
+        Scope::Wires(2),
+        Scope::Resource("s".to_owned()),
+        Scope::Lease(node(2), "r".to_owned()),
+        Scope::Lease(node(1), "s".to_owned()),
+    ] {
+        assert_eq!(unexplained(&ended, &[always(scope)]), 1);
+    }
+    for scope in [
+        Scope::Process(node(1)),
+        Scope::Wires(1),
+        Scope::Resource("r".to_owned()),
+        Scope::Lease(node(1), "r".to_owned()),
+    ] {
+        assert_eq!(unexplained(&ended, &[always(scope)]), 0);
+    }
+}
+
+#[test]
+fn what_was_over_a_ttl_and_a_margin_before_explains_nothing() {
+    let ended = term(1, 1, 1, 1000);
+    let fault = |start, end| [during(Scope::Everybody, start, end)];
+    assert_eq!(unexplained(&ended, &fault(500, 889)), 1);
+    assert_eq!(unexplained(&ended, &fault(500, 890)), 0);
+    assert_eq!(unexplained(&ended, &fault(1010, 2000)), 0);
+    assert_eq!(unexplained(&ended, &fault(1011, 2000)), 1);
+}
+
+#[test]
+fn no_reason_is_asked_for_the_end_of_the_dead_and_the_living() {
+    let mut dead = term(1, 1, 1, 1000);
+    dead.dead = at(500);
+    assert_eq!(unexplained(&dead, &[]), 0);
+    let mut living = term(1, 1, 1, 1000);
+    living.reason = None;
+    assert_eq!(unexplained(&living, &[]), 0);
+}

@@ -1,0 +1,78 @@
+//! What was done, to whom and when: what may explain that a leader lost its lease.
+
+use std::{fmt, time::Duration};
+
+use tenure::Moment;
+
+use crate::{
+    history::{NodeId, Term},
+    intervals::Interval,
+};
+
+/// Whom it may cost a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// One process.
+    Process(NodeId),
+    /// The wires of a node, whichever process of it runs.
+    Wires(usize),
+    /// One resource, by an operator.
+    Resource(String),
+    /// One resource, if this process leads it.
+    Lease(NodeId, String),
+    Everybody,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Disturbance {
+    pub(crate) what: String,
+    pub(crate) scope: Scope,
+    pub(crate) during: Interval,
+}
+
+impl Disturbance {
+    pub(crate) fn new(what: &str, scope: Scope, start: Moment, end: Moment) -> Self {
+        Self {
+            what: what.to_owned(),
+            scope,
+            during: Interval { start, end },
+        }
+    }
+
+    fn concerns(&self, term: &Term) -> bool {
+        match &self.scope {
+            Scope::Process(node) => *node == term.node,
+            Scope::Wires(number) => *number == term.node.number,
+            Scope::Resource(resource) => *resource == term.resource,
+            Scope::Lease(node, resource) => *node == term.node && *resource == term.resource,
+            Scope::Everybody => true,
+        }
+    }
+
+    /// Whether it explains the end of a leadership: it concerns it, and was there within the last
+    /// ttl and margin before the end.
+    ///
+    /// A leadership that ends by its deadline was last renewed by a request that was sent a ttl less
+    /// a margin before; each renewal since has failed, and something must have made it fail. One that
+    /// ends by an answer or a command ends at once. The margin on top is for what takes effect a
+    /// little after it is over, or ends while we look.
+    pub(crate) fn explains(&self, term: &Term) -> bool {
+        let end = term.interval().end;
+        let window = Interval {
+            start: end - term.ttl - slack(term.ttl),
+            end: end + slack(term.ttl),
+        };
+        self.concerns(term) && self.during.start <= window.end && window.start <= self.during.end
+    }
+}
+
+/// The default margin.
+fn slack(ttl: Duration) -> Duration {
+    ttl / 10
+}
+
+impl fmt::Display for Disturbance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:?})", self.what, self.scope)
+    }
+}

@@ -1,0 +1,96 @@
+//! Lets processes contend for resources of a real store while a nemesis kills and freezes them, cuts
+//! their wires and strikes the store, and checks what the library promises.
+//!
+//! ```text
+//! scripts/torture sqlite
+//! scripts/torture mongodb --minutes 10 --seed 7
+//! ```
+//!
+//! The program starts itself again for each process: [`node`] is what those do, [`nemesis`] decides
+//! what is done to them, [`torture`] does it, [`checker`] judges. `scripts/README.md` tells what the
+//! columns of the table mean.
+
+#[cfg(unix)]
+mod args;
+#[cfg(unix)]
+mod bed;
+#[cfg(unix)]
+mod belief;
+#[cfg(unix)]
+#[path = "../common/capture.rs"]
+mod capture;
+#[cfg(unix)]
+mod checker;
+#[cfg(unix)]
+#[path = "../common/children.rs"]
+mod children;
+#[cfg(unix)]
+mod disturbances;
+#[cfg(unix)]
+#[path = "../common/failure.rs"]
+mod failure;
+#[cfg(unix)]
+mod history;
+#[cfg(unix)]
+#[path = "../common/intervals.rs"]
+mod intervals;
+#[cfg(unix)]
+#[path = "../../tests/mongodb_servers/mongod.rs"]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "shared with the tests; what it starts ends on a panic too"
+)]
+mod mongod;
+#[cfg(unix)]
+mod nemesis;
+#[cfg(unix)]
+mod node;
+#[cfg(unix)]
+mod register;
+#[cfg(unix)]
+mod report;
+#[cfg(unix)]
+mod run;
+#[cfg(unix)]
+#[path = "../common/signals.rs"]
+mod signals;
+#[cfg(unix)]
+mod stage;
+#[cfg(unix)]
+mod torture;
+#[cfg(unix)]
+mod watchman;
+#[cfg(unix)]
+mod wire;
+#[cfg(unix)]
+mod wires;
+
+#[cfg(unix)]
+#[allow(
+    clippy::print_stderr,
+    reason = "stderr is where an end before its time is explained"
+)]
+fn main() -> std::process::ExitCode {
+    use clap::Parser as _;
+
+    let ran = match wire::Orders::given() {
+        None => return run::run(&args::Args::parse()),
+        Some(Ok(orders)) => node::run(orders),
+        Some(Err(error)) => Err(error.into()),
+    };
+    match ran {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(not(unix))]
+#[allow(clippy::print_stderr, reason = "it says why it does not run")]
+fn main() -> std::process::ExitCode {
+    eprintln!("torture kills and freezes processes by POSIX signals: it runs on Unix only");
+    std::process::ExitCode::FAILURE
+}

@@ -1,0 +1,160 @@
+//! What is done, and when; all of it follows from the seed.
+
+use std::time::Duration;
+
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+
+use crate::wires::{Harm, Way};
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Act {
+    Kill {
+        node: Victim,
+        down: Duration,
+    },
+    Freeze {
+        node: Victim,
+        lasting: Duration,
+    },
+    Wire {
+        node: Victim,
+        harm: Harm,
+        lasting: Duration,
+    },
+    Store {
+        /// Which of the faults that it can have.
+        choice: u8,
+        lasting: Duration,
+    },
+    StepDown {
+        resource: usize,
+    },
+    Evict {
+        resource: usize,
+    },
+}
+
+/// A node, or the leader of a resource.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Victim {
+    Node(usize),
+    LeaderOf(usize),
+}
+
+/// What there is to be tortured.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) nodes: usize,
+    pub(crate) ttls: Vec<Duration>,
+}
+
+impl Setup {
+    /// From 5 to 9 nodes, from 4 to 6 resources with one of these ttls each.
+    pub(crate) fn draw(rng: &mut SmallRng, ttls: &[Duration]) -> Self {
+        let resources = rng.random_range(4..=6);
+        Self {
+            nodes: rng.random_range(5..=9),
+            ttls: (0..resources)
+                .map(|_| ttls[rng.random_range(0..ttls.len())])
+                .collect(),
+        }
+    }
+}
+
+pub(crate) struct Nemesis {
+    rng: SmallRng,
+    setup: Setup,
+    has_wires: bool,
+}
+
+impl Nemesis {
+    /// Each run with this seed draws the same, in the same order.
+    pub(crate) fn new(seed: u64, setup: Setup, has_wires: bool) -> Self {
+        Self {
+            // Not that of the setup, which would begin with the same numbers.
+            rng: SmallRng::seed_from_u64(seed ^ 0x7075_6e69_7368),
+            setup,
+            has_wires,
+        }
+    }
+
+    /// The time until the next act. Now and then it is calm for long, so that whoever leads has no
+    /// reason to lose.
+    pub(crate) fn pause(&mut self) -> Duration {
+        match self.rng.random_bool(0.1) {
+            true => self.longest_ttl() * 2,
+            false => Duration::from_secs_f64(self.rng.random_range(0.05..1.2)),
+        }
+    }
+
+    pub(crate) fn act(&mut self) -> Act {
+        let resource = self.rng.random_range(0..self.setup.ttls.len());
+        let node = match self.rng.random_bool(0.6) {
+            true => Victim::LeaderOf(resource),
+            false => Victim::Node(self.rng.random_range(1..=self.setup.nodes)),
+        };
+        let ttl = self.setup.ttls[resource];
+        let kinds = if self.has_wires { 11 } else { 8 };
+        match self.rng.random_range(0..kinds) {
+            0..2 => Act::Kill {
+                node,
+                down: self.part_of(ttl, 0.0, 1.5),
+            },
+            2..5 => Act::Freeze {
+                node,
+                lasting: self.part_of(ttl, 0.2, 2.0),
+            },
+            5 => Act::StepDown { resource },
+            6 => Act::Evict { resource },
+            7 => Act::Store {
+                choice: self.rng.random(),
+                lasting: self.part_of(self.shortest_ttl(), 0.2, 2.5),
+            },
+            _ => Act::Wire {
+                node,
+                harm: self.harm(ttl),
+                lasting: self.part_of(ttl, 0.1, 2.0),
+            },
+        }
+    }
+
+    fn harm(&mut self, ttl: Duration) -> Harm {
+        match self.rng.random_range(0..5) {
+            0 => Harm::Cut,
+            1 => Harm::Mute,
+            2 => Harm::Slow(self.part_of(ttl, 0.01, 0.3)),
+            3 => Harm::HalfClosed(Way::ToStore),
+            _ => Harm::HalfClosed(Way::ToNode),
+        }
+    }
+
+    fn part_of(&mut self, ttl: Duration, least: f64, most: f64) -> Duration {
+        ttl.mul_f64(self.rng.random_range(least..most))
+    }
+
+    fn longest_ttl(&self) -> Duration {
+        self.setup.ttls.iter().max().copied().unwrap_or_default()
+    }
+
+    fn shortest_ttl(&self) -> Duration {
+        self.setup.ttls.iter().min().copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_follows_from_the_seed() {
+        let plan = |seed| {
+            let mut rng = SmallRng::seed_from_u64(seed);
+            let setup = Setup::draw(&mut rng, &[2, 3].map(Duration::from_secs));
+            let mut nemesis = Nemesis::new(seed, setup.clone(), true);
+            let acts: Vec<_> = (0..100).map(|_| (nemesis.pause(), nemesis.act())).collect();
+            format!("{setup:?} {acts:?}")
+        };
+        assert_eq!(plan(1), plan(1));
+        assert_ne!(plan(1), plan(2));
+    }
+}

@@ -1,0 +1,215 @@
+//! One of the processes that contend: for each resource an actor that writes to the register while it
+//! leads, and after.
+
+use std::{error::Error, io, sync::Arc, thread, time::Duration};
+
+use actix::prelude::*;
+use rand::RngExt as _;
+use tenure::{
+    BecameFollower, BecameLeader, BootClock, Clock as _, Leader as _, LeaseStore, LockActor,
+    LockHandle, Timing, open_store,
+};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    time::{sleep, timeout},
+};
+
+use crate::{
+    belief::{Belief, Watch},
+    capture,
+    register::{self, Register},
+    wire::{Command, Event, Fault, Orders, Outcome},
+};
+
+/// How long a node that breaks its promise believes in what has ended.
+const UNDYING: Duration = Duration::from_secs(2);
+
+/// Contends until it is asked to shut down, or nobody is left to ask it.
+pub(crate) fn run(orders: Orders) -> Result<(), Box<dyn Error>> {
+    tracing::subscriber::set_global_default(capture::subscriber(|logged| {
+        Event::from(logged).send();
+    }))?;
+    let mut commands = commands()?;
+    System::new().block_on(async {
+        let (store, register) = open(&orders.url).await;
+        let watch = Watch::start()?;
+        let mut locks = Vec::new();
+        for contest in &orders.contests {
+            let timing = Timing::builder().ttl(contest.ttl).build()?;
+            let lock = LockActor::builder(contest.resource.as_str(), Arc::clone(&store))
+                .candidate(orders.name.as_str())
+                .timing(timing)
+                .start()?;
+            let writer = Writer {
+                lock: lock.clone(),
+                register: Arc::clone(&register),
+                watch: watch.clone(),
+                fault: orders.fault,
+            };
+            locks.push((lock, writer.start()));
+        }
+        Event::Ready.send();
+        while let Some(Command::StepDown { resource }) = commands.recv().await {
+            let lock = locks
+                .iter()
+                .find(|(lock, _)| lock.resource().as_str() == resource);
+            if let Some((lock, _)) = lock.cloned() {
+                // It waits for the subscriber, and other commands are to be heard meanwhile.
+                actix::spawn(async move { lock.step_down().await });
+            }
+        }
+        let shutdowns = locks.iter().map(|(lock, _)| {
+            // A store that hangs must not keep the process up.
+            timeout(lock.timing().ttl() * 3, lock.shutdown())
+        });
+        for shutdown in futures::future::join_all(shutdowns).await {
+            shutdown??;
+        }
+        Ok(())
+    })
+}
+
+/// A store may be out of order when a node starts.
+async fn open(url: &str) -> (Arc<dyn LeaseStore>, Arc<dyn Register>) {
+    loop {
+        let opened = async {
+            let store = open_store(url).await.map_err(|error| error.to_string())?;
+            Ok::<_, String>((store, register::open(url).await?))
+        };
+        match opened.await {
+            Ok(opened) => return opened,
+            Err(text) => Event::Warned { text }.send(),
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// The words on stdin, read by a thread of its own; they end with it.
+fn commands() -> io::Result<UnboundedReceiver<Command>> {
+    let (tell, told) = unbounded_channel();
+    thread::Builder::new()
+        .name("commands".to_owned())
+        .spawn(move || {
+            for line in io::stdin().lines().map_while(Result::ok) {
+                if Command::from_line(&line).is_none_or(|command| tell.send(command).is_err()) {
+                    break;
+                }
+            }
+        })?;
+    Ok(told)
+}
+
+struct Writer {
+    lock: LockHandle,
+    register: Arc<dyn Register>,
+    watch: Watch,
+    fault: Option<Fault>,
+}
+
+impl Actor for Writer {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.subscribe(&self.lock, ctx);
+    }
+}
+
+impl Handler<BecameLeader> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, BecameLeader { leadership }: BecameLeader, _: &mut Context<Self>) {
+        let resource = leadership.resource().to_string();
+        let token = leadership.token().get();
+        let at = BootClock.now().as_nanos();
+        Event::Leads {
+            resource,
+            token,
+            at,
+        }
+        .send();
+        let undying = match self.fault {
+            Some(Fault::Undying) => UNDYING,
+            _ => Duration::ZERO,
+        };
+        let belief = Belief::new(leadership, undying);
+        self.watch.add(Arc::clone(&belief));
+        let write = Write {
+            belief,
+            register: Arc::clone(&self.register),
+            guarded: self.fault != Some(Fault::Unguarded),
+            ttl: self.lock.timing().ttl(),
+        };
+        let write = Arc::new(write);
+        actix::spawn(Arc::clone(&write).late());
+        actix::spawn(write.while_it_leads());
+        if self.fault == Some(Fault::Fickle) {
+            let lock = self.lock.clone();
+            actix::spawn(async move {
+                sleep(lock.timing().ttl() * 2).await;
+                lock.step_down().await
+            });
+        }
+    }
+}
+
+impl Handler<BecameFollower> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, message: BecameFollower, _: &mut Context<Self>) {
+        let follows = Event::Follows {
+            resource: message.resource.to_string(),
+            token: message.token.map(|token| token.get()),
+            reason: message.reason.to_string(),
+            at: BootClock.now().as_nanos(),
+        };
+        follows.send();
+    }
+}
+
+struct Write {
+    belief: Arc<Belief>,
+    register: Arc<dyn Register>,
+    guarded: bool,
+    ttl: Duration,
+}
+
+impl Write {
+    async fn while_it_leads(self: Arc<Self>) {
+        while self.belief.holds() {
+            self.once().await;
+            let pause = rand::rng().random_range(50..300);
+            sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    /// A write that has been held up since it was found that the process leads: as if it had been
+    /// frozen in between.
+    async fn late(self: Arc<Self>) {
+        if !self.belief.holds() {
+            return;
+        }
+        self.belief.leadership.lost().await;
+        let held_up = self.ttl.mul_f64(rand::rng().random_range(0.0..1.5));
+        sleep(held_up).await;
+        self.once().await;
+    }
+
+    async fn once(&self) {
+        let leadership = &self.belief.leadership;
+        let (resource, token) = (leadership.resource().as_str(), leadership.token().get());
+        let stale = !self.belief.holds();
+        let write = self.register.write(resource, token, self.guarded);
+        let outcome = match timeout(self.ttl, write).await {
+            Ok(Ok(true)) => Outcome::Applied,
+            Ok(Ok(false)) => Outcome::Refused,
+            Ok(Err(_)) | Err(_) => Outcome::Unknown,
+        };
+        let wrote = Event::Wrote {
+            resource: resource.to_owned(),
+            token,
+            stale,
+            outcome,
+        };
+        wrote.send();
+    }
+}

@@ -1,0 +1,45 @@
+//! A register in the store of the leases, that takes a write only with the newest token, and remembers
+//! the tokens of all that it took.
+
+#[cfg(feature = "dynamodb")]
+pub(crate) mod dynamodb;
+#[cfg(feature = "mongodb")]
+pub(crate) mod mongodb;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+/// Where the supervisor looks whether the store takes writes.
+pub(crate) const PROBE: &str = "probe";
+
+#[async_trait]
+pub(crate) trait Register: Send + Sync {
+    /// Makes what is missing, with a record for each resource.
+    async fn prepare(&self, resources: &[String]) -> Result<(), String>;
+
+    /// Whether the write was taken. Unguarded, it is taken whatever the token.
+    async fn write(&self, resource: &str, token: u64, guarded: bool) -> Result<bool, String>;
+
+    /// The tokens of all writes that were taken, in their order.
+    async fn history(&self, resource: &str) -> Result<Vec<u64>, String>;
+}
+
+/// The register in the store of this URL.
+pub(crate) async fn open(url: &str) -> Result<Arc<dyn Register>, String> {
+    #[cfg(feature = "sqlite")]
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        return Ok(Arc::new(sqlite::SqliteRegister::open(path.into())?));
+    }
+    #[cfg(feature = "mongodb")]
+    if url.starts_with("mongodb:") {
+        return Ok(Arc::new(mongodb::MongoRegister::open(url).await?));
+    }
+    #[cfg(feature = "dynamodb")]
+    if url.starts_with("dynamodb:") {
+        return Ok(Arc::new(dynamodb::DynamoRegister::open(url)?));
+    }
+    Err(format!("no register for {url}"))
+}

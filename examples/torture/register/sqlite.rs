@@ -1,0 +1,88 @@
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+use tokio::task::spawn_blocking;
+
+use super::Register;
+
+/// How long a write waits for others.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A row for each resource; a trigger keeps the history, also of what is written past the guard.
+pub(crate) struct SqliteRegister(Arc<Mutex<Connection>>);
+
+impl SqliteRegister {
+    pub(crate) fn open(path: PathBuf) -> Result<Self, String> {
+        let connection = Connection::open(path).map_err(text)?;
+        connection.busy_timeout(PATIENCE).map_err(text)?;
+        Ok(Self(Arc::new(Mutex::new(connection))))
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, String> {
+        let connection = Arc::clone(&self.0);
+        let work = move || {
+            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&mut connection)
+        };
+        spawn_blocking(work).await.map_err(text)?.map_err(text)
+    }
+}
+
+#[async_trait]
+impl Register for SqliteRegister {
+    async fn prepare(&self, resources: &[String]) -> Result<(), String> {
+        let resources = resources.to_vec();
+        self.run(move |connection| {
+            connection.execute_batch(
+                "CREATE TABLE register (resource TEXT PRIMARY KEY, token INTEGER NOT NULL) STRICT;
+                 CREATE TABLE history (
+                     turn INTEGER PRIMARY KEY AUTOINCREMENT,
+                     resource TEXT NOT NULL,
+                     token INTEGER NOT NULL
+                 ) STRICT;
+                 CREATE TRIGGER remember AFTER UPDATE ON register BEGIN
+                     INSERT INTO history (resource, token) VALUES (new.resource, new.token);
+                 END;",
+            )?;
+            for resource in resources {
+                let insert = "INSERT INTO register VALUES (?, 0)";
+                connection.execute(insert, [resource])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn write(&self, resource: &str, token: u64, guarded: bool) -> Result<bool, String> {
+        let resource = resource.to_owned();
+        let guard = if guarded { "token <= ?1" } else { "true" };
+        let update = format!("UPDATE register SET token = ?1 WHERE resource = ?2 AND {guard}");
+        let token = i64::try_from(token).map_err(text)?;
+        self.run(move |connection| connection.execute(&update, params![token, resource]))
+            .await
+            .map(|rows| rows == 1)
+    }
+
+    async fn history(&self, resource: &str) -> Result<Vec<u64>, String> {
+        let resource = resource.to_owned();
+        self.run(move |connection| {
+            let query = "SELECT token FROM history WHERE resource = ? ORDER BY turn";
+            let mut query = connection.prepare(query)?;
+            let tokens = query.query_map([resource], |row| row.get::<_, i64>(0))?;
+            tokens.map(|token| token.map(i64::unsigned_abs)).collect()
+        })
+        .await
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

@@ -1,0 +1,185 @@
+//! Makes ready, lets the torture run, judges, and clears away.
+
+use std::{
+    env,
+    io::{self, Write as _},
+    process::ExitCode,
+    sync::mpsc,
+    time::Duration,
+};
+
+use rand::{SeedableRng as _, rngs::SmallRng};
+use tempfile::TempDir;
+use tenure::open_store;
+use tokio::runtime::{self, Runtime};
+
+use crate::{
+    args::Args,
+    bed,
+    checker::Verdict,
+    disturbances::{Disturbance, Scope},
+    failure::Failure,
+    history::History,
+    nemesis::{Nemesis, Setup},
+    register::{self, PROBE},
+    report, signals,
+    stage::{Message, Stage},
+    torture::{Tally, Torture},
+    watchman,
+    wire::{Contest, Fault},
+};
+
+/// For the hand only: what node 1 is to do wrong, so that one can see that it is found.
+const FAULT: &str = "TENURE_TORTURE_FAULT";
+
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let seed = args.seed.unwrap_or_else(rand::random);
+    let (logs, found) = match judge(args, seed) {
+        Ok((logs, found)) => (Some(logs), found),
+        Err(failure) => (None, vec![failure.to_string()]),
+    };
+    let mut out = io::stdout();
+    let mut lines = found.clone();
+    if let Some(logs) = logs.filter(|_| !found.is_empty()) {
+        lines.push(format!("logs: {}", logs.keep().display()));
+    }
+    lines.push(match found.len() {
+        0 => "ok".to_owned(),
+        1 => format!("failed with seed {seed}: {}", found[0]),
+        count => format!(
+            "failed with seed {seed}: {count} faults, the first: {}",
+            found[0]
+        ),
+    });
+    // Whoever reads may have gone; the exit status says it too.
+    let _ = writeln!(out, "{}", lines.join("\n"));
+    match found.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+/// What was found, and where the logs are. All that was started has ended when it returns.
+fn judge(args: &Args, seed: u64) -> Result<(TempDir, Vec<String>), Failure> {
+    let folder = tempfile::Builder::new().prefix("tenure-torture.").tempdir();
+    let logs = folder.map_err(Failure::to("make a folder"))?;
+    let data = tempfile::tempdir().map_err(Failure::to("make a folder"))?;
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(Failure::to("make a runtime"))?;
+    let mut torture = prepare(args, seed, &data, &logs, &runtime)?;
+    let ran = torture.run(args.minutes);
+    let registers = torture.registers();
+    let mut disturbances = std::mem::take(&mut torture.disturbances);
+    let history = &torture.stage.history;
+    for trouble in &torture.stage.troubles {
+        let (start, end) = (trouble.start, trouble.end);
+        disturbances.push(Disturbance::new("store", Scope::Everybody, start, end));
+    }
+    for (resource, during) in &torture.stage.evictions {
+        let scope = Scope::Resource(resource.clone());
+        let (start, end) = (during.start, during.end);
+        disturbances.push(Disturbance::new("eviction", scope, start, end));
+    }
+    for (id, during) in &history.held_up {
+        let (start, end) = (during.start, during.end);
+        disturbances.push(Disturbance::new("held up", Scope::Process(*id), start, end));
+    }
+    let (registers, mut found) = match registers {
+        Ok(registers) => (registers, Vec::new()),
+        Err(failure) => (Default::default(), vec![failure.to_string()]),
+    };
+    let verdict = Verdict::of(history.terms(), &disturbances, &registers);
+    found.extend(ran.err().map(|failure| failure.to_string()));
+    found.extend(report::faults(&verdict));
+    let text = report::table(&verdict, history, &torture.tally);
+    let _ = writeln!(io::stdout(), "{text}");
+    report::write_logs(logs.path(), &torture, &disturbances).map_err(Failure::to("write logs"))?;
+    Ok((logs, found))
+}
+
+fn prepare(
+    args: &Args,
+    seed: u64,
+    data: &TempDir,
+    logs: &TempDir,
+    runtime: &Runtime,
+) -> Result<Torture, Failure> {
+    let (tell, inbox) = mpsc::channel();
+    let interrupt = tell.clone();
+    let interrupted = move |signal| {
+        // Nobody listens only when the program ends already.
+        let _ = interrupt.send(Message::Interrupted(signal));
+    };
+    signals::watch(interrupted).map_err(Failure::to("listen to signals"))?;
+    let (bed, wires) = bed::make(args.store, data.path(), runtime.handle())?;
+    let setup = Setup::draw(&mut SmallRng::seed_from_u64(seed), bed.ttls());
+    let contests: Vec<_> = (setup.ttls.iter().enumerate())
+        .map(|(index, ttl)| Contest {
+            resource: format!("torture/{}", index + 1),
+            ttl: *ttl,
+        })
+        .collect();
+    announce(args, seed, &setup);
+    let url = bed.url();
+    let opened = runtime.block_on(async {
+        let store = open_store(&url).await.map_err(Failure::of_store)?;
+        store.ensure().await.map_err(Failure::of_store)?;
+        let register = register::open(&url).await.map_err(Failure::of_store)?;
+        let mut resources = vec![PROBE.to_owned()];
+        resources.extend(contests.iter().map(|contest| contest.resource.clone()));
+        let prepared = register.prepare(&resources).await;
+        prepared.map_err(Failure::of_store)?;
+        Ok::<_, Failure>((store, register))
+    });
+    let (store, register) = opened?;
+    let shortest = setup.ttls.iter().min().copied().unwrap_or_default();
+    // Half of the time that a request of a lock may take.
+    let limit = shortest / 10;
+    runtime.spawn(watchman::watch(register.clone(), limit, tell.clone()));
+    let ttls = contests.iter();
+    let history = History::new(ttls.map(|contest| (contest.resource.clone(), contest.ttl)));
+    let nodes = setup.nodes;
+    Ok(Torture {
+        nemesis: Nemesis::new(seed, setup, wires.is_some()),
+        bed,
+        wires,
+        contests,
+        nodes,
+        fault: fault()?,
+        stage: Stage::new(nodes, history, logs.path(), (tell.clone(), inbox)),
+        store,
+        register,
+        tell,
+        runtime: runtime.handle().clone(),
+        disturbances: Vec::new(),
+        tally: Tally::default(),
+        pending: Vec::new(),
+        diary: Vec::new(),
+    })
+}
+
+fn announce(args: &Args, seed: u64, setup: &Setup) {
+    let store = format!("{:?}", args.store).to_lowercase();
+    let ttls: Vec<_> = setup.ttls.iter().map(|ttl| format!("{ttl:?}")).collect();
+    let lasting = Duration::from_secs(args.minutes.as_secs());
+    let _ = writeln!(
+        io::stdout(),
+        "{store}, seed {seed}: {} processes, {} resources with ttls {}, for {lasting:?}",
+        setup.nodes,
+        setup.ttls.len(),
+        ttls.join(" "),
+    );
+}
+
+fn fault() -> Result<Option<Fault>, Failure> {
+    let Ok(name) = env::var(FAULT) else {
+        return Ok(None);
+    };
+    let fault = serde_json::from_value(name.into());
+    fault
+        .map(Some)
+        .map_err(|error| Failure::Store(format!("{FAULT}: {error}")))
+}

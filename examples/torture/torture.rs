@@ -1,0 +1,287 @@
+//! One run: the nodes contend, the nemesis acts, and what was done is undone in time.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, mpsc::Sender},
+    time::Duration,
+};
+
+use tenure::{BootClock, Clock as _, Eviction, LeaseStore, Moment, ResourceName};
+use tokio::{runtime::Handle, time::timeout};
+
+use crate::{
+    bed::Bed,
+    disturbances::{Disturbance, Scope},
+    failure::Failure,
+    history::NodeId,
+    intervals::Interval,
+    nemesis::{Act, Nemesis, Victim},
+    register::Register,
+    stage::{Message, Stage},
+    wire::{Command, Contest, Fault, Orders},
+    wires::{Harm, Wires},
+};
+
+/// For an eviction, which the store may keep waiting.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often each thing was done.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) kills: usize,
+    pub(crate) freezes: usize,
+    pub(crate) wires: usize,
+    pub(crate) store: usize,
+    pub(crate) step_downs: usize,
+    pub(crate) evictions: usize,
+}
+
+pub(crate) struct Torture {
+    pub(crate) bed: Box<dyn Bed>,
+    pub(crate) wires: Option<Wires>,
+    pub(crate) nemesis: Nemesis,
+    pub(crate) contests: Vec<Contest>,
+    pub(crate) nodes: usize,
+    /// What node 1 does wrong on purpose.
+    pub(crate) fault: Option<Fault>,
+    pub(crate) stage: Stage,
+    pub(crate) store: Arc<dyn LeaseStore>,
+    pub(crate) register: Arc<dyn Register>,
+    pub(crate) tell: Sender<Message>,
+    pub(crate) runtime: Handle,
+    pub(crate) disturbances: Vec<Disturbance>,
+    pub(crate) tally: Tally,
+    /// What was done and not yet undone, and when it is to be.
+    pub(crate) pending: Vec<(Moment, Pending)>,
+    /// What was done and when, in words.
+    pub(crate) diary: Vec<(Moment, String)>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Pending {
+    Start(usize),
+    Thaw(usize),
+    Mend(usize, String, Moment),
+    Relieve,
+}
+
+impl Torture {
+    /// The nemesis acts for so long; then all is well again, and there must be leaders.
+    pub(crate) fn run(&mut self, lasting: Duration) -> Result<(), Failure> {
+        self.start(1)?;
+        if self.fault.is_some() {
+            // It is to lead something.
+            self.await_leaders("the faulty node to lead all")?;
+        }
+        for number in 2..=self.nodes {
+            self.start(number)?;
+        }
+        self.await_leaders("a leader of each resource at the start")?;
+        let end = BootClock.now() + lasting;
+        let mut next = BootClock.now();
+        while BootClock.now() < end {
+            self.stage.listen()?;
+            self.undo(BootClock.now())?;
+            if next <= BootClock.now() {
+                let act = self.nemesis.act();
+                self.act(act)?;
+                next = BootClock.now() + self.nemesis.pause();
+            }
+        }
+        self.undo(Moment::from_nanos(u64::MAX))?;
+        self.await_leaders("a leader of each resource after all faults are over")?;
+        let asked = BootClock.now();
+        self.note("all are asked to shut down".to_owned());
+        let limit = self.longest_ttl() * 4 + Duration::from_secs(20);
+        let ended = self.stage.end(limit);
+        self.disturb("shutdown", Scope::Everybody, asked);
+        ended
+    }
+
+    /// The tokens that the register took, for each resource.
+    pub(crate) fn registers(&self) -> Result<BTreeMap<String, Vec<u64>>, Failure> {
+        let read = |contest: &Contest| {
+            let history = self.register.history(&contest.resource);
+            let history = self.runtime.block_on(history).map_err(Failure::of_store)?;
+            Ok((contest.resource.clone(), history))
+        };
+        self.contests.iter().map(read).collect()
+    }
+
+    fn await_leaders(&mut self, what: &str) -> Result<(), Failure> {
+        let limit = self.longest_ttl() * 3 + Duration::from_secs(15);
+        let contests = self.contests.clone();
+        self.stage.wait(what, limit, |stage| {
+            let now = BootClock.now();
+            let led = |contest: &Contest| stage.history.leader(&contest.resource, now).is_some();
+            contests.iter().all(led).then_some(())
+        })
+    }
+
+    fn start(&mut self, number: usize) -> Result<(), Failure> {
+        let orders = Orders {
+            name: format!("node-{number}"),
+            url: self.bed.url_of(number),
+            contests: self.contests.clone(),
+            fault: self.fault.filter(|_| number == 1),
+        };
+        let id = self.stage.start(number, &orders)?;
+        self.note(format!("{id} is started"));
+        Ok(())
+    }
+
+    fn act(&mut self, act: Act) -> Result<(), Failure> {
+        let now = BootClock.now();
+        match act {
+            Act::Kill { node, down } => {
+                let Some(id) = self.victim(node) else {
+                    return Ok(());
+                };
+                self.tally.kills += 1;
+                self.note(format!("SIGKILL to {id}"));
+                self.stage.kill(id.number)?;
+                self.later(now + down, Pending::Start(id.number));
+            }
+            Act::Freeze { node, lasting } => {
+                let Some(id) = self.victim(node) else {
+                    return Ok(());
+                };
+                self.tally.freezes += 1;
+                self.note(format!("SIGSTOP to {id} for {lasting:.2?}"));
+                self.stage.freeze(id.number)?;
+                self.later(now + lasting, Pending::Thaw(id.number));
+            }
+            Act::Wire {
+                node,
+                harm,
+                lasting,
+            } => self.harm(node, harm, now, lasting),
+            Act::Store { choice, lasting } => {
+                let struck = |(_, pending): &(_, Pending)| matches!(pending, Pending::Relieve);
+                if self.pending.iter().any(struck) {
+                    return Ok(());
+                }
+                if let Some(what) = self.bed.strike(choice)? {
+                    self.tally.store += 1;
+                    self.note(format!("{what} for {lasting:.2?}"));
+                    self.later(now + lasting, Pending::Relieve);
+                }
+            }
+            Act::StepDown { resource } => {
+                let resource = self.contests[resource].resource.clone();
+                if let Some(id) = self.leader(&resource) {
+                    self.tally.step_downs += 1;
+                    self.note(format!("{id} is asked to step down from {resource}"));
+                    let scope = Scope::Lease(id, resource.clone());
+                    self.stage.command(id, &Command::StepDown { resource })?;
+                    self.disturb("step-down", scope, now);
+                }
+            }
+            Act::Evict { resource } => self.evict(self.contests[resource].resource.clone()),
+        }
+        Ok(())
+    }
+
+    fn harm(&mut self, node: Victim, harm: Harm, now: Moment, lasting: Duration) {
+        let number = match node {
+            Victim::Node(number) => Some(number),
+            Victim::LeaderOf(resource) => {
+                let resource = self.contests[resource].resource.clone();
+                self.leader(&resource).map(|id| id.number)
+            }
+        };
+        let (Some(number), Some(wires)) = (number, &self.wires) else {
+            return;
+        };
+        let harmed = |(_, pending): &(_, Pending)| matches!(pending, Pending::Mend(other, ..) if *other == number);
+        if self.pending.iter().any(harmed) {
+            return;
+        }
+        wires.harm(number, harm);
+        self.tally.wires += 1;
+        let what = format!("the wires of node {number} are {harm:?}").to_lowercase();
+        self.note(format!("{what} for {lasting:.2?}"));
+        self.later(now + lasting, Pending::Mend(number, what, now));
+    }
+
+    /// By an operator, whoever leads it.
+    fn evict(&mut self, resource: String) {
+        let Ok(name) = resource.parse::<ResourceName>() else {
+            return;
+        };
+        self.tally.evictions += 1;
+        self.note(format!("whoever leads {resource} is evicted"));
+        let (store, tell) = (Arc::clone(&self.store), self.tell.clone());
+        self.runtime.spawn(async move {
+            let start = BootClock.now();
+            let evict = async {
+                let record = store.read(&name).await.ok().flatten()?;
+                store.evict(&name, record.token, Eviction::Close).await.ok()
+            };
+            // One that did not answer may have been done nevertheless.
+            let _ = timeout(PATIENCE, evict).await;
+            let end = BootClock.now();
+            let during = Interval { start, end };
+            let _ = tell.send(Message::Evicted { resource, during });
+        });
+    }
+
+    /// Undoes what is due by then.
+    fn undo(&mut self, due: Moment) -> Result<(), Failure> {
+        while let Some(index) = self.pending.iter().position(|(at, _)| *at <= due) {
+            let (_, pending) = self.pending.swap_remove(index);
+            match pending {
+                Pending::Start(number) => self.start(number)?,
+                Pending::Thaw(number) => {
+                    if let Some((id, Interval { start, .. })) = self.stage.thaw(number)? {
+                        self.note(format!("SIGCONT to {id}"));
+                        self.disturb("SIGSTOP", Scope::Process(id), start);
+                    }
+                }
+                Pending::Mend(number, what, since) => {
+                    if let Some(wires) = &self.wires {
+                        wires.harm(number, Harm::None);
+                    }
+                    self.note(format!("the wires of node {number} are whole"));
+                    self.disturb(&what, Scope::Wires(number), since);
+                }
+                Pending::Relieve => {
+                    self.note("the store is let go".to_owned());
+                    self.bed.relieve()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The process to do something to, unless something is being done to it.
+    fn victim(&self, victim: Victim) -> Option<NodeId> {
+        match victim {
+            Victim::Node(number) => self.stage.running(number),
+            Victim::LeaderOf(resource) => self.leader(&self.contests[resource].resource),
+        }
+    }
+
+    fn leader(&self, resource: &str) -> Option<NodeId> {
+        let leader = self.stage.history.leader(resource, BootClock.now())?.node;
+        self.stage.running(leader.number).filter(|id| *id == leader)
+    }
+
+    fn later(&mut self, at: Moment, pending: Pending) {
+        self.pending.push((at, pending));
+    }
+
+    fn disturb(&mut self, what: &str, scope: Scope, start: Moment) {
+        let disturbance = Disturbance::new(what, scope, start, BootClock.now());
+        self.disturbances.push(disturbance);
+    }
+
+    fn note(&mut self, what: String) {
+        self.diary.push((BootClock.now(), what));
+    }
+
+    fn longest_ttl(&self) -> Duration {
+        let ttls = self.contests.iter().map(|contest| contest.ttl);
+        ttls.max().unwrap_or_default()
+    }
+}
