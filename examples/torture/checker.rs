@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{disturbances::Disturbance, history::Term};
+use crate::{
+    disturbances::{Disturbance, disturbing_all},
+    history::Term,
+};
 
 /// The result of a run, as far as it can be read from what was said and written.
 #[derive(Debug, Default)]
@@ -14,6 +17,8 @@ pub(crate) struct Verdict {
     pub(crate) tokens: Vec<String>,
     pub(crate) stale_applied: Vec<String>,
     pub(crate) unexplained: Vec<String>,
+    /// For how long everybody was disturbed, so that every end was explained.
+    pub(crate) troubled: Duration,
     /// From the end of one leadership to the start of the next.
     pub(crate) leaderless: Vec<Duration>,
 }
@@ -25,7 +30,10 @@ impl Verdict {
         disturbances: &[Disturbance],
         registers: &BTreeMap<String, Vec<u64>>,
     ) -> Self {
-        let mut verdict = Self::default();
+        let mut verdict = Self {
+            troubled: disturbing_all(disturbances),
+            ..Self::default()
+        };
         let mut resources: BTreeMap<&str, Vec<&Term>> = BTreeMap::new();
         for term in terms {
             resources.entry(&term.resource).or_default().push(term);

@@ -71,6 +71,21 @@ fn slack(ttl: Duration) -> Duration {
     ttl / 10
 }
 
+/// For how long everybody was disturbed.
+pub(crate) fn disturbing_all(disturbances: &[Disturbance]) -> Duration {
+    let all = disturbances
+        .iter()
+        .filter(|one| one.scope == Scope::Everybody);
+    let mut times: Vec<_> = all.map(|one| one.during).collect();
+    times.sort_by_key(|time| time.start);
+    let (mut sum, mut seen) = (Duration::ZERO, Moment::default());
+    for time in times {
+        sum += time.start.max(seen).until(time.end);
+        seen = seen.max(time.end);
+    }
+    sum
+}
+
 impl fmt::Display for Disturbance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({:?})", self.what, self.scope)

@@ -66,7 +66,6 @@ pub(crate) struct History {
     terms: Vec<Term>,
     index: HashMap<(String, NodeId, u64), usize>,
     ttls: HashMap<String, Duration>,
-    pub(crate) ready: Vec<NodeId>,
     pub(crate) held_up: Vec<(NodeId, Interval)>,
     pub(crate) warnings: usize,
     pub(crate) writes: usize,
@@ -85,7 +84,6 @@ impl History {
     pub(crate) fn record(&mut self, id: NodeId, event: Event) {
         let moment = Moment::from_nanos;
         match event {
-            Event::Ready => self.ready.push(id),
             Event::Leads {
                 resource,
                 token,

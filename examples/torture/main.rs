@@ -10,6 +10,15 @@
 //! what is done to them, [`torture`] does it, [`checker`] judges. `scripts/README.md` tells what the
 //! columns of the table mean.
 
+#![cfg_attr(
+    not(all(feature = "dynamodb", feature = "mongodb")),
+    allow(
+        dead_code,
+        unused_variables,
+        reason = "SQLite has neither wires nor servers"
+    )
+)]
+
 #[cfg(unix)]
 mod args;
 #[cfg(unix)]

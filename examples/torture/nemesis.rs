@@ -49,14 +49,14 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// From 5 to 9 nodes, from 4 to 6 resources with one of these ttls each.
+    /// From 5 to 9 nodes, from 4 to 6 resources with these ttls: each of them once, and some again.
     pub(crate) fn draw(rng: &mut SmallRng, ttls: &[Duration]) -> Self {
         let resources = rng.random_range(4..=6);
+        let mut again = || ttls[rng.random_range(0..ttls.len())];
+        let ttls = (0..resources).map(|index| ttls.get(index).copied().unwrap_or_else(&mut again));
         Self {
+            ttls: ttls.collect(),
             nodes: rng.random_range(5..=9),
-            ttls: (0..resources)
-                .map(|_| ttls[rng.random_range(0..ttls.len())])
-                .collect(),
         }
     }
 }
@@ -82,7 +82,7 @@ impl Nemesis {
     /// reason to lose.
     pub(crate) fn pause(&mut self) -> Duration {
         match self.rng.random_bool(0.1) {
-            true => self.longest_ttl() * 2,
+            true => self.shortest_ttl() * 2,
             false => Duration::from_secs_f64(self.rng.random_range(0.05..1.2)),
         }
     }
@@ -94,7 +94,7 @@ impl Nemesis {
             false => Victim::Node(self.rng.random_range(1..=self.setup.nodes)),
         };
         let ttl = self.setup.ttls[resource];
-        let kinds = if self.has_wires { 11 } else { 8 };
+        let kinds = if self.has_wires { 12 } else { 9 };
         match self.rng.random_range(0..kinds) {
             0..2 => Act::Kill {
                 node,
@@ -106,7 +106,7 @@ impl Nemesis {
             },
             5 => Act::StepDown { resource },
             6 => Act::Evict { resource },
-            7 => Act::Store {
+            7..9 => Act::Store {
                 choice: self.rng.random(),
                 lasting: self.part_of(self.shortest_ttl(), 0.2, 2.5),
             },
@@ -130,10 +130,6 @@ impl Nemesis {
 
     fn part_of(&mut self, ttl: Duration, least: f64, most: f64) -> Duration {
         ttl.mul_f64(self.rng.random_range(least..most))
-    }
-
-    fn longest_ttl(&self) -> Duration {
-        self.setup.ttls.iter().max().copied().unwrap_or_default()
     }
 
     fn shortest_ttl(&self) -> Duration {

@@ -48,7 +48,6 @@ pub(crate) fn run(orders: Orders) -> Result<(), Box<dyn Error>> {
             };
             locks.push((lock, writer.start()));
         }
-        Event::Ready.send();
         while let Some(Command::StepDown { resource }) = commands.recv().await {
             let lock = locks
                 .iter()

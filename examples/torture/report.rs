@@ -29,6 +29,7 @@ pub(crate) fn table(verdict: &Verdict, history: &History, tally: &Tally) -> Stri
         ("stale refused", count(history.refused)),
         ("stale applied", count(verdict.stale_applied.len())),
         ("unexplained", count(verdict.unexplained.len())),
+        ("troubled", seconds(Some(verdict.troubled))),
         ("leaderless", seconds(verdict.median_leaderless())),
         ("worst", seconds(verdict.leaderless.last().copied())),
     ];

@@ -25,6 +25,9 @@ use crate::{
 /// For an eviction, which the store may keep waiting.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// For the register to be read, after an election perhaps.
+const READ: Duration = Duration::from_secs(20);
+
 /// How often each thing was done.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -98,11 +101,14 @@ impl Torture {
         ended
     }
 
-    /// The tokens that the register took, for each resource.
-    pub(crate) fn registers(&self) -> Result<BTreeMap<String, Vec<u64>>, Failure> {
+    /// The tokens that the register took, for each resource. The store is let go for that, if a run
+    /// that ended before its time has left it struck.
+    pub(crate) fn registers(&mut self) -> Result<BTreeMap<String, Vec<u64>>, Failure> {
+        self.bed.relieve()?;
         let read = |contest: &Contest| {
-            let history = self.register.history(&contest.resource);
+            let history = async { timeout(READ, self.register.history(&contest.resource)).await };
             let history = self.runtime.block_on(history).map_err(Failure::of_store)?;
+            let history = history.map_err(Failure::of_store)?;
             Ok((contest.resource.clone(), history))
         };
         self.contests.iter().map(read).collect()

@@ -57,8 +57,6 @@ impl Orders {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Event {
-    /// It contends.
-    Ready,
     /// An actor was told that it leads.
     Leads {
         resource: String,

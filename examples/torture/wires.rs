@@ -156,7 +156,91 @@ async fn pass(
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{ErrorKind, Read as _, Write as _},
+        net,
+    };
+
     use super::*;
+
+    const SHORT: Duration = Duration::from_millis(100);
+    const LONG: Duration = Duration::from_secs(10);
+
+    /// The end of the node, that of the server, and what is between them.
+    struct Line {
+        near: net::TcpStream,
+        far: net::TcpStream,
+        wires: Wires,
+        _runtime: tokio::runtime::Runtime,
+    }
+
+    /// Lays a wire of node 1, and says a word from each end.
+    fn line() -> Line {
+        let runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
+        let wires = Wires::new(1, runtime.handle().clone());
+        let server = net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = wires.lay(server.local_addr().unwrap().port(), Some(1));
+        let near = net::TcpStream::connect(("127.0.0.1", port.unwrap())).unwrap();
+        (&near).write_all(b"1").unwrap();
+        let (far, _) = server.accept().unwrap();
+        let mut line = Line {
+            near,
+            far,
+            wires,
+            _runtime: runtime,
+        };
+        assert_eq!(heard(&mut line.far, LONG), Some(vec![b'1']));
+        line.far.write_all(b"2").unwrap();
+        assert_eq!(heard(&mut line.near, LONG), Some(vec![b'2']));
+        line
+    }
+
+    /// Nothing if nothing comes in time, nothing in it if the other side is closed.
+    fn heard(end: &mut net::TcpStream, limit: Duration) -> Option<Vec<u8>> {
+        end.set_read_timeout(Some(limit)).unwrap();
+        let mut buffer = [0; 16];
+        match end.read(&mut buffer) {
+            Ok(size) => Some(buffer[..size].to_vec()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(_) => Some(Vec::new()),
+        }
+    }
+
+    #[test]
+    fn a_wire_that_is_cut_is_closed_for_both() {
+        let mut line = line();
+        line.wires.harm(1, Harm::Cut);
+        assert_eq!(heard(&mut line.near, LONG), Some(Vec::new()));
+        assert_eq!(heard(&mut line.far, LONG), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_mute_wire_gives_later_what_it_was_given() {
+        let mut line = line();
+        line.wires.harm(1, Harm::Mute);
+        line.near.write_all(b"3").unwrap();
+        assert_eq!(heard(&mut line.far, SHORT), None);
+        line.wires.harm(1, Harm::None);
+        assert_eq!(heard(&mut line.far, LONG), Some(vec![b'3']));
+    }
+
+    #[test]
+    fn a_wire_that_is_closed_in_one_direction_is_open_in_the_other() {
+        let mut line = line();
+        line.wires.harm(1, Harm::HalfClosed(Way::ToNode));
+        assert_eq!(heard(&mut line.near, LONG), Some(Vec::new()));
+        line.near.write_all(b"3").unwrap();
+        assert_eq!(heard(&mut line.far, LONG), Some(vec![b'3']));
+    }
+
+    #[test]
+    fn the_wires_of_another_node_are_whole() {
+        let mut line = line();
+        line.wires.harm(0, Harm::Cut);
+        line.near.write_all(b"3").unwrap();
+        assert_eq!(heard(&mut line.far, LONG), Some(vec![b'3']));
+    }
 
     #[test]
     fn a_node_is_known_by_its_name() {

@@ -171,3 +171,13 @@ fn no_reason_is_asked_for_the_end_of_the_dead_and_the_living() {
     living.reason = None;
     assert_eq!(unexplained(&living, &[]), 0);
 }
+
+#[test]
+fn the_time_in_which_everybody_is_disturbed_is_counted_once() {
+    let times = [(50, 60), (10, 30), (20, 25), (29, 40)];
+    let all = times.map(|(start, end)| during(Scope::Everybody, start, end));
+    let verdict = Verdict::of(&[], &all, &BTreeMap::new());
+    assert_eq!(verdict.troubled, Duration::from_nanos(40));
+    let one = Verdict::of(&[], &[always(Scope::Wires(1))], &BTreeMap::new());
+    assert!(one.troubled.is_zero());
+}
