@@ -19,6 +19,10 @@ pub(crate) struct Args {
     /// What the nemesis does follows from it. Default: a random one, which is printed
     #[arg(long)]
     pub(crate) seed: Option<u64>,
+
+    /// Keep the logs, whatever is found
+    #[arg(long)]
+    pub(crate) keep_logs: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

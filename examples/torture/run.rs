@@ -38,9 +38,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok((logs, found)) => (Some(logs), found),
         Err(failure) => (None, vec![failure.to_string()]),
     };
-    let mut out = io::stdout();
     let mut lines = found.clone();
-    if let Some(logs) = logs.filter(|_| !found.is_empty()) {
+    let keep = args.keep_logs || !found.is_empty();
+    if let Some(logs) = logs.filter(|_| keep) {
         lines.push(format!("logs: {}", logs.keep().display()));
     }
     lines.push(match found.len() {
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         ),
     });
     // Whoever reads may have gone; the exit status says it too.
-    let _ = writeln!(out, "{}", lines.join("\n"));
+    let _ = writeln!(io::stdout(), "{}", lines.join("\n"));
     match found.is_empty() {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
@@ -71,6 +71,10 @@ fn judge(args: &Args, seed: u64) -> Result<(TempDir, Vec<String>), Failure> {
     let runtime = runtime.map_err(Failure::to("make a runtime"))?;
     let mut torture = prepare(args, seed, &data, &logs, &runtime)?;
     let ran = torture.run(args.minutes);
+    if let Err(failure @ Failure::Interrupted(_)) = ran {
+        // There is nothing to look for in the logs of a run that somebody did not want any more.
+        return Err(failure);
+    }
     let registers = torture.registers();
     let mut disturbances = std::mem::take(&mut torture.disturbances);
     let history = &torture.stage.history;
