@@ -44,7 +44,7 @@ pub(crate) fn make(
         Kind::Sqlite => Ok((Box::new(sqlite::File::new(folder)), None)),
         #[cfg(feature = "mongodb")]
         Kind::Mongodb => {
-            let wires = Wires::new(NODES, runtime.clone());
+            let wires = Wires::new(NODES + mongodb::MEMBERS, runtime.clone());
             let set = mongodb::Set::start(folder, &wires, runtime)?;
             Ok((Box::new(set), Some(wires)))
         }

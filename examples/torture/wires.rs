@@ -42,23 +42,33 @@ pub(crate) struct Wires {
     runtime: Handle,
 }
 
+/// Who a wire belongs to, by a number: that of a node, or one that is no node's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Owner {
+    Only(usize),
+    /// Whoever says its name in the first message of a connection, or this one if that has none.
+    Named {
+        or: usize,
+    },
+}
+
 /// By this name, followed by its number, a node is known to a wire that all nodes share.
 pub(crate) const NAME: &str = "torture-node-";
 
 impl Wires {
-    pub(crate) fn new(nodes: usize, runtime: Handle) -> Self {
-        let harms = (0..=nodes).map(|_| watch::Sender::new(Harm::None));
+    /// With owners from 0 up to this one.
+    pub(crate) fn new(last: usize, runtime: Handle) -> Self {
+        let harms = (0..=last).map(|_| watch::Sender::new(Harm::None));
         let harms = Arc::new(harms.collect());
         Self { harms, runtime }
     }
 
-    pub(crate) fn harm(&self, node: usize, harm: Harm) {
-        self.harms[node].send_replace(harm);
+    pub(crate) fn harm(&self, owner: usize, harm: Harm) {
+        self.harms[owner].send_replace(harm);
     }
 
-    /// Lays a wire to a server; it is this node's, or that of whoever says its name in the first
-    /// message. Who says none is left alone.
-    pub(crate) fn lay(&self, server: u16, node: Option<usize>) -> io::Result<u16> {
+    /// Lays a wire to a server.
+    pub(crate) fn lay(&self, server: u16, owner: Owner) -> io::Result<u16> {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = self.runtime.block_on(TcpListener::bind(address))?;
         let port = listener.local_addr()?.port();
@@ -66,7 +76,7 @@ impl Wires {
         self.runtime.spawn(async move {
             loop {
                 match listener.accept().await {
-                    Ok((near, _)) => drop(tokio::spawn(wires.clone().carry(near, server, node))),
+                    Ok((near, _)) => drop(tokio::spawn(wires.clone().carry(near, server, owner))),
                     // Too many files, for a moment.
                     Err(_) => sleep(Duration::from_millis(10)).await,
                 }
@@ -76,12 +86,15 @@ impl Wires {
     }
 
     /// An error closes the connection, as it would without us.
-    async fn carry(self, mut near: TcpStream, server: u16, node: Option<usize>) -> io::Result<()> {
+    async fn carry(self, mut near: TcpStream, server: u16, owner: Owner) -> io::Result<()> {
         let mut first = vec![0; 16384];
         let size = near.read(&mut first).await?;
         first.truncate(size);
-        let node = node.or_else(|| named(&first)).unwrap_or_default();
-        let Some(harm) = self.harms.get(node) else {
+        let owner = match owner {
+            Owner::Only(owner) => owner,
+            Owner::Named { or } => named(&first).unwrap_or(or),
+        };
+        let Some(harm) = self.harms.get(owner) else {
             return Ok(());
         };
         if *harm.borrow() == Harm::Cut {
@@ -180,7 +193,7 @@ mod tests {
         let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
         let wires = Wires::new(1, runtime.handle().clone());
         let server = net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = wires.lay(server.local_addr().unwrap().port(), Some(1));
+        let port = wires.lay(server.local_addr().unwrap().port(), Owner::Only(1));
         let near = net::TcpStream::connect(("127.0.0.1", port.unwrap())).unwrap();
         (&near).write_all(b"1").unwrap();
         let (far, _) = server.accept().unwrap();

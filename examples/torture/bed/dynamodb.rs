@@ -7,7 +7,12 @@ use std::{
 };
 
 use super::{Bed, NODES};
-use crate::{children::Child, failure::Failure, mongod::free_ports, wires::Wires};
+use crate::{
+    children::Child,
+    failure::Failure,
+    mongod::free_ports,
+    wires::{Owner, Wires},
+};
 
 const VARIABLE: &str = "TENURE_DYNOXIDE";
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,7 +42,7 @@ impl Server {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        let wires = (1..=NODES).map(|node| wires.lay(port, Some(node)));
+        let wires = (1..=NODES).map(|node| wires.lay(port, Owner::Only(node)));
         let wires = wires.collect::<Result<_, _>>();
         Ok(Self {
             child,

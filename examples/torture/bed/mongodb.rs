@@ -7,19 +7,21 @@ use mongodb::{
 use rustix::process::Signal;
 use tokio::{runtime::Handle, time::timeout};
 
-use super::Bed;
+use super::{Bed, NODES};
 use crate::{
     failure::Failure,
     mongod::{Mongod, free_ports},
-    wires::{NAME, Wires},
+    wires::{Harm, NAME, Owner, Wires},
 };
 
 /// A replica set whose members know each other, and are known to all, by the addresses of wires: a
-/// client that asks the set for its members must not find a way past them. Who is at the other end says
-/// its name in the first message of each connection; members say none, so that their wires are whole.
+/// client that asks the set for its members must not find a way past them. Clients say their name in the
+/// first message of each connection; who says none is another member.
 pub(super) struct Set {
     members: Vec<Mongod>,
-    wires: Vec<u16>,
+    /// To each member.
+    ports: Vec<u16>,
+    wires: Wires,
     client: Client,
     runtime: Handle,
     struck: Option<(usize, Fault)>,
@@ -29,21 +31,37 @@ pub(super) struct Set {
 enum Fault {
     Killed,
     Frozen,
+    /// The other members cannot reach it, clients can.
+    Shunned,
+    /// No member can reach another one, clients can.
+    Parted,
+}
+
+/// How many members there are.
+pub(super) const MEMBERS: usize = 3;
+
+/// The owner of the wires on which members call this one.
+fn calls_of(member: usize) -> usize {
+    NODES + 1 + member
 }
 
 impl Set {
     pub(super) fn start(folder: &Path, wires: &Wires, runtime: &Handle) -> Result<Self, Failure> {
         let member = ["--replSet", "rs0", "--oplogSize", "64"];
-        let members = free_ports::<3>().map(|port| Mongod::start(folder, port, &member));
-        let ports = members.iter().map(|member| wires.lay(member.port(), None));
+        let members = free_ports::<MEMBERS>().map(|port| Mongod::start(folder, port, &member));
+        let ports = members.iter().enumerate().map(|(index, member)| {
+            let or = calls_of(index);
+            wires.lay(member.port(), Owner::Named { or })
+        });
         let ports = ports.collect::<Result<Vec<_>, _>>();
         let ports = ports.map_err(Failure::to("lay wires"))?;
         initiate(&ports)?;
-        let client = async { Client::with_uri_str(url(&ports, "")).await };
+        let client = async { Client::with_uri_str(url_of(&ports, 0)).await };
         let client = runtime.block_on(client).map_err(Failure::of_store)?;
         Ok(Self {
             members: members.into(),
-            wires: ports,
+            ports,
+            wires: wires.clone(),
             client,
             runtime: runtime.clone(),
             struck: None,
@@ -58,8 +76,8 @@ impl Set {
         };
         let hello: Document = self.runtime.block_on(hello).ok()?.ok()?;
         let primary = hello.get_str("primary").ok()?;
-        let wires = &mut self.wires.iter();
-        wires.position(|wire| primary.ends_with(&format!(":{wire}")))
+        let mut ports = self.ports.iter();
+        ports.position(|port| primary.ends_with(&format!(":{port}")))
     }
 }
 
@@ -77,10 +95,11 @@ fn initiate(ports: &[u16]) -> Result<(), Failure> {
     }
 }
 
-fn url(ports: &[u16], more: &str) -> String {
+/// Of a node, or of the supervisor, which is 0 and whose wires are never harmed.
+fn url_of(ports: &[u16], node: usize) -> String {
     let hosts = ports.iter().map(|port| format!("127.0.0.1:{port}"));
     let hosts = hosts.collect::<Vec<_>>().join(",");
-    format!("mongodb://{hosts}/?replicaSet=rs0{more}")
+    format!("mongodb://{hosts}/?replicaSet=rs0&appName={NAME}{node}")
 }
 
 impl Bed for Set {
@@ -90,39 +109,48 @@ impl Bed for Set {
     }
 
     fn url(&self) -> String {
-        url(&self.wires, "")
+        url_of(&self.ports, 0)
     }
 
     fn url_of(&self, node: usize) -> String {
-        url(&self.wires, &format!("&appName={NAME}{node}"))
+        url_of(&self.ports, node)
     }
 
     fn strike(&mut self, choice: u8) -> Result<Option<String>, Failure> {
         let choice = usize::from(choice);
         // Mostly the primary; one that cannot be asked for may be in the middle of an election.
         let member = match choice % 4 {
-            0 => Some(choice / 4 % self.members.len()),
+            0 => Some(choice / 16 % MEMBERS),
             _ => self.primary(),
         };
         let Some(member) = member else {
             return Ok(None);
         };
-        let fault = match choice / 16 % 2 {
-            0 => Fault::Killed,
-            _ => Fault::Frozen,
-        };
+        let faults = [Fault::Killed, Fault::Frozen, Fault::Shunned, Fault::Parted];
+        let fault = faults[choice / 4 % faults.len()];
         match fault {
             Fault::Killed => self.members[member].kill(),
             Fault::Frozen => self.members[member].signal(Signal::STOP),
+            Fault::Shunned => self.wires.harm(calls_of(member), Harm::Mute),
+            Fault::Parted => {
+                (0..MEMBERS).for_each(|member| self.wires.harm(calls_of(member), Harm::Cut));
+            }
         }
         self.struck = Some((member, fault));
-        Ok(Some(format!("member {member} is {fault:?}").to_lowercase()))
+        let whom = match fault {
+            Fault::Parted => "each member".to_owned(),
+            _ => format!("member {member}"),
+        };
+        Ok(Some(format!("{whom} is {fault:?}").to_lowercase()))
     }
 
     fn relieve(&mut self) -> Result<(), Failure> {
         match self.struck.take() {
             Some((member, Fault::Killed)) => self.members[member].launch_later(),
             Some((member, Fault::Frozen)) => self.members[member].signal(Signal::CONT),
+            Some((_, Fault::Shunned | Fault::Parted)) => {
+                (0..MEMBERS).for_each(|member| self.wires.harm(calls_of(member), Harm::None));
+            }
             None => {}
         }
         Ok(())
