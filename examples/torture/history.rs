@@ -67,9 +67,6 @@ pub(crate) struct History {
     index: HashMap<(String, NodeId, u64), usize>,
     ttls: HashMap<String, Duration>,
     pub(crate) held_up: Vec<(NodeId, Interval)>,
-    pub(crate) warnings: usize,
-    pub(crate) writes: usize,
-    pub(crate) stale_attempts: usize,
     pub(crate) refused: usize,
 }
 
@@ -119,16 +116,21 @@ impl History {
                 let term = self.term(id, resource, token);
                 term.believed = term.believed.max(Some(moment(at)));
             }
-            Event::Wrote { stale, outcome, .. } => {
-                self.writes += 1;
-                self.stale_attempts += usize::from(stale);
+            Event::Wrote {
+                resource,
+                token,
+                believed,
+                outcome,
+            } => {
                 self.refused += usize::from(outcome == Outcome::Refused);
+                let term = self.term(id, resource, token);
+                term.believed = term.believed.max(believed.map(moment));
             }
             Event::HeldUp { from, until } => {
                 let (start, end) = (moment(from), moment(until));
                 self.held_up.push((id, Interval { start, end }));
             }
-            Event::Warned { .. } => self.warnings += 1,
+            Event::Warned { .. } => {}
         }
     }
 

@@ -196,7 +196,8 @@ impl Write {
     async fn once(&self) {
         let leadership = &self.belief.leadership;
         let (resource, token) = (leadership.resource().as_str(), leadership.token().get());
-        let stale = !self.belief.holds();
+        let now = BootClock.now().as_nanos();
+        let believed = self.belief.holds().then_some(now);
         let write = self.register.write(resource, token, self.guarded);
         let outcome = match timeout(self.ttl, write).await {
             Ok(Ok(true)) => Outcome::Applied,
@@ -206,7 +207,7 @@ impl Write {
         let wrote = Event::Wrote {
             resource: resource.to_owned(),
             token,
-            stale,
+            believed,
             outcome,
         };
         wrote.send();

@@ -89,11 +89,12 @@ pub(crate) enum Event {
         token: u64,
         at: u64,
     },
-    /// It has asked the register to take a write. Stale: it no longer believed in its lease.
+    /// It has asked the register to take a write; before, at this moment, it believed in its lease, or
+    /// no longer.
     Wrote {
         resource: String,
         token: u64,
-        stale: bool,
+        believed: Option<u64>,
         outcome: Outcome,
     },
     /// The process did not run.
