@@ -20,6 +20,9 @@ pub(crate) mod observed;
 mod record;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(any(test, feature = "dynamodb", feature = "mongodb"))]
+#[cfg_attr(not(any(feature = "dynamodb", feature = "mongodb")), allow(dead_code))]
+mod turns;
 mod url;
 
 #[cfg(feature = "dynamodb")]

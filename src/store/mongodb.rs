@@ -1,4 +1,4 @@
-use std::{fmt, future::IntoFuture, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
@@ -128,9 +128,9 @@ impl MongoStore {
     #[must_use]
     pub fn new(collection: Collection<Document>) -> Self {
         Self {
-            collection,
             call_limit: Duration::from_secs(2),
-            gate: Arc::default(),
+            gate: Arc::new(Gate::new(collection.client())),
+            collection,
         }
     }
 
@@ -147,16 +147,6 @@ impl MongoStore {
         self
     }
 
-    async fn ask<T>(
-        &self,
-        limit: Limit,
-        access: Access,
-        request: impl IntoFuture<Output = Result<T, Error>>,
-    ) -> Answer<Result<T, Error>> {
-        let client = self.collection.client();
-        self.gate.ask(client, limit, access, request).await
-    }
-
     async fn acquire_once(
         &self,
         bid: &Bid,
@@ -169,9 +159,9 @@ impl MongoStore {
             .return_document(ReturnDocument::After)
             .projection(pipeline::view_after_bid())
             .write_concern(majority())
-            .collation(exact())
-            .max_time(limit.max_time());
-        self.ask(limit, Access::Write, request).await
+            .collation(exact());
+        let sent = |time| request.max_time(time);
+        self.gate.ask(limit, Access::Write, sent).await
     }
 
     async fn bid(&self, bid: &Bid) -> Answer<AcquireOutcome> {
@@ -199,9 +189,9 @@ impl MongoStore {
             .find_one_and_update(filter, change)
             .projection(doc! { "_id": 1 })
             .write_concern(majority())
-            .collation(exact())
-            .max_time(limit.max_time());
-        let answer = self.ask(limit, Access::Write, request).await?;
+            .collation(exact());
+        let sent = |time| request.max_time(time);
+        let answer = self.gate.ask(limit, Access::Write, sent).await?;
         match answer.map_err(|error| Access::Write.failure(error))? {
             Some(_) => Ok(Changed::Done),
             None => {
@@ -223,9 +213,9 @@ impl MongoStore {
             .projection(pipeline::view())
             .selection_criteria(primary())
             .read_concern(ReadConcern::majority())
-            .collation(exact())
-            .max_time(limit.max_time());
-        let answer = self.ask(limit, Access::Read, request).await?;
+            .collation(exact());
+        let sent = |time| request.max_time(time);
+        let answer = self.gate.ask(limit, Access::Read, sent).await?;
         let found = answer.map_err(|error| Access::Read.failure(error))?;
         found.map_or(Ok(None), |found| document::record(&found, purpose))
     }
@@ -239,10 +229,9 @@ impl MongoStore {
             .projection(pipeline::view())
             .selection_criteria(primary())
             .read_concern(ReadConcern::majority())
-            .collation(exact())
-            .max_time(limit.max_time());
-        let request = async move { request.await?.try_collect().await };
-        let answer = self.ask(limit, Access::Read, request).await?;
+            .collation(exact());
+        let sent = |time| async move { request.max_time(time).await?.try_collect().await };
+        let answer = self.gate.ask(limit, Access::Read, sent).await?;
         let found: Vec<Document> = answer.map_err(|error| Access::Read.failure(error))?;
         let records = found
             .iter()
@@ -259,9 +248,9 @@ impl MongoStore {
         let request = self
             .collection
             .create_index(index)
-            .write_concern(majority())
-            .max_time(limit.max_time());
-        let answer = self.ask(limit, Access::Write, request).await?;
+            .write_concern(majority());
+        let sent = |time| request.max_time(time);
+        let answer = self.gate.ask(limit, Access::Write, sent).await?;
         answer.map_err(|error| Access::Write.failure(error))?;
         Ok(())
     }

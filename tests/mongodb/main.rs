@@ -9,6 +9,7 @@
 mod common;
 mod contract;
 mod documents;
+mod frozen;
 #[cfg(feature = "conformance")]
 mod kit;
 mod lost_answers;

@@ -25,6 +25,8 @@ pub(crate) struct Wire {
     pub(crate) late: Arc<AtomicU64>,
     /// Whether the server seems to be MongoDB 3.6, by the version of its protocol.
     pub(crate) old: Arc<AtomicBool>,
+    /// Whether nothing passes, in either direction, on connections that stay open and on new ones.
+    pub(crate) frozen: Arc<AtomicBool>,
 }
 
 impl Wire {
@@ -64,17 +66,25 @@ impl Wire {
                     }
                     let is_find = sent.windows(4).any(|word| word == b"find");
                     late = if is_find { self.late.load(SeqCst) } else { 0 };
+                    self.thaw().await;
                     if far_out.write_all(sent).await.is_err() { return }
                 }
                 read = far_in.read(&mut down) => {
                     let Ok(size @ 1..) = read else { return };
                     if lose { return }
                     if swallow { continue }
+                    self.thaw().await;
                     tokio::time::sleep(Duration::from_millis(late)).await;
                     if self.old.load(SeqCst) { make_old(&mut down[..size]) }
                     if near_out.write_all(&down[..size]).await.is_err() { return }
                 }
             }
+        }
+    }
+
+    async fn thaw(&self) {
+        while self.frozen.load(SeqCst) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 }

@@ -8,11 +8,14 @@ pub(super) use crate::store::failure::{Answer, Failure};
 impl Failure {
     /// No answer within the limit of the call.
     pub(super) fn late(access: Access, limit: Duration) -> Self {
-        let message = format!(
-            "no answer within {limit:?}: look whether the server runs, can be reached and lets this \
-             client in, and whether a replica set has a primary and a majority"
-        );
+        let message = format!("no answer within {limit:?}: {LOOK}");
         Self::new(access.unanswered(), message)
+    }
+
+    /// Nothing was sent within the limit, because too many requests wait for an answer.
+    pub(super) fn held_back(limit: Duration) -> Self {
+        let message = format!("not sent within {limit:?}, since others have no answer yet: {LOOK}");
+        Self::new(StoreErrorKind::Unavailable, message)
     }
 
     /// Nothing was sent within the limit, because the server has refused the credentials before.
@@ -148,6 +151,9 @@ impl Access {
         }
     }
 }
+
+const LOOK: &str = "look whether the server runs, can be reached and lets this client in, and whether a \
+     replica set has a primary and a majority";
 
 const UNAUTHORIZED: i32 = 13;
 

@@ -1,17 +1,24 @@
-//! What is sent after the server has refused the credentials.
+//! When a request is sent, and whether.
 
 use std::{
     future::IntoFuture,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
 };
 
-use mongodb::{Client, bson::doc, error::Error};
+use futures::FutureExt as _;
+use mongodb::{
+    Client,
+    bson::{Document, doc},
+    error::Error,
+};
 
 use super::{
     failure::{Access, Answer, Failure, is_of_credentials},
     limit::Limit,
     primary,
 };
+use crate::store::turns::Turns;
 
 /// Closed from a refusal of the credentials until something gets through.
 ///
@@ -19,34 +26,63 @@ use super::{
 /// requests back so long. A write that runs out of time there would be `Unknown`, without a word of the
 /// credentials. While it is closed a `ping` goes first, which needs no privilege: if that does not come
 /// through, the write was surely not sent.
-#[derive(Debug, Default)]
 pub(super) struct Gate {
     closed: AtomicBool,
+    client: Client,
+    turns: Turns,
 }
 
 impl Gate {
-    /// The answer to a request, unless it does not come in time.
-    pub(super) async fn ask<T>(
+    pub(super) fn new(client: &Client) -> Self {
+        let probed = client.clone();
+        Self {
+            closed: AtomicBool::new(false),
+            client: client.clone(),
+            turns: Turns::new(move || {
+                let client = probed.clone();
+                async move { drop(ping(&client).await) }.boxed()
+            }),
+        }
+    }
+
+    /// The answer to a request, unless it does not come in time. The request is made with the
+    /// `maxTimeMS` that is left when it is sent.
+    pub(super) async fn ask<T, R>(
         &self,
-        client: &Client,
         limit: Limit,
         access: Access,
-        request: impl IntoFuture<Output = Result<T, Error>>,
-    ) -> Answer<Result<T, Error>> {
+        request: impl FnOnce(Duration) -> R,
+    ) -> Answer<Result<T, Error>>
+    where
+        R: IntoFuture<Output = Result<T, Error>>,
+    {
+        let Some(turn) = limit.wait(self.turns.next(limit.whole())).await else {
+            return Err(match self.closed.load(Relaxed) {
+                true => Failure::locked_out(limit.whole()),
+                false => Failure::held_back(limit.whole()),
+            });
+        };
         if self.closed.load(Relaxed) {
-            let admin = client.database("admin");
-            let ping = admin.run_command(doc! { "ping": 1 });
-            let ping = ping.selection_criteria(primary());
-            match limit.keep(Access::Read, ping).await {
+            match limit.keep(Access::Read, ping(&self.client)).await {
                 Ok(Ok(_)) => self.closed.store(false, Relaxed),
-                Ok(Err(error)) => return Err(Access::Read.failure(error)),
+                Ok(Err(error)) => {
+                    turn.end();
+                    return Err(Access::Read.failure(error));
+                }
                 Err(_) => return Err(Failure::locked_out(limit.whole())),
             }
         }
-        let answer = limit.keep(access, request).await?;
+        let answer = limit.keep(access, request(limit.max_time())).await?;
+        turn.end();
         if answer.as_ref().is_err_and(is_of_credentials) {
             self.closed.store(true, Relaxed);
         }
         Ok(answer)
     }
+}
+
+async fn ping(client: &Client) -> Result<Document, Error> {
+    let admin = client.database("admin");
+    let ping = admin.run_command(doc! { "ping": 1 });
+    ping.selection_criteria(primary()).await
 }

@@ -1,4 +1,7 @@
-use std::{future::IntoFuture, time::Duration};
+use std::{
+    future::{Future, IntoFuture},
+    time::Duration,
+};
 
 use mongodb::error::Error;
 use tokio::time::{Instant, timeout};
@@ -33,14 +36,19 @@ impl Limit {
         self.left().clamp(LEAST, MOST)
     }
 
+    /// What has to come before a request, unless that takes all the time.
+    pub(super) async fn wait<T>(&self, until: impl Future<Output = T>) -> Option<T> {
+        timeout(self.left(), until).await.ok()
+    }
+
     /// The answer to a request, unless it does not come in time.
     pub(super) async fn keep<T>(
         &self,
         access: Access,
         request: impl IntoFuture<Output = Result<T, Error>>,
     ) -> Result<Result<T, Error>, Failure> {
-        let answer = timeout(self.left(), request.into_future()).await;
-        answer.map_err(|_| Failure::late(access, self.whole))
+        let answer = self.wait(request.into_future()).await;
+        answer.ok_or_else(|| Failure::late(access, self.whole))
     }
 }
 
