@@ -16,7 +16,7 @@ mod table;
 use self::{failure::Answer, requests::Call};
 use super::{
     AcquireOutcome, Eviction, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
-    observed::Observer,
+    observed::Observer, turns::Turns,
 };
 use crate::{
     clock::BootClock,
@@ -74,6 +74,9 @@ const KIND: &str = "dynamodb";
 /// | renew, release, evict | 1 write |
 /// | `Lost` or `NotHeld` | 1 write that is refused |
 /// | read, list | 1 read, 1 query per MB |
+///
+/// A request that gets no answer within [`call_limit`](Self::call_limit) is followed by a read of an item
+/// that is not there, which may take longer: the connection that is opened for it serves later requests.
 ///
 /// Reads are strongly consistent. Races with other writers add requests, up to
 /// [`call_limit`](Self::call_limit).
@@ -133,6 +136,7 @@ pub struct DynamoStore {
     table: Arc<str>,
     call_limit: Duration,
     observer: Arc<Observer>,
+    turns: Turns,
 }
 
 impl DynamoStore {
@@ -142,9 +146,12 @@ impl DynamoStore {
         let config = client.config().to_builder();
         // A retry of a write that was applied would be refused for its own first copy.
         let config = config.retry_config(RetryConfig::disabled());
+        let client = Client::from_conf(config.build());
+        let table = table.into().into();
         Self {
-            client: Client::from_conf(config.build()),
-            table: table.into().into(),
+            turns: requests::turns(&client, &table),
+            client,
+            table,
             call_limit: Duration::from_secs(2),
             observer: Arc::new(Observer::new(Arc::new(BootClock))),
         }
@@ -153,7 +160,7 @@ impl DynamoStore {
     /// How long an operation may take, with all its requests. Default 2 s.
     ///
     /// An operation whose write takes longer is [`Unknown`](super::StoreErrorKind::Unknown), one whose read
-    /// does [`Unavailable`](super::StoreErrorKind::Unavailable). Keep it below the
+    /// does, or that was surely not sent, [`Unavailable`](super::StoreErrorKind::Unavailable). Keep it below the
     /// [`call_timeout`](crate::Timing::call_timeout) of the elections. The SDK by itself would wait for
     /// ever.
     ///

@@ -76,6 +76,10 @@ const KIND: &str = "mongodb";
 /// long as the election of a primary, up to [`call_limit`](Self::call_limit). What is left of that is
 /// also each request's `maxTimeMS`.
 ///
+/// At most ten requests of a store are with the driver at once. One that gets no answer in time keeps its
+/// place until a `ping` has one: the driver's pool does not forget those that wait for a connection and
+/// leave, and after a primary that hung, it would have hundreds of them to serve first.
+///
 /// Leaders go on through an election that ends a [`call_timeout`](crate::Timing::call_timeout) before
 /// their deadlines. In a set of three that elects in 2 s, that was 2 s after the primary had died; with
 /// one that hung, a new one was there in 4 s, but for 13 s no write reached a majority.
@@ -137,8 +141,8 @@ impl MongoStore {
     /// How long an operation may take, with all its requests, the driver's own retries and its search
     /// for a primary. Default 2 s.
     ///
-    /// A write that takes longer is [`Unknown`](super::StoreErrorKind::Unknown), a read
-    /// [`Unavailable`](super::StoreErrorKind::Unavailable). Keep it below the
+    /// A write that takes longer is [`Unknown`](super::StoreErrorKind::Unknown), a read, or what was surely
+    /// not sent, [`Unavailable`](super::StoreErrorKind::Unavailable). Keep it below the
     /// [`call_timeout`](crate::Timing::call_timeout) of the elections. [`ensure`](LeaseStore::ensure)
     /// may take ten times as long.
     #[must_use]

@@ -13,10 +13,6 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// As many as the pool of MongoDB's driver has connections by default. More would only wait there, and it
-/// takes half a second to get rid of each that is left behind.
-const PLACES: usize = 10;
-
 /// Lets so many requests through at once. The others wait here, and can leave without a trace.
 ///
 /// What waits within a driver cannot. A request that is dropped there, because its time is up, leaves
@@ -38,9 +34,12 @@ pub(crate) struct Turns {
 type Probe = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 impl Turns {
-    pub(crate) fn new(probe: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(
+        places: usize,
+        probe: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    ) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(PLACES)),
+            places: Arc::new(Semaphore::new(places)),
             probe: Arc::new(probe),
         }
     }
@@ -119,15 +118,19 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    const PLACES: usize = 3;
+
     fn never() -> Turns {
-        Turns::new(|| pending().boxed())
+        Turns::new(PLACES, || pending().boxed())
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_without_an_answer_keeps_its_place_until_a_probe_has_one() {
         let answers = Arc::new(Semaphore::new(0));
         let heard = answers.clone();
-        let turns = Turns::new(move || heard.clone().acquire_owned().map(drop).boxed());
+        let turns = Turns::new(PLACES, move || {
+            heard.clone().acquire_owned().map(drop).boxed()
+        });
         for _ in 0..PLACES {
             drop(turns.next(SECOND).await);
         }
@@ -165,7 +168,7 @@ mod tests {
     async fn a_probe_that_hangs_is_kept_and_followed_by_others_less_and_less_often() {
         let sent = Arc::new(AtomicUsize::new(0));
         let count = sent.clone();
-        let turns = Turns::new(move || {
+        let turns = Turns::new(PLACES, move || {
             let fourth = count.fetch_add(1, SeqCst) == 3;
             if fourth {
                 ready(()).boxed()

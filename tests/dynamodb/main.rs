@@ -13,6 +13,7 @@ mod kit;
 mod proxy;
 mod recovery;
 mod requests;
+mod slow_connection;
 mod support;
 mod table;
 mod trouble;

@@ -29,6 +29,15 @@ impl Access {
         Failure::new(self.unanswered(), message)
     }
 
+    /// Nothing was sent within the limit of the call.
+    pub(super) fn held_back(limit: Duration) -> Failure {
+        let message = format!(
+            "not sent within {limit:?}, since others have no answer yet: look after the network and the \
+             endpoint"
+        );
+        Failure::new(StoreErrorKind::Unavailable, message)
+    }
+
     pub(super) fn failure<E, R>(self, error: SdkError<E, R>) -> Failure
     where
         E: Error + ProvideErrorMetadata + Send + Sync + 'static,

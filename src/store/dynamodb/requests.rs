@@ -1,10 +1,12 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
+    Client,
     operation::update_item::UpdateItemError,
-    types::{ReturnValue, ReturnValuesOnConditionCheckFailure},
+    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
+use futures::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -18,8 +20,24 @@ use crate::{
     store::{
         StoreErrorKind,
         observed::{Change, Found, Guard, Table, Written},
+        turns::Turns,
     },
 };
+
+/// Enough for any number of locks on a slow network, and few enough for one thread to open so many
+/// connections at once in time.
+const PLACES: usize = 64;
+
+/// The turns of requests. A probe reads an item that is nobody's: all scopes begin with a `/`.
+pub(super) fn turns(client: &Client, table: &Arc<str>) -> Turns {
+    let (client, table) = (client.clone(), table.clone());
+    Turns::new(PLACES, move || {
+        let key = || AttributeValue::S("probe".to_owned());
+        let request = client.get_item().table_name(&*table);
+        let request = request.key(SCOPE, key()).key(NAME, key());
+        async move { drop(request.send().await) }.boxed()
+    })
+}
 
 /// One operation, with one limit for all its requests.
 pub(super) struct Call<'a> {
@@ -43,7 +61,12 @@ impl<'a> Call<'a> {
         access: Access,
         request: impl Future<Output = T>,
     ) -> Answer<T> {
+        let turn = timeout_at(self.end, self.store.turns.next(self.limit)).await;
+        let turn = turn.map_err(|_| Access::held_back(self.limit))?;
         let answer = timeout_at(self.end, request).await;
+        if answer.is_ok() {
+            turn.end();
+        }
         answer.map_err(|_| access.late(self.limit))
     }
 

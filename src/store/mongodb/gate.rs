@@ -20,6 +20,10 @@ use super::{
 };
 use crate::store::turns::Turns;
 
+/// As many as the driver's pool has connections by default. More would only wait there, and it takes
+/// half a second to get rid of each that is left behind.
+const PLACES: usize = 10;
+
 /// Closed from a refusal of the credentials until something gets through.
 ///
 /// The driver takes a server that has refused them for unknown until its next heartbeat, and holds
@@ -38,7 +42,7 @@ impl Gate {
         Self {
             closed: AtomicBool::new(false),
             client: client.clone(),
-            turns: Turns::new(move || {
+            turns: Turns::new(PLACES, move || {
                 let client = probed.clone();
                 async move { drop(ping(&client).await) }.boxed()
             }),
