@@ -5,6 +5,7 @@
 //! how many seeds run (1,000 by default, 100,000 in release builds), `TENURE_SIM_SEED=n` runs one and
 //! prints its timeline.
 
+mod actors;
 mod counts;
 mod handle;
 mod mutations;

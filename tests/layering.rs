@@ -35,6 +35,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     (
         "simulation",
         &[
+            "actor",
             "clock",
             "election",
             "leadership",

@@ -39,6 +39,8 @@ pub struct LockBuilder {
     metadata: Result<Option<Metadata>, InvalidName>,
     timing: Timing,
     clock: Arc<dyn Clock>,
+    /// What the jitter is drawn from; a random one if there is none.
+    rng: Option<SmallRng>,
 }
 
 impl LockBuilder {
@@ -53,6 +55,7 @@ impl LockBuilder {
             metadata: Ok(None),
             timing: Timing::default(),
             clock: Arc::new(BootClock),
+            rng: None,
         }
     }
 
@@ -82,6 +85,13 @@ impl LockBuilder {
     /// The holder's clock. Default: [`BootClock`]. For tests.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Where jitter and attempts are drawn from, so that a run can be repeated.
+    #[cfg(test)]
+    pub(crate) fn rng(mut self, rng: SmallRng) -> Self {
+        self.rng = Some(rng);
         self
     }
 
@@ -124,7 +134,8 @@ impl LockBuilder {
         let store = self.store;
         config.timing.check_minimum(store.kind(), store.min_ttl())?;
         let pulse = Arc::new(Pulse::new(config.clock.clone()));
-        let rng = SmallRng::from_rng(&mut rand::rng());
+        let rng = self.rng;
+        let rng = rng.unwrap_or_else(|| SmallRng::from_rng(&mut rand::rng()));
         let (lent, beating) = (config.clone(), pulse.clone());
         let address = start(Box::new(move || LockActor::new(lent, store, beating, rng)))?;
         Ok(LockHandle::new(address, config, pulse))

@@ -1,0 +1,106 @@
+//! The second layer of the simulation: the real lock actors and real subscribers, under paused time.
+//!
+//! A run is a seed, and runs on one thread. The store is the model of the first layer, behind a
+//! [`LeaseStore`](crate::store::LeaseStore) that delays, loses, repeats and refuses.
+//! `TENURE_SIM_ACTOR_SEEDS=n` sets how many seeds run, `TENURE_SIM_ACTOR_SEED=n` runs one and prints its
+//! timeline.
+
+mod director;
+mod plan;
+mod subscriber;
+mod wire;
+mod world;
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::SeqCst},
+    thread,
+    time::Instant,
+};
+
+use actix::System;
+
+use super::{counts::Counts, number, properties::Violation};
+use director::Director;
+use plan::Plan;
+use world::Shared;
+
+/// What a run has come to, and its timeline, if that is wanted.
+struct Run {
+    outcome: Result<(), Violation>,
+    counts: Counts,
+    timeline: Vec<String>,
+}
+
+fn run(plan: &Plan, traced: bool) -> Run {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let builder = builder.enable_all().start_paused(true);
+        builder.build().expect("a runtime")
+    };
+    System::with_tokio_rt(runtime).block_on(async {
+        let shared = Shared::new(plan, traced);
+        let outcome = Director::new(&shared, plan).run().await;
+        let world = &mut *shared.world();
+        Run {
+            outcome,
+            counts: std::mem::take(&mut world.counts),
+            timeline: world.trace.take().unwrap_or_default(),
+        }
+    })
+}
+
+/// What happened in all seeds below a number, or the first seed that fails.
+fn run_all(seeds: u64) -> Result<Counts, (u64, Violation)> {
+    let next = AtomicU64::new(0);
+    let work = || {
+        let mut total = Counts::default();
+        loop {
+            let seed = next.fetch_add(1, SeqCst);
+            if seed >= seeds {
+                return Ok(total);
+            }
+            let run = run(&Plan::new(seed), false);
+            total.add(&run.counts);
+            if let Err(violation) = run.outcome {
+                // Nobody needs to begin another.
+                next.store(seeds, SeqCst);
+                return Err((seed, violation));
+            }
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let mut total = Counts::default();
+        for thread in running {
+            total.add(&thread.join().expect("no panic")?);
+        }
+        Ok(total)
+    })
+}
+
+#[test]
+fn the_actors_violate_nothing_whatever_goes_wrong() {
+    if let Some(seed) = number("TENURE_SIM_ACTOR_SEED") {
+        let plan = Plan::new(seed);
+        let run = run(&plan, true);
+        eprintln!("{plan:#?}\n{}", run.timeline.join("\n"));
+        run.outcome.expect("no violation");
+        return;
+    }
+    let seeds = number("TENURE_SIM_ACTOR_SEEDS").unwrap_or(100);
+    let start = Instant::now();
+    match run_all(seeds) {
+        Ok(counts) => eprintln!("{seeds} seeds in {:?}: {counts:?}", start.elapsed()),
+        Err((seed, violation)) => {
+            let timeline = run(&Plan::new(seed), true).timeline.join("\n");
+            panic!("seed {seed}\n{timeline}\n\n{violation}");
+        }
+    }
+}
+
+#[test]
+fn a_seed_always_gives_the_same_run_of_the_actors() {
+    let run = || run(&Plan::new(42), true).timeline;
+    assert_eq!(run(), run());
+}

@@ -1,0 +1,162 @@
+use std::time::Duration;
+
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+
+use crate::simulation::plan::{self, Clocks, FaultKind};
+
+/// A plan of the first layer, and what becomes of the actors.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    /// Its faults are not used, but those below.
+    pub(super) base: plan::Plan,
+    /// Those who follow each lock from its start.
+    pub(super) subscribers: Vec<Vec<SubscriberPlan>>,
+    /// The chance that a store call panics.
+    pub(super) panics: f64,
+    /// Whether the store pushes hints.
+    pub(super) hints: bool,
+    /// In the order of time.
+    pub(super) troubles: Vec<(Duration, Trouble)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SubscriberPlan {
+    pub(super) style: Style,
+    /// Whether it is restarted, and subscribes again, when it stops.
+    pub(super) supervised: bool,
+    /// The chance that it stops over a message.
+    pub(super) fragile: f64,
+}
+
+/// How a subscriber handles its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// At once.
+    Prompt,
+    /// Slowly, one after the other.
+    Slow,
+    /// Slowly and several at a time: the handler of one outlives that of the next. It ends with the
+    /// actor.
+    Overlapping,
+    /// The same, on its own: it also outlives the actor.
+    Detached,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Trouble {
+    /// As in the first layer.
+    Common(FaultKind),
+    /// A subscriber stops.
+    Stop {
+        node: usize,
+        subscriber: usize,
+    },
+    /// A subscriber panics.
+    Panic {
+        node: usize,
+        subscriber: usize,
+    },
+    Unsubscribe {
+        node: usize,
+        subscriber: usize,
+    },
+    /// A subscriber subscribes, again or for the second time.
+    Subscribe {
+        node: usize,
+        subscriber: usize,
+    },
+    /// Somebody new subscribes.
+    Join {
+        node: usize,
+        plan: SubscriberPlan,
+    },
+    /// The lock is shut down, by a command or with its last handle, and another is started.
+    Shutdown {
+        node: usize,
+        by_drop: bool,
+        time: Duration,
+        new_id: bool,
+    },
+}
+
+impl SubscriberPlan {
+    pub(super) const PROMPT: Self = Self {
+        style: Style::Prompt,
+        supervised: true,
+        fragile: 0.0,
+    };
+
+    fn new(rng: &mut SmallRng) -> Self {
+        let style = match rng.random_range(0..6) {
+            0 => Style::Slow,
+            1 => Style::Overlapping,
+            2 => Style::Detached,
+            _ => Style::Prompt,
+        };
+        Self {
+            style,
+            supervised: rng.random_bool(0.5),
+            fragile: match rng.random_bool(0.2) {
+                true => rng.random_range(0.0..0.3),
+                false => 0.0,
+            },
+        }
+    }
+}
+
+impl Plan {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut base = plan::Plan::new(seed, Clocks::WithinMargin);
+        base.nodes.truncate(5);
+        let mut rng = SmallRng::seed_from_u64(seed ^ 0x5eed);
+        let nodes = base.nodes.len();
+        let subscribers = (0..nodes)
+            .map(|_| {
+                let count = rng.random_range(1..=3);
+                (0..count).map(|_| SubscriberPlan::new(&mut rng)).collect()
+            })
+            .collect();
+        let mut troubles = Vec::new();
+        for fault in std::mem::take(&mut base.faults) {
+            let trouble = match fault.kind {
+                // Processes do not freeze here, and hints come from the store.
+                FaultKind::Pause { .. } | FaultKind::Hint { .. } | FaultKind::NewerLibrary => {
+                    Self::trouble(nodes, &mut rng)
+                }
+                kind if kind.node().is_some_and(|node| node >= nodes) => continue,
+                kind => Trouble::Common(kind),
+            };
+            troubles.push((fault.at, trouble));
+        }
+        Self {
+            base,
+            subscribers,
+            panics: match rng.random_bool(0.3) {
+                true => rng.random_range(0.0..0.1),
+                false => 0.0,
+            },
+            hints: rng.random_bool(0.3),
+            troubles,
+        }
+    }
+
+    fn trouble(nodes: usize, rng: &mut SmallRng) -> Trouble {
+        let (node, subscriber) = (rng.random_range(0..nodes), rng.random_range(0..4));
+        match rng.random_range(0..10) {
+            0..3 => Trouble::Stop { node, subscriber },
+            3 => Trouble::Panic { node, subscriber },
+            4 => Trouble::Unsubscribe { node, subscriber },
+            5 | 6 => Trouble::Subscribe { node, subscriber },
+            7 => Trouble::Join {
+                node,
+                plan: SubscriberPlan::new(rng),
+            },
+            _ => Trouble::Shutdown {
+                node,
+                by_drop: rng.random_bool(0.5),
+                time: Duration::from_secs_f64(rng.random_range(0.0..15.0)),
+                new_id: rng.random_bool(0.5),
+            },
+        }
+    }
+}

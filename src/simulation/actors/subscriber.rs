@@ -1,0 +1,381 @@
+use std::panic;
+
+use actix::{
+    Actor, ActorContext as _, Addr, AsyncContext as _, AtomicResponse, Context, Handler, Message,
+    ResponseActFuture, ResponseFuture, Supervised, WrapFuture as _,
+    dev::{MessageResponse, OneshotSender},
+};
+use rand::RngExt as _;
+
+use super::{
+    plan::{Style, SubscriberPlan},
+    world::{Command, Seen, Shared, World},
+};
+use crate::{
+    actor::{BecameFollower, BecameLeader, LockActor, Subscribe, Unsubscribe},
+    clock::Clock as _,
+    leadership::{Leadership, Reason},
+    lease::FencingToken,
+    simulation::properties::Property,
+};
+
+/// An actor that follows a lock and acknowledges when it likes.
+pub(super) struct Subscriber {
+    pub(super) shared: Shared,
+    pub(super) lock: Addr<LockActor>,
+    pub(super) plan: SubscriberPlan,
+    /// Which one it is in the world.
+    pub(super) index: usize,
+}
+
+impl Subscriber {
+    pub(super) fn new(
+        shared: &Shared,
+        life: usize,
+        lock: &Addr<LockActor>,
+        plan: SubscriberPlan,
+    ) -> Self {
+        let world = &mut *shared.world();
+        world.subscribers.push(Seen {
+            life,
+            style: plan.style,
+            told: None,
+            messages: 0,
+            running: Vec::new(),
+            alive: true,
+            subscribed: false,
+            again: false,
+            loose: false,
+            misled_since: None,
+        });
+        Self {
+            shared: shared.clone(),
+            lock: lock.clone(),
+            plan,
+            index: world.subscribers.len() - 1,
+        }
+    }
+
+    fn subscribe(&self, ctx: &Context<Self>) {
+        let world = &mut *self.shared.world();
+        let seen = &mut world.subscribers[self.index];
+        seen.again |= seen.subscribed || seen.messages > 0;
+        seen.subscribed = true;
+        world.log(|| format!("subscriber {} subscribes", self.index));
+        self.lock.do_send(Subscribe::new(&ctx.address()));
+    }
+
+    fn gone(&self, restarts: bool) {
+        let world = &mut *self.shared.world();
+        let index = self.index;
+        world.log(|| format!("subscriber {index} is gone; restarts: {restarts}"));
+        world.counts.count(match restarts {
+            true => "subscriber restarted",
+            false => "subscriber died",
+        });
+        let seen = &mut world.subscribers[index];
+        let life = &mut world.lives[seen.life];
+        seen.alive = restarts;
+        life.commands.push((life.clock.now(), Command::Leave));
+        if let Some(token) = seen.told {
+            life.term(token).unclean = true;
+        }
+    }
+
+    /// The handling of a message: what is still to come of it.
+    fn take(&self, token: Option<FencingToken>, ctx: &mut Context<Self>) -> Answer {
+        let (stops, peace, time) = {
+            let world = &mut *self.shared.world();
+            world.check();
+            let stops = !world.peace && world.rng.random_bool(self.plan.fragile);
+            let slow = world.rng.random_bool(0.3);
+            let time = world.seconds(if slow { 25.0 } else { 1.0 });
+            (stops, world.peace, time)
+        };
+        if stops {
+            ctx.stop();
+        }
+        if self.plan.style == Style::Prompt || peace {
+            return Answer::Now;
+        }
+        let run = Run::begin(&self.shared, self.index, token);
+        let shared = self.shared.clone();
+        let work = async move {
+            shared.wait(time).await;
+            run.complete();
+        };
+        match self.plan.style {
+            Style::Prompt => unreachable!("answered above"),
+            Style::Slow => Answer::Atomic(AtomicResponse::new(Box::pin(work.into_actor(self)))),
+            Style::Overlapping => Answer::Overlapping(Box::pin(work.into_actor(self))),
+            Style::Detached => Answer::Detached(Box::pin(work)),
+        }
+    }
+}
+
+impl Actor for Subscriber {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.subscribe(ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Context<Self>) {
+        if !self.plan.supervised {
+            self.gone(false);
+        }
+    }
+}
+
+impl Supervised for Subscriber {
+    fn restarting(&mut self, _: &mut Context<Self>) {
+        self.gone(true);
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        // Also when it panics, and with its last address.
+        if self.shared.world().subscribers[self.index].alive {
+            self.gone(false);
+        }
+    }
+}
+
+impl Handler<BecameLeader> for Subscriber {
+    type Result = Answer;
+
+    fn handle(&mut self, message: BecameLeader, ctx: &mut Context<Self>) -> Answer {
+        let token = message.leadership.token();
+        self.shared
+            .world()
+            .told_leader(self.index, &message.leadership);
+        self.take(Some(token), ctx)
+    }
+}
+
+impl Handler<BecameFollower> for Subscriber {
+    type Result = Answer;
+
+    fn handle(&mut self, message: BecameFollower, ctx: &mut Context<Self>) -> Answer {
+        self.shared
+            .world()
+            .told_follower(self.index, message.token, &message.reason);
+        self.take(message.token, ctx)
+    }
+}
+
+/// What the simulation does to a subscriber.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub(super) enum Poke {
+    Stop,
+    Panic,
+    Subscribe,
+    Unsubscribe,
+}
+
+impl Handler<Poke> for Subscriber {
+    type Result = ();
+
+    fn handle(&mut self, poke: Poke, ctx: &mut Context<Self>) {
+        match poke {
+            Poke::Stop => ctx.stop(),
+            // Not to the panic hook: it is no news.
+            Poke::Panic => panic::resume_unwind(Box::new("a panic on purpose")),
+            Poke::Subscribe => self.subscribe(ctx),
+            Poke::Unsubscribe => {
+                let world = &mut *self.shared.world();
+                world.log(|| format!("subscriber {} unsubscribes", self.index));
+                world.counts.count("unsubscribed");
+                let seen = &mut world.subscribers[self.index];
+                let life = &mut world.lives[seen.life];
+                life.commands.push((life.clock.now(), Command::Leave));
+                (seen.told, seen.loose, seen.subscribed) = (None, true, false);
+                self.lock.do_send(Unsubscribe::new(&ctx.address()));
+            }
+        }
+    }
+}
+
+/// A handler that has begun; one that is dropped has not acknowledged.
+struct Run {
+    shared: Shared,
+    subscriber: usize,
+    number: u64,
+    complete: bool,
+}
+
+impl Run {
+    fn begin(shared: &Shared, subscriber: usize, token: Option<FencingToken>) -> Self {
+        let world = &mut *shared.world();
+        let now = world.now();
+        let seen = &mut world.subscribers[subscriber];
+        seen.running.push((seen.messages, token, now));
+        Self {
+            shared: shared.clone(),
+            subscriber,
+            number: seen.messages,
+            complete: false,
+        }
+    }
+
+    fn complete(mut self) {
+        self.complete = true;
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let world = &mut *self.shared.world();
+        let index = self.subscriber;
+        let complete = self.complete;
+        world.log(|| format!("subscriber {index} ends handling; acknowledged: {complete}"));
+        let seen = &mut world.subscribers[index];
+        let run = seen.running.iter().position(|run| run.0 == self.number);
+        let (_, token, _) = seen.running.remove(run.expect("it runs"));
+        if let Some(token) = token.filter(|_| !complete) {
+            world.counts.count("unclean");
+            world.lives[seen.life].term(token).unclean = true;
+        }
+    }
+}
+
+/// The ways in which a handler answers.
+pub(super) enum Answer {
+    Now,
+    Atomic(AtomicResponse<Subscriber, ()>),
+    Overlapping(ResponseActFuture<Subscriber, ()>),
+    Detached(ResponseFuture<()>),
+}
+
+impl<M: Message<Result = ()>> MessageResponse<Subscriber, M> for Answer {
+    fn handle(self, ctx: &mut Context<Subscriber>, sender: Option<OneshotSender<()>>) {
+        match self {
+            Self::Now => {
+                if let Some(sender) = sender {
+                    // The lock may have gone.
+                    let _ = sender.send(());
+                }
+            }
+            Self::Atomic(answer) => MessageResponse::<Subscriber, M>::handle(answer, ctx, sender),
+            Self::Overlapping(answer) => {
+                MessageResponse::<Subscriber, M>::handle(answer, ctx, sender);
+            }
+            Self::Detached(answer) => MessageResponse::<Subscriber, M>::handle(answer, ctx, sender),
+        }
+    }
+}
+
+impl World {
+    fn told_leader(&mut self, index: usize, leadership: &Leadership) {
+        let (now, token) = (self.now(), leadership.token());
+        self.log(|| format!("subscriber {index} is told that it leads with token {token}"));
+        let seen = &mut self.subscribers[index];
+        let at = seen.life;
+        seen.messages += 1;
+        let life = &mut self.lives[at];
+        if life.crashed {
+            return;
+        }
+        let twice = seen.told.replace(token);
+        let loose = std::mem::take(&mut seen.loose);
+        let busy = !seen.running.is_empty();
+        let prompt = seen.style == Style::Prompt;
+        let first = !std::mem::replace(&mut life.term(token).told, true);
+        if first {
+            let older = life.leaderships.len().saturating_sub(4);
+            life.leaderships.drain(..older);
+            life.leaderships.push((leadership.clone(), false));
+            self.counts.count("elected");
+        }
+        if let Some(before) = twice.filter(|_| !loose) {
+            let text = format!("subscriber {index}: BecameLeader({token}) after {before}");
+            self.fail(Property::Told, text);
+        }
+        if busy {
+            let text = format!("subscriber {index}: BecameLeader before its acknowledgement");
+            self.fail(Property::Acknowledged, text);
+        }
+        let other = |life: usize| {
+            life != at
+                && self.lives[life]
+                    .terms
+                    .get(&token.get())
+                    .is_some_and(|term| term.told)
+        };
+        if let Some(other) = (0..self.lives.len()).find(|life| other(*life)) {
+            let text = format!("token {token} of life {other} and of life {at}");
+            self.fail(Property::Tokens, text);
+        }
+        // The others can say only of one that handles messages at once when it was told.
+        if !(first && prompt) {
+            return;
+        }
+        let pending = self.subscribers.iter().position(|other| {
+            let mut running = other.running.iter();
+            let earlier = running.any(|run| run.1 != Some(token) && run.2 < now);
+            other.life == at && other.alive && earlier
+        });
+        if let Some(other) = pending {
+            let text = format!("token {token} is told before subscriber {other} has acknowledged");
+            self.fail(Property::Acknowledged, text);
+        }
+        if leadership.remaining() < self.plan.base.timing.margin() {
+            let text = format!("token {token} has {:?} left", leadership.remaining());
+            self.fail(Property::Fresh, text);
+        }
+    }
+
+    fn told_follower(&mut self, index: usize, token: Option<FencingToken>, reason: &Reason) {
+        self.log(|| format!("subscriber {index} follows, token {token:?}: {reason}"));
+        let seen = &mut self.subscribers[index];
+        seen.messages += 1;
+        let told = seen.told.take();
+        let (at, again) = (seen.life, seen.again);
+        if self.lives[at].crashed {
+            return;
+        }
+        if told != token && !seen.loose {
+            let text = format!("subscriber {index}: BecameFollower({token:?}) after {told:?}");
+            self.fail(Property::Told, text);
+        }
+        let Some(token) = token else {
+            if *reason != Reason::NotElected {
+                let text = format!("subscriber {index}: {reason:?} of nothing");
+                self.fail(Property::Reasons, text);
+            }
+            return;
+        };
+        let life = &self.lives[at];
+        let Some(term) = life.terms.get(&token.get()) else {
+            return self.fail(
+                Property::Told,
+                format!("the end of token {token}, never granted"),
+            );
+        };
+        let commanded = |command| life.was_told(command, term.granted_at);
+        let fits = match reason {
+            Reason::NotElected => again,
+            Reason::SteppedDown => commanded(Command::StepDown) || commanded(Command::Leave),
+            Reason::Paused => commanded(Command::Pause),
+            Reason::Shutdown => commanded(Command::Shutdown),
+            Reason::Deposed { by } => {
+                let mut newer = self.acquired.range(token.get() + 1..);
+                term.refused && newer.any(|(_, holders)| holders.contains(by))
+            }
+            Reason::Evicted => term.refused && self.evicted.contains(&token),
+            // The store did not fail, unless it has forgotten what it knew.
+            Reason::StoreLost => term.unanswered || (term.refused && self.forgot),
+            Reason::Expired => term.refused || !term.unanswered,
+        };
+        let by_deadline = matches!(reason, Reason::StoreLost | Reason::Expired);
+        let early = by_deadline && !term.refused && life.clock.now() < term.deadline;
+        let text = format!("subscriber {index}, token {token}: {reason:?}, {term:?}");
+        if !fits {
+            self.fail(Property::Reasons, text);
+        } else if early {
+            self.fail(Property::Steady, text);
+        }
+    }
+}

@@ -1,0 +1,315 @@
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+use tokio::{sync::watch, time::Instant};
+
+use super::plan::{Plan, Style};
+use crate::{
+    clock::{Clock, Moment},
+    leadership::Leadership,
+    lease::{CandidateId, FencingToken},
+    simulation::{
+        counts::Counts,
+        network::Network,
+        plan::Rate,
+        properties::{Property, Violation},
+        store::Store,
+    },
+};
+
+/// What all actors of a run share; all of them run on one thread.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<World>>, watch::Receiver<bool>);
+
+/// A clock of one's own rate over the paused time of the runtime.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnClock {
+    pub(super) origin: Instant,
+    pub(super) rate: Rate,
+}
+
+impl Clock for OwnClock {
+    fn now(&self) -> Moment {
+        let own = self.origin.elapsed().as_nanos() as f64 * self.rate.rate;
+        Moment::default() + self.rate.ahead + Duration::from_nanos(own as u64)
+    }
+}
+
+pub(super) struct World {
+    pub(super) plan: Plan,
+    pub(super) trace: Option<Vec<String>>,
+    pub(super) counts: Counts,
+    pub(super) rng: SmallRng,
+    pub(super) origin: Instant,
+    pub(super) network: Network,
+    pub(super) store: Store,
+    pub(super) last_commit: u64,
+    pub(super) peace: bool,
+    pub(super) lives: Vec<Life>,
+    pub(super) subscribers: Vec<Seen>,
+    /// The first one.
+    pub(super) violation: Option<Violation>,
+    /// The highest token under which anybody was seen to believe that it leads.
+    highest: FencingToken,
+    pub(super) acquired: BTreeMap<u64, BTreeSet<CandidateId>>,
+    pub(super) evicted: BTreeSet<FencingToken>,
+    pub(super) forgot: bool,
+    /// Commands not yet answered.
+    pub(super) unanswered: u64,
+    stop_waiting: watch::Sender<bool>,
+}
+
+/// One lock from its start to its end.
+pub(super) struct Life {
+    pub(super) node: usize,
+    pub(super) clock: OwnClock,
+    pub(super) crashed: bool,
+    pub(super) leaderships: Vec<(Leadership, bool)>,
+    /// By token.
+    pub(super) terms: BTreeMap<u64, Term>,
+    /// When it was told what, and when subscribers have left it.
+    pub(super) commands: Vec<(Moment, Command)>,
+    pub(super) sent: VecDeque<Moment>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    StepDown,
+    Pause,
+    Shutdown,
+    /// Of one of the subscribers, not the lock.
+    Leave,
+}
+
+/// What has happened under one token, for the reason of its end.
+#[derive(Debug, Default)]
+pub(super) struct Term {
+    pub(super) granted_at: Moment,
+    pub(super) deadline: Moment,
+    pub(super) unanswered: bool,
+    pub(super) refused: bool,
+    /// Its first `BecameLeader` has been handled.
+    pub(super) told: bool,
+    /// A subscriber has gone without acknowledging its end.
+    pub(super) unclean: bool,
+}
+
+/// What one subscriber has been told.
+pub(super) struct Seen {
+    pub(super) life: usize,
+    pub(super) style: Style,
+    pub(super) told: Option<FencingToken>,
+    pub(super) messages: u64,
+    /// Handlers that have not completed: number, token, begun at.
+    pub(super) running: Vec<(u64, Option<FencingToken>, u64)>,
+    pub(super) alive: bool,
+    pub(super) subscribed: bool,
+    /// It has subscribed more than once.
+    pub(super) again: bool,
+    /// It has unsubscribed, and what it was told before may still come.
+    pub(super) loose: bool,
+    pub(super) misled_since: Option<u64>,
+}
+
+impl Seen {
+    fn is_busy(&self) -> bool {
+        self.style == Style::Slow && !self.running.is_empty()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("World")
+    }
+}
+
+impl Shared {
+    pub(super) fn new(plan: &Plan, traced: bool) -> Self {
+        let (stop_waiting, peace) = watch::channel(false);
+        let world = World {
+            trace: traced.then(Vec::new),
+            counts: Counts::default(),
+            rng: SmallRng::seed_from_u64(!plan.base.seed),
+            origin: Instant::now(),
+            network: plan.base.network,
+            store: Store::new(&plan.base),
+            last_commit: 0,
+            peace: false,
+            lives: Vec::new(),
+            subscribers: Vec::new(),
+            violation: None,
+            highest: FencingToken::new(0),
+            acquired: BTreeMap::new(),
+            evicted: BTreeSet::new(),
+            forgot: false,
+            unanswered: 0,
+            stop_waiting,
+            plan: plan.clone(),
+        };
+        Self(Arc::new(Mutex::new(world)), peace)
+    }
+
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits, but not for long once the faults have stopped.
+    pub(super) async fn wait(&self, time: Duration) {
+        let mut peace = self.1.clone();
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep(time) => return,
+            _ = peace.wait_for(|peace| *peace) => {}
+        }
+        tokio::time::sleep(time.min(Duration::from_millis(100))).await;
+    }
+}
+
+impl World {
+    pub(super) fn now(&self) -> u64 {
+        self.origin.elapsed().as_nanos() as u64
+    }
+
+    pub(super) fn log(&mut self, text: impl FnOnce() -> String) {
+        let now = self.now() as f64 / 1e9;
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{now:9.3} s  {}", text()));
+        }
+    }
+
+    pub(super) fn seconds(&mut self, most: f64) -> Duration {
+        Duration::from_secs_f64(self.rng.random_range(0.0..most))
+    }
+
+    pub(super) fn fail(&mut self, property: Property, text: impl Into<String>) {
+        let violation = Violation::new(property, text);
+        self.log(|| format!("VIOLATION {violation}"));
+        self.violation.get_or_insert(violation);
+    }
+
+    pub(super) fn make_peace(&mut self) {
+        self.log(|| "faults stop".to_owned());
+        self.peace = true;
+        self.store.up = true;
+        self.network = self.network.mended();
+        self.stop_waiting.send_replace(true);
+    }
+
+    /// How long after the faults have stopped there is a leader at the latest: what is left of the
+    /// last lease, or a whole ttl for those who observe; two polls, each with its jitter and a call,
+    /// to see that and to take it; and before all that two looks at subscribers who have died and owe
+    /// an acknowledgement, `poll_every` apart, the first up to as much later. All on the slowest clock.
+    pub(super) fn bound(&self) -> Duration {
+        let timing = &self.plan.base.timing;
+        let jitter = 1.0 + crate::timing::POLL_JITTER;
+        let polls = timing.poll_every().mul_f64(2.0 * jitter);
+        let looks = timing.poll_every() * 3;
+        let bound = timing.ttl() + polls + timing.call_timeout() * 2 + looks;
+        bound.mul_f64(1.0 / (1.0 - 0.045))
+    }
+
+    /// What holds at every moment.
+    pub(super) fn check(&mut self) {
+        let mut tokens = Vec::new();
+        let mut again = None;
+        for life in self.lives.iter_mut().filter(|life| !life.crashed) {
+            for (leadership, ended) in &mut life.leaderships {
+                match leadership.is_current() {
+                    true if *ended => again = Some(leadership.token()),
+                    true => tokens.push(leadership.token()),
+                    false => *ended = true,
+                }
+            }
+        }
+        if let Some(token) = again {
+            self.fail(Property::Final, format!("token {token} is current again"));
+        }
+        tokens.sort_unstable();
+        if tokens.len() > 1 {
+            let text = format!("two leaders at once: tokens {tokens:?}");
+            self.fail(Property::Exclusion, text);
+        }
+        match tokens.first() {
+            Some(token) if *token < self.highest => {
+                let text = format!("{token} leads after {}", self.highest);
+                self.fail(Property::Exclusion, text);
+            }
+            _ => self.highest = self.highest.max(tokens.pop().unwrap_or(self.highest)),
+        }
+        self.check_ends();
+    }
+
+    /// Timers of a fast clock fire late by what it gains; nobody may go on believing for longer.
+    fn check_ends(&mut self) {
+        const LATE: u64 = 400_000_000;
+        let now = self.now();
+        let mut late = None;
+        for (index, seen) in self.subscribers.iter_mut().enumerate() {
+            let life = &self.lives[seen.life];
+            let misled = seen.told.is_some_and(|token| !life.leads(token));
+            let misled = misled && seen.alive && !seen.is_busy() && !life.crashed;
+            seen.misled_since = misled.then(|| seen.misled_since.unwrap_or(now));
+            if seen.misled_since.is_some_and(|since| now - since > LATE) {
+                late = Some((index, seen.told));
+            }
+        }
+        if let Some((index, token)) = late {
+            let text = format!("subscriber {index} was not told that {token:?} has ended");
+            self.fail(Property::OnTime, text);
+        }
+    }
+
+    /// The lives that believe that they lead.
+    pub(super) fn leaders(&self) -> Vec<(usize, FencingToken)> {
+        let lives = self.lives.iter().enumerate();
+        let lives = lives.filter(|(_, life)| !life.crashed);
+        lives
+            .flat_map(|(index, life)| {
+                let given = life.leaderships.iter();
+                let current = given.filter(|(given, _)| given.is_current());
+                current.map(move |(given, _)| (index, given.token()))
+            })
+            .collect()
+    }
+
+    pub(super) fn note_holder(&mut self) {
+        let record = &self.store.record;
+        if let Some(holder) = &record.holder {
+            let holders = self.acquired.entry(record.token.get()).or_default();
+            holders.insert(holder.clone());
+        }
+    }
+}
+
+impl Life {
+    pub(super) fn new(node: usize, clock: OwnClock) -> Self {
+        Self {
+            node,
+            clock,
+            crashed: false,
+            leaderships: Vec::new(),
+            terms: BTreeMap::new(),
+            commands: Vec::new(),
+            sent: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn leads(&self, token: FencingToken) -> bool {
+        let mut given = self.leaderships.iter();
+        given.any(|(given, _)| given.token() == token && given.is_current())
+    }
+
+    pub(super) fn term(&mut self, token: FencingToken) -> &mut Term {
+        self.terms.entry(token.get()).or_default()
+    }
+
+    pub(super) fn was_told(&self, command: Command, since: Moment) -> bool {
+        let mut told = self.commands.iter();
+        told.any(|(at, what)| *what == command && *at >= since)
+    }
+}
