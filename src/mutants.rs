@@ -91,6 +91,34 @@ mod switch {
         NewerRecordWritten,
         /// The register of the simulation takes any token.
         RegisterTakesAnyToken,
+        /// One acknowledgement stands for all messages of a subscriber.
+        AnyAcknowledgementCounts,
+        /// Only the newest subscriber has to acknowledge.
+        NewestAcknowledges,
+        /// A subscriber that subscribes again is told of a leadership before it has acknowledged.
+        ToldWhilePending,
+        /// A restart forgets what the subscribers were told.
+        RestartForgetsTold,
+        /// A restart forgets what the subscribers have to acknowledge.
+        RestartForgetsPending,
+        /// A restart forgets who waits for an answer.
+        RestartForgetsAnswers,
+        /// A subscriber that died over its work is taken for one that has stopped it.
+        DeadTakenForClean,
+        /// A subscriber that restarted over its work is taken for one that has stopped it.
+        RestartedTakenForClean,
+        /// A subscriber that has unsubscribed is not waited for.
+        UnsubscribedNotAwaited,
+        /// The timer is not armed after a restart.
+        TimerNotRearmed,
+        /// A reply counts as asked for when it came.
+        ReplyTimeForSent,
+        /// A request that failed for sure is taken for answered.
+        ErrorTakenForRenewal,
+        /// Subscribers that follow already hear of every end.
+        FollowersToldAgain,
+        /// A panic of the store ends the lock.
+        PanicNotCaught,
     }
 
     thread_local! {

@@ -29,6 +29,9 @@ pub(super) fn call(
     answer
         .map(move |answer| {
             answer.unwrap_or_else(|panic| {
+                if mutant!(PanicNotCaught) {
+                    std::panic::resume_unwind(panic);
+                }
                 let text = format!("the store panicked: {}", text_of(&*panic));
                 Err(StoreError::new(
                     StoreErrorKind::Unknown,

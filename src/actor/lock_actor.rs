@@ -188,6 +188,11 @@ impl LockActor {
         let (id, sent_at) = (sending.id, sending.sent_at);
         self.sending = None;
         let now = self.clock.now();
+        let sent_at = if mutant!(ReplyTimeForSent) {
+            now
+        } else {
+            sent_at
+        };
         let (reply, result) = match answer {
             Ok(Answer { reply, record }) => {
                 self.health.succeeded(self.election.config(), now);
@@ -195,6 +200,7 @@ impl LockActor {
                 (reply, Ok(()))
             }
             Err(error) if error.kind().may_have_been_applied() => (Reply::Unknown, Err(error)),
+            Err(error) if mutant!(ErrorTakenForRenewal) => (Reply::Renewed, Err(error)),
             Err(error) => (Reply::Failed, Err(error)),
         };
         self.election.handle_reply(id, sent_at, reply, now);
@@ -223,6 +229,7 @@ impl LockActor {
                 *armed = next;
                 sleep.as_mut().reset(at());
             }
+            None if mutant!(TimerNotRearmed) && self.restarts > 0 => return Poll::Pending,
             None => self.timer = Some((next, Box::pin(sleep_until(at())))),
         }
         let (_, sleep) = self.timer.as_mut().expect("armed just now");
@@ -355,6 +362,10 @@ impl Supervised for LockActor {
         self.restarts += 1;
         self.timer = None;
         self.hints.stop();
+        self.subscribers.restarted();
+        if mutant!(RestartForgetsAnswers) {
+            self.waiting.clear();
+        }
         // A request that is dropped may have been applied.
         self.sending = None;
         if let Some((id, sent_at)) = self.election.in_flight() {

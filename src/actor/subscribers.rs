@@ -84,9 +84,16 @@ impl Subscribers {
     pub(super) fn audience(&self) -> Audience {
         Audience {
             present: self.list.iter().any(|subscriber| !subscriber.leaving),
-            acknowledged: self.unacknowledged() == 0,
+            acknowledged: self.all_acknowledged(),
             clean: self.clean,
         }
+    }
+
+    fn all_acknowledged(&self) -> bool {
+        if mutant!(NewestAcknowledges) {
+            return self.list.last().is_none_or(|newest| newest.pending == 0);
+        }
+        self.unacknowledged() == 0
     }
 
     pub(super) fn len(&self) -> usize {
@@ -130,7 +137,7 @@ impl Subscribers {
         let subscriber = &mut self.list[index];
         subscriber.leaving = false;
         // One that subscribes again has restarted, and cannot vouch for what it had spawned before.
-        self.clean &= !subscriber.working;
+        self.clean &= !subscriber.working || mutant!(RestartedTakenForClean);
         // It has lost its state, and hears of the end first.
         if !leading || subscriber.leads.is_some() {
             let news = News {
@@ -151,7 +158,7 @@ impl Subscribers {
             return;
         };
         let subscriber = &mut self.list[index];
-        if subscriber.pending == 0 {
+        if subscriber.pending == 0 || mutant!(UnsubscribedNotAwaited) {
             self.list.remove(index);
             return;
         }
@@ -181,7 +188,8 @@ impl Subscribers {
     /// before.
     pub(super) fn tell_leadership(&mut self, leadership: &Leadership, lock: &WeakAddr<LockActor>) {
         for subscriber in &mut self.list {
-            if subscriber.leads.is_some() || subscriber.pending > 0 || subscriber.leaving {
+            let pending = subscriber.pending > 0 && !mutant!(ToldWhilePending);
+            if subscriber.leads.is_some() || pending || subscriber.leaving {
                 continue;
             }
             if let Some(recipient) = alive(&subscriber.leader) {
@@ -215,7 +223,7 @@ impl Subscribers {
         let told = self
             .list
             .iter_mut()
-            .filter(|subscriber| subscriber.leads.is_some());
+            .filter(|subscriber| subscriber.leads.is_some() || mutant!(FollowersToldAgain));
         for subscriber in told {
             if let Some(address) = alive(&subscriber.follower) {
                 subscriber.follow(&address, &news);
@@ -230,10 +238,13 @@ impl Subscribers {
             return;
         };
         let subscriber = &mut self.list[index];
-        subscriber.pending = subscriber.pending.saturating_sub(1);
+        subscriber.pending = match mutant!(AnyAcknowledgementCounts) {
+            true => 0,
+            false => subscriber.pending.saturating_sub(1),
+        };
         if !message.handled && subscriber.working {
             // Work that it spawned may run on; and if it lives, it no longer knows that it leads.
-            self.clean = false;
+            self.clean &= mutant!(RestartedTakenForClean);
             let address = alive(&subscriber.follower).filter(|_| subscriber.leads.is_some());
             if let Some(address) = address {
                 let news = News {
@@ -251,6 +262,18 @@ impl Subscribers {
         }
     }
 
+    /// The facts outlive a restart of the lock.
+    pub(super) fn restarted(&mut self) {
+        for subscriber in &mut self.list {
+            if mutant!(RestartForgetsTold) {
+                subscriber.leads = None;
+            }
+            if mutant!(RestartForgetsPending) {
+                subscriber.pending = 0;
+            }
+        }
+    }
+
     /// Takes out those who have died. One that died at work leaves something behind that nobody can
     /// vouch for.
     ///
@@ -264,7 +287,7 @@ impl Subscribers {
             if look {
                 subscriber.missed = dead;
             }
-            *clean &= !gone || !subscriber.working;
+            *clean &= !gone || !subscriber.working || mutant!(DeadTakenForClean);
             !gone
         });
     }

@@ -6,6 +6,7 @@
 //! timeline.
 
 mod director;
+mod mutations;
 mod plan;
 mod subscriber;
 mod wire;
@@ -88,7 +89,7 @@ fn the_actors_violate_nothing_whatever_goes_wrong() {
         run.outcome.expect("no violation");
         return;
     }
-    let seeds = number("TENURE_SIM_ACTOR_SEEDS").unwrap_or(100);
+    let seeds = number("TENURE_SIM_ACTOR_SEEDS").unwrap_or(200);
     let start = Instant::now();
     match run_all(seeds) {
         Ok(counts) => eprintln!("{seeds} seeds in {:?}: {counts:?}", start.elapsed()),

@@ -5,6 +5,9 @@ use std::fmt;
 pub(super) enum Property {
     /// The guarantee: answers of `is_current()` are ordered by acquisition.
     Exclusion,
+    /// Nobody believes in a leadership for longer than its last confirmed request allows, counted from
+    /// when that was sent.
+    Deadline,
     /// A leadership that was seen to have ended does not come back.
     Final,
     /// Tokens grow, and belong to one acquisition each.

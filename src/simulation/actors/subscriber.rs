@@ -332,12 +332,17 @@ impl World {
         let seen = &mut self.subscribers[index];
         seen.messages += 1;
         let told = seen.told.take();
-        let (at, again) = (seen.life, seen.again);
+        let (at, again, loose) = (seen.life, seen.again, seen.loose);
+        let first = seen.messages == 1;
         if self.lives[at].crashed {
             return;
         }
-        if told != token && !seen.loose {
+        if told != token && !loose {
             let text = format!("subscriber {index}: BecameFollower({token:?}) after {told:?}");
+            self.fail(Property::Told, text);
+        }
+        if told.is_none() && token.is_none() && !first && !again && !loose {
+            let text = format!("subscriber {index}: BecameFollower twice");
             self.fail(Property::Told, text);
         }
         let Some(token) = token else {

@@ -216,15 +216,26 @@ impl World {
     /// What holds at every moment.
     pub(super) fn check(&mut self) {
         let mut tokens = Vec::new();
-        let mut again = None;
+        let (mut again, mut long) = (None, None);
         for life in self.lives.iter_mut().filter(|life| !life.crashed) {
             for (leadership, ended) in &mut life.leaderships {
-                match leadership.is_current() {
-                    true if *ended => again = Some(leadership.token()),
-                    true => tokens.push(leadership.token()),
+                let token = leadership.token();
+                let term = life.terms.get(&token.get());
+                let until = term.map_or(Moment::default(), |term| term.deadline);
+                let left = leadership.remaining();
+                if left > life.clock.now().until(until) {
+                    long = Some(token);
+                }
+                match !left.is_zero() {
+                    true if *ended => again = Some(token),
+                    true => tokens.push(token),
                     false => *ended = true,
                 }
             }
+        }
+        if let Some(token) = long {
+            let text = format!("token {token} is believed in for longer than was confirmed");
+            self.fail(Property::Deadline, text);
         }
         if let Some(token) = again {
             self.fail(Property::Final, format!("token {token} is current again"));
