@@ -48,7 +48,8 @@ const KIND: &str = "dynamodb";
 /// [`margin`](crate::Timing::margin).
 ///
 /// The price: after a crash the lease is free a ttl after the last renewal *was seen*, which is up to a
-/// poll later than it was made; and a process that has just started counts a whole ttl. What was
+/// poll later than it was made; and a process that has just started counts a whole ttl. So it does, too,
+/// after a renewal that had hung somewhere and is carried out when its sender has given up. What was
 /// observed belongs to this value and its clones: keep one per process. It remembers 100,000
 /// leases, its own among them; one more is not taken over from a dead holder until another is forgotten.
 ///
