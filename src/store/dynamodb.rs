@@ -161,9 +161,9 @@ impl DynamoStore {
     /// How long an operation may take, with all its requests. Default 2 s.
     ///
     /// An operation whose write takes longer is [`Unknown`](super::StoreErrorKind::Unknown), one whose read
-    /// does, or that was surely not sent, [`Unavailable`](super::StoreErrorKind::Unavailable). Keep it below the
-    /// [`call_timeout`](crate::Timing::call_timeout) of the elections. The SDK by itself would wait for
-    /// ever.
+    /// does, or that was surely not sent, [`Unavailable`](super::StoreErrorKind::Unavailable). Keep it
+    /// below the [`call_timeout`](crate::Timing::call_timeout) of the elections. The SDK by itself would
+    /// wait for ever.
     ///
     /// The SDK loads credentials within a request, and begins anew with the next one: a provider that
     /// takes longer than the limit never has any. Those of [`open_store`](crate::open_store) go on.
