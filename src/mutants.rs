@@ -115,8 +115,6 @@ mod switch {
         ReplyTimeForSent,
         /// A request that failed for sure is taken for answered.
         ErrorTakenForRenewal,
-        /// Subscribers that follow already hear of every end.
-        FollowersToldAgain,
         /// A panic of the store ends the lock.
         PanicNotCaught,
     }

@@ -57,7 +57,6 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
     ),
     (ReplyTimeForSent, &[Deadline, Exclusion], "1"),
     (ErrorTakenForRenewal, &[Deadline, Exclusion], "6, 10"),
-    (FollowersToldAgain, &[Told], "§6: the two alternate"),
     (PanicNotCaught, &[NoPanic], "§6: a panic is an error"),
 ];
 
