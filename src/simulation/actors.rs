@@ -9,6 +9,7 @@ mod director;
 mod mutations;
 mod plan;
 mod subscriber;
+mod told;
 mod wire;
 mod world;
 
@@ -148,7 +149,7 @@ fn the_actors_violate_nothing_whatever_goes_wrong() {
         }
         return;
     }
-    let seeds = number("TENURE_SIM_ACTOR_SEEDS").unwrap_or(200);
+    let seeds = number("TENURE_SIM_ACTOR_SEEDS").unwrap_or(300);
     let start = Instant::now();
     match run_all(seeds) {
         Ok(counts) => {

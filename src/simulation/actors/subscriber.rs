@@ -9,14 +9,12 @@ use rand::RngExt as _;
 
 use super::{
     plan::{Style, SubscriberPlan},
-    world::{Command, Seen, Shared, World},
+    world::{Command, Seen, Shared},
 };
 use crate::{
     actor::{BecameFollower, BecameLeader, LockActor, Subscribe, Unsubscribe},
     clock::Clock as _,
-    leadership::{Leadership, Reason},
     lease::FencingToken,
-    simulation::properties::Property,
 };
 
 /// An actor that follows a lock and acknowledges when it likes.
@@ -263,124 +261,6 @@ impl<M: Message<Result = ()>> MessageResponse<Subscriber, M> for Answer {
                 MessageResponse::<Subscriber, M>::handle(answer, ctx, sender);
             }
             Self::Detached(answer) => MessageResponse::<Subscriber, M>::handle(answer, ctx, sender),
-        }
-    }
-}
-
-impl World {
-    fn told_leader(&mut self, index: usize, leadership: &Leadership) {
-        let (now, token) = (self.now(), leadership.token());
-        self.log(|| format!("subscriber {index} is told that it leads with token {token}"));
-        let seen = &mut self.subscribers[index];
-        let at = seen.life;
-        seen.messages += 1;
-        let life = &mut self.lives[at];
-        if life.crashed {
-            return;
-        }
-        let twice = seen.told.replace(token);
-        let loose = std::mem::take(&mut seen.loose);
-        let busy = !seen.running.is_empty();
-        let prompt = seen.style == Style::Prompt;
-        let first = !std::mem::replace(&mut life.term(token).told, true);
-        if first {
-            let older = life.leaderships.len().saturating_sub(4);
-            life.leaderships.drain(..older);
-            life.leaderships.push((leadership.clone(), false));
-            self.counts.count("elected");
-        }
-        if let Some(before) = twice.filter(|_| !loose) {
-            let text = format!("subscriber {index}: BecameLeader({token}) after {before}");
-            self.fail(Property::Told, text);
-        }
-        if busy {
-            let text = format!("subscriber {index}: BecameLeader before its acknowledgement");
-            self.fail(Property::Acknowledged, text);
-        }
-        let other = |life: usize| {
-            life != at
-                && self.lives[life]
-                    .terms
-                    .get(&token.get())
-                    .is_some_and(|term| term.told)
-        };
-        if let Some(other) = (0..self.lives.len()).find(|life| other(*life)) {
-            let text = format!("token {token} of life {other} and of life {at}");
-            self.fail(Property::Tokens, text);
-        }
-        // The others can say only of one that handles messages at once when it was told.
-        if !(first && prompt) {
-            return;
-        }
-        let pending = self.subscribers.iter().position(|other| {
-            let mut running = other.running.iter();
-            let earlier = running.any(|run| run.1 != Some(token) && run.2 < now);
-            other.life == at && other.alive && earlier
-        });
-        if let Some(other) = pending {
-            let text = format!("token {token} is told before subscriber {other} has acknowledged");
-            self.fail(Property::Acknowledged, text);
-        }
-        if leadership.remaining() < self.plan.base.timing.margin() {
-            let text = format!("token {token} has {:?} left", leadership.remaining());
-            self.fail(Property::Fresh, text);
-        }
-    }
-
-    fn told_follower(&mut self, index: usize, token: Option<FencingToken>, reason: &Reason) {
-        self.log(|| format!("subscriber {index} follows, token {token:?}: {reason}"));
-        let seen = &mut self.subscribers[index];
-        seen.messages += 1;
-        let told = seen.told.take();
-        let (at, again, loose) = (seen.life, seen.again, seen.loose);
-        let first = seen.messages == 1;
-        if self.lives[at].crashed {
-            return;
-        }
-        if told != token && !loose {
-            let text = format!("subscriber {index}: BecameFollower({token:?}) after {told:?}");
-            self.fail(Property::Told, text);
-        }
-        if told.is_none() && token.is_none() && !first && !again && !loose {
-            let text = format!("subscriber {index}: BecameFollower twice");
-            self.fail(Property::Told, text);
-        }
-        let Some(token) = token else {
-            if *reason != Reason::NotElected {
-                let text = format!("subscriber {index}: {reason:?} of nothing");
-                self.fail(Property::Reasons, text);
-            }
-            return;
-        };
-        let life = &self.lives[at];
-        let Some(term) = life.terms.get(&token.get()) else {
-            return self.fail(
-                Property::Told,
-                format!("the end of token {token}, never granted"),
-            );
-        };
-        let commanded = |command| life.was_told(command, term.granted_at);
-        let fits = match reason {
-            Reason::NotElected => again,
-            Reason::SteppedDown => commanded(Command::StepDown) || commanded(Command::Leave),
-            Reason::Paused => commanded(Command::Pause),
-            Reason::Shutdown => commanded(Command::Shutdown),
-            Reason::Deposed { by } => {
-                let mut newer = self.acquired.range(token.get() + 1..);
-                term.refused && newer.any(|(_, holders)| holders.contains(by))
-            }
-            Reason::Evicted => term.refused && self.evicted.contains(&token),
-            // The store did not fail, unless it has forgotten what it knew.
-            Reason::StoreLost => term.unanswered || (term.refused && self.forgot),
-            Reason::Expired => term.refused || !term.unanswered,
-        };
-        let by_deadline = matches!(reason, Reason::StoreLost | Reason::Expired);
-        let early = by_deadline && !term.refused && life.clock.now() < term.deadline;
-        let text = format!("subscriber {index}, token {token}: {reason:?}, {term:?}");
-        if !fits {
-            self.fail(Property::Reasons, text);
-        } else if early {
-            self.fail(Property::Steady, text);
         }
     }
 }
