@@ -5,7 +5,7 @@ use super::{
     world::{Command, World},
 };
 use crate::{
-    clock::Clock as _,
+    clock::{Clock as _, Moment},
     leadership::{Leadership, Reason},
     lease::FencingToken,
     simulation::properties::Property,
@@ -113,7 +113,8 @@ impl World {
             Reason::NotElected => again,
             Reason::SteppedDown => commanded(Command::StepDown) || commanded(Command::Leave),
             Reason::Paused => commanded(Command::Pause),
-            Reason::Shutdown => commanded(Command::Shutdown),
+            // The last handle may be held, long after, by a command that has yet to be answered.
+            Reason::Shutdown => life.was_told(Command::Shutdown, Moment::default()),
             Reason::Deposed { by } => {
                 let mut newer = self.acquired.range(token.get() + 1..);
                 term.refused && newer.any(|(_, holders)| holders.contains(by))
