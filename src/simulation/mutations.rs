@@ -116,16 +116,15 @@ fn catch(mutant: Mutant, properties: &[Property]) -> Option<(u64, Property)> {
     })
 }
 
-#[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "takes a minute in a debug build: cargo test --release"
-)]
-fn every_mutant_is_caught_by_the_property_that_it_violates() {
+/// Has all mutants caught, and prints how many seeds each took.
+pub(super) fn catch_all(
+    mutants: &[(Mutant, &[Property], &str)],
+    catch: impl Fn(Mutant, &[Property]) -> Option<(u64, Property)> + Sync,
+) {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut missed = Vec::new();
-        while let Some((mutant, properties, rule)) = MUTANTS.get(next.fetch_add(1, SeqCst)) {
+        while let Some((mutant, properties, rule)) = mutants.get(next.fetch_add(1, SeqCst)) {
             match catch(*mutant, properties) {
                 Some((seed, property)) => {
                     eprintln!("{:6} seeds  {mutant:?}: {property:?} ({rule})", seed + 1);
@@ -144,4 +143,13 @@ fn every_mutant_is_caught_by_the_property_that_it_violates() {
             .collect()
     });
     assert!(missed.is_empty(), "not caught: {missed:?}");
+}
+
+#[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "takes a minute in a debug build: cargo test --release"
+)]
+fn every_mutant_is_caught_by_the_property_that_it_violates() {
+    catch_all(MUTANTS, catch);
 }

@@ -1,18 +1,16 @@
 //! Whether this layer can fail: each fault of the driver must be found by the property that it violates,
 //! on a seed that is fine without it. Faults of elections and stores are those of the first layer.
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering::SeqCst},
-    thread,
-};
-
 use super::{plan::Plan, run};
 use crate::{
     mutants::{
         Mutant::{self, *},
         with,
     },
-    simulation::properties::Property::{self, *},
+    simulation::{
+        mutations::catch_all,
+        properties::Property::{self, *},
+    },
 };
 
 /// Each fault, the properties that tell of it, and the rule of the design that it breaks.
@@ -78,26 +76,5 @@ fn catch(mutant: Mutant, properties: &[Property]) -> Option<(u64, Property)> {
 
 #[test]
 fn every_mutant_of_the_driver_is_caught_by_the_property_that_it_violates() {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut missed = Vec::new();
-        while let Some((mutant, properties, rule)) = MUTANTS.get(next.fetch_add(1, SeqCst)) {
-            match catch(*mutant, properties) {
-                Some((seed, property)) => {
-                    eprintln!("{:6} seeds  {mutant:?}: {property:?} ({rule})", seed + 1);
-                }
-                None => missed.push(*mutant),
-            }
-        }
-        missed
-    };
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let missed: Vec<_> = thread::scope(|scope| {
-        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let missed = running.into_iter().map(|thread| thread.join());
-        missed
-            .flat_map(|missed| missed.expect("no panic"))
-            .collect()
-    });
-    assert!(missed.is_empty(), "not caught: {missed:?}");
+    catch_all(MUTANTS, catch);
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The fields of a record. Others are somebody else's and are kept.
-const FIELDS: [&str; 13] = [
+pub(super) const FIELDS: [&str; 13] = [
     "_id",
     "scope",
     "token",
