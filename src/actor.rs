@@ -1,12 +1,8 @@
 //! Leadership as messages: a supervised [`LockActor`] per resource, and actors that follow it.
 
 mod builder;
-mod call;
 mod handle;
 mod handlers;
-mod hints;
-mod journal;
-mod jump;
 mod lock_actor;
 mod loneliness;
 mod messages;
@@ -14,11 +10,12 @@ mod outlook;
 mod pulse;
 mod signal;
 mod status;
-mod store_health;
 mod subscribers;
+#[cfg(test)]
+mod tests;
 mod thread;
 
-pub use builder::{LockBuilder, StartError};
+pub use builder::LockBuilder;
 pub use handle::{LockHandle, Stopped};
 pub use lock_actor::LockActor;
 pub use messages::{
@@ -27,7 +24,7 @@ pub use messages::{
 };
 pub use pulse::Stalled;
 pub use signal::shutdown_on_signal;
-pub use status::{Status, StoreStatus};
+pub use status::Status;
 pub use thread::start_actor;
 
 use actix::{Actor, AsyncContext, Handler, dev::ToEnvelope};

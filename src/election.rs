@@ -15,6 +15,7 @@
 
 mod budget;
 mod gate;
+mod options;
 mod pace;
 mod release;
 mod request;
@@ -22,6 +23,7 @@ mod steps;
 mod term;
 
 pub(crate) use gate::Audience;
+pub(crate) use options::Options;
 pub(crate) use request::{Call, Reply, Request, RequestId};
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -137,12 +139,15 @@ enum Kind {
 #[derive(Debug)]
 pub(crate) struct Election {
     config: Config,
+    options: Options,
     rng: SmallRng,
     phase: Phase,
     gate: Gate,
     pace: Pace,
     budget: Budget,
     bidding: Option<Bidding>,
+    /// The lease was seen to be held under its own id: the next bid is reentrant.
+    reenters: bool,
     in_flight: Option<InFlight>,
     releases: Releases,
     transitions: VecDeque<Transition>,
@@ -157,10 +162,12 @@ impl Election {
             pace: Pace::new(now),
             budget: Budget::default(),
             config,
+            options: Options::default(),
             rng,
             phase: Phase::Following,
             gate: Gate::default(),
             bidding: None,
+            reenters: false,
             in_flight: None,
             releases: Releases::default(),
             transitions: VecDeque::new(),
@@ -168,6 +175,12 @@ impl Election {
             last_led: None,
             requests: 0,
         }
+    }
+
+    /// What a lock without subscribers asks for besides.
+    pub(crate) fn with(mut self, options: Options) -> Self {
+        self.options = options;
+        self
     }
 
     // Outputs.
@@ -196,9 +209,9 @@ impl Election {
             return Some(self.send(Kind::Renew, None, call, now, give_up_at));
         }
         if self.budget.release_at(&timing) <= now
-            && let Some(claim) = self.releases.due(now)
+            && let Some(call) = self.releases.due(self.options.min_ttl, now)
         {
-            return Some(self.send(Kind::Release, None, Call::Release(claim), now, limit));
+            return Some(self.send(Kind::Release, None, call, now, limit));
         }
         let may_ask = self.budget.bid_at(&timing) <= now;
         let following = matches!(self.phase, Phase::Following);
@@ -367,6 +380,11 @@ impl Election {
             Phase::Leading(term) => Some(term.confirmed_at),
             _ => None,
         }
+    }
+
+    /// Whether the next bid is one for a lease that its own id holds.
+    pub(crate) fn reenters(&self) -> bool {
+        self.reenters
     }
 
     pub(crate) fn in_flight(&self) -> Option<(RequestId, Moment)> {

@@ -54,6 +54,9 @@ pub enum Reason {
     /// The deadline passed after requests that failed or hung, or the store has lost the record.
     #[error("the store could not be reached before the deadline")]
     StoreLost,
+    /// It was held for as long as was allowed when it was asked for.
+    #[error("held for as long as allowed")]
+    MaxHold,
     /// The deadline passed without a failed request, for instance while the process was frozen, or
     /// the store's clock says that the lease has lapsed.
     #[error("the lease expired")]

@@ -106,6 +106,7 @@ mod actor;
 mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod driver;
 mod election;
 mod leadership;
 mod lease;
@@ -117,10 +118,11 @@ mod timing;
 
 pub use actor::{
     BecameFollower, BecameLeader, GetStatus, Leader, LeaderChanged, LockActor, LockBuilder,
-    LockHandle, Observe, Pause, Resume, Shutdown, Stalled, StartError, Status, StepDown, Stopped,
-    StoreStatus, Subscribe, Unsubscribe, shutdown_on_signal, start_actor,
+    LockHandle, Observe, Pause, Resume, Shutdown, Stalled, Status, StepDown, Stopped, Subscribe,
+    Unsubscribe, shutdown_on_signal, start_actor,
 };
 pub use clock::{BootClock, Clock, ManualClock, Moment, TokioClock};
+pub use driver::{StartError, StoreStatus};
 pub use election::{ElectionState, StepDownOutcome};
 pub use leadership::{Leadership, NotEnoughTime, Reason};
 pub use lease::{

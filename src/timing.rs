@@ -80,6 +80,16 @@ pub enum InvalidTiming {
         /// The margin.
         margin: Duration,
     },
+    /// A lock that may be held for less than its ttl.
+    #[error(
+        "max_hold of {max_hold:?} is shorter than the ttl of {ttl:?}: lengthen it or shorten the ttl"
+    )]
+    HeldTooShort {
+        /// The longest time that the lock may be held.
+        max_hold: Duration,
+        /// The ttl.
+        ttl: Duration,
+    },
     /// The ttl is shorter than the store can keep.
     #[error(
         "a ttl of {ttl:?} is below the minimum of the {store} store, {min:?}: lengthen the ttl"
@@ -146,6 +156,19 @@ impl Timing {
             true => Err(InvalidTiming::BelowStoreMinimum { ttl, min, store }),
             false => Ok(()),
         }
+    }
+
+    pub(crate) fn check_max_hold(&self, max_hold: Duration) -> Result<(), InvalidTiming> {
+        let ttl = self.ttl;
+        within("max_hold", max_hold)?;
+        match max_hold < ttl {
+            true => Err(InvalidTiming::HeldTooShort { max_hold, ttl }),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) fn check_at_least_for(at_least_for: Duration) -> Result<(), InvalidTiming> {
+        within("at_least_for", at_least_for)
     }
 
     /// The least time between two bids: an eighth of `poll_every`.
@@ -246,13 +269,9 @@ impl Timing {
             ("yield_for", self.yield_for),
         ];
         for (name, given) in times {
-            if given < SHORTEST && name != "yield_for" {
-                let min = SHORTEST;
-                return Err(InvalidTiming::TooShort { name, given, min });
-            }
-            if given > LONGEST {
-                let max = LONGEST;
-                return Err(InvalidTiming::TooLong { name, given, max });
+            // Zero gives nobody time to stop, which may be wanted.
+            if name != "yield_for" || given > LONGEST {
+                within(name, given)?;
             }
         }
         let Self {
@@ -277,6 +296,17 @@ impl Timing {
             });
         }
         Ok(())
+    }
+}
+
+fn within(name: &'static str, given: Duration) -> Result<(), InvalidTiming> {
+    let (min, max) = (SHORTEST, LONGEST);
+    if given < min {
+        return Err(InvalidTiming::TooShort { name, given, min });
+    }
+    match given > max {
+        true => Err(InvalidTiming::TooLong { name, given, max }),
+        false => Ok(()),
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Each module and what it may name. The order is that of the layers.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("mutants", &[]),
     ("lease", &[]),
     ("clock", &[]),
@@ -18,11 +18,24 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("leadership", &["clock", "lease"]),
     ("election", &["clock", "leadership", "lease", "timing"]),
     ("store", &["clock", "lease", "runtime"]),
+    (
+        "driver",
+        &[
+            "clock",
+            "election",
+            "leadership",
+            "lease",
+            "runtime",
+            "store",
+            "timing",
+        ],
+    ),
     ("conformance", &["lease", "store"]),
     (
         "actor",
         &[
             "clock",
+            "driver",
             "election",
             "leadership",
             "lease",
@@ -37,6 +50,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
         &[
             "actor",
             "clock",
+            "driver",
             "election",
             "leadership",
             "lease",

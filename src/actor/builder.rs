@@ -1,33 +1,18 @@
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use actix::{Addr, Supervisor};
 use rand::{SeedableRng as _, rngs::SmallRng};
-use thiserror::Error;
 
 use super::{LockActor, LockHandle, pulse::Pulse};
 use crate::{
     clock::{BootClock, Clock},
+    driver::StartError,
     election::Config,
     lease::{CandidateId, InvalidName, Metadata, ResourceName},
     runtime,
     store::LeaseStore,
-    timing::{InvalidTiming, Timing},
+    timing::Timing,
 };
-
-/// Why a lock was not started.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// A name, a candidate id or metadata was not accepted.
-    #[error(transparent)]
-    Name(#[from] InvalidName),
-    /// The times do not fit the store.
-    #[error(transparent)]
-    Timing(#[from] InvalidTiming),
-    /// The operating system gives no thread for the locks.
-    #[error("cannot start the thread of the locks")]
-    Thread(#[source] io::Error),
-}
 
 /// Sets up a [`LockActor`] and starts it.
 #[derive(Debug)]

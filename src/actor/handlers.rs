@@ -160,6 +160,6 @@ impl Handler<Wake> for LockActor {
 
     fn handle(&mut self, _: Wake, _: &mut Context<Self>) {
         // Its clock stood still while the machine slept; it is armed anew when the lock looks.
-        self.timer = None;
+        self.alarm.forget();
     }
 }

@@ -8,27 +8,19 @@ use actix::{
     Actor, ActorContext as _, Addr, AsyncContext as _, Context, Supervised, WeakAddr,
     fut::ActorFuture,
 };
-use futures::{channel::oneshot, future::BoxFuture};
+use futures::channel::oneshot;
 use rand::rngs::SmallRng;
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
-    builder::LockBuilder,
-    call::{self, Answer},
-    hints::Hints,
-    journal::Journal,
-    jump,
-    loneliness::Loneliness,
-    outlook::Outlook,
-    pulse::Pulse,
-    store_health::StoreHealth,
+    builder::LockBuilder, loneliness::Loneliness, messages::Wake, outlook::Outlook, pulse::Pulse,
     subscribers::Subscribers,
 };
 use crate::{
     clock::{Clock, Moment},
-    election::{Config, Election, Reply, Request, RequestId, StepDownOutcome, Transition},
+    driver::{Alarm, Answered, Exchange, Hints, Journal, StoreHealth, watch_for_jumps},
+    election::{Config, Election, Reply, StepDownOutcome, Transition},
     lease::{InvalidName, ResourceName},
-    store::{LeaseStore, Operation, StoreError, StoreErrorKind},
+    store::{LeaseStore, StoreError},
 };
 
 /// The supervised actor of one resource: it runs the poll and lease cycle against a store and tells
@@ -41,7 +33,7 @@ use crate::{
 #[derive(Debug)]
 pub struct LockActor {
     pub(super) election: Election,
-    store: Arc<dyn LeaseStore>,
+    exchange: Exchange,
     pub(super) clock: Arc<dyn Clock>,
     pulse: Arc<Pulse>,
     pub(super) subscribers: Subscribers,
@@ -57,29 +49,13 @@ pub struct LockActor {
     /// The library's own address, so that the supervisor does not end before the lease was released;
     /// given up when the shutdown is complete.
     address: Option<Addr<LockActor>>,
-    sending: Option<Sending>,
     hints: Hints,
-    pub(super) timer: Option<(Moment, Pin<Box<Sleep>>)>,
+    pub(super) alarm: Alarm,
     look_at: Option<Moment>,
 }
 
 /// How much is done before the other locks of the thread have their turn.
 const STEPS: usize = 64;
-
-struct Sending {
-    id: RequestId,
-    sent_at: Moment,
-    operation: Operation,
-    answer: BoxFuture<'static, Result<Answer, StoreError>>,
-}
-
-impl std::fmt::Debug for Sending {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sending")
-            .field("operation", &self.operation)
-            .finish_non_exhaustive()
-    }
-}
 
 impl LockActor {
     /// A lock on a resource in a store; everything else has a default.
@@ -102,7 +78,7 @@ impl LockActor {
         Self {
             subscribers: Subscribers::new(config.resource.clone()),
             election: Election::new(config, rng, now),
-            store,
+            exchange: Exchange::new(store),
             clock,
             pulse,
             outlook: Outlook::default(),
@@ -113,9 +89,8 @@ impl LockActor {
             journal: Journal::default(),
             lock: None,
             address: None,
-            sending: None,
             hints: Hints::default(),
-            timer: None,
+            alarm: Alarm::default(),
             look_at: None,
         }
     }
@@ -137,8 +112,8 @@ impl LockActor {
             match self.poll_answer(cx) {
                 Poll::Ready(Ok(())) => continue,
                 Poll::Ready(Err(error)) => {
-                    self.health
-                        .failed(error, self.election.config(), self.clock.now());
+                    let now = self.clock.now();
+                    self.health.failed(error, self.election.config(), now);
                     self.tell();
                     ctx.stop();
                     return Poll::Pending;
@@ -146,7 +121,7 @@ impl LockActor {
                 Poll::Pending => {}
             }
             if let Some(request) = self.election.poll_request(self.clock.now()) {
-                self.send(request);
+                self.exchange.send(request);
                 continue;
             }
             self.tell();
@@ -161,52 +136,25 @@ impl LockActor {
         Poll::Pending
     }
 
-    fn send(&mut self, request: Request) {
-        self.sending = Some(Sending {
-            id: request.id,
-            sent_at: request.sent_at,
-            operation: call::operation(&request.call),
-            answer: call::call(self.store.clone(), request.call),
-        });
-    }
-
-    /// Takes the store's answer when it is there. A request that the election has given up counts as
-    /// an error.
+    /// Takes the store's answer when it is there.
     fn poll_answer(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), StoreError>> {
-        let Some(sending) = &mut self.sending else {
-            return Poll::Pending;
-        };
         let asked = self.election.in_flight().map(|(id, _)| id);
-        if asked != Some(sending.id) {
-            let operation = sending.operation;
-            self.sending = None;
-            let (kind, text) = (StoreErrorKind::Unknown, "no answer within the time limit");
-            let error = StoreError::new(kind, self.store.kind(), operation, text);
-            return Poll::Ready(Err(error));
-        }
-        let answer = ready!(sending.answer.as_mut().poll(cx));
-        let (id, sent_at) = (sending.id, sending.sent_at);
-        self.sending = None;
+        let answered = ready!(self.exchange.poll(asked, cx));
+        let Answered { id, reply, .. } = answered;
         let now = self.clock.now();
         let sent_at = if mutant!(ReplyTimeForSent) {
             now
         } else {
-            sent_at
+            answered.sent_at
         };
-        let (reply, result) = match answer {
-            Ok(Answer { reply, record }) => {
-                self.health.succeeded(self.election.config(), now);
-                self.outlook.saw(&reply, record, now);
-                (reply, Ok(()))
-            }
-            Err(error) if error.kind().may_have_been_applied() => (Reply::Unknown, Err(error)),
-            Err(error) if mutant!(ErrorTakenForRenewal) => (Reply::Renewed, Err(error)),
-            Err(error) => (Reply::Failed, Err(error)),
-        };
+        let result = answered.outcome.map(|record| {
+            self.health.succeeded(self.election.config(), now);
+            self.outlook.saw(&reply, record, now);
+        });
         self.election.handle_reply(id, sent_at, reply, now);
         if result.is_ok() {
             let resource = &self.election.config().resource;
-            self.hints.listen(&*self.store, resource);
+            self.hints.listen(self.exchange.store(), resource);
         }
         Poll::Ready(result)
     }
@@ -218,26 +166,10 @@ impl LockActor {
         let look = self.next_look(now);
         let due = self.election.poll_timeout();
         let next = [due, warning, look].into_iter().flatten().min();
-        let Some(next) = next else {
-            self.timer = None;
+        if mutant!(TimerNotRearmed) && self.restarts > 0 && !self.alarm.is_set() {
             return Poll::Pending;
-        };
-        let at = || Instant::now() + now.until(next);
-        match &mut self.timer {
-            Some((armed, _)) if *armed == next => {}
-            Some((armed, sleep)) => {
-                *armed = next;
-                sleep.as_mut().reset(at());
-            }
-            None if mutant!(TimerNotRearmed) && self.restarts > 0 => return Poll::Pending,
-            None => self.timer = Some((next, Box::pin(sleep_until(at())))),
         }
-        let (_, sleep) = self.timer.as_mut().expect("armed just now");
-        let ready = sleep.as_mut().poll(cx);
-        if ready.is_ready() {
-            self.timer = None;
-        }
-        ready
+        self.alarm.poll(next, now, cx)
     }
 
     /// When to look whether those who owe an acknowledgement are alive: an actor that dies does not
@@ -349,7 +281,13 @@ impl Actor for LockActor {
             let lock = ctx.address().downgrade();
             self.address = Some(ctx.address());
             self.lock = Some(lock.clone());
-            jump::watch(lock);
+            watch_for_jumps(move |jumped| match lock.upgrade() {
+                Some(lock) if jumped => {
+                    lock.do_send(Wake);
+                    true
+                }
+                lock => lock.is_some(),
+            });
         }
         if self.address.is_some() {
             ctx.spawn(Drive);
@@ -360,14 +298,14 @@ impl Actor for LockActor {
 impl Supervised for LockActor {
     fn restarting(&mut self, _: &mut Context<Self>) {
         self.restarts += 1;
-        self.timer = None;
+        self.alarm.forget();
         self.hints.stop();
         self.subscribers.restarted();
         if mutant!(RestartForgetsAnswers) {
             self.waiting.clear();
         }
         // A request that is dropped may have been applied.
-        self.sending = None;
+        self.exchange.drop_request();
         if let Some((id, sent_at)) = self.election.in_flight() {
             self.election
                 .handle_reply(id, sent_at, Reply::Unknown, self.clock.now());

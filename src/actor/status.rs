@@ -1,13 +1,11 @@
-use std::{sync::Arc, time::Duration};
-
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::{Actor, Message};
 
 use crate::{
+    driver::StoreStatus,
     election::ElectionState,
     leadership::Leadership,
     lease::{CandidateId, LeaseRecord, ResourceName},
-    store::StoreError,
 };
 
 /// What a lock is doing.
@@ -33,18 +31,6 @@ pub struct Status {
     pub store: StoreStatus,
     /// How often the lock actor was restarted after a store error.
     pub restarts: u64,
-}
-
-/// How a store has been answering a lock.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct StoreStatus {
-    /// For how long no request has succeeded; `None` while they do.
-    pub failing_for: Option<Duration>,
-    /// Failed requests since the last one that succeeded.
-    pub failures: u64,
-    /// The last error, also after the store has recovered.
-    pub last_error: Option<Arc<StoreError>>,
 }
 
 impl<A, M> MessageResponse<A, M> for Status

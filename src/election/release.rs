@@ -1,7 +1,8 @@
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use rand::{RngExt as _, rngs::SmallRng};
 
+use super::Call;
 use crate::{
     clock::Moment,
     lease::{Claim, Lease},
@@ -20,6 +21,8 @@ pub(super) struct Releases {
 #[derive(Debug)]
 struct Pending {
     claim: Claim,
+    /// Until when others shall not have it.
+    kept_until: Moment,
     /// Whether it ends a term, so that somebody may wait for the outcome.
     own: bool,
     next_at: Moment,
@@ -43,19 +46,26 @@ impl Releases {
     }
 
     pub(super) fn add(&mut self, claim: Claim, timing: &Timing, now: Moment) {
-        self.push(claim, false, timing, now);
+        self.push(claim, now, false, timing, now);
     }
 
-    pub(super) fn add_own(&mut self, lease: Lease, timing: &Timing, now: Moment) {
-        self.push(Claim::Lease(lease), true, timing, now);
+    pub(super) fn add_own(
+        &mut self,
+        lease: Lease,
+        kept_until: Moment,
+        timing: &Timing,
+        now: Moment,
+    ) {
+        self.push(Claim::Lease(lease), kept_until, true, timing, now);
     }
 
-    fn push(&mut self, claim: Claim, own: bool, timing: &Timing, now: Moment) {
+    fn push(&mut self, claim: Claim, kept_until: Moment, own: bool, timing: &Timing, now: Moment) {
         if self.queue.len() >= BACKLOG {
             self.queue.remove(usize::from(self.asked));
         }
         self.queue.push_back(Pending {
             claim,
+            kept_until,
             own,
             next_at: now,
             until: now + timing.ttl(),
@@ -63,11 +73,20 @@ impl Releases {
         });
     }
 
-    /// The claim to send now; its answer must be told by [`answered`](Self::answered).
-    pub(super) fn due(&mut self, now: Moment) -> Option<Claim> {
+    /// The request to send now; its answer must be told by [`answered`](Self::answered).
+    pub(super) fn due(&mut self, min_ttl: Duration, now: Moment) -> Option<Call> {
         let front = self.queue.front().filter(|front| front.next_at <= now)?;
         self.asked = true;
-        Some(front.claim.clone())
+        let left = now.until(front.kept_until);
+        Some(match &front.claim {
+            // Instead of freeing it: nobody renews it again, so it runs out by itself, also when this
+            // process has ended.
+            Claim::Lease(lease) if !left.is_zero() => Call::Renew {
+                lease: lease.clone(),
+                ttl: left.max(min_ttl),
+            },
+            claim => Call::Release(claim.clone()),
+        })
     }
 
     pub(super) fn next(&self) -> Option<Moment> {

@@ -3,12 +3,12 @@
 use super::{
     Bidding, Call, Election, InFlight, Kind, Phase, Reply, Request, RequestId, StepDownOutcome,
     Transition,
-    term::{Term, Yield},
+    term::{Span, Term, Yield},
 };
 use crate::{
     clock::Moment,
     leadership::Reason,
-    lease::{AttemptId, Bid, Claim, FencingToken, Lease},
+    lease::{AttemptId, Bid, Claim, FencingToken, Lease, LeaseRecord},
 };
 
 impl Election {
@@ -27,7 +27,7 @@ impl Election {
             attempt: bidding.attempt,
             ttl: self.config.timing.ttl(),
             metadata: self.config.metadata.clone(),
-            reentrant: false,
+            reentrant: self.reenters,
         }
     }
 
@@ -73,6 +73,7 @@ impl Election {
                     matches!(&self.in_flight, Some(request) if request.kind == Kind::Renew);
                 let failed = (term.failures > 0 || renewing) && !mutant!(StoreLostCalledExpired);
                 let reason = match failed {
+                    _ if term.is_over(now) => Reason::MaxHold,
                     true => Reason::StoreLost,
                     false => Reason::Expired,
                 };
@@ -91,6 +92,7 @@ impl Election {
                 self.pace.succeeded();
                 self.pace
                     .wait(&timing, &mut self.rng, record.remaining, now);
+                self.look_for_own(&record, now);
                 // Refused though nobody holds it: this attempt is spent, a new one may be granted.
                 self.bidding = self.bidding.filter(|_| record.is_held());
                 if let Some(bidding) = &mut self.bidding {
@@ -106,6 +108,24 @@ impl Election {
                 self.bid_unheard(sent_at, now);
             }
             _ => self.pace.failed(&timing, &mut self.rng, now),
+        }
+    }
+
+    /// Whether the lease is held under the candidate's own id. It is asked for as if it were another's
+    /// first, so that a lease that was free can be told from one that was taken over: only the former
+    /// may be given back when nobody waits for it any more.
+    fn look_for_own(&mut self, record: &LeaseRecord, now: Moment) {
+        let own = record.is_held() && record.holder.as_ref() == Some(&self.config.candidate);
+        let before = std::mem::replace(&mut self.reenters, own && self.options.reentrant);
+        if self.reenters && !before {
+            self.pace.next_bid = now;
+        }
+    }
+
+    /// Gives a grant back that nobody took.
+    fn give_back(&mut self, claim: Claim, now: Moment) {
+        if !self.reenters {
+            self.releases.add(claim, &self.config.timing, now);
         }
     }
 
@@ -131,7 +151,7 @@ impl Election {
             let resource = self.config.resource.clone();
             let attempt = bidding.attempt;
             let claim = Claim::Attempt { resource, attempt };
-            self.releases.add(claim, &self.config.timing, now);
+            self.give_back(claim, now);
         }
     }
 
@@ -153,11 +173,15 @@ impl Election {
         let too_late = now + timing.margin() > deadline && !mutant!(SlowGrantTaken);
         if too_late || !self.contends(now) || !matches!(self.phase, Phase::Following) {
             self.pace.failed(&self.config.timing, &mut self.rng, now);
-            self.releases.add(Claim::Lease(lease), timing, now);
+            self.give_back(Claim::Lease(lease), now);
             return;
         }
         let clock = self.config.clock.clone();
-        let term = Term::new(lease, timing, sent_at, clock, &mut self.rng);
+        let span = Span {
+            ends_at: self.options.max_hold.map(|longest| sent_at + longest),
+            kept_until: now + self.options.at_least_for,
+        };
+        let term = Term::new(lease, timing, sent_at, span, clock, &mut self.rng);
         let leadership = term.leadership().clone();
         self.transitions
             .push_back(Transition::BecameLeader { leadership });
@@ -184,8 +208,7 @@ impl Election {
                 holder: self.config.candidate.clone(),
                 token,
             };
-            self.releases
-                .add(Claim::Lease(lease), &self.config.timing, now);
+            self.give_back(Claim::Lease(lease), now);
         }
     }
 
@@ -226,6 +249,9 @@ impl Election {
     pub(super) fn release_answered(&mut self, reply: &Reply, now: Moment) {
         let done = match reply {
             Reply::Released { was_held } => Some(*was_held),
+            // Kept for others not to acquire it, and left to run out.
+            Reply::Renewed => Some(true),
+            Reply::Lost(_) => Some(false),
             _ => None,
         };
         let own = self
@@ -295,12 +321,17 @@ impl Election {
         self.gate.start_hold_off(now);
         self.pace
             .after_term(&self.config.timing, &mut self.rng, now);
+        if self.reenters {
+            return;
+        }
+        let kept_until = yielding.term.kept_until();
         if let Some(lease) = yielding.give_up(
             (self.gate.audience.clean || mutant!(ReleasedUnclean))
                 && !mutant!(ToldBeforeAcknowledged),
             now,
         ) {
-            self.releases.add_own(lease, &self.config.timing, now);
+            self.releases
+                .add_own(lease, kept_until, &self.config.timing, now);
         }
     }
 }

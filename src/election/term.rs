@@ -20,6 +20,25 @@ pub(super) struct Term {
     renew_at: Moment,
     /// Until when the lease can be ours in the store, by the last request sent, answered or not.
     ours_until: Moment,
+    span: Span,
+}
+
+/// How long an acquisition may last and shall last, whatever the renewals say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    /// When its holder stops believing in it at the latest.
+    pub(super) ends_at: Option<Moment>,
+    /// Until when others shall not have it.
+    pub(super) kept_until: Moment,
+}
+
+impl Span {
+    /// The deadline that a request sent at this moment gives.
+    fn deadline(&self, timing: &Timing, sent_at: Moment) -> Moment {
+        let deadline = deadline(timing, sent_at);
+        self.ends_at
+            .map_or(deadline, |ends_at| ends_at.min(deadline))
+    }
 }
 
 impl Term {
@@ -27,15 +46,17 @@ impl Term {
         lease: Lease,
         timing: &Timing,
         sent_at: Moment,
+        span: Span,
         clock: Arc<dyn Clock>,
         rng: &mut SmallRng,
     ) -> Self {
         Self {
-            hold: Hold::new(lease, deadline(timing, sent_at), clock),
+            hold: Hold::new(lease, span.deadline(timing, sent_at), clock),
             confirmed_at: sent_at,
             failures: 0,
             renew_at: renewal_after(timing, sent_at, rng),
             ours_until: sent_at + timing.ttl() + timing.call_timeout(),
+            span,
         }
     }
 
@@ -58,6 +79,15 @@ impl Term {
 
     pub(super) fn may_be_ours(&self, now: Moment) -> bool {
         now < self.ours_until
+    }
+
+    /// Whether it has lasted for as long as it may.
+    pub(super) fn is_over(&self, now: Moment) -> bool {
+        self.span.ends_at.is_some_and(|ends_at| ends_at <= now)
+    }
+
+    pub(super) fn kept_until(&self) -> Moment {
+        self.span.kept_until
     }
 
     /// The renewal that is due, and when to give it up.
@@ -83,10 +113,15 @@ impl Term {
         now: Moment,
         rng: &mut SmallRng,
     ) {
-        if self.hold.extend(deadline(timing, sent_at), now) {
+        let deadline = self.span.deadline(timing, sent_at);
+        if self.hold.extend(deadline, now) {
             self.confirmed_at = sent_at;
             self.failures = 0;
-            self.renew_at = renewal_after(timing, sent_at, rng);
+            self.renew_at = match self.span.ends_at {
+                // It reaches as far as it may: there is nothing to renew it for.
+                Some(ends_at) if ends_at <= deadline => ends_at,
+                _ => renewal_after(timing, sent_at, rng),
+            };
         }
     }
 

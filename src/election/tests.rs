@@ -1,4 +1,5 @@
 mod bench;
 mod commands;
+mod options;
 mod pace;
 mod rules;

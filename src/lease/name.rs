@@ -176,13 +176,30 @@ impl CandidateId {
     /// A new id, `host-pid-random`.
     #[must_use]
     pub fn generate() -> Self {
-        let host = gethostname::gethostname();
-        let mut host: String = host.to_string_lossy().replace(char::is_control, "");
-        while host.len() > 200 {
-            host.pop();
+        Self::generate_for(&Self::of_host())
+    }
+
+    /// A new id, `name-pid-random`.
+    pub(crate) fn generate_for(name: &Self) -> Self {
+        let mut name = name.as_str().to_owned();
+        while name.len() > 200 {
+            name.pop();
         }
         let random: u32 = rand::rng().random();
-        Self(format!("{host}-{}-{random:08x}", std::process::id()).into())
+        Self(format!("{name}-{}-{random:08x}", std::process::id()).into())
+    }
+
+    /// The name of the host, which all its processes share.
+    pub(crate) fn of_host() -> Self {
+        let host = gethostname::gethostname();
+        let mut host: String = host.to_string_lossy().replace(char::is_control, "");
+        while host.len() > MAX_NAME {
+            host.pop();
+        }
+        match host.is_empty() {
+            true => Self("localhost".into()),
+            false => Self(host.into()),
+        }
     }
 }
 

@@ -229,7 +229,8 @@ impl Node {
             Reason::Expired => facts.refused || !facts.unanswered,
             Reason::Deposed { .. } | Reason::Evicted => facts.refused,
             Reason::StoreLost => facts.unanswered || facts.refused,
-            Reason::NotElected | Reason::Shutdown => false,
+            // Nothing here has a longest time to be held.
+            Reason::NotElected | Reason::Shutdown | Reason::MaxHold => false,
         }
     }
 

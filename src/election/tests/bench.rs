@@ -6,7 +6,7 @@ use rand::{SeedableRng as _, rngs::SmallRng};
 
 use crate::{
     clock::{Clock as _, ManualClock},
-    election::{Audience, Call, Config, Election, Reply, Request, Transition},
+    election::{Audience, Call, Config, Election, Options, Reply, Request, Transition},
     leadership::{Leadership, Reason},
     lease::{CandidateId, FencingToken, Lease, LeaseRecord, ResourceName},
     timing::Timing,
@@ -44,6 +44,12 @@ pub(super) fn name(name: &str) -> CandidateId {
 impl Bench {
     pub(super) fn new() -> Self {
         Self::seeded(1)
+    }
+
+    pub(super) fn with(options: Options) -> Self {
+        let mut bench = Self::new();
+        bench.election = bench.election.with(options);
+        bench
     }
 
     pub(super) fn seeded(seed: u64) -> Self {

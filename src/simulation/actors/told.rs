@@ -123,6 +123,8 @@ impl World {
             // The store did not fail, unless it has forgotten what it knew.
             Reason::StoreLost => term.unanswered || (term.refused && self.forgot),
             Reason::Expired => term.refused || !term.unanswered,
+            // No lock here has a longest time to be held.
+            Reason::MaxHold => false,
         };
         let by_deadline = matches!(reason, Reason::StoreLost | Reason::Expired);
         let early = by_deadline && !term.refused && life.clock.now() < term.deadline;

@@ -1,21 +1,12 @@
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use actix::{Actor, Context, Handler, System};
 
-use super::*;
-use crate::{
-    BecameFollower, BecameLeader, Clock, Leadership, ManualClock, MemoryStore, Timing, TokioClock,
-};
-
-#[test]
-fn a_sleep_of_the_machine_is_a_jump_and_the_passing_of_time_is_not() {
-    let (boot, monotonic) = (BootClock.now(), Instant::now());
-    let mut gap = Gap::new(boot, monotonic);
-    let second = Duration::from_secs(1);
-    assert!(!gap.has_jumped(boot + second, monotonic + second));
-    assert!(gap.has_jumped(boot + second * 9, monotonic + second * 2));
-    assert!(!gap.has_jumped(boot + second * 10, monotonic + second * 3));
-}
+use super::{BecameFollower, BecameLeader, LockActor, messages::Wake};
+use crate::{Clock, Leadership, ManualClock, MemoryStore, Moment, Timing, TokioClock};
 
 #[derive(Clone, Debug)]
 struct Napping {

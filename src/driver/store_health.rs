@@ -1,23 +1,34 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use super::StoreStatus;
 use crate::{
     clock::Moment,
     election::Config,
     store::{StoreError, StoreErrorKind},
 };
 
+/// How a store has been answering a lock.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct StoreStatus {
+    /// For how long no request has succeeded; `None` while they do.
+    pub failing_for: Option<Duration>,
+    /// Failed requests since the last one that succeeded.
+    pub failures: u64,
+    /// The last error, also after the store has recovered.
+    pub last_error: Option<Arc<StoreError>>,
+}
+
 /// Whether the store answers: one warning when it begins to fail or fails in another way, one line
 /// when it answers again, nothing in between.
 #[derive(Debug, Default)]
-pub(super) struct StoreHealth {
+pub(crate) struct StoreHealth {
     failing: Option<(Moment, StoreErrorKind)>,
     failures: u64,
     last_error: Option<Arc<StoreError>>,
 }
 
 impl StoreHealth {
-    pub(super) fn succeeded(&mut self, config: &Config, now: Moment) {
+    pub(crate) fn succeeded(&mut self, config: &Config, now: Moment) {
         if let Some((since, _)) = self.failing.take() {
             tracing::info!(
                 name: "tenure.store_recovered",
@@ -31,7 +42,13 @@ impl StoreHealth {
         self.failures = 0;
     }
 
-    pub(super) fn failed(&mut self, error: StoreError, config: &Config, now: Moment) {
+    /// Gives the error back, shared.
+    pub(crate) fn failed(
+        &mut self,
+        error: StoreError,
+        config: &Config,
+        now: Moment,
+    ) -> Arc<StoreError> {
         self.failures += 1;
         let kind = error.kind();
         let (since, before) = self
@@ -48,10 +65,17 @@ impl StoreHealth {
                 "the store does not answer as it should; trying on"
             );
         }
-        self.last_error = Some(Arc::new(error));
+        let error = Arc::new(error);
+        self.last_error = Some(error.clone());
+        error
     }
 
-    pub(super) fn status(&self, now: Moment) -> StoreStatus {
+    /// The error of the last request, if it failed.
+    pub(crate) fn present_error(&self) -> Option<Arc<StoreError>> {
+        self.failing.and_then(|_| self.last_error.clone())
+    }
+
+    pub(crate) fn status(&self, now: Moment) -> StoreStatus {
         StoreStatus {
             failing_for: self.failing.map(|(since, _)| since.until(now)),
             failures: self.failures,

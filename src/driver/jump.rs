@@ -1,29 +1,30 @@
 //! Timers run on the ordinary monotonic clock, which stands still while the machine sleeps; leases
-//! do not. One watcher per thread compares the two clocks and wakes every lock after a jump.
+//! do not. One watcher per thread compares the two clocks and wakes every driver after a jump.
 
 use std::{
     cell::RefCell,
     time::{Duration, Instant},
 };
 
-use actix::WeakAddr;
-
-use super::{LockActor, messages::Wake};
 use crate::clock::{BootClock, Clock as _, Moment};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// More than the two readings can lie apart on a busy machine, less than any useful margin.
 const JUMP: Duration = Duration::from_millis(20);
 
+/// Wakes a driver, if told to; false when there is nobody to be woken any more.
+type Wake = Box<dyn Fn(bool) -> bool>;
+
 thread_local! {
-    static LOCKS: RefCell<Option<Vec<WeakAddr<LockActor>>>> = const { RefCell::new(None) };
+    static DRIVERS: RefCell<Option<Vec<Wake>>> = const { RefCell::new(None) };
 }
 
-/// Wakes this lock of the present thread whenever the machine has slept.
-pub(super) fn watch(lock: WeakAddr<LockActor>) {
-    LOCKS.with_borrow_mut(|locks| {
-        let running = locks.is_some();
-        locks.get_or_insert_default().push(lock);
+/// Calls `wake` with true whenever the machine has slept, and with false in between, until it answers
+/// that there is nobody to be woken any more. On a thread of actix's, for one of its drivers.
+pub(crate) fn watch(wake: impl Fn(bool) -> bool + 'static) {
+    DRIVERS.with_borrow_mut(|drivers| {
+        let running = drivers.is_some();
+        drivers.get_or_insert_default().push(Box::new(wake));
         if !running {
             actix::spawn(run());
         }
@@ -37,15 +38,9 @@ async fn run() {
     loop {
         actix::clock::sleep(LOOK_EVERY).await;
         let jumped = gap.has_jumped(BootClock.now(), Instant::now());
-        LOCKS.with_borrow_mut(|locks| {
-            for lock in locks.iter_mut() {
-                lock.retain(|lock| match lock.upgrade() {
-                    Some(lock) if jumped => {
-                        lock.do_send(Wake);
-                        true
-                    }
-                    lock => lock.is_some(),
-                });
+        DRIVERS.with_borrow_mut(|drivers| {
+            if let Some(drivers) = drivers {
+                drivers.retain(|wake| wake(jumped));
             }
         });
     }
@@ -56,7 +51,7 @@ struct Forget;
 impl Drop for Forget {
     fn drop(&mut self) {
         // At the end of the thread the list may be gone already.
-        let _ = LOCKS.try_with(RefCell::take);
+        let _ = DRIVERS.try_with(RefCell::take);
     }
 }
 

@@ -14,13 +14,13 @@ use crate::{
 
 /// A store's answer, and the record that it showed on the way.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) reply: Reply,
-    pub(super) record: Option<LeaseRecord>,
+pub(crate) struct Answer {
+    pub(crate) reply: Reply,
+    pub(crate) record: Option<LeaseRecord>,
 }
 
 /// Puts a request of the election to the store. A panic in the store is an error like another.
-pub(super) fn call(
+pub(crate) fn call(
     store: Arc<dyn LeaseStore>,
     call: Call,
 ) -> BoxFuture<'static, Result<Answer, StoreError>> {
@@ -44,7 +44,7 @@ pub(super) fn call(
         .boxed()
 }
 
-pub(super) fn operation(call: &Call) -> Operation {
+pub(crate) fn operation(call: &Call) -> Operation {
     match call {
         Call::Acquire(_) => Operation::Acquire,
         Call::Renew { .. } => Operation::Renew,

@@ -12,12 +12,12 @@ use crate::{
 /// be laid side by side: the times from `tenure.lease_extended` (its first) to its last `deadline`, or
 /// to `tenure.lease_ended`, of different tokens never overlap.
 #[derive(Debug, Default)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     term: Option<(Leadership, Moment)>,
 }
 
 impl Journal {
-    pub(super) fn became_leader(config: &Config, token: FencingToken) {
+    pub(crate) fn became_leader(config: &Config, token: FencingToken) {
         tracing::info!(
             name: "tenure.became_leader",
             resource = %config.resource,
@@ -27,7 +27,7 @@ impl Journal {
         );
     }
 
-    pub(super) fn became_follower(
+    pub(crate) fn became_follower(
         config: &Config,
         token: FencingToken,
         reason: &Reason,
@@ -46,7 +46,7 @@ impl Journal {
 
     /// Writes down how far the present term reaches, and that the last one has ended. Called before
     /// the next request is sent, so that an end stands in the log before a release is under way.
-    pub(super) fn follow(
+    pub(crate) fn follow(
         &mut self,
         config: &Config,
         term: Option<(&Leadership, Moment)>,

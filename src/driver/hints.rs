@@ -10,7 +10,7 @@ use crate::{lease::ResourceName, store::LeaseStore};
 
 /// What a store pushes: "something changed, look again". Never the only way to learn.
 #[derive(Default)]
-pub(super) struct Hints {
+pub(crate) struct Hints {
     stream: Option<BoxStream<'static, ()>>,
     /// It panicked: the lock goes on without it.
     broken: bool,
@@ -21,7 +21,7 @@ const AT_ONCE: usize = 16;
 
 impl Hints {
     /// Listens, if the store can push and nobody listens yet.
-    pub(super) fn listen(&mut self, store: &dyn LeaseStore, resource: &ResourceName) {
+    pub(crate) fn listen(&mut self, store: &dyn LeaseStore, resource: &ResourceName) {
         if self.stream.is_none() && !self.broken {
             let stream = catch_unwind(AssertUnwindSafe(|| store.watch(resource)));
             self.broken = stream.is_err();
@@ -29,12 +29,12 @@ impl Hints {
         }
     }
 
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.stream = None;
     }
 
     /// Whether there was a hint.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         let mut hinted = false;
         for _ in 0..AT_ONCE {
             let Some(stream) = &mut self.stream else {

@@ -1,0 +1,181 @@
+use super::bench::*;
+use crate::{
+    clock::Clock as _,
+    election::{Call, Options, Reply, Request, StepDownOutcome},
+    leadership::{Leadership, Reason},
+    lease::Claim,
+};
+
+fn longest(seconds: f64) -> Bench {
+    Bench::with(Options {
+        max_hold: Some(secs(seconds)),
+        ..Options::default()
+    })
+}
+
+/// Gives a leadership back before its end.
+fn given_back(bench: &mut Bench) -> Option<Request> {
+    bench.election.shutdown(bench.clock.now());
+    assert_eq!(bench.ended(), Some(Reason::Shutdown));
+    bench.audience(READY);
+    bench.poll()
+}
+
+fn is_reentrant(bid: &Request) -> bool {
+    matches!(&bid.call, Call::Acquire(bid) if bid.reentrant)
+}
+
+/// Answers the renewals, as many as there are, until the leadership ends.
+fn answered_to_the_end(bench: &mut Bench, leadership: &Leadership, answer: &Reply) -> usize {
+    let mut renewals = 0;
+    while leadership.is_current() {
+        if let Some(request) = bench.poll() {
+            assert!(matches!(request.call, Call::Renew { .. }), "{request:?}");
+            renewals += 1;
+            bench.reply(&request, answer.clone());
+        }
+        let next = bench.election.poll_timeout().unwrap();
+        assert!(
+            bench.clock.now() < next,
+            "nothing to do is no reason to turn in circles"
+        );
+        bench.clock.advance_to(next);
+        bench.election.handle_timeout(next);
+    }
+    renewals
+}
+
+#[test]
+fn a_hold_ends_at_its_longest_however_well_it_is_renewed() {
+    let mut bench = longest(17.0);
+    let leadership = bench.win(1);
+    let since = bench.clock.now();
+    let renewals = answered_to_the_end(&mut bench, &leadership, &Reply::Renewed);
+    assert_eq!(bench.clock.now(), since + secs(17.0));
+    assert_eq!(bench.ended(), Some(Reason::MaxHold));
+    // After 3 to 3.33 s each; that of 8 s and later reaches past the end.
+    assert_eq!(renewals, 3);
+}
+
+#[test]
+fn a_hold_whose_renewals_fail_ends_by_its_deadline_before_its_longest() {
+    let mut bench = longest(17.0);
+    let leadership = bench.win(1);
+    let since = bench.clock.now();
+    answered_to_the_end(&mut bench, &leadership, &Reply::Failed);
+    assert_eq!(bench.clock.now(), since + secs(9.0));
+    assert_eq!(bench.ended(), Some(Reason::StoreLost));
+}
+
+#[test]
+fn a_lease_given_back_early_is_kept_from_others_by_a_last_renewal() {
+    let mut bench = Bench::with(Options {
+        at_least_for: secs(4.0),
+        ..Options::default()
+    });
+    let leadership = bench.win(1);
+    bench.advance(1.0);
+    let keep = given_back(&mut bench).expect("a last renewal");
+    assert!(!leadership.is_current(), "it ends before the store is told");
+    assert!(
+        matches!(&keep.call, Call::Renew { lease: held, ttl } if *held == lease(1) && *ttl == secs(3.0))
+    );
+    bench.reply(&keep, Reply::Renewed);
+    assert_eq!(bench.election.outcome(), StepDownOutcome::Released);
+    assert!(bench.election.is_shut_down());
+}
+
+#[test]
+fn a_last_renewal_that_fails_is_tried_again_with_what_is_left() {
+    let mut bench = Bench::with(Options {
+        at_least_for: secs(4.0),
+        min_ttl: secs(2.0),
+        ..Options::default()
+    });
+    bench.win(1);
+    let keep = given_back(&mut bench).unwrap();
+    bench.advance(1.5);
+    bench.reply(&keep, Reply::Failed);
+    let again = bench.request();
+    assert!(
+        matches!(&again.call, Call::Renew { ttl, .. } if *ttl == secs(2.0)),
+        "no less than the store can keep: {again:?}"
+    );
+    bench.advance(2.0);
+    bench.reply(&again, Reply::Unknown);
+    let last = bench.request();
+    assert!(
+        matches!(&last.call, Call::Release(Claim::Lease(held)) if *held == lease(1)),
+        "{last:?}"
+    );
+}
+
+#[test]
+fn a_lease_held_for_long_enough_is_released_at_once() {
+    let mut bench = Bench::with(Options {
+        at_least_for: secs(2.0),
+        ..Options::default()
+    });
+    bench.win(1);
+    bench.advance(2.0);
+    let release = given_back(&mut bench).unwrap();
+    assert!(matches!(release.call, Call::Release(_)), "{release:?}");
+}
+
+#[test]
+fn the_own_lease_is_asked_for_as_another_s_before_it_is_entered_again() {
+    let mut bench = Bench::with(Options {
+        reentrant: true,
+        ..Options::default()
+    });
+    let first = bench.request();
+    assert!(!is_reentrant(&first));
+    bench.reply(&first, Reply::Refused(record("me", 4, 9.0)));
+    let again = bench.poll().expect("at once");
+    assert!(is_reentrant(&again));
+    bench.reply(&again, Reply::Refused(record("other", 5, 9.0)));
+    let waiting = bench.request();
+    assert!(!is_reentrant(&waiting), "somebody else has it now");
+    bench.reply(&waiting, granted(6));
+    assert!(bench.transition().is_some());
+}
+
+#[test]
+fn an_own_lease_that_cannot_be_entered_is_not_asked_for_without_a_pause() {
+    let mut bench = Bench::with(Options {
+        reentrant: true,
+        ..Options::default()
+    });
+    let mut closing = record("me", 4, 9.0);
+    closing.closing = true;
+    for _ in 0..2 {
+        let bid = bench.request();
+        bench.reply(&bid, Reply::Refused(closing.clone()));
+    }
+    assert!(bench.poll().is_none(), "a third time at once");
+}
+
+#[test]
+fn a_lease_that_was_entered_again_is_not_given_back_when_nobody_waits() {
+    let mut bench = Bench::with(Options {
+        reentrant: true,
+        ..Options::default()
+    });
+    let first = bench.request();
+    bench.reply(&first, Reply::Refused(record("me", 4, 9.0)));
+    let again = bench.poll().unwrap();
+    bench.election.shutdown(bench.clock.now());
+    bench.reply(&again, granted(5));
+    // Another mutex of this owner has locked it, and believes in it.
+    assert!(bench.poll().is_none());
+    assert!(bench.election.is_shut_down());
+}
+
+#[test]
+fn without_the_option_the_own_id_excludes_itself() {
+    let mut bench = Bench::new();
+    let first = bench.request();
+    bench.reply(&first, Reply::Refused(record("me", 4, 9.0)));
+    assert!(bench.poll().is_none());
+    assert!(!is_reentrant(&bench.request()));
+}
