@@ -123,6 +123,18 @@ pub enum Claim {
         /// The attempt that may have been granted.
         attempt: AttemptId,
     },
+    /// Whatever this holder has, under any token and from any attempt.
+    ///
+    /// That is the rule for plain locks that share an owner, as with [reentrant](Bid::reentrant) bids,
+    /// and outside the guarantee: an election never makes this claim, because it frees the lease of
+    /// whoever has the same id. A copy of the request that arrives late frees what that owner has taken
+    /// since.
+    Holder {
+        /// The resource that is led.
+        resource: ResourceName,
+        /// The candidate that leads it.
+        holder: CandidateId,
+    },
 }
 
 impl Claim {
@@ -131,7 +143,7 @@ impl Claim {
     pub fn resource(&self) -> &ResourceName {
         match self {
             Self::Lease(lease) => &lease.resource,
-            Self::Attempt { resource, .. } => resource,
+            Self::Attempt { resource, .. } | Self::Holder { resource, .. } => resource,
         }
     }
 }

@@ -53,7 +53,7 @@
 //!
 //! - A virtual machine that is frozen or restored from a snapshot from outside: its clocks stop, too.
 //! - A backup of the store that is restored: its tokens go back.
-//! - [`Eviction::Force`], and [reentrant](Bid::reentrant) bids.
+//! - [`Eviction::Force`], [reentrant](Bid::reentrant) bids, and releases [by owner](Claim::Holder).
 //! - A write that was already on its way when its process froze. No lock can stop it; the receiver can,
 //!   if it refuses a token lower than the highest it has seen.
 //!

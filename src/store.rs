@@ -148,7 +148,10 @@ pub trait LeaseStore: Send + Sync + Debug {
     /// As [`acquire`](Self::acquire).
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<RenewOutcome, StoreError>;
 
-    /// Clears the holder if token and holder (or the attempt) match. The record stays.
+    /// Clears the holder if the lease is held as claimed: by token and holder, by the attempt, or by
+    /// the holder alone. The record stays, with its token and metadata, and its last attempt is spent.
+    ///
+    /// Whether the lease has expired does not matter, as long as nobody else has taken it.
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire).

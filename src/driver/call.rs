@@ -69,7 +69,7 @@ async fn answer(store: &dyn LeaseStore, call: Call) -> Result<Answer, StoreError
                 // Nobody holds it and nobody has since: an earlier copy of this request freed it.
                 let freed = |record: &LeaseRecord| match &claim {
                     Claim::Lease(lease) => record.holder.is_none() && record.token == lease.token,
-                    Claim::Attempt { .. } => false,
+                    Claim::Attempt { .. } | Claim::Holder { .. } => false,
                 };
                 let was_held = record.as_ref().is_some_and(freed);
                 (Reply::Released { was_held }, record)

@@ -36,6 +36,13 @@ pub(crate) fn claim(candidate: &str, token: u64) -> Claim {
     Claim::Lease(lease(candidate, token))
 }
 
+pub(crate) fn owner(candidate: &str) -> Claim {
+    Claim::Holder {
+        resource: resource(),
+        holder: CandidateId::new(candidate).unwrap(),
+    }
+}
+
 pub(crate) fn granted(token: u64) -> AcquireOutcome {
     let token = FencingToken::new(token);
     AcquireOutcome::Granted { token }

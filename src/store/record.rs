@@ -106,6 +106,7 @@ impl StoredRecord {
             Claim::Attempt { attempt, .. } => {
                 self.holder.is_some() && self.attempt == Some(*attempt)
             }
+            Claim::Holder { holder, .. } => self.holder.as_ref() == Some(holder),
         };
         if !matches {
             return ReleaseOutcome::NotHeld(self.seen(claim.resource(), now));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
-use tenure::{Eviction, FencingToken, LeaseRecord, LeaseStore as _, RenewOutcome};
+use tenure::{Eviction, FencingToken, LeaseRecord, LeaseStore as _, ReleaseOutcome, RenewOutcome};
 
 use crate::{
     proxy::Wire,
@@ -55,6 +55,25 @@ async fn acquire_renew_and_release_are_one_write_each() {
     let renewal = other.store.renew(&other.lease("b", 4), TTL).await.unwrap();
     assert!(matches!(renewal, RenewOutcome::Lost(Some(record)) if record.closing));
     assert_eq!(wire.requests(), [WRITE]);
+}
+
+#[tokio::test]
+#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
+async fn a_release_by_the_owner_is_one_write_and_names_the_holder_when_refused() {
+    for (server, refused) in [(DYNOXIDE, &[WRITE][..]), (LOCAL, &[WRITE, READ])] {
+        let (place, wire) = over_a_wire(server).await;
+        let nothing = place.store.release(&place.owner("a")).await.unwrap();
+        assert_eq!(nothing, ReleaseOutcome::NotHeld(None));
+        wire.requests();
+        place.other(server).acquire("a", 1).await;
+        let foreign = place.store.release(&place.owner("b")).await.unwrap();
+        assert!(matches!(foreign, ReleaseOutcome::NotHeld(Some(record)) if record.is_held()));
+        assert_eq!(wire.requests(), refused, "{server:?}");
+        assert_eq!(place.version().await, "1");
+        let released = place.store.release(&place.owner("a")).await.unwrap();
+        assert_eq!(released, ReleaseOutcome::Released);
+        assert_eq!(wire.requests(), [WRITE], "{server:?}");
+    }
 }
 
 #[tokio::test]

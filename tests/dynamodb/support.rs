@@ -176,6 +176,13 @@ impl Place {
         Claim::Lease(self.lease(holder, token))
     }
 
+    pub(crate) fn owner(&self, holder: &str) -> Claim {
+        Claim::Holder {
+            resource: self.name.clone(),
+            holder: CandidateId::new(holder).unwrap(),
+        }
+    }
+
     pub(crate) async fn release(&self, holder: &str, token: u64) {
         let released = self.store.release(&self.claim(holder, token)).await;
         assert_eq!(released.unwrap(), ReleaseOutcome::Released);

@@ -31,6 +31,7 @@ async fn errors(place: &Place) -> Vec<StoreError> {
         store.acquire(&place.bid("b", 2)).await.map(drop),
         store.renew(&place.lease("a", 1), TTL).await.map(drop),
         store.release(&place.claim("a", 1)).await.map(drop),
+        store.release(&place.owner("a")).await.map(drop),
         store.read(&place.name).await.map(drop),
         store.list(&place.scope()).await.map(drop),
         store
@@ -189,6 +190,7 @@ async fn an_item_of_another_shape_is_corrupt_and_not_written() {
             if *field != "attempt" {
                 errors.push(other.store.renew(&place.lease("a", 1), TTL).await.map(drop));
                 errors.push(other.store.release(&place.claim("a", 1)).await.map(drop));
+                errors.push(other.store.release(&place.owner("a")).await.map(drop));
             }
             for error in errors {
                 let error = error.expect_err(field);

@@ -40,11 +40,16 @@ async fn a_lost_answer_to_a_bid_is_unknown_and_the_attempt_finds_its_token() {
 #[tokio::test]
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
 async fn a_lost_answer_to_a_renewal_or_a_release_does_no_harm() {
-    for (server, cuts) in [(DYNOXIDE, 1), (DYNOXIDE, 2), (LOCAL, 1), (LOCAL, 2)] {
+    let ways = [(DYNOXIDE, 1), (DYNOXIDE, 2), (LOCAL, 1), (LOCAL, 2)];
+    for ((server, cuts), by_owner) in ways.into_iter().flat_map(|way| [(way, false), (way, true)]) {
         let wire = Wire::default();
         let place = Place::at(server, wire.lay(server).await).await;
         place.acquire("a", 1).await;
-        let (lease, claim) = (place.lease("a", 1), place.claim("a", 1));
+        let lease = place.lease("a", 1);
+        let claim = match by_owner {
+            true => place.owner("a"),
+            false => place.claim("a", 1),
+        };
         for _ in 0..cuts {
             wire.cut.store(1, SeqCst);
             let error = place.store.renew(&lease, TTL).await.unwrap_err();

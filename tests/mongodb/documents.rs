@@ -27,7 +27,7 @@ async fn assert_untouched(place: &Place, kind: StoreErrorKind, why: &str) {
     }
     let renewed = store.renew(&place.lease("a", 1), TTL).await;
     assert_eq!(renewed.map_err(kind_of), Err(kind), "{why}: renew");
-    for claim in [place.claim("a", 1), place.attempt(1)] {
+    for claim in [place.claim("a", 1), place.attempt(1), place.owner("a")] {
         let released = store.release(&claim).await;
         assert_eq!(released.map_err(kind_of), Err(kind), "{why}: release");
     }

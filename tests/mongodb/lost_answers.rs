@@ -93,18 +93,24 @@ async fn a_renewal_whose_answer_is_lost_twice_is_unknown_and_the_lease_stays() {
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn a_release_whose_answer_is_lost_twice_is_unknown_and_done_only_once() {
-    let (wire, place) = wired().await;
-    place.acquire("a", 1).await;
-    wire.cut.store(2, SeqCst);
-    assert_unknown(place.store.release(&place.claim("a", 1)).await);
-    assert_eq!((wire.cut.load(SeqCst), version(&place).await), (0, 2));
-    // Another one's by now, which the repetition must not touch.
-    assert_eq!(place.acquire("b", 2).await, granted(2));
-    match place.store.release(&place.claim("a", 1)).await.unwrap() {
-        ReleaseOutcome::NotHeld(Some(record)) => assert!(record.is_held(), "{record:?}"),
-        other => panic!("{other:?}"),
+    for by_owner in [false, true] {
+        let (wire, place) = wired().await;
+        let claim = match by_owner {
+            true => place.owner("a"),
+            false => place.claim("a", 1),
+        };
+        place.acquire("a", 1).await;
+        wire.cut.store(2, SeqCst);
+        assert_unknown(place.store.release(&claim).await);
+        assert_eq!((wire.cut.load(SeqCst), version(&place).await), (0, 2));
+        // Another one's by now, which the repetition must not touch.
+        assert_eq!(place.acquire("b", 2).await, granted(2));
+        match place.store.release(&claim).await.unwrap() {
+            ReleaseOutcome::NotHeld(Some(record)) => assert!(record.is_held(), "{record:?}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(version(&place).await, 3);
     }
-    assert_eq!(version(&place).await, 3);
 }
 
 #[derive(Debug, PartialEq)]

@@ -57,7 +57,7 @@ async fn walk(rng: &mut StdRng) {
         };
         let (ours, theirs): (&dyn LeaseStore, &dyn LeaseStore) = (&place.store, &reference);
         let (mut answers, mut asked) = (Vec::new(), String::new());
-        let choice = rng.random_range(0..12);
+        let choice = rng.random_range(0..13);
         for store in [ours, theirs] {
             let (what, answer) = match choice {
                 0..4 => {
@@ -80,11 +80,12 @@ async fn walk(rng: &mut StdRng) {
                         },
                     )
                 }
-                6..10 => {
+                6..11 => {
                     let outcome = match choice {
                         6 => store.release(&place.claim(candidate, token.get())).await,
                         7 => store.release(&place.attempt(bid.attempt.get())).await,
-                        8 => store.evict(&place.name, token, Eviction::Close).await,
+                        8 => store.release(&place.owner(candidate)).await,
+                        9 => store.evict(&place.name, token, Eviction::Close).await,
                         _ => store.evict(&place.name, token, Eviction::Force).await,
                     };
                     (
@@ -107,7 +108,7 @@ async fn walk(rng: &mut StdRng) {
             ));
         }
         assert_eq!(answers[0], answers[1], "step {step}: {asked}");
-        if choice >= 10 {
+        if choice >= 11 {
             clock.advance(TTL / 2);
             place.advance(TTL / 2).await;
         }

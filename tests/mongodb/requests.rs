@@ -98,6 +98,9 @@ async fn the_server_counts_one_command_per_operation_and_one_write_unless_it_ref
     assert_eq!(noted(&place).await, expected("findAndModify", 4));
     assert_eq!(place.acquire("b", 2).await, granted(2));
     assert_eq!(noted(&place).await, expected("findAndModify", 5));
+    let released = place.store.release(&place.owner("b")).await.unwrap();
+    assert_eq!(released, ReleaseOutcome::Released);
+    assert_eq!(noted(&place).await, expected("findAndModify", 6));
     database.run_command(doc! { "profile": 0 }).await.unwrap();
     database.drop().await.unwrap();
 }
@@ -116,6 +119,7 @@ async fn what_is_refused_is_not_written() {
     store.renew(&place.lease("b", 1), TTL).await.unwrap();
     store.release(&place.claim("a", 2)).await.unwrap();
     store.release(&place.attempt(2)).await.unwrap();
+    store.release(&place.owner("b")).await.unwrap();
     store
         .evict(&place.name, FencingToken::new(2), Eviction::Force)
         .await

@@ -104,6 +104,13 @@ impl Place {
         }
     }
 
+    pub(crate) fn owner(&self, holder: &str) -> Claim {
+        Claim::Holder {
+            resource: self.name.clone(),
+            holder: CandidateId::new(holder).unwrap(),
+        }
+    }
+
     pub(crate) async fn read(&self) -> LeaseRecord {
         self.store.read(&self.name).await.unwrap().unwrap()
     }

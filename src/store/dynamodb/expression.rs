@@ -155,6 +155,10 @@ fn condition(guard: &Guard, values: &mut Values) -> String {
             values.set(":attempt", item::attempt(*attempt));
             "attribute_exists(#holder) AND #attempt = :attempt"
         }
+        Guard::Claimed(Claim::Holder { holder, .. }) => {
+            values.text(":holder", holder.as_str());
+            "#holder = :holder"
+        }
         Guard::Led(token) => {
             values.number(":token", token);
             "attribute_exists(#holder) AND #token = :token"

@@ -149,6 +149,11 @@ pub(super) fn release(claim: &Claim) -> Change {
             filter.insert("holder", doc! { "$type": "string" });
             filter
         }
+        Claim::Holder { resource, holder } => {
+            let mut filter = by_name(resource);
+            filter.insert("holder", holder.as_str());
+            filter
+        }
     };
     filter.insert("$expr", is_fit(claim.resource()));
     (filter, set(doc! { "holder": null, "closing": false }))

@@ -60,7 +60,9 @@ impl Guard {
         match self {
             Self::Unchanged { token, .. } | Self::Led(token) => Some(*token),
             Self::Renewable(lease) | Self::Claimed(Claim::Lease(lease)) => Some(lease.token),
-            Self::Absent | Self::Free(_) | Self::Claimed(Claim::Attempt { .. }) => None,
+            Self::Absent
+            | Self::Free(_)
+            | Self::Claimed(Claim::Attempt { .. } | Claim::Holder { .. }) => None,
         }
     }
 
@@ -99,6 +101,9 @@ mod model {
                 Self::Claimed(Claim::Lease(lease)) => held_by(lease),
                 Self::Claimed(Claim::Attempt { attempt, .. }) => {
                     record.holder.is_some() && record.attempt == Some(*attempt)
+                }
+                Self::Claimed(Claim::Holder { holder, .. }) => {
+                    record.holder.as_ref() == Some(holder)
                 }
                 Self::Led(token) => record.holder.is_some() && record.token == *token,
             }

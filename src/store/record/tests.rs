@@ -1,5 +1,5 @@
 use super::*;
-use crate::store::fixtures::{TTL, bid, claim, granted, lease, refused, resource};
+use crate::store::fixtures::{TTL, bid, claim, granted, lease, owner, refused, resource};
 
 const WALL: SystemTime = SystemTime::UNIX_EPOCH;
 
@@ -46,6 +46,32 @@ fn a_released_attempt_is_spent() {
     assert!(!refused(record.acquire(&bid("a", 1), at(2), WALL)).is_held());
     assert!(matches!(
         record.release(&claim, at(2)),
+        ReleaseOutcome::NotHeld(Some(_))
+    ));
+}
+
+#[test]
+fn an_owner_releases_its_lease_under_any_token_and_no_other_owner_does() {
+    let mut record = StoredRecord::default();
+    assert_eq!(
+        record.release(&owner("a"), at(0)),
+        ReleaseOutcome::NotHeld(None)
+    );
+    record.acquire(&bid("a", 1), at(0), WALL);
+    let before = record.clone();
+    let ReleaseOutcome::NotHeld(Some(seen)) = record.release(&owner("b"), at(1)) else {
+        panic!("released by another owner");
+    };
+    assert!(seen.is_held() && record == before);
+    // Also when it has run out.
+    assert_eq!(
+        record.release(&owner("a"), at(20)),
+        ReleaseOutcome::Released
+    );
+    assert!(!refused(record.acquire(&bid("a", 1), at(20), WALL)).is_held());
+    assert_eq!((record.token.get(), record.version), (1, 2));
+    assert!(matches!(
+        record.release(&owner("a"), at(20)),
         ReleaseOutcome::NotHeld(Some(_))
     ));
 }

@@ -9,7 +9,7 @@ use crate::{
     lease::{AttemptId, CandidateId, Metadata},
     store::{
         StoreErrorKind,
-        fixtures::{TTL, bid, claim, granted, lease, refused, resource},
+        fixtures::{TTL, bid, claim, granted, lease, owner, refused, resource},
     },
 };
 
@@ -81,8 +81,9 @@ async fn evict(store: &SqliteStore, token: u64, eviction: Eviction) -> ReleaseOu
     store.evict(&resource(), token, eviction).await.unwrap()
 }
 
-/// What every request answers, in the order acquire, renew, release, evict, read, list.
-async fn ask_all(store: &SqliteStore) -> [Result<(), StoreError>; 6] {
+/// What every request answers, in the order acquire, renew, release, release by owner, evict, read,
+/// list.
+async fn ask_all(store: &SqliteStore) -> [Result<(), StoreError>; 7] {
     let token = FencingToken::new(1);
     let name = resource();
     let evict = store.evict(&name, token, Eviction::Close);
@@ -90,6 +91,7 @@ async fn ask_all(store: &SqliteStore) -> [Result<(), StoreError>; 6] {
         store.acquire(&bid("b", 99)).await.map(drop),
         store.renew(&lease("a", 1), TTL).await.map(drop),
         store.release(&claim("a", 1)).await.map(drop),
+        store.release(&owner("a")).await.map(drop),
         evict.await.map(drop),
         store.read(&resource()).await.map(drop),
         store.list(&resource().scope()).await.map(drop),

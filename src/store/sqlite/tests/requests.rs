@@ -25,6 +25,10 @@ async fn acquire_renew_and_release_are_one_transaction_each() {
     let released = store.release(&claim("a", 1)).await.unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
     assert_eq!(commits(&place), before + 3);
+    store.acquire(&bid("a", 2)).await.unwrap();
+    let released = store.release(&owner("a")).await.unwrap();
+    assert_eq!(released, ReleaseOutcome::Released);
+    assert_eq!(commits(&place), before + 5);
 }
 
 #[tokio::test]
@@ -41,6 +45,8 @@ async fn what_changes_nothing_commits_nothing_and_waits_for_no_lock() {
     let lost = store.renew(&lease("b", 1), TTL).await.unwrap();
     assert_eq!(lost, RenewOutcome::Lost(Some(record.clone())));
     let not_held = store.release(&claim("b", 1)).await.unwrap();
+    assert_eq!(not_held, ReleaseOutcome::NotHeld(Some(record.clone())));
+    let not_held = store.release(&owner("b")).await.unwrap();
     assert_eq!(not_held, ReleaseOutcome::NotHeld(Some(record.clone())));
     let read = store.read(&resource()).await.unwrap();
     assert_eq!(read, Some(record.clone()));
