@@ -32,6 +32,7 @@
 #[cfg(test)]
 mod broken;
 mod cases;
+mod owners;
 mod races;
 mod trial;
 
@@ -60,14 +61,25 @@ macro_rules! __conformance_cases {
             an_expired_attempt_gets_a_new_token
             a_released_attempt_is_spent
             the_same_candidate_with_another_attempt_is_refused
-            a_reentrant_bid_takes_its_own_lease_with_a_new_token
             a_renewal_gives_a_whole_ttl_again
+            a_renewal_with_a_shorter_ttl_shortens_the_lease
             a_lapsed_lease_is_not_renewed
             a_lease_of_another_token_or_holder_is_not_renewed
             a_lease_that_was_taken_over_is_not_renewed
             a_lease_is_released_by_its_holder_only
             a_grant_never_confirmed_is_released_by_its_attempt
             a_released_record_stays_with_its_token_and_metadata
+            a_reentrant_bid_takes_its_own_lease_with_a_new_token
+            a_reentrant_bid_takes_the_lease_of_nobody_else
+            a_reentrant_bid_gives_a_whole_ttl_again
+            a_reentrant_bid_is_refused_while_the_lease_is_closing
+            an_owner_releases_what_another_of_its_locks_has_taken
+            a_release_by_another_owner_changes_nothing
+            one_release_by_the_owner_undoes_all_its_reentrant_bids
+            a_token_grows_across_releases_by_the_owner
+            an_attempt_that_its_owner_has_released_is_spent
+            an_owner_releases_what_has_run_out
+            a_release_by_the_owner_of_what_was_never_led_makes_no_record
             an_evicted_lease_is_not_renewed
             an_evicted_lease_is_not_acquired_before_its_expiry
             a_forced_eviction_frees_at_once
@@ -135,6 +147,7 @@ macro_rules! __conformance_table {
 type Case = for<'a> fn(&'a Trial) -> BoxFuture<'a, ()>;
 
 use cases::*;
+use owners::*;
 use races::*;
 crate::__conformance_cases! { __conformance_table!() }
 

@@ -1,6 +1,8 @@
 //! Stores that are broken on purpose, one way each: the kit must catch every one by the case that
 //! names what is wrong with it.
 
+mod owners;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -30,14 +32,27 @@ pub(super) enum Fault {
     TokenKeptOnExpiry,
     ReleaseWithoutOwnerCheck,
     ReleaseByAnyAttempt,
+    ReleaseByOwnerRefused,
+    ReleaseByAnyOwner,
+    ReleaseByOwnerUndoesOneBid,
+    TokenResetOnReleaseByOwner,
+    ReleaseByOwnerForgetsTheAttempt,
+    ReleaseByOwnerChecksTheExpiry,
+    ReleaseByOwnerMakesARecord,
     ExpiryByTheCallersClock,
     SameAttemptWithoutWrite,
     ExpiredAttemptGetsItsTokenBack,
     SpentAttemptGranted,
     OwnerEntersAgain,
+    ReentrantBidRefused,
+    ReentrantBidTakesFromAnybody,
+    ReentrantBidKeepsTheExpiry,
+    ReentrantBidTakesWhatIsClosing,
     LapsedLeaseRenewed,
     RenewalWithoutTokenCheck,
     RenewalDoesNotExtend,
+    RenewalNeverShortens,
+    RenewalKeepsTheTtl,
     EvictionFreesAtOnce,
     EvictedLeaseRenewed,
     EvictionWithoutTokenCheck,
@@ -210,6 +225,15 @@ impl Client {
         if self.has(Fault::OwnerEntersAgain) {
             bid.reentrant = true;
         }
+        if self.has(Fault::ReentrantBidRefused) {
+            bid.reentrant = false;
+        }
+        if bid.reentrant && self.has(Fault::ReentrantBidTakesFromAnybody) {
+            record.holder = record.holder.take().map(|_| bid.candidate.clone());
+        }
+        if bid.reentrant && self.has(Fault::ReentrantBidTakesWhatIsClosing) {
+            record.closing = false;
+        }
         if self.has(Fault::JudgedByTheChallengersTtl) && record.holder.is_some() {
             record.expires_at = record.expires_at - record.ttl + bid.ttl;
         }
@@ -235,6 +259,14 @@ impl Client {
                 return AcquireOutcome::Granted {
                     token: record.token,
                 };
+            }
+            AcquireOutcome::Granted { .. }
+                if bid.reentrant && self.has(Fault::ReentrantBidKeepsTheExpiry) =>
+            {
+                let was_held = before.holder.is_some() && now < before.expires_at;
+                if was_held {
+                    record.expires_at = before.expires_at;
+                }
             }
             AcquireOutcome::Granted { .. } if self.has(Fault::HistoryForgotten) => {
                 record.history.drain(..record.history.len() - 1);
@@ -280,10 +312,16 @@ impl LeaseStore for Client {
             if self.has(Fault::EvictedLeaseRenewed) {
                 record.closing = false;
             }
-            let before = record.expires_at;
+            let before = (record.expires_at, record.ttl);
             let outcome = record.renew(&lease, ttl, now);
             if self.has(Fault::RenewalDoesNotExtend) {
-                record.expires_at = before;
+                record.expires_at = before.0;
+            }
+            if self.has(Fault::RenewalNeverShortens) {
+                record.expires_at = record.expires_at.max(before.0);
+            }
+            if self.has(Fault::RenewalKeepsTheTtl) {
+                record.ttl = before.1;
             }
             if self.has(Fault::VersionOfTheClient) {
                 // "My" version: the same one with every renewal.
@@ -308,6 +346,7 @@ impl LeaseStore for Client {
                     let attempt = record.attempt.expect("an attempt");
                     Claim::Attempt { resource, attempt }
                 }
+                Claim::Holder { .. } => return self.release_by_owner(record, claim, now),
                 claim => claim.clone(),
             };
             let outcome = record.release(&claim, now);

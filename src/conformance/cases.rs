@@ -2,26 +2,11 @@
 
 use std::time::Duration;
 
-use super::trial::{Trial, granted, lost, metadata, name, refused, renewed};
+use super::trial::{Trial, granted, lost, metadata, name, not_held, refused, released, renewed};
 use crate::{
     lease::{Claim, FencingToken, LeaseRecord, ResourceName, Scope},
-    store::{Eviction, Fault, FaultyStore, LeaseStore as _, ReleaseOutcome, StoreErrorKind},
+    store::{Eviction, Fault, FaultyStore, LeaseStore as _, StoreErrorKind},
 };
-
-type Answer<T> = Result<T, crate::store::StoreError>;
-
-#[track_caller]
-fn released(answer: Answer<ReleaseOutcome>) {
-    assert_eq!(answer.expect("an answer"), ReleaseOutcome::Released);
-}
-
-#[track_caller]
-fn not_held(answer: Answer<ReleaseOutcome>) -> Option<LeaseRecord> {
-    match answer.expect("an answer") {
-        ReleaseOutcome::NotHeld(record) => record,
-        ReleaseOutcome::Released => panic!("released what was not held as claimed"),
-    }
-}
 
 pub(super) async fn a_free_lease_is_granted_with_a_token(t: &Trial) {
     let mut bid = t.bid("a");
@@ -140,18 +125,6 @@ pub(super) async fn the_same_candidate_with_another_attempt_is_refused(t: &Trial
     refused(t.other().acquire(&t.bid("a")).await);
 }
 
-pub(super) async fn a_reentrant_bid_takes_its_own_lease_with_a_new_token(t: &Trial) {
-    let first = t.held().await;
-    let mut again = t.bid("a");
-    again.reentrant = true;
-    let second = granted(t.store().acquire(&again).await);
-    assert!(second > first);
-    lost(t.store().renew(&t.lease("a", first), t.ttl()).await);
-    let mut foreign = t.bid("b");
-    foreign.reentrant = true;
-    refused(t.other().acquire(&foreign).await);
-}
-
 pub(super) async fn a_renewal_gives_a_whole_ttl_again(t: &Trial) {
     let token = t.held().await;
     for _ in 0..3 {
@@ -161,6 +134,20 @@ pub(super) async fn a_renewal_gives_a_whole_ttl_again(t: &Trial) {
     t.pass(0.6).await;
     refused(t.other().acquire(&t.bid("b")).await);
     assert_eq!(t.record().await.token, token);
+}
+
+pub(super) async fn a_renewal_with_a_shorter_ttl_shortens_the_lease(t: &Trial) {
+    let mut long = t.bid("a");
+    long.ttl = t.ttl() * 3;
+    let token = granted(t.store().acquire(&long).await);
+    refused(t.other().acquire(&t.bid("b")).await);
+    renewed(t.store().renew(&t.lease("a", token), t.ttl()).await);
+    let seen = refused(t.other().acquire(&t.bid("b")).await);
+    assert!(seen.ttl < long.ttl, "{:?} of {:?}", seen.ttl, t.ttl());
+    assert!(seen.remaining <= t.ttl() + t.capabilities.slack);
+    t.expire().await;
+    lost(t.store().renew(&t.lease("a", token), t.ttl()).await);
+    granted(t.other().acquire(&t.bid("b")).await);
 }
 
 pub(super) async fn a_lapsed_lease_is_not_renewed(t: &Trial) {
@@ -457,10 +444,15 @@ pub(super) async fn a_record_for_newer_libraries_is_not_written(t: &Trial) {
     t.subject.raise_min_reader(&t.resource).await;
     let kind = |error: crate::store::StoreError| error.kind();
     let (lease, claim) = (t.lease("a", token), t.claim("a", token));
+    let owner = Claim::Holder {
+        resource: t.resource.clone(),
+        holder: name("a"),
+    };
     let errors = [
         t.store().acquire(&t.bid("b")).await.map(drop),
         t.store().renew(&lease, t.ttl()).await.map(drop),
         t.store().release(&claim).await.map(drop),
+        t.store().release(&owner).await.map(drop),
     ];
     for error in errors {
         assert_eq!(error.map_err(kind), Err(StoreErrorKind::Unsupported));

@@ -47,6 +47,54 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
         Fault::OwnerEntersAgain,
         "the_same_candidate_with_another_attempt_is_refused",
     ),
+    (
+        Fault::ReentrantBidRefused,
+        "a_reentrant_bid_takes_its_own_lease_with_a_new_token",
+    ),
+    (
+        Fault::TokenKeptOnExpiry,
+        "a_reentrant_bid_takes_its_own_lease_with_a_new_token",
+    ),
+    (
+        Fault::ReentrantBidTakesFromAnybody,
+        "a_reentrant_bid_takes_the_lease_of_nobody_else",
+    ),
+    (
+        Fault::ReentrantBidKeepsTheExpiry,
+        "a_reentrant_bid_gives_a_whole_ttl_again",
+    ),
+    (
+        Fault::ReentrantBidTakesWhatIsClosing,
+        "a_reentrant_bid_is_refused_while_the_lease_is_closing",
+    ),
+    (
+        Fault::ReleaseByOwnerRefused,
+        "an_owner_releases_what_another_of_its_locks_has_taken",
+    ),
+    (
+        Fault::ReleaseByAnyOwner,
+        "a_release_by_another_owner_changes_nothing",
+    ),
+    (
+        Fault::ReleaseByOwnerUndoesOneBid,
+        "one_release_by_the_owner_undoes_all_its_reentrant_bids",
+    ),
+    (
+        Fault::TokenResetOnReleaseByOwner,
+        "a_token_grows_across_releases_by_the_owner",
+    ),
+    (
+        Fault::ReleaseByOwnerForgetsTheAttempt,
+        "an_attempt_that_its_owner_has_released_is_spent",
+    ),
+    (
+        Fault::ReleaseByOwnerChecksTheExpiry,
+        "an_owner_releases_what_has_run_out",
+    ),
+    (
+        Fault::ReleaseByOwnerMakesARecord,
+        "a_release_by_the_owner_of_what_was_never_led_makes_no_record",
+    ),
     (Fault::LapsedLeaseRenewed, "a_lapsed_lease_is_not_renewed"),
     (
         Fault::RenewalWithoutTokenCheck,
@@ -55,6 +103,14 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
     (
         Fault::RenewalDoesNotExtend,
         "a_renewal_gives_a_whole_ttl_again",
+    ),
+    (
+        Fault::RenewalNeverShortens,
+        "a_renewal_with_a_shorter_ttl_shortens_the_lease",
+    ),
+    (
+        Fault::RenewalKeepsTheTtl,
+        "a_renewal_with_a_shorter_ttl_shortens_the_lease",
     ),
     (
         Fault::EvictionFreesAtOnce,

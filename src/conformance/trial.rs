@@ -8,7 +8,7 @@ use crate::{
         AttemptId, Bid, CandidateId, Claim, FencingToken, Lease, LeaseRecord, Metadata,
         ResourceName,
     },
-    store::{AcquireOutcome, RenewOutcome},
+    store::{AcquireOutcome, ReleaseOutcome, RenewOutcome},
 };
 
 /// What a store under test can do.
@@ -198,5 +198,18 @@ pub(super) fn lost(answer: Answer<RenewOutcome>) -> Option<LeaseRecord> {
     match answer.expect("an answer") {
         RenewOutcome::Lost(record) => record,
         RenewOutcome::Renewed => panic!("not lost, but renewed"),
+    }
+}
+
+#[track_caller]
+pub(super) fn released(answer: Answer<ReleaseOutcome>) {
+    assert_eq!(answer.expect("an answer"), ReleaseOutcome::Released);
+}
+
+#[track_caller]
+pub(super) fn not_held(answer: Answer<ReleaseOutcome>) -> Option<LeaseRecord> {
+    match answer.expect("an answer") {
+        ReleaseOutcome::NotHeld(record) => record,
+        ReleaseOutcome::Released => panic!("released what was not held as claimed"),
     }
 }
