@@ -110,6 +110,7 @@ mod driver;
 mod election;
 mod leadership;
 mod lease;
+mod mutex;
 mod runtime;
 #[cfg(test)]
 mod simulation;
@@ -128,6 +129,10 @@ pub use leadership::{Leadership, NotEnoughTime, Reason};
 pub use lease::{
     Acquisition, AttemptId, Bid, CandidateId, Claim, FencingToken, InvalidName, Lease, LeaseRecord,
     Metadata, ResourceName, Scope,
+};
+pub use mutex::{
+    Guard, Guards, LockError, LockManager, LockManagerBuilder, Mutex, MutexOptions, lock_all,
+    lock_all_timeout, try_lock_all,
 };
 #[cfg(feature = "dynamodb")]
 pub use store::DynamoStore;

@@ -4,12 +4,10 @@
 
 #[cfg(any(feature = "dynamodb", feature = "sqlite"))]
 mod aside;
-#[cfg(any(test, feature = "dynamodb", feature = "mongodb"))]
 mod host;
 
 #[cfg(any(feature = "dynamodb", feature = "sqlite"))]
 pub(crate) use aside::aside;
-#[cfg(any(test, feature = "dynamodb", feature = "mongodb"))]
 pub(crate) use host::{Host, Lost};
 
 use std::{

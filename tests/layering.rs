@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Each module and what it may name. The order is that of the layers.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("mutants", &[]),
     ("lease", &[]),
     ("clock", &[]),
@@ -33,6 +33,19 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("conformance", &["lease", "store"]),
     (
         "actor",
+        &[
+            "clock",
+            "driver",
+            "election",
+            "leadership",
+            "lease",
+            "runtime",
+            "store",
+            "timing",
+        ],
+    ),
+    (
+        "mutex",
         &[
             "clock",
             "driver",

@@ -1,0 +1,67 @@
+use std::{sync::Arc, time::Duration};
+
+use thiserror::Error;
+
+use crate::{
+    leadership::Reason,
+    lease::{CandidateId, ResourceName},
+    store::StoreError,
+};
+
+/// Why a lock was not taken, not kept or not given back.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum LockError {
+    /// Another holder has it; nothing was waited for.
+    #[error("{resource} is held by {by} for up to {remaining:?} more")]
+    Held {
+        /// The resource.
+        resource: ResourceName,
+        /// Who holds it.
+        by: CandidateId,
+        /// How long it stays held if it is not renewed.
+        remaining: Duration,
+    },
+    /// It is not held, so it cannot be unlocked.
+    #[error("{resource} is not held")]
+    NotHeld {
+        /// The resource.
+        resource: ResourceName,
+    },
+    /// It was held, and was lost before it was given back: what it protected was not protected to
+    /// the end.
+    #[error("{resource} was lost: {reason}")]
+    Lost {
+        /// The resource.
+        resource: ResourceName,
+        /// Why.
+        reason: Reason,
+    },
+    /// It was not to be had in the time given.
+    #[error("{resource} was not to be had within {after:?}{}", holder(by))]
+    Timeout {
+        /// The resource.
+        resource: ResourceName,
+        /// The time given.
+        after: Duration,
+        /// Who held it when it was last asked for.
+        by: Option<CandidateId>,
+    },
+    /// The same resource is named twice, so one would wait for the other.
+    #[error("{resource} is named twice")]
+    NamedTwice {
+        /// The resource.
+        resource: ResourceName,
+    },
+    /// The store does not answer as it should.
+    #[error(transparent)]
+    Store(#[from] Arc<StoreError>),
+    /// The thread of the locks has ended, and the lock with it.
+    #[error("the thread of the locks has ended")]
+    Stopped,
+}
+
+fn holder(by: &Option<CandidateId>) -> String {
+    let held = by.as_ref().map(|by| format!(": {by} holds it"));
+    held.unwrap_or_default()
+}

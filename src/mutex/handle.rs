@@ -1,0 +1,315 @@
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, Weak},
+    time::Duration,
+};
+
+use futures::channel::oneshot;
+
+use super::{
+    Guard, LockError,
+    shape::{Form, Shape},
+    task::{Held, Order, Patience, Task},
+    unlock::{Unlocked, unlock},
+};
+use crate::{
+    clock::Moment,
+    leadership::{Leadership, Reason},
+    lease::{CandidateId, Claim, Lease, ResourceName},
+    timing::Timing,
+};
+
+/// A lock of one name, for one owner: plain, or with a guard.
+///
+/// | | [`lock`](Self::lock) | [`guard`](Self::guard) |
+/// | --- | --- | --- |
+/// | lasts | one ttl, until it is locked again | renewed until it is given back or lost |
+/// | same name, same owner, elsewhere | locks again and unlocks | waits like everybody else |
+/// | tells of its loss | no | yes |
+///
+/// The guard is the safer form. The plain lock excludes *owners*, not processes: with the default
+/// owner, the host's name, all processes of one host hold it together. A lock that is to exclude
+/// processes of one host needs owners of its own, or a guard.
+///
+/// All futures of a mutex may be awaited on any runtime; what they begin is done on the library's own
+/// thread.
+#[derive(Debug)]
+pub struct Mutex {
+    shape: Arc<Shape>,
+    holding: std::sync::Mutex<Holding>,
+}
+
+/// What this handle holds, as far as it knows.
+#[derive(Debug)]
+enum Holding {
+    Nothing,
+    Locked {
+        lease: Lease,
+        until: Moment,
+    },
+    Guarded {
+        mark: Weak<()>,
+        leadership: Leadership,
+    },
+}
+
+impl Mutex {
+    pub(super) fn new(shape: Shape) -> Self {
+        Self {
+            shape: Arc::new(shape),
+            holding: std::sync::Mutex::new(Holding::Nothing),
+        }
+    }
+
+    /// The resource that it locks.
+    #[must_use]
+    pub fn resource(&self) -> &ResourceName {
+        &self.shape.plain.resource
+    }
+
+    /// Who locks.
+    #[must_use]
+    pub fn owner(&self) -> &CandidateId {
+        &self.shape.plain.candidate
+    }
+
+    /// Its times; the waiting interval is `poll_every`.
+    #[must_use]
+    pub fn timing(&self) -> &Timing {
+        &self.shape.plain.timing
+    }
+
+    /// Locks it for one ttl, waiting for as long as another owner has it. Locked by the same owner,
+    /// here or elsewhere, it is locked again: a new token and a whole ttl from now.
+    ///
+    /// A store that does not answer is asked on, with a warning in the log.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] if this handle has a guard, [`LockError::Store`] for errors that waiting does
+    /// not mend.
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind in the store, also when the lock is granted at that moment. Only what was
+    /// *locked again* stays locked for up to a ttl: another mutex of this owner may rely on it.
+    pub async fn lock(&self) -> Result<Lease, LockError> {
+        self.lock_by(Patience::Forever).await
+    }
+
+    /// The same without waiting: asks once.
+    ///
+    /// # Errors
+    /// [`LockError::Held`], also by another owner; [`LockError::Store`] for any error of the store.
+    ///
+    /// # Cancel safety
+    /// As [`lock`](Self::lock).
+    pub async fn try_lock(&self) -> Result<Lease, LockError> {
+        self.lock_by(Patience::Once).await
+    }
+
+    /// The same, waiting for at most this long. Zero never gets it; see
+    /// [`try_lock`](Self::try_lock).
+    ///
+    /// # Errors
+    /// [`LockError::Timeout`], or as [`lock`](Self::lock).
+    ///
+    /// # Cancel safety
+    /// As [`lock`](Self::lock).
+    pub async fn lock_timeout(&self, limit: Duration) -> Result<Lease, LockError> {
+        self.lock_by(self.until(limit)).await
+    }
+
+    /// Unlocks it for everybody, whichever mutex of this name and owner has locked it.
+    ///
+    /// # Errors
+    /// [`LockError::NotHeld`] if the owner does not hold it; [`LockError::Lost`] if it had run out since
+    /// it was locked here, and nobody had taken it yet; [`LockError::Store`].
+    ///
+    /// # Cancel safety
+    /// Dropped before its end it may or may not have unlocked. Without a token of its own to name, for
+    /// instance in another process than `lock`, a request that is delayed on its way may unlock what
+    /// the same owner has locked since.
+    pub async fn unlock(&self) -> Result<(), LockError> {
+        let known = match &*self.holding() {
+            Holding::Locked { lease, until } => Some((lease.clone(), *until)),
+            _ => None,
+        };
+        let lapsed = known
+            .as_ref()
+            .is_some_and(|(_, until)| *until <= self.now());
+        let claim = match &known {
+            Some((lease, _)) => Claim::Lease(lease.clone()),
+            None => Claim::Holder {
+                resource: self.resource().clone(),
+                holder: self.owner().clone(),
+            },
+        };
+        let unlocked = self.give_back(claim).await?;
+        if let (Some((lease, _)), Unlocked::No(record)) = (&known, &unlocked)
+            && let Some(record) = record.as_ref().filter(|record| record.is_held())
+            && record.holder.as_ref() == Some(self.owner())
+        {
+            // Another mutex of this owner has locked it again. Its token is named, so that a request
+            // that comes late unlocks nothing that is locked after this.
+            let token = record.token;
+            let lease = Lease {
+                token,
+                ..lease.clone()
+            };
+            let unlocked = self.give_back(Claim::Lease(lease)).await?;
+            self.forget();
+            return self.judge(&unlocked, false);
+        }
+        self.forget();
+        self.judge(&unlocked, lapsed)
+    }
+
+    /// Waits for the lock as long as another holds it, and gives it with a guard that renews it.
+    ///
+    /// A store that does not answer is asked on, with a warning in the log.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] if this very handle holds it, with a guard or locked for less than a ttl;
+    /// [`LockError::Store`] for errors that waiting does not mend.
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind in the store, also when the lock is granted at that moment.
+    pub async fn guard(&self) -> Result<Guard, LockError> {
+        self.guard_by(Patience::Forever).await
+    }
+
+    /// The same without waiting: asks once.
+    ///
+    /// # Errors
+    /// [`LockError::Held`], [`LockError::Store`] for any error of the store.
+    ///
+    /// # Cancel safety
+    /// As [`guard`](Self::guard).
+    pub async fn try_guard(&self) -> Result<Guard, LockError> {
+        self.guard_by(Patience::Once).await
+    }
+
+    /// The same, waiting for at most this long. Zero never gets it; see
+    /// [`try_guard`](Self::try_guard).
+    ///
+    /// # Errors
+    /// [`LockError::Timeout`], or as [`guard`](Self::guard).
+    ///
+    /// # Cancel safety
+    /// As [`guard`](Self::guard).
+    pub async fn guard_timeout(&self, limit: Duration) -> Result<Guard, LockError> {
+        self.guard_by(self.until(limit)).await
+    }
+
+    pub(super) fn until(&self, limit: Duration) -> Patience {
+        Patience::Until {
+            moment: self.now() + limit,
+            after: limit,
+        }
+    }
+
+    async fn lock_by(&self, patience: Patience) -> Result<Lease, LockError> {
+        self.check_held(Form::Plain)?;
+        let held = self.contend(Form::Plain, patience).await?;
+        let (lease, until) = (
+            held.leadership.lease().clone(),
+            self.now() + held.leadership.remaining(),
+        );
+        let stays = held.orders.send(Order::LeaveToHolder).is_ok();
+        if !stays || until <= self.now() {
+            return Err(self.lost(Reason::Expired));
+        }
+        let known = lease.clone();
+        *self.holding() = Holding::Locked {
+            lease: known,
+            until,
+        };
+        Ok(lease)
+    }
+
+    pub(super) async fn guard_by(&self, patience: Patience) -> Result<Guard, LockError> {
+        self.check_held(Form::Guarded)?;
+        let held = self.contend(Form::Guarded, patience).await?;
+        let mark = Arc::new(());
+        *self.holding() = Holding::Guarded {
+            mark: Arc::downgrade(&mark),
+            leadership: held.leadership.clone(),
+        };
+        Ok(Guard::new(held, mark))
+    }
+
+    async fn contend(&self, form: Form, patience: Patience) -> Result<Held, LockError> {
+        let (waiter, waiting) = oneshot::channel();
+        let task = Task::new(&self.shape, form, patience, waiter);
+        if !self.shape.place.spawn(task) {
+            return Err(LockError::Stopped);
+        }
+        waiting.await.map_err(|_| LockError::Stopped)?
+    }
+
+    /// Whoever waits for what he holds himself waits in vain.
+    fn check_held(&self, form: Form) -> Result<(), LockError> {
+        let (by, remaining) = match &*self.holding() {
+            Holding::Guarded { mark, leadership } if mark.strong_count() > 0 => {
+                (leadership.lease().holder.clone(), leadership.remaining())
+            }
+            Holding::Locked { until, .. } if form == Form::Guarded => {
+                (self.owner().clone(), self.now().until(*until))
+            }
+            _ => return Ok(()),
+        };
+        // A guard that has lost the lock is in nobody's way.
+        if remaining.is_zero() {
+            return Ok(());
+        }
+        let resource = self.resource().clone();
+        Err(LockError::Held {
+            resource,
+            by,
+            remaining,
+        })
+    }
+
+    async fn give_back(&self, claim: Claim) -> Result<Unlocked, LockError> {
+        let (store, timing) = (self.shape.store.clone(), *self.timing());
+        let work = async move { unlock(store, claim, timing).await };
+        Ok(self.shape.place.run(work).await??)
+    }
+
+    fn judge(&self, unlocked: &Unlocked, lapsed: bool) -> Result<(), LockError> {
+        match unlocked {
+            Unlocked::Yes if lapsed => Err(self.lost(Reason::Expired)),
+            Unlocked::Yes => Ok(()),
+            Unlocked::No(_) => Err(LockError::NotHeld {
+                resource: self.resource().clone(),
+            }),
+        }
+    }
+
+    fn lost(&self, reason: Reason) -> LockError {
+        LockError::Lost {
+            resource: self.resource().clone(),
+            reason,
+        }
+    }
+
+    fn forget(&self) {
+        let mut holding = self.holding();
+        if matches!(*holding, Holding::Locked { .. }) {
+            *holding = Holding::Nothing;
+        }
+    }
+
+    fn now(&self) -> Moment {
+        self.shape.plain.clock.now()
+    }
+
+    fn holding(&self) -> std::sync::MutexGuard<'_, Holding> {
+        self.holding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for Mutex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} for {}", self.resource(), self.owner())
+    }
+}

@@ -1,0 +1,378 @@
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{FutureExt as _, channel::oneshot, task::AtomicWaker};
+
+use super::{
+    LockError,
+    shape::{Form, Shape},
+};
+use crate::{
+    clock::{Clock, Moment},
+    driver::{Alarm, Answered, Exchange, Hints, Journal, StoreHealth, watch_for_jumps},
+    election::{Audience, Config, Election, Reply, StepDownOutcome, Transition},
+    leadership::{Leadership, Reason},
+    lease::LeaseRecord,
+    store::{Operation, StoreError, StoreErrorKind},
+};
+
+/// One acquisition, from the first bid to the release, as a future of the place where locks run.
+#[derive(Debug)]
+pub(super) struct Task {
+    election: Election,
+    exchange: Exchange,
+    clock: Arc<dyn Clock>,
+    hints: Hints,
+    alarm: Alarm,
+    journal: Journal,
+    health: StoreHealth,
+    stage: Stage,
+    patience: Patience,
+    /// What stood in the way when it was last asked for.
+    obstacle: Option<LeaseRecord>,
+    /// A plain lock that its own owner held was asked for as such.
+    reentered: bool,
+    lost: Option<Reason>,
+    nap: Arc<Nap>,
+    watches: bool,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Somebody waits for the lock.
+    Waiting(oneshot::Sender<Result<Held, LockError>>),
+    /// Somebody holds it.
+    Held(oneshot::Receiver<Order>),
+    /// Nobody does any more; somebody may wait for the outcome.
+    Leaving(Option<oneshot::Sender<Result<(), LockError>>>),
+}
+
+/// A lock that was just taken. Dropping the sender gives it back.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) leadership: Leadership,
+    pub(super) orders: oneshot::Sender<Order>,
+}
+
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Leave the lease to the holder: it is renewed no more and runs out by itself.
+    LeaveToHolder,
+    /// Give it back, and say how that went.
+    Release(oneshot::Sender<Result<(), LockError>>),
+}
+
+/// What somebody who waits for a lock, or holds it, has to say.
+enum Heard {
+    Nothing,
+    Something,
+    /// The lease is the holder's now.
+    Farewell,
+}
+
+/// How long somebody waits for a lock that is not free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    Once,
+    Until { moment: Moment, after: Duration },
+    Forever,
+}
+
+/// Wakes a task after the machine has slept.
+#[derive(Debug, Default)]
+struct Nap {
+    waker: AtomicWaker,
+    is_over: AtomicBool,
+}
+
+/// How much is done before the other locks of the thread have their turn.
+const STEPS: usize = 64;
+
+impl Task {
+    pub(super) fn new(
+        shape: &Shape,
+        form: Form,
+        patience: Patience,
+        waiter: oneshot::Sender<Result<Held, LockError>>,
+    ) -> Self {
+        Self {
+            election: shape.election(form),
+            exchange: Exchange::new(shape.store.clone()),
+            clock: shape.plain.clock.clone(),
+            hints: Hints::default(),
+            alarm: Alarm::default(),
+            journal: Journal::default(),
+            health: StoreHealth::default(),
+            stage: Stage::Waiting(waiter),
+            patience,
+            obstacle: None,
+            reentered: false,
+            lost: None,
+            nap: Arc::default(),
+            watches: !shape.place.watches_for_jumps(),
+        }
+    }
+
+    fn config(&self) -> &Config {
+        self.election.config()
+    }
+
+    /// Does what is due, until there is nothing left to do but wait. Ready when the lease is no longer
+    /// this task's.
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..STEPS {
+            self.election.handle_timeout(self.clock.now());
+            if self.hints.poll(cx) {
+                self.election.handle_store_changed(self.clock.now());
+            }
+            self.tell();
+            // After whoever waited may have become the holder, so that he is heard from now on.
+            match self.listen(cx) {
+                Heard::Nothing => {}
+                Heard::Something => continue,
+                Heard::Farewell => return Poll::Ready(()),
+            }
+            let asked = self.election.in_flight().map(|(id, _)| id);
+            if let Poll::Ready(answered) = self.exchange.poll(asked, cx) {
+                self.take(answered);
+                continue;
+            }
+            if let Some(request) = self.election.poll_request(self.clock.now()) {
+                self.exchange.send(request);
+                continue;
+            }
+            self.tell();
+            if self.election.is_shut_down() {
+                self.answer();
+                return Poll::Ready(());
+            }
+            let due = self.election.poll_timeout();
+            let next = due.into_iter().chain(self.gives_up_at()).min();
+            if self.alarm.poll(next, self.clock.now(), cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Hears whoever waits for the lock or holds it.
+    fn listen(&mut self, cx: &mut Context<'_>) -> Heard {
+        let now = self.clock.now();
+        let leaving = match &mut self.stage {
+            Stage::Waiting(waiter) => match waiter.poll_canceled(cx) {
+                Poll::Ready(()) => Stage::Leaving(None),
+                Poll::Pending if self.gives_up_at().is_some_and(|at| at <= now) => {
+                    let error = self.out_of_time();
+                    self.refuse(error);
+                    return Heard::Something;
+                }
+                Poll::Pending => return Heard::Nothing,
+            },
+            Stage::Held(orders) => match orders.poll_unpin(cx) {
+                Poll::Ready(Ok(Order::LeaveToHolder)) => return Heard::Farewell,
+                Poll::Ready(Ok(Order::Release(answer))) => Stage::Leaving(Some(answer)),
+                Poll::Ready(Err(_)) => Stage::Leaving(None),
+                Poll::Pending => return Heard::Nothing,
+            },
+            Stage::Leaving(_) => return Heard::Nothing,
+        };
+        self.stage = leaving;
+        self.election.shutdown(now);
+        Heard::Something
+    }
+
+    fn gives_up_at(&self) -> Option<Moment> {
+        match (&self.stage, self.patience) {
+            (Stage::Waiting(_), Patience::Until { moment, .. }) => Some(moment),
+            _ => None,
+        }
+    }
+
+    fn out_of_time(&self) -> LockError {
+        let after = match self.patience {
+            Patience::Until { after, .. } => after,
+            _ => Duration::ZERO,
+        };
+        if let Some(error) = self.health.present_error() {
+            return LockError::Store(error);
+        }
+        let obstacle = self.obstacle.as_ref();
+        LockError::Timeout {
+            resource: self.config().resource.clone(),
+            after,
+            by: obstacle.and_then(|record| record.holder.clone()),
+        }
+    }
+
+    /// Tells whoever waits that he waits in vain; what is under way is cleared up without him.
+    fn refuse(&mut self, error: LockError) {
+        if let Stage::Waiting(waiter) = std::mem::replace(&mut self.stage, Stage::Leaving(None)) {
+            // He may have gone in this moment.
+            let _ = waiter.send(Err(error));
+        }
+        self.election.shutdown(self.clock.now());
+    }
+
+    /// Takes the store's answer to the election, and to whoever has no patience.
+    fn take(&mut self, answered: Answered) {
+        let now = self.clock.now();
+        let (id, sent_at) = (answered.id, answered.sent_at);
+        let bid = answered.operation == Operation::Acquire;
+        let refused = bid && matches!(answered.reply, Reply::Refused(_));
+        let failed = match answered.outcome {
+            Ok(record) => {
+                self.health.succeeded(self.election.config(), now);
+                self.obstacle = record.filter(|_| refused);
+                let resource = &self.election.config().resource;
+                self.hints.listen(self.exchange.store(), resource);
+                None
+            }
+            Err(error) => Some(self.health.failed(error, self.election.config(), now)),
+        };
+        self.election.handle_reply(id, sent_at, answered.reply, now);
+        if !bid || !matches!(self.stage, Stage::Waiting(_)) {
+            return;
+        }
+        if let Some(error) = failed {
+            if self.patience == Patience::Once || is_for_good(&error) {
+                self.refuse(LockError::Store(error));
+            }
+        } else if refused && self.patience == Patience::Once {
+            self.refused_once();
+        }
+    }
+
+    fn refused_once(&mut self) {
+        // The owner's own lock is asked for once more, as such.
+        if self.election.reenters() && !std::mem::replace(&mut self.reentered, true) {
+            return;
+        }
+        let Some(record) = self.obstacle.as_ref().filter(|record| record.is_held()) else {
+            // Nobody holds it: only this attempt was refused, and the next will not be.
+            return;
+        };
+        if let Some(by) = record.holder.clone() {
+            let (resource, remaining) = (self.config().resource.clone(), record.remaining);
+            self.refuse(LockError::Held {
+                resource,
+                by,
+                remaining,
+            });
+        }
+    }
+
+    /// Tells the holder what the election has to say, and the election whether there is a holder.
+    fn tell(&mut self) {
+        self.write_down();
+        loop {
+            while let Some(transition) = self.election.poll_transition() {
+                match transition {
+                    Transition::BecameLeader { leadership } => self.granted(leadership),
+                    Transition::BecameFollower { reason, .. } => {
+                        self.lost.get_or_insert(reason);
+                        // One acquisition is all that was asked for.
+                        self.election.shutdown(self.clock.now());
+                    }
+                }
+            }
+            let audience = Audience {
+                present: true,
+                acknowledged: !matches!(self.stage, Stage::Held(_)),
+                clean: true,
+            };
+            let now = self.clock.now();
+            self.election.subscribers_changed(audience, now);
+            if !self.election.has_transitions() {
+                break;
+            }
+        }
+        self.write_down();
+    }
+
+    fn write_down(&mut self) {
+        let now = self.clock.now();
+        self.journal
+            .follow(self.election.config(), self.election.term(), now);
+    }
+
+    fn granted(&mut self, leadership: Leadership) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Leaving(None));
+        if let Stage::Waiting(waiter) = stage {
+            let (orders, ordered) = oneshot::channel();
+            if waiter.send(Ok(Held { leadership, orders })).is_ok() {
+                self.stage = Stage::Held(ordered);
+                return;
+            }
+        }
+        // Nobody waits any more.
+        self.election.shutdown(self.clock.now());
+    }
+
+    /// The last word, to whoever waits for the release.
+    fn answer(&mut self) {
+        let Stage::Leaving(Some(answer)) = std::mem::replace(&mut self.stage, Stage::Leaving(None))
+        else {
+            return;
+        };
+        let resource = self.config().resource.clone();
+        let reason = self.lost.take().filter(|lost| *lost != Reason::Shutdown);
+        let outcome = match (self.election.outcome(), reason) {
+            (_, Some(reason)) => Err(LockError::Lost { resource, reason }),
+            (StepDownOutcome::Released, None) => Ok(()),
+            (_, None) => Err(match self.health.present_error() {
+                Some(error) => LockError::Store(error),
+                None => LockError::NotHeld { resource },
+            }),
+        };
+        // Whoever asked may have gone.
+        let _ = answer.send(outcome);
+    }
+
+    fn watch_for_naps(&mut self) {
+        if !std::mem::replace(&mut self.watches, true) {
+            let nap = Arc::downgrade(&self.nap);
+            watch_for_jumps(move |jumped| match nap.upgrade() {
+                Some(nap) if jumped => {
+                    nap.is_over.store(true, Ordering::SeqCst);
+                    nap.waker.wake();
+                    true
+                }
+                nap => nap.is_some(),
+            });
+        }
+    }
+}
+
+/// Errors that waiting does not mend.
+fn is_for_good(error: &StoreError) -> bool {
+    matches!(
+        error.kind(),
+        StoreErrorKind::Denied
+            | StoreErrorKind::Misconfigured
+            | StoreErrorKind::Corrupt
+            | StoreErrorKind::Unsupported
+    )
+}
+
+impl Future for Task {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let task = self.get_mut();
+        task.watch_for_naps();
+        task.nap.waker.register(cx.waker());
+        if task.nap.is_over.swap(false, Ordering::SeqCst) {
+            task.alarm.forget();
+        }
+        task.drive(cx)
+    }
+}

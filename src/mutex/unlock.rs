@@ -1,0 +1,57 @@
+use std::sync::Arc;
+
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    driver::{Answer, call},
+    election::{Call, Reply},
+    lease::{Claim, LeaseRecord},
+    store::{LeaseStore, Operation, StoreError, StoreErrorKind},
+    timing::Timing,
+};
+
+/// What came of a request to unlock.
+#[derive(Debug)]
+pub(super) enum Unlocked {
+    Yes,
+    No(Option<LeaseRecord>),
+}
+
+const TRIES: u32 = 3;
+
+/// Asks the store to clear the holder, up to three times.
+pub(super) async fn unlock(
+    store: Arc<dyn LeaseStore>,
+    claim: Claim,
+    timing: Timing,
+) -> Result<Unlocked, Arc<StoreError>> {
+    let mut tries = 0;
+    let mut unheard = false;
+    loop {
+        tries += 1;
+        let asked = call(store.clone(), Call::Release(claim.clone()));
+        let answer = timeout(timing.call_timeout(), asked).await;
+        let error = match answer {
+            Ok(Ok(Answer { reply, record })) => {
+                let was_held = matches!(reply, Reply::Released { was_held: true });
+                // Free since, as far as the record tells: an earlier try may have done it, if there
+                // was one that nobody answered.
+                let freed_before = record.is_some();
+                return Ok(match was_held && (!freed_before || unheard) {
+                    true => Unlocked::Yes,
+                    false => Unlocked::No(record),
+                });
+            }
+            Ok(Err(error)) => error,
+            Err(_) => {
+                let (kind, text) = (StoreErrorKind::Unknown, "no answer within the time limit");
+                StoreError::new(kind, store.kind(), Operation::Release, text)
+            }
+        };
+        unheard |= error.kind().may_have_been_applied();
+        if tries == TRIES {
+            return Err(Arc::new(error));
+        }
+        sleep(timing.poll_every() / 4).await;
+    }
+}

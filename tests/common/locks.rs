@@ -1,0 +1,376 @@
+//! What plain locks and guards promise, as rules for the tests of every store.
+
+use std::{sync::Arc, time::Duration};
+
+use rand::RngExt as _;
+use tenure::{
+    Clock, Eviction, LeaseStore, LockError, LockManager, Moment, Mutex, MutexOptions, Reason,
+    ReleaseOutcome,
+};
+
+pub(crate) const TTL: Duration = Duration::from_secs(3);
+
+/// A store, twice, as two processes have it.
+pub(crate) struct Bed {
+    pub(crate) stores: [Arc<dyn LeaseStore>; 2],
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Whether an expiry is observed: seen for the first time one poll late.
+    pub(crate) observed: bool,
+    /// Makes the names of this run its own.
+    pub(crate) prefix: String,
+    /// On the runtime of the test, under paused time.
+    pub(crate) here: bool,
+}
+
+impl Bed {
+    fn locks(&self, process: usize, owner: &str) -> LockManager {
+        let builder = LockManager::builder(self.stores[process].clone())
+            .owner(owner)
+            .ttl(TTL)
+            .clock(self.clock.clone());
+        match self.here {
+            true => builder.build_here().unwrap(),
+            false => builder.build().unwrap(),
+        }
+    }
+
+    /// The mutexes of two owners in two processes.
+    fn pair(&self, name: &str) -> (Mutex, Mutex) {
+        let name = format!("{}/{name}", self.prefix);
+        let other = self.locks(1, "b").mutex(name.as_str()).unwrap();
+        (self.locks(0, "a").mutex(name.as_str()).unwrap(), other)
+    }
+
+    /// Another mutex of the first owner, in another process.
+    fn again(&self, mutex: &Mutex) -> Mutex {
+        self.locks(1, "a").mutex(mutex.resource()).unwrap()
+    }
+
+    fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    /// How long after a lock is free another gets it at the latest.
+    fn reaction(&self, mutex: &Mutex) -> Duration {
+        let timing = mutex.timing();
+        timing.poll_every() + timing.call_timeout()
+    }
+
+    /// The same if nobody says that it is free.
+    fn reaction_to_expiry(&self, mutex: &Mutex) -> Duration {
+        let observing = match self.observed {
+            true => mutex.timing().poll_every(),
+            false => Duration::ZERO,
+        };
+        self.reaction(mutex) + observing
+    }
+}
+
+async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+fn is_held(error: &LockError) -> bool {
+    matches!(error, LockError::Held { .. })
+}
+
+fn is_not_held(error: &LockError) -> bool {
+    matches!(error, LockError::NotHeld { .. })
+}
+
+pub(crate) async fn a_waiter_gets_the_lock_when_its_ttl_has_passed(bed: Bed) {
+    let (a, b) = bed.pair("ttl");
+    let before = bed.now();
+    let first = a.lock().await.unwrap();
+    let after = bed.now();
+    let second = b.lock().await.unwrap();
+    let got = bed.now();
+    assert!(before.until(got) >= TTL, "after {:?}", before.until(got));
+    let latest = TTL + bed.reaction_to_expiry(&b);
+    assert!(after.until(got) <= latest, "after {:?}", after.until(got));
+    assert!(second.token > first.token);
+}
+
+pub(crate) async fn locking_again_postpones_the_expiry_each_time(bed: Bed) {
+    let (a, b) = bed.pair("again");
+    let elsewhere = bed.again(&a);
+    let mut token = a.lock().await.unwrap().token;
+    let mut last = bed.now();
+    for mutex in [&elsewhere, &a] {
+        pause(TTL / 3).await;
+        last = bed.now();
+        let lease = mutex.lock().await.unwrap();
+        assert!(lease.token > token, "{lease:?}");
+        token = lease.token;
+    }
+    let after = bed.now();
+    let lease = b.lock().await.unwrap();
+    let got = bed.now();
+    assert!(last.until(got) >= TTL, "after {:?}", last.until(got));
+    let latest = TTL + bed.reaction_to_expiry(&b);
+    assert!(after.until(got) <= latest, "after {:?}", after.until(got));
+    assert!(lease.token > token);
+}
+
+pub(crate) async fn an_unlock_lets_the_waiter_in(bed: Bed) {
+    let (a, b) = bed.pair("unlock");
+    let first = a.lock().await.unwrap();
+    let freed = async {
+        pause(TTL / 3).await;
+        a.unlock().await.unwrap();
+        bed.now()
+    };
+    let (freed, second) = tokio::join!(freed, async { (b.lock().await, bed.now()) });
+    let (second, got) = (second.0.unwrap(), second.1);
+    let late = freed.until(got);
+    assert!(late <= bed.reaction(&b), "after {late:?}");
+    assert!(second.token > first.token);
+}
+
+pub(crate) async fn mutexes_of_one_owner_unlock_each_other_and_nobody_else_s(bed: Bed) {
+    let (a, b) = bed.pair("owners");
+    let elsewhere = bed.again(&a);
+    a.lock().await.unwrap();
+    assert!(is_not_held(&b.unlock().await.unwrap_err()));
+    assert!(is_held(&b.try_lock().await.unwrap_err()), "still locked");
+    elsewhere.unlock().await.unwrap();
+    let lease = b.try_lock().await.unwrap();
+    assert!(
+        is_not_held(&a.unlock().await.unwrap_err()),
+        "it was unlocked elsewhere"
+    );
+    assert!(is_not_held(&elsewhere.unlock().await.unwrap_err()));
+    b.unlock().await.unwrap();
+    assert!(a.lock().await.unwrap().token > lease.token);
+    // Locked again elsewhere, it is unlocked here with another token than that of here.
+    elsewhere.lock().await.unwrap();
+    a.unlock().await.unwrap();
+    b.try_lock().await.unwrap();
+}
+
+pub(crate) async fn what_is_not_locked_cannot_be_unlocked(bed: Bed) {
+    let (a, _) = bed.pair("never");
+    assert!(is_not_held(&a.unlock().await.unwrap_err()), "never locked");
+    a.lock().await.unwrap();
+    a.unlock().await.unwrap();
+    assert!(
+        is_not_held(&a.unlock().await.unwrap_err()),
+        "unlocked before"
+    );
+}
+
+pub(crate) async fn an_unlock_tells_that_the_lock_had_run_out(bed: Bed) {
+    let (a, _) = bed.pair("late");
+    a.lock().await.unwrap();
+    pause(TTL + TTL / 5).await;
+    let error = a.unlock().await.unwrap_err();
+    let reason = Reason::Expired;
+    assert!(
+        matches!(&error, LockError::Lost { reason: lost, .. } if *lost == reason),
+        "{error}"
+    );
+}
+
+pub(crate) async fn a_guard_outlives_the_ttl_and_lets_others_in_when_it_is_given_back(bed: Bed) {
+    let (a, b) = bed.pair("guard");
+    let guard = a.guard().await.unwrap();
+    pause(TTL * 2).await;
+    assert!(guard.is_current() && guard.remaining() <= TTL);
+    let error = b.try_guard().await.unwrap_err();
+    let LockError::Held { by, remaining, .. } = &error else {
+        panic!("{error}");
+    };
+    assert!(by.as_str().starts_with("a-"), "{by}");
+    assert!(*remaining <= TTL);
+    let error = b.guard_timeout(TTL / 10).await.unwrap_err();
+    assert!(matches!(error, LockError::Timeout { .. }), "{error}");
+    let (token, leadership) = (guard.token(), guard.leadership().clone());
+    guard.release().await.unwrap();
+    assert!(!leadership.is_current());
+    assert_eq!(leadership.lost().await, Reason::Shutdown);
+    assert!(b.try_guard().await.unwrap().token() > token);
+}
+
+pub(crate) async fn a_guard_is_never_entered_again(bed: Bed) {
+    let (a, _) = bed.pair("entered");
+    let elsewhere = bed.again(&a);
+    let guard = a.guard().await.unwrap();
+    assert!(is_held(&a.try_guard().await.unwrap_err()), "a second one");
+    assert!(
+        is_held(&a.guard().await.unwrap_err()),
+        "without waiting for itself"
+    );
+    assert!(is_held(&a.lock().await.unwrap_err()));
+    assert!(
+        is_held(&elsewhere.try_lock().await.unwrap_err()),
+        "by its owner"
+    );
+    assert!(
+        is_not_held(&elsewhere.unlock().await.unwrap_err()),
+        "by its owner"
+    );
+    assert!(guard.is_current());
+    guard.release().await.unwrap();
+    a.lock().await.unwrap();
+    assert!(
+        is_held(&a.guard().await.unwrap_err()),
+        "locked by this handle"
+    );
+    a.unlock().await.unwrap();
+    a.guard().await.unwrap().release().await.unwrap();
+}
+
+pub(crate) async fn a_dropped_guard_is_given_back_in_the_background(bed: Bed) {
+    let (a, b) = bed.pair("dropped");
+    drop(a.guard().await.unwrap());
+    let freed = bed.now();
+    let guard = b.guard().await.unwrap();
+    let late = freed.until(bed.now());
+    assert!(late <= bed.reaction(&b), "after {late:?}");
+    guard.release().await.unwrap();
+}
+
+pub(crate) async fn a_guard_tells_why_it_was_lost(bed: Bed) {
+    let (a, b) = bed.pair("evicted");
+    let guard = a.guard().await.unwrap();
+    let store = &bed.stores[1];
+    let evicted = store
+        .evict(guard.resource(), guard.token(), Eviction::Close)
+        .await
+        .unwrap();
+    assert_eq!(evicted, ReleaseOutcome::Released);
+    assert_eq!(guard.lost().await, Reason::Evicted);
+    assert!(!guard.is_current());
+    let error = guard.run(std::future::pending::<()>()).await.unwrap_err();
+    assert!(error.to_string().ends_with("evicted"), "{error}");
+    assert!(guard.ensure(Duration::from_millis(1)).is_err());
+    let error = guard.release().await.unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            LockError::Lost {
+                reason: Reason::Evicted,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    drop(b.guard().await.unwrap());
+}
+
+pub(crate) async fn a_hold_has_an_end(bed: Bed) {
+    let (a, b) = bed.pair("longest");
+    let options = MutexOptions::new(a.resource()).max_hold(TTL + TTL / 2);
+    let mutex = bed.locks(0, "a").mutex(options).unwrap();
+    let before = bed.now();
+    let guard = mutex.guard().await.unwrap();
+    assert_eq!(guard.lost().await, Reason::MaxHold);
+    let held = before.until(bed.now());
+    assert!(held >= TTL + TTL / 2, "{held:?}");
+    assert!(!guard.is_current());
+    // Let go, it is free at once; kept, it would have run out by itself.
+    drop(guard);
+    let freed = bed.now();
+    drop(b.guard().await.unwrap());
+    let late = freed.until(bed.now());
+    assert!(late <= bed.reaction(&b), "after {late:?}");
+}
+
+pub(crate) async fn a_short_hold_keeps_others_out_for_long_enough(bed: Bed) {
+    let (a, b) = bed.pair("shortest");
+    for least in [TTL / 2, TTL * 2] {
+        let options = MutexOptions::new(a.resource()).at_least_for(least);
+        let mutex = bed.locks(0, "a").mutex(options).unwrap();
+        let guard = mutex.guard().await.unwrap();
+        let granted = bed.now();
+        guard.release().await.unwrap();
+        let released = granted.until(bed.now());
+        assert!(released <= mutex.timing().call_timeout(), "{released:?}");
+        assert!(is_held(&b.try_guard().await.unwrap_err()));
+        let guard = b.guard().await.unwrap();
+        let got = granted.until(bed.now());
+        // The grant was made before its reply came.
+        let shortest = least - mutex.timing().call_timeout();
+        assert!(got >= shortest, "{got:?} of {least:?}");
+        let latest = least + bed.reaction_to_expiry(&b);
+        assert!(got <= latest, "{got:?} of {least:?}");
+        guard.release().await.unwrap();
+    }
+}
+
+/// How many waits are cancelled; more by hand.
+fn waits() -> u32 {
+    std::env::var("TENURE_CANCELLED_WAITS").map_or(40, |waits| waits.parse().unwrap())
+}
+
+pub(crate) async fn a_cancelled_wait_leaves_nothing_behind(bed: Bed) {
+    let (a, b) = bed.pair("cancelled");
+    let mut worst = Duration::ZERO;
+    let mut won = 0;
+    for wait in 0..waits() {
+        // A grant takes about this long at first: before, during and after it.
+        let limit = rand::rng().random_range(Duration::ZERO..Duration::from_millis(12));
+        let plain = wait % 2 == 0;
+        let cancelled = match plain {
+            true => tokio::time::timeout(limit, async { a.lock().await.map(drop) }).await,
+            false => tokio::time::timeout(limit, async { a.guard().await.map(drop) }).await,
+        };
+        let left = bed.now();
+        if let Ok(outcome) = cancelled {
+            outcome.unwrap();
+            won += 1;
+            if plain {
+                a.unlock().await.unwrap();
+            }
+        }
+        // Asks at once and often, so that what is measured is what was left behind.
+        let free = loop {
+            match b.try_guard().await {
+                Ok(guard) => break guard,
+                Err(error) => assert!(is_held(&error), "{error}"),
+            }
+            pause(Duration::from_millis(2)).await;
+        };
+        let late = left.until(bed.now());
+        worst = worst.max(late);
+        let limit = a.timing().call_timeout() * 2;
+        assert!(late <= limit, "wait {wait} left the lock for {late:?}");
+        free.release().await.unwrap();
+    }
+    println!(
+        "{won} of {} waits won, the worst left it for {worst:?}",
+        waits()
+    );
+}
+
+/// A test for each rule.
+macro_rules! lock_rules {
+    ($(#[$attribute:meta])* $test:ident: $bed:expr) => {
+        lock_rules! { @each [$(#[$attribute])*] $test $bed;
+            a_waiter_gets_the_lock_when_its_ttl_has_passed,
+            locking_again_postpones_the_expiry_each_time,
+            an_unlock_lets_the_waiter_in,
+            mutexes_of_one_owner_unlock_each_other_and_nobody_else_s,
+            what_is_not_locked_cannot_be_unlocked,
+            an_unlock_tells_that_the_lock_had_run_out,
+            a_guard_outlives_the_ttl_and_lets_others_in_when_it_is_given_back,
+            a_guard_is_never_entered_again,
+            a_dropped_guard_is_given_back_in_the_background,
+            a_guard_tells_why_it_was_lost,
+            a_hold_has_an_end,
+            a_short_hold_keeps_others_out_for_long_enough,
+            a_cancelled_wait_leaves_nothing_behind,
+        }
+    };
+    (@each $attributes:tt $test:ident $bed:expr; $($rule:ident,)*) => {
+        $(lock_rules! { @one $attributes $test $bed; $rule })*
+    };
+    (@one [$(#[$attribute:meta])*] $test:ident $bed:expr; $rule:ident) => {
+        #[test]
+        $(#[$attribute])*
+        fn $rule() {
+            $test(async { $crate::locks::$rule($bed.await).await });
+        }
+    };
+}
+pub(crate) use lock_rules;

@@ -1,0 +1,122 @@
+use std::{sync::Arc, time::Duration};
+
+use tenure::{LockManager, LockManagerBuilder, MemoryStore, MutexOptions, StartError};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn builder() -> LockManagerBuilder {
+    LockManager::builder(Arc::new(MemoryStore::new()))
+}
+
+/// What a manager that is built like this says.
+fn refused(builder: LockManagerBuilder) -> String {
+    builder.build().unwrap_err().to_string()
+}
+
+/// What is said of such a mutex.
+fn unmade(options: MutexOptions) -> String {
+    let locks = builder().ttl(SECOND * 10).build().unwrap();
+    locks.mutex(options).unwrap_err().to_string()
+}
+
+#[test]
+fn a_manager_refuses_absurd_times_when_it_is_built() {
+    for (wrong, said) in [
+        (builder().ttl(Duration::ZERO), "ttl of 0ns is too short"),
+        (builder().ttl(Duration::MAX), "ttl of"),
+        (
+            builder().poll_every(Duration::ZERO),
+            "poll_every of 0ns is too short",
+        ),
+        (builder().poll_every(Duration::MAX), "too long"),
+        (builder().ttl(Duration::from_nanos(1)), "too short"),
+    ] {
+        let text = refused(wrong);
+        assert!(text.contains(said), "{text}");
+    }
+}
+
+#[test]
+fn a_manager_refuses_an_owner_that_cannot_be_written_in_one_line() {
+    for owner in ["", "two\nlines", "a\u{7f}"] {
+        assert!(matches!(
+            builder().owner(owner).build(),
+            Err(StartError::Name(_))
+        ));
+    }
+    assert!(refused(builder().owner("x".repeat(256))).contains("256 bytes"));
+}
+
+#[test]
+fn a_mutex_refuses_what_does_not_go_together_when_it_is_made() {
+    let named = || MutexOptions::new("m");
+    for (wrong, said) in [
+        (MutexOptions::new(""), "resource name is empty"),
+        (MutexOptions::new("a\tb"), "control character"),
+        (named().owner("a\0"), "control character"),
+        (named().ttl(Duration::ZERO), "ttl of 0ns"),
+        (named().ttl(Duration::MAX), "too long"),
+        (
+            named().max_hold(SECOND * 9),
+            "max_hold of 9s is shorter than the ttl of 10s",
+        ),
+        (
+            named().max_hold(Duration::ZERO),
+            "max_hold of 0ns is too short",
+        ),
+        (named().max_hold(Duration::MAX), "max_hold of"),
+        (
+            named().at_least_for(Duration::ZERO),
+            "at_least_for of 0ns is too short",
+        ),
+        (named().at_least_for(Duration::MAX), "at_least_for of"),
+    ] {
+        let text = unmade(wrong);
+        assert!(text.contains(said), "{text}");
+    }
+    let locks = builder().ttl(SECOND * 10).build().unwrap();
+    assert!(locks.mutex(named().max_hold(SECOND * 10)).is_ok());
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_ttl_below_what_the_store_can_keep_is_refused_when_it_is_built() {
+    use tenure::{LeaseStore as _, SqliteStore};
+
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(SqliteStore::open(folder.path().join("leases.db")).unwrap());
+    let short = store.min_ttl() - Duration::from_nanos(1);
+    let manager = || LockManager::builder(store.clone());
+    let timing = tenure::Timing::builder()
+        .ttl(short)
+        .renew_every(short / 3)
+        .poll_every(SECOND)
+        .margin(short / 10)
+        .call_timeout(short / 5);
+    if timing.build().is_ok() {
+        let text = refused(manager().timing(timing));
+        assert!(
+            text.contains("below the minimum of the sqlite store"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn the_defaults_are_those_that_are_documented() {
+    let locks = builder().build().unwrap();
+    let mutex = locks.mutex("m").unwrap();
+    assert_eq!(mutex.timing().ttl(), SECOND * 15);
+    assert_eq!(mutex.timing().poll_every(), SECOND * 3);
+    assert_eq!(mutex.owner(), locks.owner());
+    assert!(
+        !locks
+            .owner()
+            .as_str()
+            .contains(&std::process::id().to_string())
+    );
+    let other = locks.mutex_with(MutexOptions::new("m").owner("me").ttl(SECOND * 5));
+    let other = other.unwrap();
+    assert_eq!(other.owner().as_str(), "me");
+    assert_eq!(other.timing().poll_every(), SECOND);
+}

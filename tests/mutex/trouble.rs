@@ -1,0 +1,215 @@
+//! Locks and guards on a store that fails.
+
+use std::{sync::Arc, time::Duration};
+
+use tenure::{
+    Clock as _, Fault, FaultyStore, LockError, LockManager, MemoryStore, Mutex, Reason,
+    StoreErrorKind, TokioClock,
+};
+
+use crate::memory::paused;
+
+const TTL: Duration = Duration::from_secs(10);
+
+struct Trouble {
+    store: FaultyStore,
+    clock: Arc<TokioClock>,
+    a: Mutex,
+    b: Mutex,
+}
+
+/// Mutexes of two owners on a store that fails for the first of them.
+fn trouble() -> Trouble {
+    let clock = Arc::new(TokioClock::new());
+    let memory = Arc::new(MemoryStore::with_clock(clock.clone()));
+    let store = FaultyStore::new(memory.clone());
+    let mutex = |store: Arc<dyn tenure::LeaseStore>, owner: &str| {
+        let builder = LockManager::builder(store).owner(owner).ttl(TTL);
+        let locks = builder.clock(clock.clone()).build_here().unwrap();
+        locks.mutex("m").unwrap()
+    };
+    Trouble {
+        a: mutex(Arc::new(store.clone()), "a"),
+        b: mutex(memory, "b"),
+        store,
+        clock,
+    }
+}
+
+fn kind(error: &LockError) -> StoreErrorKind {
+    match error {
+        LockError::Store(error) => error.kind(),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn one_error_of_the_store_does_not_lose_a_guard() {
+    paused(async {
+        let Trouble { store, a, .. } = trouble();
+        let guard = a.guard().await.unwrap();
+        store.script([Fault::Error(StoreErrorKind::Unavailable), Fault::LostReply]);
+        tokio::time::sleep(TTL * 3).await;
+        assert!(guard.is_current());
+        guard.release().await.unwrap();
+    });
+}
+
+#[test]
+fn a_store_that_hangs_loses_the_guard_by_its_deadline() {
+    paused(async {
+        let trouble = trouble();
+        let before = trouble.clock.now();
+        let guard = trouble.a.guard().await.unwrap();
+        trouble.store.always(Fault::Hang);
+        assert_eq!(guard.lost().await, Reason::StoreLost);
+        let held = before.until(trouble.clock.now());
+        assert_eq!(held, TTL - TTL / 10);
+        let error = guard.release().await.unwrap_err();
+        let reason = Reason::StoreLost;
+        assert!(
+            matches!(&error, LockError::Lost { reason: lost, .. } if *lost == reason),
+            "{error}"
+        );
+        trouble.b.guard().await.unwrap().release().await.unwrap();
+    });
+}
+
+#[test]
+fn a_grant_whose_reply_is_lost_is_found_again() {
+    paused(async {
+        let Trouble { store, a, .. } = trouble();
+        store.script([Fault::LostReply]);
+        let guard = a.guard().await.unwrap();
+        assert_eq!(guard.token().get(), 1);
+        guard.release().await.unwrap();
+        store.script([Fault::LostReply]);
+        assert_eq!(a.lock().await.unwrap().token.get(), 2);
+    });
+}
+
+#[test]
+fn asking_once_tells_the_error_and_leaves_nothing_behind() {
+    paused(async {
+        let Trouble { store, a, b, .. } = trouble();
+        for fault in [
+            Fault::LostReply,
+            Fault::Error(StoreErrorKind::Unknown),
+            Fault::Panic,
+        ] {
+            store.script([fault]);
+            let error = a.try_guard().await.unwrap_err();
+            assert_eq!(kind(&error), StoreErrorKind::Unknown, "{fault:?}");
+            // The attempt is given back in the background.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            b.try_guard().await.unwrap().release().await.unwrap();
+        }
+        store.script([Fault::Error(StoreErrorKind::Throttled)]);
+        let error = a.try_lock().await.unwrap_err();
+        assert_eq!(kind(&error), StoreErrorKind::Throttled);
+    });
+}
+
+#[test]
+fn who_waits_is_told_of_what_waiting_does_not_mend_and_of_nothing_else() {
+    paused(async {
+        let Trouble { store, a, .. } = trouble();
+        store.script([
+            Fault::Error(StoreErrorKind::Unavailable),
+            Fault::Error(StoreErrorKind::Throttled),
+            Fault::LostRequest,
+        ]);
+        a.guard().await.unwrap().release().await.unwrap();
+        for permanent in [
+            StoreErrorKind::Denied,
+            StoreErrorKind::Misconfigured,
+            StoreErrorKind::Corrupt,
+            StoreErrorKind::Unsupported,
+        ] {
+            store.script([Fault::Error(permanent)]);
+            assert_eq!(kind(&a.guard().await.unwrap_err()), permanent);
+        }
+    });
+}
+
+#[test]
+fn who_runs_out_of_time_is_told_what_stood_in_the_way() {
+    paused(async {
+        let Trouble { store, a, b, .. } = trouble();
+        let guard = b.guard().await.unwrap();
+        let error = a.lock_timeout(TTL * 2).await.unwrap_err().to_string();
+        let held_by = format!(
+            "m was not to be had within 20s: {} holds it",
+            guard.lease().holder
+        );
+        assert_eq!(error, held_by);
+        store.always(Fault::Error(StoreErrorKind::Unavailable));
+        let error = a.guard_timeout(TTL).await.unwrap_err();
+        assert_eq!(kind(&error), StoreErrorKind::Unavailable);
+    });
+}
+
+#[test]
+fn an_unlock_whose_reply_is_lost_has_unlocked() {
+    paused(async {
+        let Trouble { store, a, b, .. } = trouble();
+        a.lock().await.unwrap();
+        store.script([Fault::LostReply]);
+        a.unlock().await.unwrap();
+        b.try_lock().await.unwrap();
+        b.unlock().await.unwrap();
+        a.lock().await.unwrap();
+        store.always(Fault::Error(StoreErrorKind::Unavailable));
+        assert_eq!(
+            kind(&a.unlock().await.unwrap_err()),
+            StoreErrorKind::Unavailable
+        );
+        store.always(None);
+        a.unlock().await.unwrap();
+    });
+}
+
+#[test]
+fn a_release_that_the_store_does_not_confirm_says_so_and_the_lease_runs_out() {
+    paused(async {
+        let Trouble { store, a, b, .. } = trouble();
+        let guard = a.guard().await.unwrap();
+        let leadership = guard.leadership().clone();
+        store.always(Fault::Error(StoreErrorKind::Denied));
+        let error = guard.release().await.unwrap_err();
+        assert_eq!(kind(&error), StoreErrorKind::Denied);
+        assert!(!leadership.is_current(), "nobody believes in it any more");
+        b.guard_timeout(TTL * 2)
+            .await
+            .unwrap()
+            .release()
+            .await
+            .unwrap();
+    });
+}
+
+#[test]
+fn a_lock_entered_again_stays_when_its_wait_is_cancelled() {
+    paused(async {
+        let Trouble { store, a, b, .. } = trouble();
+        a.lock().await.unwrap();
+        // The first bid finds the own lock, the second enters it and is cancelled under way.
+        store.script([Fault::None, Fault::Delay(Duration::from_millis(500))]);
+        let wait = tokio::time::timeout(Duration::from_millis(100), a.lock());
+        assert!(wait.await.is_err());
+        tokio::time::sleep(TTL / 2).await;
+        assert!(matches!(b.try_lock().await, Err(LockError::Held { .. })));
+    });
+}
+
+#[test]
+fn requests_of_an_uncontended_guard_are_two() {
+    paused(async {
+        let Trouble { store, a, .. } = trouble();
+        a.guard().await.unwrap().release().await.unwrap();
+        assert_eq!(store.calls().total(), 2);
+        a.lock().await.unwrap();
+        a.unlock().await.unwrap();
+        assert_eq!(store.calls().total(), 4);
+    });
+}
