@@ -2,7 +2,7 @@
 //! `cargo bench --bench store_latency --features dynamodb,mongodb`.
 //!
 //! Runs the raw write, an acquisition, a renewal and a release in turns, a thousand times, and prints
-//! the times of each. It measures and judges nothing: it fails only on errors. A store is left out, and
+//! the times of each; then a guard that is taken and given back beside two raw writes. It measures and judges nothing: it fails only on errors. A store is left out, and
 //! said to be, where the address of its server is not in the environment. `STORE_LATENCY_CYCLES` sets
 //! the number.
 #![allow(
@@ -13,11 +13,14 @@
 
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
+mod guards;
 #[cfg(feature = "mongodb")]
 mod mongodb;
 mod samples;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
-use std::{env, error::Error, sync::Arc, time::Duration};
+use std::{env, error::Error, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tenure::{
@@ -95,7 +98,7 @@ async fn measure(subject: &dyn Subject, cycles: usize) -> Result<Samples, Box<dy
     Ok(samples)
 }
 
-async fn subjects() -> Result<Vec<Box<dyn Subject>>, Box<dyn Error>> {
+async fn subjects(folder: &Path) -> Result<Vec<Box<dyn Subject>>, Box<dyn Error>> {
     #[allow(unused_mut, reason = "without a store's feature nothing is pushed")]
     let mut subjects: Vec<Box<dyn Subject>> = Vec::new();
     #[cfg(not(feature = "mongodb"))]
@@ -115,16 +118,20 @@ async fn subjects() -> Result<Vec<Box<dyn Subject>>, Box<dyn Error>> {
             Err(_) => println!("{name}: left out, {variable} is not set"),
         }
     }
+    #[cfg(feature = "sqlite")]
+    subjects.push(Box::new(sqlite::Sqlite::open(folder)?));
     Ok(subjects)
 }
 
 #[tokio::main]
 async fn main() -> Done {
     let cycles = env::var("STORE_LATENCY_CYCLES").map_or(Ok(1000), |text| text.parse())?;
-    for subject in subjects().await? {
+    let folder = tempfile::tempdir()?;
+    for subject in subjects(folder.path()).await? {
         let samples = measure(subject.as_ref(), cycles).await?;
         println!("{}, {cycles} cycles", subject.name());
         println!("{samples}");
+        println!("{}", guards::measure(subject.as_ref(), cycles).await?);
     }
     Ok(())
 }
