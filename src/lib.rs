@@ -108,6 +108,7 @@ mod clock;
 pub mod conformance;
 mod driver;
 mod election;
+mod follow;
 mod leadership;
 mod lease;
 mod mutex;
@@ -125,6 +126,7 @@ pub use actor::{
 pub use clock::{BootClock, Clock, ManualClock, Moment, TokioClock};
 pub use driver::{StartError, StoreStatus};
 pub use election::{ElectionState, StepDownOutcome};
+pub use follow::{Follow, FollowError, LeaderCallbacks, follow};
 pub use leadership::{Leadership, NotEnoughTime, Reason};
 pub use lease::{
     Acquisition, AttemptId, Bid, CandidateId, Claim, FencingToken, InvalidName, Lease, LeaseRecord,

@@ -303,6 +303,7 @@ fn waits() -> u32 {
     std::env::var("TENURE_CANCELLED_WAITS").map_or(40, |waits| waits.parse().unwrap())
 }
 
+#[allow(clippy::print_stdout, reason = "how bad it was is of interest")]
 pub(crate) async fn a_cancelled_wait_leaves_nothing_behind(bed: Bed) {
     let (a, b) = bed.pair("cancelled");
     let mut worst = Duration::ZERO;

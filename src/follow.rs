@@ -1,0 +1,229 @@
+//! Leader election without actors: two callbacks, and a future that runs for as long as one wants to
+//! take part.
+
+mod relay;
+
+use std::{future::IntoFuture, pin::pin, sync::Arc};
+
+use actix::{Actor as _, Addr};
+use async_trait::async_trait;
+use futures::{
+    FutureExt as _, StreamExt as _,
+    channel::mpsc,
+    future::{BoxFuture, Either, select},
+};
+use thiserror::Error;
+
+use crate::{
+    actor::{LockActor, LockBuilder, LockHandle, Stopped},
+    driver::StartError,
+    leadership::{Leadership, Reason},
+    lease::{InvalidName, ResourceName},
+    runtime,
+    store::LeaseStore,
+};
+use relay::{Event, Relay};
+
+/// What is done on becoming leader, and on becoming follower.
+///
+/// The two never run at the same time and take turns, beginning with
+/// [`became_follower`](Self::became_follower) and [`Reason::NotElected`].
+#[async_trait]
+pub trait LeaderCallbacks: Send {
+    /// This process leads from now on. The work may be done in here: the future is dropped when the
+    /// leadership ends, at the latest when [`Leadership::is_current`] turns false. A planned end, as by
+    /// [`Follow::until`], gives the lease back as soon as it was dropped.
+    ///
+    /// What it has spawned is not dropped; that must look at the leadership by itself.
+    async fn became_leader(&mut self, leadership: Leadership);
+
+    /// This process does not lead, or does so no longer, and `became_leader` has ended. It is not
+    /// called when the future of [`follow`] is dropped.
+    async fn became_follower(&mut self, reason: Reason);
+}
+
+/// Why following has ended without being asked to.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FollowError {
+    /// It did not begin.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The thread of the locks has ended.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Takes part in the election of a resource's leader, and calls back when this process becomes leader
+/// or follower. Nothing happens until it is awaited.
+///
+/// The callbacks run in the task that awaits it; leases are renewed on the library's own thread.
+///
+/// # Errors
+/// [`FollowError`], if it cannot be started.
+///
+/// # Cancel safety
+/// Dropping the future drops the callback that is running, and then gives a lease back in the
+/// background.
+///
+/// # Examples
+///
+/// ```
+/// # use std::sync::Arc;
+/// use tenure::{LeaderCallbacks, Leadership, MemoryStore, Reason, follow};
+///
+/// struct Reports;
+///
+/// #[async_trait::async_trait]
+/// impl LeaderCallbacks for Reports {
+///     async fn became_leader(&mut self, leadership: Leadership) {
+///         println!("leading with token {}", leadership.token());
+///         // The work, for as long as it leads.
+///     }
+///
+///     async fn became_follower(&mut self, reason: Reason) {
+///         println!("following: {reason}");
+///     }
+/// }
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = Arc::new(MemoryStore::new());
+/// # let signal = async {};
+/// follow(store, "reports", Reports).until(signal).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn follow<N, C>(store: Arc<dyn LeaseStore>, resource: N, callbacks: C) -> Follow<C>
+where
+    N: TryInto<ResourceName>,
+    N::Error: Into<InvalidName>,
+    C: LeaderCallbacks,
+{
+    LockActor::builder(resource, store).follow(callbacks)
+}
+
+impl LockBuilder {
+    /// Follows with these callbacks in place of actors: [`follow`] with times and names of one's own.
+    pub fn follow<C: LeaderCallbacks>(self, callbacks: C) -> Follow<C> {
+        Follow {
+            lock: self,
+            callbacks,
+            stop: None,
+            here: false,
+        }
+    }
+}
+
+/// What [`follow`] will do when it is awaited.
+#[must_use = "following does nothing until it is awaited"]
+pub struct Follow<C> {
+    lock: LockBuilder,
+    callbacks: C,
+    stop: Option<BoxFuture<'static, ()>>,
+    here: bool,
+}
+
+impl<C> std::fmt::Debug for Follow<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Follow")
+            .field("lock", &self.lock)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: LeaderCallbacks> Follow<C> {
+    /// Ends when this future does: the work is dropped, `became_follower` is called, and the lease is
+    /// given back before the future of [`follow`] completes. Default: it goes on for ever.
+    pub fn until<F>(mut self, stop: F) -> Self
+    where
+        F: Future + Send + 'static,
+    {
+        self.stop = Some(stop.map(drop).boxed());
+        self
+    }
+
+    /// Elects on the current arbiter of actix, for tests under paused time.
+    pub fn here(mut self) -> Self {
+        self.here = true;
+        self
+    }
+
+    async fn run(self) -> Result<(), FollowError> {
+        let mut callbacks = self.callbacks;
+        let (events, mut told) = mpsc::unbounded();
+        let part = Part::take(self.lock, Relay::new(events), self.here)?;
+        let lock = part.lock.clone();
+        let mut calling = pin!(async {
+            while let Some(event) = told.next().await {
+                call(&mut callbacks, event).await;
+            }
+        });
+        let stop = self.stop.unwrap_or_else(|| std::future::pending().boxed());
+        match select(calling.as_mut(), stop).await {
+            Either::Left(((), _)) => Err(Stopped.into()),
+            Either::Right(((), _)) => {
+                let ended = pin!(lock.shutdown());
+                match select(calling, ended).await {
+                    Either::Left(((), _)) => Err(Stopped.into()),
+                    Either::Right((ended, _)) => Ok(ended.map(drop)?),
+                }
+            }
+        }
+    }
+}
+
+/// One callback; the event is acknowledged when it has returned or was dropped.
+async fn call(callbacks: &mut impl LeaderCallbacks, event: Event) {
+    match event {
+        Event::BecameLeader { leadership, answer } => {
+            let work = callbacks.became_leader(leadership.clone());
+            // Its end is told by the event that follows.
+            let _ = leadership.run(work).await;
+            drop(answer);
+        }
+        Event::BecameFollower { reason, answer } => {
+            callbacks.became_follower(reason).await;
+            drop(answer);
+        }
+    }
+}
+
+impl<C> IntoFuture for Follow<C>
+where
+    C: LeaderCallbacks + 'static,
+{
+    type Output = Result<(), FollowError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        self.run().boxed()
+    }
+}
+
+/// The lock, and the actor that follows it, which must be there until the lease was given back.
+struct Part {
+    lock: LockHandle,
+    relay: Addr<Relay>,
+}
+
+impl Part {
+    fn take(lock: LockBuilder, relay: Relay, here: bool) -> Result<Self, StartError> {
+        let (lock, relay) = match here {
+            true => (lock.start_here()?, relay.start()),
+            false => {
+                let thread = runtime::locks().map_err(StartError::Thread)?;
+                let lock = lock.start()?;
+                (lock, Relay::start_in_arbiter(&thread, |_| relay))
+            }
+        };
+        lock.subscribe(&relay);
+        Ok(Self { lock, relay })
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.relay.do_send(relay::Outlive(self.lock.clone()));
+    }
+}

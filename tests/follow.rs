@@ -1,0 +1,202 @@
+//! Leader election by callbacks.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use actix::System;
+use async_trait::async_trait;
+use futures::future::{AbortHandle, abortable};
+use tenure::{
+    Fault, FaultyStore, Follow, LeaderCallbacks, Leadership, LeaseStore, LockActor, MemoryStore,
+    Reason, Timing, TokioClock, follow,
+};
+
+const TTL: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Said {
+    Led(u64),
+    Stopped,
+    Followed(Reason),
+}
+
+/// Leads until it is dropped, and writes down what it is told.
+#[derive(Clone, Default)]
+struct Diary(Arc<Mutex<Vec<Said>>>);
+
+impl Diary {
+    fn add(&self, said: Said) {
+        self.0.lock().unwrap().push(said);
+    }
+
+    fn take(&self) -> Vec<Said> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+/// Says that the work was dropped.
+struct Work(Diary);
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.0.add(Said::Stopped);
+    }
+}
+
+#[async_trait]
+impl LeaderCallbacks for Diary {
+    async fn became_leader(&mut self, leadership: Leadership) {
+        self.add(Said::Led(leadership.token().get()));
+        let _work = Work(self.clone());
+        pending().await
+    }
+
+    async fn became_follower(&mut self, reason: Reason) {
+        // Whoever takes long over it is not overtaken.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        self.add(Said::Followed(reason));
+    }
+}
+
+/// Under paused time, on one thread.
+fn paused<T>(test: impl Future<Output = T>) -> T {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true).build().unwrap()
+    };
+    System::with_tokio_rt(runtime).block_on(test)
+}
+
+fn memory(clock: &Arc<TokioClock>) -> Arc<MemoryStore> {
+    Arc::new(MemoryStore::with_clock(clock.clone()))
+}
+
+fn following(
+    store: Arc<dyn LeaseStore>,
+    clock: &Arc<TokioClock>,
+    name: &str,
+) -> (Diary, Follow<Diary>) {
+    let diary = Diary::default();
+    let timing = Timing::builder().ttl(TTL).build().unwrap();
+    let lock = LockActor::builder("r", store)
+        .candidate(name)
+        .timing(timing)
+        .clock(clock.clone());
+    (diary.clone(), lock.follow(diary).here())
+}
+
+fn start(follow: Follow<Diary>) -> AbortHandle {
+    let (work, handle) = abortable(follow.into_future());
+    actix::spawn(work);
+    handle
+}
+
+async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+#[test]
+fn one_leads_and_when_it_is_told_to_stop_the_other_does() {
+    paused(async {
+        let clock = Arc::new(TokioClock::new());
+        let store = memory(&clock);
+        let (first, follow) = following(store.clone(), &clock, "first");
+        let stop = pause(TTL * 3);
+        let ended = actix::spawn(follow.until(stop).into_future());
+        pause(TTL / 10).await;
+        let (second, follow) = following(store, &clock, "second");
+        start(follow);
+        pause(TTL * 2).await;
+        assert_eq!(
+            first.take(),
+            [Said::Followed(Reason::NotElected), Said::Led(1)]
+        );
+        assert_eq!(second.take(), [Said::Followed(Reason::NotElected)]);
+        ended.await.unwrap().unwrap();
+        let end = [Said::Stopped, Said::Followed(Reason::Shutdown)];
+        assert_eq!(first.take(), end, "told before the future completes");
+        pause(TTL / 3).await;
+        assert_eq!(
+            second.take(),
+            [Said::Led(2)],
+            "long before a ttl has passed"
+        );
+    });
+}
+
+#[test]
+fn a_dropped_future_stops_the_work_and_gives_the_lease_back() {
+    paused(async {
+        let clock = Arc::new(TokioClock::new());
+        let store = memory(&clock);
+        let (first, follow) = following(store.clone(), &clock, "first");
+        let handle = start(follow);
+        pause(TTL).await;
+        let (second, follow) = following(store, &clock, "second");
+        start(follow);
+        pause(TTL).await;
+        first.take();
+        handle.abort();
+        pause(TTL / 3).await;
+        assert_eq!(first.take(), [Said::Stopped]);
+        let told = second.take();
+        assert_eq!(told, [Said::Followed(Reason::NotElected), Said::Led(2)]);
+    });
+}
+
+#[test]
+fn a_store_that_hangs_stops_the_work_by_the_deadline_and_it_leads_again_after() {
+    paused(async {
+        let clock = Arc::new(TokioClock::new());
+        let store = FaultyStore::new(memory(&clock));
+        let (diary, follow) = following(Arc::new(store.clone()), &clock, "first");
+        start(follow);
+        pause(TTL / 10).await;
+        diary.take();
+        store.always(Fault::Hang);
+        pause(TTL).await;
+        assert_eq!(
+            diary.take(),
+            [Said::Stopped, Said::Followed(Reason::StoreLost)]
+        );
+        store.always(None);
+        pause(TTL * 2).await;
+        assert_eq!(diary.take(), [Said::Led(2)]);
+    });
+}
+
+#[test]
+fn what_cannot_be_started_says_so_and_calls_nobody() {
+    paused(async {
+        let diary = Diary::default();
+        let store = Arc::new(MemoryStore::new());
+        let error = follow(store, "two\nlines", diary.clone())
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("control character"), "{error}");
+        assert!(diary.take().is_empty());
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_runs_in_a_program_of_plain_tokio() {
+    let diary = Diary::default();
+    let (tell, told) = tokio::sync::oneshot::channel::<()>();
+    let followed = follow(Arc::new(MemoryStore::new()), "r", diary.clone()).until(told);
+    let task = tokio::spawn(followed.into_future());
+    while !diary.0.lock().unwrap().contains(&Said::Led(1)) {
+        pause(Duration::from_millis(5)).await;
+    }
+    drop(tell);
+    task.await.unwrap().unwrap();
+    let said = diary.take();
+    assert_eq!(
+        said.last(),
+        Some(&Said::Followed(Reason::Shutdown)),
+        "{said:?}"
+    );
+}
