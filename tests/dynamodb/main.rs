@@ -10,6 +10,9 @@
 mod common;
 #[cfg(feature = "conformance")]
 mod kit;
+#[path = "../common/locks.rs"]
+mod locks;
+mod mutex;
 mod proxy;
 mod recovery;
 mod requests;

@@ -12,8 +12,11 @@ mod documents;
 mod frozen;
 #[cfg(feature = "conformance")]
 mod kit;
+#[path = "../common/locks.rs"]
+mod locks;
 mod lost_answers;
 mod model;
+mod mutex;
 mod proxy;
 mod races;
 mod recovery;
