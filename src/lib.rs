@@ -53,13 +53,21 @@
 //!
 //! - A virtual machine that is frozen or restored from a snapshot from outside: its clocks stop, too.
 //! - A backup of the store that is restored: its tokens go back.
-//! - [`Eviction::Force`], [reentrant](Bid::reentrant) bids, and releases [by owner](Claim::Holder).
+//! - [`Eviction::Force`], [reentrant](Bid::reentrant) bids, and releases [by owner](Claim::Holder):
+//!   plain locks of one owner.
 //! - A write that was already on its way when its process froze. No lock can stop it; the receiver can,
 //!   if it refuses a token lower than the highest it has seen.
 //!
+//! # Without actors
+//!
+//! The same leases have two more doors. [`follow`] calls back when this process becomes leader or
+//! follower. A [`LockManager`] makes a [`Mutex`], which gives a [`Guard`] that renews itself, tells of
+//! its loss and has a token; or is locked for one ttl by an *owner*, whose other mutexes lock and unlock
+//! it, too. [`lock_all`] takes several or none.
+//!
 //! # Where it runs
 //!
-//! Lock actors run on a thread of the library's own, under `#[actix::main]`, under `#[tokio::main]`
+//! Lock actors and guards run on a thread of the library's own, under `#[actix::main]`, under `#[tokio::main]`
 //! (where [`start_actor`] starts your actors) and without a runtime. A handler of yours that blocks
 //! its thread, or a `System::stop()`, does not keep a lock from renewing or stepping down.
 //! [`LockHandle::health`] tells from outside if that thread is stuck.
@@ -93,7 +101,7 @@
 //! | `tenure.store_failing` | warn | the store begins to fail, or fails in another way | `kind`, `error` |
 //! | `tenure.store_recovered` | info | it answers again | `failures`, `failing_for` |
 //! | `tenure.no_subscriber` | warn | a lock has no live subscriber for a `poll_every` | |
-//! | `tenure.lease_extended` | debug | each grant and renewal | `token`, `at`, `deadline` |
+//! | `tenure.lease_extended` | debug | each grant and renewal, of guards, too | `token`, `at`, `deadline` |
 //! | `tenure.lease_ended` | debug | a lease is not believed in any more, from `at` on | `token`, `at` |
 //! | `tenure.signal`, `tenure.signal_again` | info, warn | see [`shutdown_on_signal`] | |
 //!

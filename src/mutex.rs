@@ -3,6 +3,7 @@
 //! nothing.
 
 mod error;
+mod farewell;
 mod guard;
 mod handle;
 mod manager;

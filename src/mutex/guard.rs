@@ -4,6 +4,7 @@ use futures::channel::oneshot;
 
 use super::{
     LockError,
+    farewell::Leaver,
     task::{Held, Order},
 };
 use crate::{
@@ -44,14 +45,16 @@ pub struct Guard {
     orders: Option<oneshot::Sender<Order>>,
     /// By it the mutex knows that there is a guard.
     _mark: Arc<()>,
+    _leaver: Leaver,
 }
 
 impl Guard {
-    pub(super) fn new(held: Held, mark: Arc<()>) -> Self {
+    pub(super) fn new(held: Held, mark: Arc<()>, leaver: Leaver) -> Self {
         Self {
             leadership: held.leadership,
             orders: Some(held.orders),
             _mark: mark,
+            _leaver: leaver,
         }
     }
 

@@ -8,6 +8,7 @@ use futures::channel::oneshot;
 
 use super::{
     Guard, LockError,
+    farewell::{Farewell, Farewells, Leaver},
     shape::{Form, Shape},
     task::{Held, Order, Patience, Task},
     unlock::{Unlocked, unlock},
@@ -37,6 +38,7 @@ use crate::{
 pub struct Mutex {
     shape: Arc<Shape>,
     holding: std::sync::Mutex<Holding>,
+    farewells: Farewells,
 }
 
 /// What this handle holds, as far as it knows.
@@ -58,6 +60,7 @@ impl Mutex {
         Self {
             shape: Arc::new(shape),
             holding: std::sync::Mutex::new(Holding::Nothing),
+            farewells: Farewells::default(),
         }
     }
 
@@ -89,8 +92,9 @@ impl Mutex {
     /// not mend.
     ///
     /// # Cancel safety
-    /// Nothing is left behind in the store, also when the lock is granted at that moment. Only what was
-    /// *locked again* stays locked for up to a ttl: another mutex of this owner may rely on it.
+    /// Nothing is left behind in the store, also when the lock is granted at that moment. Only what
+    /// another mutex of this owner was seen to hold, and would have been *locked again*, stays locked for
+    /// up to a ttl: that mutex may rely on it.
     pub async fn lock(&self) -> Result<Lease, LockError> {
         self.lock_by(Patience::Forever).await
     }
@@ -209,7 +213,7 @@ impl Mutex {
 
     async fn lock_by(&self, patience: Patience) -> Result<Lease, LockError> {
         self.check_held(Form::Plain)?;
-        let held = self.contend(Form::Plain, patience).await?;
+        let (held, leaver) = self.contend(Form::Plain, patience).await?;
         let (lease, until) = (
             held.leadership.lease().clone(),
             self.now() + held.leadership.remaining(),
@@ -218,6 +222,7 @@ impl Mutex {
         if !stays || until <= self.now() {
             return Err(self.lost(Reason::Expired));
         }
+        leaver.disarm();
         let known = lease.clone();
         *self.holding() = Holding::Locked {
             lease: known,
@@ -228,22 +233,26 @@ impl Mutex {
 
     pub(super) async fn guard_by(&self, patience: Patience) -> Result<Guard, LockError> {
         self.check_held(Form::Guarded)?;
-        let held = self.contend(Form::Guarded, patience).await?;
+        let (held, leaver) = self.contend(Form::Guarded, patience).await?;
         let mark = Arc::new(());
         *self.holding() = Holding::Guarded {
             mark: Arc::downgrade(&mark),
             leadership: held.leadership.clone(),
         };
-        Ok(Guard::new(held, mark))
+        Ok(Guard::new(held, mark, leaver))
     }
 
-    async fn contend(&self, form: Form, patience: Patience) -> Result<Held, LockError> {
+    async fn contend(&self, form: Form, patience: Patience) -> Result<(Held, Leaver), LockError> {
+        let (farewell, end) = Farewell::new();
+        let after = self.farewells.add(farewell.clone());
         let (waiter, waiting) = oneshot::channel();
-        let task = Task::new(&self.shape, form, patience, waiter);
+        let task = Task::new(&self.shape, form, patience, waiter, after, end);
         if !self.shape.place.spawn(task) {
             return Err(LockError::Stopped);
         }
-        waiting.await.map_err(|_| LockError::Stopped)?
+        let leaver = Leaver::new(farewell);
+        let held = waiting.await.map_err(|_| LockError::Stopped)??;
+        Ok((held, leaver))
     }
 
     /// Whoever waits for what he holds himself waits in vain.

@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
     sync::{
@@ -9,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{FutureExt as _, channel::oneshot, task::AtomicWaker};
+use futures::{FutureExt as _, channel::oneshot, future::BoxFuture, task::AtomicWaker};
 
 use super::{
     LockError,
@@ -25,7 +26,6 @@ use crate::{
 };
 
 /// One acquisition, from the first bid to the release, as a future of the place where locks run.
-#[derive(Debug)]
 pub(super) struct Task {
     election: Election,
     exchange: Exchange,
@@ -41,6 +41,10 @@ pub(super) struct Task {
     /// A plain lock that its own owner held was asked for as such.
     reentered: bool,
     lost: Option<Reason>,
+    /// What has to be over before the first bid.
+    after: Option<BoxFuture<'static, ()>>,
+    /// Dropped with the task: the acquisition is over.
+    _end: oneshot::Sender<()>,
     nap: Arc<Nap>,
     watches: bool,
 }
@@ -102,6 +106,8 @@ impl Task {
         form: Form,
         patience: Patience,
         waiter: oneshot::Sender<Result<Held, LockError>>,
+        after: Option<BoxFuture<'static, ()>>,
+        end: oneshot::Sender<()>,
     ) -> Self {
         Self {
             election: shape.election(form),
@@ -116,6 +122,8 @@ impl Task {
             obstacle: None,
             reentered: false,
             lost: None,
+            after,
+            _end: end,
             nap: Arc::default(),
             watches: !shape.place.watches_for_jumps(),
         }
@@ -129,6 +137,11 @@ impl Task {
     /// this task's.
     fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..STEPS {
+            if let Some(after) = &mut self.after
+                && after.poll_unpin(cx).is_ready()
+            {
+                self.after = None;
+            }
             self.election.handle_timeout(self.clock.now());
             if self.hints.poll(cx) {
                 self.election.handle_store_changed(self.clock.now());
@@ -285,7 +298,8 @@ impl Task {
                 }
             }
             let audience = Audience {
-                present: true,
+                // It does not contend before what went before is over.
+                present: self.after.is_none(),
                 acknowledged: !matches!(self.stage, Stage::Held(_)),
                 clean: true,
             };
@@ -361,6 +375,15 @@ fn is_for_good(error: &StoreError) -> bool {
             | StoreErrorKind::Corrupt
             | StoreErrorKind::Unsupported
     )
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task")
+            .field("election", &self.election)
+            .field("stage", &self.stage)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Future for Task {

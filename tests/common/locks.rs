@@ -298,6 +298,16 @@ pub(crate) async fn a_short_hold_keeps_others_out_for_long_enough(bed: Bed) {
     }
 }
 
+pub(crate) async fn a_guard_that_was_dropped_does_not_stand_in_the_way_of_the_next(bed: Bed) {
+    let (a, _) = bed.pair("next");
+    let mut token = a.guard().await.unwrap().token();
+    for _ in 0..5 {
+        let guard = a.try_guard().await.unwrap();
+        assert!(guard.token() > token);
+        token = guard.token();
+    }
+}
+
 /// How many waits are cancelled; more by hand.
 fn waits() -> u32 {
     std::env::var("TENURE_CANCELLED_WAITS").map_or(40, |waits| waits.parse().unwrap())
@@ -358,6 +368,7 @@ macro_rules! lock_rules {
             a_guard_is_never_entered_again,
             a_dropped_guard_is_given_back_in_the_background,
             a_guard_tells_why_it_was_lost,
+            a_guard_that_was_dropped_does_not_stand_in_the_way_of_the_next,
             a_hold_has_an_end,
             a_short_hold_keeps_others_out_for_long_enough,
             a_cancelled_wait_leaves_nothing_behind,

@@ -1,6 +1,6 @@
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use tenure::{MemoryStore, TokioClock};
+use tenure::{Fault, FaultyStore, MemoryStore, TokioClock};
 
 use crate::locks::{Bed, lock_rules};
 
@@ -14,8 +14,11 @@ pub(crate) fn paused<T>(test: impl Future<Output = T>) -> T {
 async fn bed() -> Bed {
     let clock = Arc::new(TokioClock::new());
     let store = Arc::new(MemoryStore::with_clock(clock.clone()));
+    // The first of the two takes time, so that there is something to cancel.
+    let slow = FaultyStore::new(store.clone());
+    slow.always(Fault::Delay(Duration::from_millis(6)));
     Bed {
-        stores: [store.clone(), store],
+        stores: [Arc::new(slow), store],
         clock,
         observed: false,
         prefix: "locks".to_owned(),
