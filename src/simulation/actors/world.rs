@@ -6,7 +6,7 @@ use std::{
 };
 
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
-use tokio::{sync::watch, time::Instant};
+use tokio::{sync::Notify, time::Instant};
 
 use super::plan::{Plan, Style};
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
 
 /// What all actors of a run share; all of them run on one thread.
 #[derive(Clone)]
-pub(super) struct Shared(Arc<Mutex<World>>, watch::Receiver<bool>);
+pub(super) struct Shared(Arc<Mutex<World>>, Arc<Notify>);
 
 /// A clock of one's own rate over the paused time of the runtime.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +61,7 @@ pub(super) struct World {
     pub(super) forgot: bool,
     /// Commands not yet answered.
     pub(super) unanswered: u64,
-    stop_waiting: watch::Sender<bool>,
+    stop_waiting: Arc<Notify>,
 }
 
 /// One lock from its start to its end.
@@ -130,7 +130,8 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     pub(super) fn new(plan: &Plan, traced: bool) -> Self {
-        let (stop_waiting, peace) = watch::channel(false);
+        // It wakes in a fixed order; a watch channel does not.
+        let stop_waiting = Arc::new(Notify::new());
         let world = World {
             trace: traced.then(Vec::new),
             counts: Counts::default(),
@@ -148,10 +149,10 @@ impl Shared {
             evicted: BTreeSet::new(),
             forgot: false,
             unanswered: 0,
-            stop_waiting,
+            stop_waiting: stop_waiting.clone(),
             plan: plan.clone(),
         };
-        Self(Arc::new(Mutex::new(world)), peace)
+        Self(Arc::new(Mutex::new(world)), stop_waiting)
     }
 
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
@@ -160,11 +161,13 @@ impl Shared {
 
     /// Waits, but not for long once the faults have stopped.
     pub(super) async fn wait(&self, time: Duration) {
-        let mut peace = self.1.clone();
-        tokio::select! {
-            biased;
-            () = tokio::time::sleep(time) => return,
-            _ = peace.wait_for(|peace| *peace) => {}
+        let stop_waiting = self.1.notified();
+        if !self.world().peace {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(time) => return,
+                () = stop_waiting => {}
+            }
         }
         tokio::time::sleep(time.min(Duration::from_millis(100))).await;
     }
@@ -197,7 +200,7 @@ impl World {
         self.peace = true;
         self.store.up = true;
         self.network = self.network.mended();
-        self.stop_waiting.send_replace(true);
+        self.stop_waiting.notify_waiters();
     }
 
     /// How long after the faults have stopped there is a leader at the latest: what is left of the
