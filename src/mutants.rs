@@ -117,6 +117,10 @@ mod switch {
         ErrorTakenForRenewal,
         /// A panic of the store ends the lock.
         PanicNotCaught,
+        /// A deadline that passed without trouble is put down to the store.
+        ExpiredCalledStoreLost,
+        /// A reply that was handled late is taken for one that came at once.
+        LateReplyTakenForPrompt,
     }
 
     thread_local! {

@@ -104,7 +104,9 @@ impl LockActor {
     fn drive(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         for _ in 0..STEPS {
             self.look();
-            self.election.handle_timeout(self.clock.now());
+            if !mutant!(LateReplyTakenForPrompt) {
+                self.election.handle_timeout(self.clock.now());
+            }
             if self.hints.poll(cx) {
                 self.election.handle_store_changed(self.clock.now());
             }
@@ -141,7 +143,11 @@ impl LockActor {
         let asked = self.election.in_flight().map(|(id, _)| id);
         let answered = ready!(self.exchange.poll(asked, cx));
         let Answered { id, reply, .. } = answered;
-        let now = self.clock.now();
+        let now = if mutant!(LateReplyTakenForPrompt) {
+            answered.sent_at
+        } else {
+            self.clock.now()
+        };
         let sent_at = if mutant!(ReplyTimeForSent) {
             now
         } else {

@@ -72,7 +72,7 @@ impl Election {
                 let renewing =
                     matches!(&self.in_flight, Some(request) if request.kind == Kind::Renew);
                 let failed = (term.failures > 0 || renewing) && !mutant!(StoreLostCalledExpired);
-                let reason = match failed {
+                let reason = match failed || mutant!(ExpiredCalledStoreLost) {
                     _ if term.is_over(now) => Reason::MaxHold,
                     true => Reason::StoreLost,
                     false => Reason::Expired,

@@ -8,6 +8,8 @@
 mod director;
 mod mutations;
 mod plan;
+mod process;
+mod strike;
 mod subscriber;
 mod told;
 mod wire;
@@ -119,7 +121,7 @@ fn explain(seed: u64, mut violation: Violation) -> String {
 }
 
 /// A simulation in which nothing happens proves nothing.
-const EXPECTED: [&str; 16] = [
+const EXPECTED: [&str; 18] = [
     "elected",
     "renewed",
     "lost",
@@ -127,6 +129,8 @@ const EXPECTED: [&str; 16] = [
     "restart",
     "duplicate",
     "crash",
+    "freeze",
+    "freeze beyond the ttl",
     "shutdown",
     "command",
     "eviction",

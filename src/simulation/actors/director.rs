@@ -5,16 +5,16 @@ use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use tokio::time::sleep_until;
 
 use super::{
-    plan::{Plan, SubscriberPlan, Trouble},
-    subscriber::{Poke, Subscriber},
+    plan::{Plan, SubscriberPlan},
+    process::Process,
+    subscriber::Subscriber,
     wire::Wire,
-    world::{Command, Life, OwnClock, Shared},
+    world::{Life, OwnClock, Shared},
 };
 use crate::{
     actor::{LockActor, LockHandle},
-    clock::Clock as _,
     simulation::{
-        plan::{self, FaultKind},
+        plan,
         properties::{Property, Violation},
     },
 };
@@ -24,18 +24,19 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Starts and ends what a run consists of.
 pub(super) struct Director {
-    shared: Shared,
-    nodes: Vec<Node>,
+    pub(super) shared: Shared,
+    pub(super) nodes: Vec<Node>,
 }
 
-struct Node {
-    name: String,
-    starts: u32,
-    life: usize,
-    lock: Option<LockHandle>,
-    subscribers: Vec<Addr<Subscriber>>,
+pub(super) struct Node {
+    pub(super) name: String,
+    pub(super) starts: u32,
+    pub(super) life: usize,
+    pub(super) process: Option<Process>,
+    pub(super) lock: Option<LockHandle>,
+    pub(super) subscribers: Vec<Addr<Subscriber>>,
     /// What is to be started when; `None` once it has been.
-    start_at: Option<Duration>,
+    pub(super) start_at: Option<Duration>,
 }
 
 impl Director {
@@ -46,6 +47,7 @@ impl Director {
                 name: format!("node{index}"),
                 starts: 0,
                 life: 0,
+                process: None,
                 lock: None,
                 subscribers: Vec::new(),
                 start_at: Some(node.starts),
@@ -134,9 +136,11 @@ impl Director {
                 .rng(rng);
             (life, builder, world.plan.subscribers[index].clone())
         };
-        let lock = builder.start_here().expect("all that is given is good");
+        let process = Process::start(&self.shared, life);
+        let lock = process.inside(|| builder.start_here());
         let node = &mut self.nodes[index];
-        (node.life, node.lock, node.start_at) = (life, Some(lock), None);
+        node.lock = Some(lock.expect("all that is given is good"));
+        (node.life, node.process, node.start_at) = (life, Some(process), None);
         node.starts += 1;
         node.subscribers.clear();
         for plan in subscribers {
@@ -144,167 +148,27 @@ impl Director {
         }
     }
 
-    fn join(&mut self, index: usize, plan: SubscriberPlan) {
+    pub(super) fn join(&mut self, index: usize, plan: SubscriberPlan) {
         let node = &mut self.nodes[index];
-        let Some(lock) = &node.lock else {
+        let (Some(lock), Some(process)) = (&node.lock, &node.process) else {
             return;
         };
         let subscriber = Subscriber::new(&self.shared, node.life, lock.address(), plan);
-        node.subscribers.push(match plan.supervised {
-            true => Supervisor::start(|_| subscriber),
-            false => subscriber.start(),
-        });
-    }
-
-    /// Has a command done, and sees to it that it is answered.
-    fn command(&self, index: usize, what: Option<Command>, hold_off: Duration) {
-        let node = &self.nodes[index];
-        let Some(lock) = node.lock.clone() else {
-            return;
-        };
-        let (shared, life) = (self.shared.clone(), node.life);
-        {
-            let world = &mut *shared.world();
-            world.log(|| format!("node{index} (life {life}) is told to {what:?}"));
-            world.counts.count("command");
-            world.unanswered += 1;
-            let life = &mut world.lives[life];
-            let now = life.clock.now();
-            life.commands.extend(what.map(|what| (now, what)));
-        }
-        actix::spawn(async move {
-            let answer = match what {
-                Some(Command::StepDown) => lock.step_down_for(hold_off).await.map(drop),
-                Some(Command::Pause) => lock.pause().await.map(drop),
-                Some(Command::Shutdown) => lock.shutdown().await.map(drop),
-                Some(Command::Leave) | None => lock.resume().await,
-            };
-            let world = &mut *shared.world();
-            world.unanswered -= 1;
-            let crashed = world.lives[life].crashed;
-            if answer.is_err() && !crashed {
-                let text = format!("life {life} gave no answer to {what:?}");
-                world.fail(Property::Liveness, text);
-            }
-        });
-    }
-
-    fn strike(&mut self, trouble: Trouble) {
-        let poke = |node: usize, subscriber: usize, poke| {
-            let all = &self.nodes[node].subscribers;
-            if let Some(address) = all.get(subscriber % all.len().max(1)) {
-                address.do_send(poke);
-            }
-        };
-        match trouble {
-            Trouble::Common(kind) => self.strike_store(kind),
-            Trouble::Stop { node, subscriber } => poke(node, subscriber, Poke::Stop),
-            Trouble::Panic { node, subscriber } => poke(node, subscriber, Poke::Panic),
-            Trouble::Subscribe { node, subscriber } => poke(node, subscriber, Poke::Subscribe),
-            Trouble::Unsubscribe { node, subscriber } => poke(node, subscriber, Poke::Unsubscribe),
-            Trouble::Join { node, plan } => self.join(node, plan),
-            Trouble::Shutdown {
-                node,
-                by_drop,
-                time,
-                new_id,
-            } if self.nodes[node].lock.is_some() => {
-                if by_drop {
-                    let world = &mut *self.shared.world();
-                    world.log(|| format!("the last handle of node{node} is dropped"));
-                    let life = &mut world.lives[self.nodes[node].life];
-                    let now = life.clock.now();
-                    // Commands under way hold handles, too: it may come later, or not at all.
-                    life.commands.push((now, Command::Shutdown));
-                } else {
-                    self.command(node, Some(Command::Shutdown), time);
-                }
-                self.shared.world().counts.count("shutdown");
-                self.end(node, time, new_id);
-            }
-            Trouble::Shutdown { .. } => {}
-        }
-    }
-
-    /// The director lets go of a lock, and starts another after a while. Its subscribers stay until
-    /// then.
-    fn end(&mut self, index: usize, time: Duration, new_id: bool) {
-        let origin = self.shared.world().origin;
-        let node = &mut self.nodes[index];
-        node.lock = None;
-        node.start_at = Some(origin.elapsed() + time);
-        if new_id {
-            node.name = format!("node{index}.{}", node.starts);
-        }
-    }
-
-    fn strike_store(&mut self, fault: FaultKind) {
-        match fault {
-            FaultKind::Crash { node, time, new_id } if self.nodes[node].lock.is_some() => {
-                let life = self.nodes[node].life;
-                {
-                    let world = &mut *self.shared.world();
-                    world.log(|| format!("node{node} (life {life}) crashes"));
-                    world.counts.count("crash");
-                    // It asks nothing more, and nobody asks it.
-                    world.lives[life].crashed = true;
-                }
-                self.nodes[node].subscribers.clear();
-                return self.end(node, time, new_id);
-            }
-            FaultKind::StepDown { node, hold_off } => {
-                return self.command(node, Some(Command::StepDown), hold_off);
-            }
-            FaultKind::PauseLock { node } => {
-                return self.command(node, Some(Command::Pause), Duration::ZERO);
-            }
-            FaultKind::ResumeLock { node } => return self.command(node, None, Duration::ZERO),
-            _ => {}
-        }
-        let world = &mut *self.shared.world();
-        let now = world.now();
-        let down = match fault {
-            FaultKind::StoreDown { time } => {
-                world.counts.count("store down");
-                Some(time)
-            }
-            FaultKind::Evict => {
-                if let Some(token) = world.store.evict(now) {
-                    world.log(|| format!("an operator evicts token {token}"));
-                    world.counts.count("eviction");
-                    world.evicted.insert(token);
-                }
-                None
-            }
-            FaultKind::Failover { to, lost, time } => {
-                world.log(|| format!("member {to} is primary; lost: {lost}"));
-                world.counts.count("failover");
-                world.forgot |= lost;
-                world.store.fail_over(to, lost);
-                world.last_commit = now;
-                Some(time)
-            }
-            FaultKind::ClockStep { ahead } => {
-                world.log(|| format!("the store's clock is {ahead:?} ahead"));
-                world.counts.count("clock step");
-                world.store.step_clock(ahead);
-                None
-            }
-            _ => None,
-        };
-        if let Some(time) = down {
-            world.log(|| format!("the store is down for {time:?}"));
-            world.store.up = false;
-            let shared = self.shared.clone();
-            actix::spawn(async move {
-                tokio::time::sleep(time).await;
-                shared.world().store.up = true;
-            });
-        }
+        node.subscribers
+            .push(process.inside(|| match plan.supervised {
+                true => Supervisor::start(|_| subscriber),
+                false => subscriber.start(),
+            }));
     }
 
     fn make_peace(&mut self) {
-        self.shared.world().make_peace();
+        {
+            let world = &mut *self.shared.world();
+            world.make_peace();
+            for life in 0..world.lives.len() {
+                world.thaw(life);
+            }
+        }
         for index in 0..self.nodes.len() {
             if self.nodes[index].lock.is_none() {
                 self.start(index);
@@ -322,8 +186,10 @@ impl Director {
             let text = format!("{leaders:?} lead after the faults have stopped");
             world.fail(Property::Liveness, text);
         }
-        if world.unanswered > 0 {
-            let text = format!("{} commands were not answered", world.unanswered);
+        let lives = world.lives.iter().filter(|life| !life.crashed);
+        let unanswered: u64 = lives.map(|life| life.unanswered).sum();
+        if unanswered > 0 {
+            let text = format!("{unanswered} commands were not answered");
             world.fail(Property::Liveness, text);
         }
     }

@@ -56,6 +56,12 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
     (ReplyTimeForSent, &[Deadline, Exclusion], "1"),
     (ErrorTakenForRenewal, &[Deadline, Exclusion], "6, 10"),
     (PanicNotCaught, &[NoPanic], "§6: a panic is an error"),
+    (ExpiredCalledStoreLost, &[Reasons], "the reasons: a freeze"),
+    (
+        LateReplyTakenForPrompt,
+        &[Fresh, Deadline, Exclusion],
+        "2: every input checks the deadline before anything else",
+    ),
 ];
 
 /// The first seed on which a property that the mutant violates is the first to be seen violated. Some

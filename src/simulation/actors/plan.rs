@@ -119,15 +119,20 @@ impl Plan {
         let mut troubles = Vec::new();
         for fault in std::mem::take(&mut base.faults) {
             let trouble = match fault.kind {
-                // Processes do not freeze here, and hints come from the store.
-                FaultKind::Pause { .. } | FaultKind::Hint { .. } | FaultKind::NewerLibrary => {
-                    Self::trouble(nodes, &mut rng)
-                }
+                // Hints come from the store here.
+                FaultKind::Hint { .. } | FaultKind::NewerLibrary => Self::trouble(nodes, &mut rng),
                 kind if kind.node().is_some_and(|node| node >= nodes) => continue,
                 kind => Trouble::Common(kind),
             };
             troubles.push((fault.at, trouble));
+            if let FaultKind::Pause { time, .. } = fault.kind {
+                // Others may strike meanwhile.
+                let at = fault.at + time.mul_f64(rng.random_range(0.0..1.5));
+                troubles.push((at, Self::trouble(nodes, &mut rng)));
+            }
         }
+        troubles.retain(|(at, _)| *at < plan::Plan::PEACE);
+        troubles.sort_by_key(|(at, _)| *at);
         Self {
             base,
             subscribers,

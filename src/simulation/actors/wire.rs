@@ -146,7 +146,7 @@ impl Wire {
     where
         T: std::fmt::Debug,
     {
-        self.begin(operation, what).await;
+        self.begin(operation, what);
         let answer = request.await;
         self.log(|| format!("hears {answer:?}"));
         answer.map_err(|failure| failure.of("simulated", operation, "r"))
@@ -159,10 +159,7 @@ impl Wire {
         world.log(|| format!("node{node} (life {life}) {}", text()));
     }
 
-    async fn begin(&self, operation: Operation, what: String) {
-        if self.shared.world().lives[self.life].crashed {
-            return pending().await;
-        }
+    fn begin(&self, operation: Operation, what: String) {
         self.log(|| format!("sends {what}"));
         let world = &mut *self.shared.world();
         world.check();
@@ -368,7 +365,7 @@ impl World {
     /// Work under a lease has stopped, as far as anybody can know, before it is released; and nobody
     /// believes in it any more.
     fn check_release(&mut self, life: usize, token: FencingToken) {
-        if self.lives[life].crashed || !self.lives[life].term(token).told {
+        if !self.lives[life].term(token).told {
             return;
         }
         if self.lives[life].leads(token) {

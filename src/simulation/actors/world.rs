@@ -8,7 +8,10 @@ use std::{
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use tokio::{sync::Notify, time::Instant};
 
-use super::plan::{Plan, Style};
+use super::{
+    plan::{Plan, Style},
+    process::Gate,
+};
 use crate::{
     clock::{Clock, Moment},
     leadership::Leadership,
@@ -59,8 +62,6 @@ pub(super) struct World {
     pub(super) acquired: BTreeMap<u64, BTreeSet<CandidateId>>,
     pub(super) evicted: BTreeSet<FencingToken>,
     pub(super) forgot: bool,
-    /// Commands not yet answered.
-    pub(super) unanswered: u64,
     stop_waiting: Arc<Notify>,
 }
 
@@ -68,7 +69,11 @@ pub(super) struct World {
 pub(super) struct Life {
     pub(super) node: usize,
     pub(super) clock: OwnClock,
+    pub(super) gate: Gate,
+    /// It stands still for ever.
     pub(super) crashed: bool,
+    /// Commands not yet answered.
+    pub(super) unanswered: u64,
     pub(super) leaderships: Vec<(Leadership, bool)>,
     /// By token.
     pub(super) terms: BTreeMap<u64, Term>,
@@ -148,7 +153,6 @@ impl Shared {
             acquired: BTreeMap::new(),
             evicted: BTreeSet::new(),
             forgot: false,
-            unanswered: 0,
             stop_waiting: stop_waiting.clone(),
             plan: plan.clone(),
         };
@@ -220,7 +224,8 @@ impl World {
     pub(super) fn check(&mut self) {
         let mut tokens = Vec::new();
         let (mut again, mut long) = (None, None);
-        for life in self.lives.iter_mut().filter(|life| !life.crashed) {
+        // To look is to end what has lapsed, and nobody in a frozen process looks.
+        for life in self.lives.iter_mut().filter(|life| !life.gate.frozen) {
             for (leadership, ended) in &mut life.leaderships {
                 let token = leadership.token();
                 let term = life.terms.get(&token.get());
@@ -266,7 +271,7 @@ impl World {
         for (index, seen) in self.subscribers.iter_mut().enumerate() {
             let life = &self.lives[seen.life];
             let misled = seen.told.is_some_and(|token| !life.leads(token));
-            let misled = misled && seen.alive && !seen.is_busy() && !life.crashed;
+            let misled = misled && seen.alive && !seen.is_busy() && !life.gate.frozen;
             seen.misled_since = misled.then(|| seen.misled_since.unwrap_or(now));
             if seen.misled_since.is_some_and(|since| now - since > LATE) {
                 late = Some((index, seen.told));
@@ -281,7 +286,7 @@ impl World {
     /// The lives that believe that they lead.
     pub(super) fn leaders(&self) -> Vec<(usize, FencingToken)> {
         let lives = self.lives.iter().enumerate();
-        let lives = lives.filter(|(_, life)| !life.crashed);
+        let lives = lives.filter(|(_, life)| !life.gate.frozen);
         lives
             .flat_map(|(index, life)| {
                 let given = life.leaderships.iter();
@@ -305,7 +310,9 @@ impl Life {
         Self {
             node,
             clock,
+            gate: Gate::default(),
             crashed: false,
+            unanswered: 0,
             leaderships: Vec::new(),
             terms: BTreeMap::new(),
             commands: Vec::new(),
