@@ -121,6 +121,12 @@ mod switch {
         ExpiredCalledStoreLost,
         /// A reply that was handled late is taken for one that came at once.
         LateReplyTakenForPrompt,
+        /// Observers do not hear of the lock's own grants.
+        GrantNotShown,
+        /// Observers hear of each look.
+        LookTakenForChange,
+        /// Observers hear of an end a little later, whatever comes meanwhile.
+        EndShownLate,
     }
 
     thread_local! {

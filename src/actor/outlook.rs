@@ -71,7 +71,9 @@ impl Outlook {
         record.remaining = record.ttl;
         record.since = SystemTime::now();
         record.metadata.clone_from(&config.metadata);
-        self.show(record, now);
+        if !mutant!(GrantNotShown) {
+            self.show(record, now);
+        }
     }
 
     /// Forgets observers that have died.
@@ -84,9 +86,16 @@ impl Outlook {
             let holder = record.holder.clone().filter(|_| record.is_held());
             (record.token, holder)
         };
-        if self.record().map(key) != Some(key(&record)) {
+        if self.record().map(key) != Some(key(&record)) || mutant!(LookTakenForChange) {
             for observer in self.observers.iter().filter_map(alive) {
                 let record = record.clone();
+                if mutant!(EndShownLate) && !record.is_held() {
+                    actix::spawn(async move {
+                        actix::clock::sleep(Duration::from_secs(1)).await;
+                        observer.do_send(LeaderChanged { record });
+                    });
+                    continue;
+                }
                 observer.do_send(LeaderChanged { record });
             }
         }

@@ -7,6 +7,7 @@
 
 mod director;
 mod mutations;
+mod observer;
 mod plan;
 mod process;
 mod strike;
@@ -121,7 +122,7 @@ fn explain(seed: u64, mut violation: Violation) -> String {
 }
 
 /// A simulation in which nothing happens proves nothing.
-const EXPECTED: [&str; 18] = [
+const EXPECTED: [&str; 19] = [
     "elected",
     "renewed",
     "lost",
@@ -140,6 +141,7 @@ const EXPECTED: [&str; 18] = [
     "subscriber restarted",
     "unsubscribed",
     "unclean",
+    "leader changed",
 ];
 
 #[test]

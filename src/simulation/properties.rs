@@ -32,6 +32,10 @@ pub(super) enum Property {
     StaleWrites,
     /// A record for newer libraries is not written.
     NewerRecords,
+    /// Observers hear of each change once, in the order of tokens, and only of what was so.
+    Order,
+    /// After the faults have stopped, observers know the leader within their bound.
+    Known,
     /// Nothing panics.
     NoPanic,
 }

@@ -5,6 +5,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use tokio::time::sleep_until;
 
 use super::{
+    observer::Observer,
     plan::{Plan, SubscriberPlan},
     process::Process,
     subscriber::Subscriber,
@@ -35,6 +36,7 @@ pub(super) struct Node {
     pub(super) process: Option<Process>,
     pub(super) lock: Option<LockHandle>,
     pub(super) subscribers: Vec<Addr<Subscriber>>,
+    pub(super) observers: Vec<Addr<Observer>>,
     /// What is to be started when; `None` once it has been.
     pub(super) start_at: Option<Duration>,
 }
@@ -50,6 +52,7 @@ impl Director {
                 process: None,
                 lock: None,
                 subscribers: Vec::new(),
+                observers: Vec::new(),
                 start_at: Some(node.starts),
             }
         });
@@ -73,9 +76,13 @@ impl Director {
         let verdict = plan::Plan::PEACE + bound;
         self.wait_until(verdict).await?;
         self.check_leader();
+        let known = verdict + self.shared.world().bound_to_know();
+        self.wait_until(known).await?;
+        self.check_known();
         self.wait_until(verdict + plan.base.timing.ttl() * 2)
             .await?;
         self.check_leader();
+        self.check_known();
         self.check_told().await;
         self.outcome()
     }
@@ -119,7 +126,7 @@ impl Director {
     }
 
     fn start(&mut self, index: usize) {
-        let (life, builder, subscribers) = {
+        let (life, builder, subscribers, observers) = {
             let world = &mut *self.shared.world();
             world.log(|| format!("node{index} starts"));
             let rate = world.plan.base.nodes[index].clock;
@@ -134,7 +141,13 @@ impl Director {
                 .timing(world.plan.base.timing)
                 .clock(std::sync::Arc::new(clock))
                 .rng(rng);
-            (life, builder, world.plan.subscribers[index].clone())
+            let subscribers = world.plan.subscribers[index].clone();
+            (
+                life,
+                builder,
+                subscribers,
+                world.plan.observers[index].clone(),
+            )
         };
         let process = Process::start(&self.shared, life);
         let lock = process.inside(|| builder.start_here());
@@ -143,8 +156,12 @@ impl Director {
         (node.life, node.process, node.start_at) = (life, Some(process), None);
         node.starts += 1;
         node.subscribers.clear();
+        node.observers.clear();
         for plan in subscribers {
             self.join(index, plan);
+        }
+        for supervised in observers {
+            self.watch(index, supervised);
         }
     }
 
@@ -161,6 +178,18 @@ impl Director {
             }));
     }
 
+    pub(super) fn watch(&mut self, index: usize, supervised: bool) {
+        let node = &mut self.nodes[index];
+        let (Some(lock), Some(process)) = (&node.lock, &node.process) else {
+            return;
+        };
+        let observer = Observer::new(&self.shared, node.life, lock.address(), supervised);
+        node.observers.push(process.inside(|| match supervised {
+            true => Supervisor::start(|_| observer),
+            false => observer.start(),
+        }));
+    }
+
     fn make_peace(&mut self) {
         {
             let world = &mut *self.shared.world();
@@ -173,7 +202,11 @@ impl Director {
             if self.nodes[index].lock.is_none() {
                 self.start(index);
             }
-            self.join(index, SubscriberPlan::PROMPT);
+            // Those who only observe go on doing so.
+            if !self.shared.world().plan.subscribers[index].is_empty() {
+                self.join(index, SubscriberPlan::PROMPT);
+            }
+            self.watch(index, true);
             self.command(index, None, Duration::ZERO);
         }
     }
@@ -192,6 +225,11 @@ impl Director {
             let text = format!("{unanswered} commands were not answered");
             world.fail(Property::Liveness, text);
         }
+    }
+
+    fn check_known(&self) {
+        let lives: Vec<_> = self.nodes.iter().map(|node| node.life).collect();
+        self.shared.world().check_known(&lives);
     }
 
     /// Nobody has missed a message.

@@ -62,6 +62,9 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
         &[Fresh, Deadline, Exclusion],
         "2: every input checks the deadline before anything else",
     ),
+    (GrantNotShown, &[Known], "§6: observers"),
+    (LookTakenForChange, &[Order], "§6: LeaderChanged"),
+    (EndShownLate, &[Order], "§8: events out of order"),
 ];
 
 /// The first seed on which a property that the mutant violates is the first to be seen violated. Some

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
+use super::observer::Prod;
 use crate::simulation::plan::{self, Clocks, FaultKind};
 
 /// A plan of the first layer, and what becomes of the actors.
@@ -9,8 +10,10 @@ use crate::simulation::plan::{self, Clocks, FaultKind};
 pub(super) struct Plan {
     /// Its faults are not used, but those below.
     pub(super) base: plan::Plan,
-    /// Those who follow each lock from its start.
+    /// Those who follow each lock from its start; nobody where it does not contend.
     pub(super) subscribers: Vec<Vec<SubscriberPlan>>,
+    /// Those who observe it from its start, and whether they are restarted.
+    pub(super) observers: Vec<Vec<bool>>,
     /// The chance that a store call panics.
     pub(super) panics: f64,
     /// Whether the store pushes hints.
@@ -70,6 +73,16 @@ pub(super) enum Trouble {
         node: usize,
         plan: SubscriberPlan,
     },
+    /// Somebody new observes.
+    Watch {
+        node: usize,
+    },
+    /// An observer stops, or observes again.
+    Prod {
+        node: usize,
+        observer: usize,
+        prod: Prod,
+    },
     /// The lock is shut down, by a command or with its last handle, and another is started.
     Shutdown {
         node: usize,
@@ -110,10 +123,18 @@ impl Plan {
         base.nodes.truncate(5);
         let mut rng = SmallRng::seed_from_u64(seed ^ 0x5eed);
         let nodes = base.nodes.len();
-        let subscribers = (0..nodes)
-            .map(|_| {
-                let count = rng.random_range(1..=3);
+        let subscribers: Vec<Vec<_>> = (0..nodes)
+            .map(|node| {
+                let contends = node == 0 || rng.random_bool(0.85);
+                let count = if contends { rng.random_range(1..=3) } else { 0 };
                 (0..count).map(|_| SubscriberPlan::new(&mut rng)).collect()
+            })
+            .collect();
+        let observers = subscribers
+            .iter()
+            .map(|subscribers| {
+                let count = rng.random_range(0..=1) + usize::from(subscribers.is_empty());
+                (0..count).map(|_| rng.random_bool(0.5)).collect()
             })
             .collect();
         let mut troubles = Vec::new();
@@ -136,6 +157,7 @@ impl Plan {
         Self {
             base,
             subscribers,
+            observers,
             panics: match rng.random_bool(0.3) {
                 true => rng.random_range(0.0..0.1),
                 false => 0.0,
@@ -147,14 +169,23 @@ impl Plan {
 
     fn trouble(nodes: usize, rng: &mut SmallRng) -> Trouble {
         let (node, subscriber) = (rng.random_range(0..nodes), rng.random_range(0..4));
-        match rng.random_range(0..10) {
-            0..3 => Trouble::Stop { node, subscriber },
-            3 => Trouble::Panic { node, subscriber },
-            4 => Trouble::Unsubscribe { node, subscriber },
+        match rng.random_range(0..12) {
+            0 | 1 => Trouble::Stop { node, subscriber },
+            2 => Trouble::Panic { node, subscriber },
+            3 | 4 => Trouble::Unsubscribe { node, subscriber },
             5 | 6 => Trouble::Subscribe { node, subscriber },
             7 => Trouble::Join {
                 node,
                 plan: SubscriberPlan::new(rng),
+            },
+            8 => Trouble::Watch { node },
+            9 => Trouble::Prod {
+                node,
+                observer: subscriber,
+                prod: match rng.random_bool(0.5) {
+                    true => Prod::Stop,
+                    false => Prod::Observe,
+                },
             },
             _ => Trouble::Shutdown {
                 node,

@@ -58,6 +58,17 @@ impl Director {
             Trouble::Subscribe { node, subscriber } => poke(node, subscriber, Poke::Subscribe),
             Trouble::Unsubscribe { node, subscriber } => poke(node, subscriber, Poke::Unsubscribe),
             Trouble::Join { node, plan } => self.join(node, plan),
+            Trouble::Watch { node } => self.watch(node, true),
+            Trouble::Prod {
+                node,
+                observer,
+                prod,
+            } => {
+                let all = &self.nodes[node].observers;
+                if let Some(address) = all.get(observer % all.len().max(1)) {
+                    address.do_send(prod);
+                }
+            }
             Trouble::Shutdown {
                 node,
                 by_drop,
@@ -124,6 +135,7 @@ impl Director {
                     world.lives[life].crashed = true;
                 }
                 self.nodes[node].subscribers.clear();
+                self.nodes[node].observers.clear();
                 return self.end(node, time, new_id);
             }
             FaultKind::Pause { node, time } => return self.freeze(node, time),

@@ -9,6 +9,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
+    observer::Observing,
     plan::{Plan, Style},
     process::Gate,
 };
@@ -55,6 +56,7 @@ pub(super) struct World {
     pub(super) peace: bool,
     pub(super) lives: Vec<Life>,
     pub(super) subscribers: Vec<Seen>,
+    pub(super) observers: Vec<Observing>,
     /// The first one.
     pub(super) violation: Option<Violation>,
     /// The highest token under which anybody was seen to believe that it leads.
@@ -148,6 +150,7 @@ impl Shared {
             peace: false,
             lives: Vec::new(),
             subscribers: Vec::new(),
+            observers: Vec::new(),
             violation: None,
             highest: FencingToken::new(0),
             acquired: BTreeMap::new(),

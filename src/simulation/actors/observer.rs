@@ -1,0 +1,168 @@
+//! Those who want to know who leads, whether their process contends or not.
+
+use std::time::Duration;
+
+use actix::{
+    Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler, Message, Supervised,
+};
+
+use super::world::{Shared, World};
+use crate::{
+    actor::{LeaderChanged, LockActor, Observe},
+    lease::{CandidateId, FencingToken, LeaseRecord},
+    simulation::properties::Property,
+    timing::POLL_JITTER,
+};
+
+/// An actor that observes a lock.
+pub(super) struct Observer {
+    shared: Shared,
+    lock: Addr<LockActor>,
+    /// Whether it is restarted, and observes again, when it stops.
+    supervised: bool,
+    /// Which one it is in the world.
+    index: usize,
+}
+
+/// What one observer was told.
+pub(super) struct Observing {
+    pub(super) life: usize,
+    alive: bool,
+    /// How often it may hear of the same again, because it asked.
+    asked: u64,
+    last: Option<(FencingToken, Option<CandidateId>)>,
+}
+
+impl Observer {
+    pub(super) fn new(
+        shared: &Shared,
+        life: usize,
+        lock: &Addr<LockActor>,
+        supervised: bool,
+    ) -> Self {
+        let world = &mut *shared.world();
+        world.observers.push(Observing {
+            life,
+            alive: true,
+            asked: 0,
+            last: None,
+        });
+        Self {
+            shared: shared.clone(),
+            lock: lock.clone(),
+            supervised,
+            index: world.observers.len() - 1,
+        }
+    }
+
+    fn observe(&self, ctx: &Context<Self>) {
+        let world = &mut *self.shared.world();
+        world.log(|| format!("observer {} observes", self.index));
+        world.observers[self.index].asked += 1;
+        self.lock.do_send(Observe::new(&ctx.address()));
+    }
+}
+
+impl Actor for Observer {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.observe(ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Context<Self>) {
+        self.shared.world().observers[self.index].alive = self.supervised;
+    }
+}
+
+impl Supervised for Observer {}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        // Also with its last address.
+        self.shared.world().observers[self.index].alive = false;
+    }
+}
+
+impl Handler<LeaderChanged> for Observer {
+    type Result = ();
+
+    fn handle(&mut self, message: LeaderChanged, _: &mut Context<Self>) {
+        self.shared.world().told_change(self.index, &message.record);
+    }
+}
+
+/// What the simulation does to an observer.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub(super) enum Prod {
+    Stop,
+    Observe,
+}
+
+impl Handler<Prod> for Observer {
+    type Result = ();
+
+    fn handle(&mut self, prod: Prod, ctx: &mut Context<Self>) {
+        match prod {
+            Prod::Stop => ctx.stop(),
+            Prod::Observe => self.observe(ctx),
+        }
+    }
+}
+
+impl World {
+    /// Never of an older acquisition after a younger one, of each change once, and of no leader that
+    /// the store did not have.
+    fn told_change(&mut self, index: usize, record: &LeaseRecord) {
+        let (token, holder) = (record.token, record.holder.clone());
+        let holder = holder.filter(|_| record.is_held());
+        self.log(|| format!("observer {index} is told of token {token}, {holder:?}"));
+        self.counts.count("leader changed");
+        let acquired = self.acquired.get(&token.get());
+        let invented = holder
+            .as_ref()
+            .filter(|holder| acquired.is_none_or(|acquired| !acquired.contains(holder)));
+        let invented = invented.map(|holder| format!("{holder} never had token {token}"));
+        let seen = &mut self.observers[index];
+        let told = (token, holder);
+        let wrong = match seen.last.replace(told.clone()) {
+            Some((last, _)) if token < last => Some(format!("token {token} after {last}")),
+            Some(last) if last == told && seen.asked == 0 => Some(format!("{told:?} twice")),
+            Some(last) => {
+                seen.asked -= u64::from(last == told);
+                invented
+            }
+            None => invented,
+        };
+        if let Some(wrong) = wrong {
+            self.fail(Property::Order, format!("observer {index}: {wrong}"));
+        }
+    }
+
+    /// How long after there is a leader every observer knows it at the latest: a lock that has just bid,
+    /// and now only looks, looks two polls and a call later, with its jitter, and looks for the time
+    /// of a call. On the slowest clock.
+    pub(super) fn bound_to_know(&self) -> Duration {
+        let timing = &self.plan.base.timing;
+        let polls = timing.poll_every().mul_f64(2.0 * (1.0 + POLL_JITTER));
+        (polls + timing.call_timeout() * 2).mul_f64(1.0 / (1.0 - 0.045))
+    }
+
+    /// The observers of these locks know who leads.
+    pub(super) fn check_known(&mut self, lives: &[usize]) {
+        let Some((_, leads)) = self.leaders().pop() else {
+            return;
+        };
+        let all = self.observers.iter().enumerate();
+        let mut all = all.filter(|(_, seen)| seen.alive && lives.contains(&seen.life));
+        let wrong = all.find(|(_, seen)| match &seen.last {
+            Some((token, holder)) => *token != leads || holder.is_none(),
+            None => true,
+        });
+        if let Some((index, seen)) = wrong {
+            let text = format!("observer {index} knows of {:?}, not of {leads}", seen.last);
+            self.fail(Property::Known, text);
+        }
+    }
+}
