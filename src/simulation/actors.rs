@@ -107,6 +107,7 @@ fn explain(seed: u64, mut violation: Violation) -> String {
     }
     for mend in [
         |plan: &mut Plan| plan.hints = false,
+        |plan: &mut Plan| plan.observers.iter_mut().for_each(Vec::clear),
         |plan: &mut Plan| plan.panics = 0.0,
         |plan: &mut Plan| plan.base.network.late = 0.0,
         |plan: &mut Plan| plan.base.network.duplicates = 0.0,

@@ -215,7 +215,13 @@ impl Director {
     fn check_leader(&self) {
         let world = &mut *self.shared.world();
         let leaders = world.leaders();
-        if leaders.len() != 1 {
+        if let Some(before) = world.taken_at {
+            let version = world.store.record.version;
+            if version != before || !leaders.is_empty() {
+                let text = format!("version {version} after {before}, leaders: {leaders:?}");
+                world.fail(Property::NewerRecords, text);
+            }
+        } else if leaders.len() != 1 {
             let text = format!("{leaders:?} lead after the faults have stopped");
             world.fail(Property::Liveness, text);
         }

@@ -141,7 +141,7 @@ impl Plan {
         for fault in std::mem::take(&mut base.faults) {
             let trouble = match fault.kind {
                 // Hints come from the store here.
-                FaultKind::Hint { .. } | FaultKind::NewerLibrary => Self::trouble(nodes, &mut rng),
+                FaultKind::Hint { .. } => Self::trouble(nodes, &mut rng),
                 kind if kind.node().is_some_and(|node| node >= nodes) => continue,
                 kind => Trouble::Common(kind),
             };
@@ -151,6 +151,10 @@ impl Plan {
                 let at = fault.at + time.mul_f64(rng.random_range(0.0..1.5));
                 troubles.push((at, Self::trouble(nodes, &mut rng)));
             }
+        }
+        if rng.random_bool(0.04) {
+            let at = plan::Plan::PEACE.mul_f64(rng.random_range(0.5..1.0));
+            troubles.push((at, Trouble::Common(FaultKind::NewerLibrary)));
         }
         troubles.retain(|(at, _)| *at < plan::Plan::PEACE);
         troubles.sort_by_key(|(at, _)| *at);

@@ -155,7 +155,7 @@ impl Director {
                 world.counts.count("store down");
                 Some(time)
             }
-            FaultKind::Evict => {
+            FaultKind::Evict if world.taken_at.is_none() => {
                 if let Some(token) = world.store.evict(now) {
                     world.log(|| format!("an operator evicts token {token}"));
                     world.counts.count("eviction");
@@ -170,6 +170,13 @@ impl Director {
                 world.store.fail_over(to, lost);
                 world.last_commit = now;
                 Some(time)
+            }
+            FaultKind::NewerLibrary if world.store.record.version > 0 => {
+                world.log(|| "a newer library takes the record".to_owned());
+                world.counts.count("newer library");
+                world.store.take_for_newer();
+                world.taken_at = Some(world.store.record.version);
+                None
             }
             FaultKind::ClockStep { ahead } => {
                 world.log(|| format!("the store's clock is {ahead:?} ahead"));

@@ -64,6 +64,8 @@ pub(super) struct World {
     pub(super) acquired: BTreeMap<u64, BTreeSet<CandidateId>>,
     pub(super) evicted: BTreeSet<FencingToken>,
     pub(super) forgot: bool,
+    /// The version of the record when a newer library took it.
+    pub(super) taken_at: Option<u64>,
     stop_waiting: Arc<Notify>,
 }
 
@@ -156,6 +158,7 @@ impl Shared {
             acquired: BTreeMap::new(),
             evicted: BTreeSet::new(),
             forgot: false,
+            taken_at: None,
             stop_waiting: stop_waiting.clone(),
             plan: plan.clone(),
         };
