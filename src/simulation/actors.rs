@@ -1,4 +1,5 @@
-//! The second layer of the simulation: the real lock actors and real subscribers, under paused time.
+//! The second layer of the simulation: the real lock actors, real subscribers and observers, in
+//! processes that freeze and crash, under paused time.
 //!
 //! A run is a seed, and runs on one thread. The store is the model of the first layer, behind a
 //! [`LeaseStore`](crate::store::LeaseStore) that delays, loses, repeats and refuses.
