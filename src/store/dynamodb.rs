@@ -61,9 +61,10 @@ const KIND: &str = "dynamodb";
 /// more); what the rules make of that is written on the condition that token and version are unchanged.
 ///
 /// Attributes that it does not know are kept. An item that is no record, or a damaged one, is
-/// [`Corrupt`](super::StoreErrorKind::Corrupt), and nothing is written into it; with two exceptions. A bid
+/// [`Corrupt`](super::StoreErrorKind::Corrupt), and nothing is written into it; with three exceptions. A bid
 /// replaces everything but the token, the version and the history of a lease that nobody holds, so it
-/// looks at no more than those; and lines of the history that cannot be read are left out.
+/// looks at no more than those; lines of the history that cannot be read are left out; and a token with a
+/// fraction, which no condition can tell, is overlooked by a release that names none.
 ///
 /// # Requests
 ///

@@ -190,6 +190,9 @@ async fn an_item_of_another_shape_is_corrupt_and_not_written() {
             if *field != "attempt" {
                 errors.push(other.store.renew(&place.lease("a", 1), TTL).await.map(drop));
                 errors.push(other.store.release(&place.claim("a", 1)).await.map(drop));
+            }
+            // A condition that asks for no token cannot tell a fraction.
+            if *field != "attempt" && *value != AttributeValue::N("1.5".to_owned()) {
                 errors.push(other.store.release(&place.owner("a")).await.map(drop));
             }
             for error in errors {
