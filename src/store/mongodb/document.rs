@@ -9,7 +9,7 @@ use mongodb::bson::{Bson, DateTime, Document, spec::BinarySubtype};
 
 use super::{
     failure::{Answer, Failure},
-    pipeline::{BARE, LEFT},
+    pipeline::{BARE, NOW},
 };
 use crate::{
     lease::{
@@ -20,10 +20,10 @@ use crate::{
 
 /// What a bid has come to. `found` is the document after it.
 pub(super) fn outcome(mut found: Document, bid: &Bid) -> Answer<AcquireOutcome> {
-    if !found.contains_key(LEFT) {
+    if !found.contains_key(NOW) {
         // The driver has sent the bid twice, and the server repeats what it stored for the first one,
         // without the projection. It repeats only what it wrote, and it writes only grants.
-        found.insert(LEFT, 0_i64);
+        found.insert(NOW, DateTime::MAX);
     }
     let Some(record) = record(&found, Purpose::Write)? else {
         let message = "the server has answered a bid with an empty record";
@@ -137,17 +137,17 @@ impl Fields<'_> {
 
     /// The time left until the end of the millisecond in which the lease expires.
     fn remaining(&self, ttl: Duration) -> Checked<Duration> {
-        match self.0.get(LEFT) {
-            Some(Bson::Int64(left)) => {
-                let Ok(left) = u64::try_from(*left) else {
-                    return Ok(Duration::ZERO);
-                };
-                let left = Duration::from_millis(left);
-                // Nobody is told more than the ttl, unless the server's clock was put back.
-                Ok((left + Duration::from_millis(1)).min(ttl).max(left))
-            }
-            _ => Err(mistyped("expires_at", self.0.get("expires_at"), "a date")),
-        }
+        let date = |field| match self.0.get(field) {
+            Some(Bson::DateTime(date)) => Ok(date.timestamp_millis()),
+            other => Err(mistyped(field, other, "a date")),
+        };
+        let left = date("expires_at")?.saturating_sub(date(NOW)?);
+        let Ok(left) = u64::try_from(left) else {
+            return Ok(Duration::ZERO);
+        };
+        let left = Duration::from_millis(left);
+        // Nobody is told more than the ttl, unless the server's clock was put back.
+        Ok((left + Duration::from_millis(1)).min(ttl).max(left))
     }
 
     fn attempt(&self) -> Checked<Option<AttemptId>> {

@@ -3,9 +3,12 @@
 //! Every text that comes from outside is wrapped in `$literal`, because an expression takes a string
 //! that begins with `$` for the path of a field.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
-use mongodb::bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
+use mongodb::{
+    bson::{Binary, Bson, Document, doc, spec::BinarySubtype},
+    options::UpdateModifications,
+};
 
 use crate::{
     lease::{AttemptId, Bid, Claim, FencingToken, Lease, LeaseRecord, Metadata, ResourceName},
@@ -29,8 +32,8 @@ pub(super) const FIELDS: [&str; 13] = [
     "min_reader",
 ];
 
-/// How many milliseconds are left of the lease, by the server's clock.
-pub(super) const LEFT: &str = "tenure_left";
+/// The time by the server's clock.
+pub(super) const NOW: &str = "tenure_now";
 /// Whether there is only a name, which is no record yet.
 pub(super) const BARE: &str = "tenure_bare";
 
@@ -51,11 +54,7 @@ pub(super) fn view_after_bid() -> Document {
         .iter()
         .map(|field| ((*field).into(), 1.into()))
         .collect();
-    let left = doc! { "$subtract": ["$expires_at", "$$NOW"] };
-    view.insert(
-        LEFT,
-        when(has_type("$expires_at", "date"), left, Bson::Null),
-    );
+    view.insert(NOW, "$$NOW");
     view
 }
 
@@ -64,15 +63,13 @@ pub(super) fn view_after_bid() -> Document {
 /// takes for no change and does not log. `$$NOW` would be one: nothing of a refusal holds it.
 pub(super) fn acquire(bid: &Bid) -> Vec<Document> {
     let candidate = doc! { "$literal": bid.candidate.as_str() };
-    let attempt = doc! { "$literal": binary(bid.attempt) };
+    let attempt = binary(bid.attempt);
     let metadata = bid.metadata.as_ref().map(Metadata::as_str);
     let own_attempt = doc! { "$eq": ["$attempt", attempt.clone()] };
-    let mine = [
+    let mine = vec![
         doc! { "$eq": ["$holder", candidate.clone()] },
         doc! { "$not": ["$closing"] },
     ];
-    let is_free = doc! { "$eq": ["$holder", null] };
-    let held = is_held();
     let extended = doc! {
         "ttl": millis(bid.ttl),
         "expires_at": { "$add": ["$$NOW", millis(bid.ttl)] },
@@ -96,48 +93,40 @@ pub(super) fn acquire(bid: &Bid) -> Vec<Document> {
         ] },
         "min_reader": { "$ifNull": ["$min_reader", READER as i32] },
     });
-    let case = |case: Document, then: Bson| doc! { "case": case, "then": then };
     let changed = |fields: Document| doc! { "$mergeObjects": ["$$ROOT", fields] };
-    let untouched = || Bson::from("$$ROOT");
-    let mut extends = vec![held.clone()];
-    extends.extend(mine.clone());
-    extends.push(own_attempt.clone());
-    let refused = match bid.reentrant {
-        true => doc! { "$and": [held, { "$not": [{ "$and": mine.to_vec() }] }] },
-        false => held,
+    let untouched = "$$ROOT";
+    // The same as in `StoredRecord::acquire`. Where there is only a name, nobody holds it.
+    let by_another_attempt = match bid.reentrant {
+        true => when(all(mine.clone()), changed(taken.clone()), untouched).into(),
+        false => Bson::from(untouched),
     };
-    // The same order as in `StoredRecord::acquire`. Where there is only a name, none of these fits.
-    let decision = doc! { "$switch": {
-        "branches": [
-            case(
-                doc! { "$not": [{ "$or": [is_fit(&bid.resource), is_only_a_name()] }] },
-                untouched(),
-            ),
-            case(doc! { "$and": extends }, changed(extended).into()),
-            // A spent attempt: its holder was cleared, so a copy of its bid comes too late.
-            case(doc! { "$and": [own_attempt, is_free] }, untouched()),
-            case(refused, untouched()),
-        ],
-        "default": changed(taken),
-    } };
+    let mut extends = mine;
+    extends.push(own_attempt.clone());
+    let if_held = when(all(extends), changed(extended), by_another_attempt);
+    // A spent attempt: its holder was cleared, so a copy of its bid comes too late.
+    let is_spent = all(vec![own_attempt, doc! { "$eq": ["$holder", null] }]);
+    let if_free = when(is_spent, untouched, changed(taken));
+    let decision = when(
+        doc! { "$or": [is_fit(&bid.resource), is_only_a_name()] },
+        when(is_held(), if_held, if_free),
+        untouched,
+    );
     vec![doc! { "$replaceWith": decision }]
 }
 
 /// A filter that matches only where the change may be made, and the change.
-pub(super) type Change = (Document, Vec<Document>);
+pub(super) type Change = (Document, UpdateModifications);
 
 pub(super) fn renew(lease: &Lease, ttl: Duration) -> Change {
     let mut filter = by_lease(lease);
     filter.insert("closing", false);
-    filter.insert(
-        "$expr",
-        doc! { "$and": [is_fit(&lease.resource), is_held()] },
-    );
+    filter.insert("$expr", all(vec![is_fit(&lease.resource), is_held()]));
     let change = doc! {
         "ttl": millis(ttl),
         "expires_at": { "$add": ["$$NOW", millis(ttl)] },
+        "version": grown("$version"),
     };
-    (filter, set(change))
+    (filter, vec![doc! { "$set": change }].into())
 }
 
 pub(super) fn release(claim: &Claim) -> Change {
@@ -162,7 +151,7 @@ pub(super) fn release(claim: &Claim) -> Change {
 pub(super) fn evict(resource: &ResourceName, token: FencingToken, eviction: Eviction) -> Change {
     let mut filter = by_name(resource);
     filter.insert("token", stored(token));
-    filter.insert("$expr", doc! { "$and": [is_fit(resource), is_held()] });
+    filter.insert("$expr", all(vec![is_fit(resource), is_held()]));
     // Stays set after a forced eviction, so that the loser can tell it from an expiry.
     let mut change = doc! { "closing": true };
     if eviction == Eviction::Force {
@@ -171,9 +160,9 @@ pub(super) fn evict(resource: &ResourceName, token: FencingToken, eviction: Evic
     (filter, set(change))
 }
 
-fn set(mut change: Document) -> Vec<Document> {
-    change.insert("version", grown("$version"));
-    vec![doc! { "$set": change }]
+/// What needs no clock needs no pipeline, which costs more.
+fn set(change: Document) -> UpdateModifications {
+    doc! { "$set": change, "$inc": { "version": 1_i64 } }.into()
 }
 
 fn by_lease(lease: &Lease) -> Document {
@@ -225,18 +214,24 @@ fn is_only_a_name() -> Document {
 /// server from writing into anything else. `document` finds the same fault when it reads.
 ///
 /// It goes with every request, and what it costs is its parts, which are built, sent and parsed, much
-/// more than what they compute: so the types are looked at all together, and the last acquisition as
-/// one more entry of the history.
+/// more than what they compute: so it is built once, the types are looked at all together, and the last
+/// acquisition as one more entry of the history.
 fn is_fit(resource: &ResourceName) -> Document {
+    static WHOLE: LazyLock<Document> = LazyLock::new(is_whole);
+    let scope = doc! { "$literal": resource.scope().as_prefix() };
+    all(vec![doc! { "$eq": ["$scope", scope] }, WHOLE.clone()])
+}
+
+/// All that a record needs, whatever its name.
+fn is_whole() -> Document {
     let types = doc! { "$eq": [
         [
             { "$type": "$expires_at" },
             { "$type": "$since" },
             { "$type": "$closing" },
             { "$type": "$history" },
-            "$scope",
         ],
-        ["date", "date", "bool", "array", { "$literal": resource.scope().as_prefix() }],
+        ["date", "date", "bool", "array"],
     ] };
     let whole = doc! { "$setIsSubset": [
         [
@@ -281,14 +276,15 @@ fn is_fit(resource: &ResourceName) -> Document {
 }
 
 fn is_name(field: &str) -> Document {
-    let length = doc! { "$strLenBytes": field };
-    let has_control = doc! { "$regexMatch": { "input": field, "regex": "\\p{Cc}" } };
     let is_name = doc! { "$and": [
-        { "$gte": [length.clone(), 1] },
-        { "$lte": [length, MAX_NAME] },
-        { "$not": [has_control] },
+        { "$lte": [{ "$strLenBytes": field }, MAX_NAME] },
+        { "$regexMatch": { "input": field, "regex": "^\\P{Cc}+\\z" } },
     ] };
     when(has_type(field, "string"), is_name, false)
+}
+
+fn all(conditions: Vec<Document>) -> Document {
+    doc! { "$and": conditions }
 }
 
 fn has_type(field: &str, name: &str) -> Document {
