@@ -65,6 +65,8 @@ mod switch {
         StoreLostCalledExpired,
         /// An eviction is called a deposition.
         EvictedCalledDeposed,
+        /// A hold that has lasted for as long as it may is renewed further.
+        LongestHoldIgnored,
         /// Leadership flaps at the first failed renewal.
         FailedRenewalEndsTerm,
         /// A release is not checked for its owner.

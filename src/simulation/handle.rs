@@ -92,8 +92,7 @@ impl World {
             Event::Resume(node) if !self.is_void(node) => self.resume(node.0),
             Event::Start(node) if !self.is_void(node) => {
                 self.log(|| format!("node{} starts", node.0));
-                let timing = self.plan.timing;
-                self.nodes[node.0].start(timing, self.now, &mut self.rng);
+                self.nodes[node.0].start(&self.plan, self.now, &mut self.rng);
                 return self.drive(node.0);
             }
             Event::StoreUp => self.store.up = true,
@@ -125,7 +124,9 @@ impl World {
             Reply::Renewed if asked && node.clock.now() < node.facts.deadline => {
                 self.counts.count("renewed");
                 node.facts.unanswered = false;
-                node.facts.deadline = node.facts.deadline.max(deadline);
+                let deadline = node.facts.deadline.max(deadline);
+                let end = node.facts.may_end_at.unwrap_or(deadline);
+                node.facts.deadline = deadline.min(end);
             }
             Reply::Lost(_) => {
                 self.counts.count("lost");
@@ -210,6 +211,9 @@ impl World {
         self.log(|| format!("node{index} leads with token {token}"));
         let node = &mut self.nodes[index];
         node.facts.deadline = node.granted_until;
+        let timing = &self.plan.timing;
+        let since = node.granted_until - (timing.ttl() - timing.margin());
+        node.facts.may_end_at = self.plan.options.max_hold.map(|longest| since + longest);
         if leadership.remaining() < self.plan.timing.margin() {
             let text = format!("token {token} has {:?} left", leadership.remaining());
             return Err(Violation::new(Property::Fresh, text));

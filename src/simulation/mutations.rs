@@ -48,6 +48,7 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
     (ToldBeforeAcknowledged, &[Acknowledged], "8 ◆"),
     (EarlyAcknowledgementCounts, &[Acknowledged], "8"),
     (ReleasedUnclean, &[Acknowledged], "8"),
+    (LongestHoldIgnored, &[Deadline], "a longest hold ends"),
     (FailedRenewalEndsTerm, &[Steady], "10"),
     (
         LapsedCellRevived,

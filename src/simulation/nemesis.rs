@@ -119,8 +119,7 @@ impl World {
                 self.resume(index);
             }
             if self.nodes[index].election.is_none() {
-                let timing = self.plan.timing;
-                self.nodes[index].start(timing, self.now, &mut self.rng);
+                self.nodes[index].start(&self.plan, self.now, &mut self.rng);
             }
             self.command(index, "resume", Election::resume)?;
         }

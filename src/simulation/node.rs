@@ -22,7 +22,6 @@ use crate::{
         AcquireOutcome, ReleaseOutcome, RenewOutcome, StoreErrorKind, failure::Answer,
         observed::Observer,
     },
-    timing::Timing,
 };
 
 /// One process: an election, its clock, its client of the store, and subscribers that acknowledge when
@@ -65,6 +64,8 @@ pub(super) struct Facts {
     pub(super) refused: bool,
     /// Up to when the term lasts at least, by what it has heard.
     pub(super) deadline: Moment,
+    /// When it may end because it was held for long enough.
+    pub(super) may_end_at: Option<Moment>,
 }
 
 /// An operation of an observing client, half-way.
@@ -108,18 +109,19 @@ impl Node {
         }
     }
 
-    pub(super) fn start(&mut self, timing: Timing, now: u64, rng: &mut SmallRng) {
+    pub(super) fn start(&mut self, plan: &Plan, now: u64, rng: &mut SmallRng) {
         self.stop();
         self.set_clock(now);
         let config = Config {
             resource: ResourceName::new("r").expect("a good name"),
             candidate: self.name.clone(),
-            timing,
+            timing: plan.timing,
             metadata: None,
             clock: Arc::new(self.clock.clone()),
         };
         let seed = SmallRng::seed_from_u64(rng.random());
-        self.election = Some(Election::new(config, seed, self.clock.now()));
+        let election = Election::new(config, seed, self.clock.now());
+        self.election = Some(election.with(plan.options));
         self.report();
     }
 
@@ -229,8 +231,8 @@ impl Node {
             Reason::Expired => facts.refused || !facts.unanswered,
             Reason::Deposed { .. } | Reason::Evicted => facts.refused,
             Reason::StoreLost => facts.unanswered || facts.refused,
-            // Nothing here has a longest time to be held.
-            Reason::NotElected | Reason::Shutdown | Reason::MaxHold => false,
+            Reason::MaxHold => facts.may_end_at.is_some_and(|at| at <= self.clock.now()),
+            Reason::NotElected | Reason::Shutdown => false,
         }
     }
 

@@ -3,13 +3,15 @@ use std::time::Duration;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 use super::network::Network;
-use crate::timing::Timing;
+use crate::{election::Options, timing::Timing};
 
 /// Everything that is decided before a run. What is drawn while it runs follows from the seed.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) seed: u64,
     pub(super) timing: Timing,
+    /// What guards ask for besides; the same for all.
+    pub(super) options: Options,
     pub(super) store: StoreKind,
     /// The clocks of those who can become primary; one, unless the store fails over.
     pub(super) members: Vec<Rate>,
@@ -154,6 +156,7 @@ impl Plan {
         let mut plan = Self {
             seed,
             timing,
+            options: Options::default(),
             store,
             members,
             nodes,
@@ -161,6 +164,12 @@ impl Plan {
             faults: Vec::new(),
         };
         plan.plan_faults(ahead, &mut rng);
+        if rng.random_bool(0.15) {
+            plan.options.at_least_for = rng.random_range(Duration::ZERO..Self::TTL * 2);
+        }
+        if rng.random_bool(0.15) {
+            plan.options.max_hold = Some(rng.random_range(Self::TTL..Self::TTL * 4));
+        }
         plan
     }
 

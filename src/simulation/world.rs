@@ -16,7 +16,7 @@ use super::{
     store::Store,
 };
 use crate::{
-    clock::Moment,
+    clock::{Clock as _, Moment},
     election::{Call, Reply, RequestId},
     lease::{CandidateId, FencingToken},
     store::StoredRecord,
@@ -150,12 +150,14 @@ impl World {
     }
 
     /// How long after the faults have stopped there is a leader at the latest: what is left of the
-    /// last lease, or a whole ttl for those who observe; two polls, each with its jitter and a call,
+    /// last lease, or a whole ttl for those who observe, or what a lease is kept for when it was given
+    /// back; two polls, each with its jitter and a call,
     /// to see that and to take it. All on the slowest clock.
     pub(super) fn bound(&self) -> Duration {
         let timing = &self.plan.timing;
         let polls = timing.poll_every().mul_f64(2.0 * (1.0 + POLL_JITTER));
-        let bound = timing.ttl() + polls + timing.call_timeout() * 2;
+        let kept = self.plan.options.at_least_for;
+        let bound = timing.ttl().max(kept) + polls + timing.call_timeout() * 2;
         bound.mul_f64(1.0 / (1.0 - 0.045))
     }
 
@@ -210,7 +212,13 @@ impl World {
     fn check(&mut self) -> Result<(), Violation> {
         let mut tokens = Vec::new();
         for node in &mut self.nodes {
-            tokens.extend(node.current()?);
+            let current = node.current()?;
+            let end = node.facts.may_end_at.filter(|_| !current.is_empty());
+            if end.is_some_and(|end| end < node.clock.now()) {
+                let text = format!("{} is led for longer than it may be", current[0]);
+                return Err(Violation::new(Property::Deadline, text));
+            }
+            tokens.extend(current);
         }
         tokens.sort_unstable();
         let overlap = tokens.len() > 1;
@@ -262,6 +270,9 @@ impl World {
                 let text = format!("version {now} of a record that was version {version}");
                 return Err(Violation::new(Property::NewerRecords, text));
             }
+        } else if leaders == 0 && self.plan.options.max_hold.is_some() {
+            // Between two holds.
+            self.counts.count("no leader after a longest hold");
         } else if leaders != 1 && self.clocks == Clocks::WithinMargin {
             let text = format!("{leaders} leaders after the faults have stopped");
             return Err(Violation::new(Property::Liveness, text));
