@@ -148,6 +148,7 @@ pub use mutex::{
 pub use store::DynamoStore;
 #[cfg(feature = "mongodb")]
 pub use store::MongoStore;
+pub use store::fencing;
 pub use store::{
     AcquireOutcome, Calls, Eviction, Fault, FaultyStore, LeaseStore, MemoryStore, Operation,
     ReleaseOutcome, RenewOutcome, StoreError, StoreErrorKind, open as open_store,

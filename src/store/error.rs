@@ -68,6 +68,8 @@ pub enum Operation {
     List,
     /// [`evict`](super::LeaseStore::evict).
     Evict,
+    /// The look at a lease within a [leader transaction](super::fencing).
+    Confirm,
 }
 
 impl fmt::Display for Operation {
@@ -81,6 +83,7 @@ impl fmt::Display for Operation {
             Self::Read => "read",
             Self::List => "list",
             Self::Evict => "evict",
+            Self::Confirm => "confirm",
         })
     }
 }

@@ -134,7 +134,7 @@ impl FaultyStore {
             Operation::Read => calls.read += 1,
             Operation::List => calls.list += 1,
             Operation::Evict => calls.evict += 1,
-            Operation::Open | Operation::Ensure => {}
+            Operation::Open | Operation::Ensure | Operation::Confirm => {}
         }
         if let Some(fault) = plan.script.pop_front() {
             return fault;

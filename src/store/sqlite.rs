@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 mod busy;
 mod failure;
+mod fencing;
 mod files;
 mod identity;
 mod row;
@@ -13,6 +14,7 @@ mod worker;
 
 use self::{
     failure::{Answer, Failure},
+    files::Files,
     session::{NamedClock, Session},
     worker::Worker,
 };
@@ -104,6 +106,9 @@ const KIND: &str = "sqlite";
 pub struct SqliteStore {
     worker: Worker,
     path: Arc<Path>,
+    /// For transactions on connections of others.
+    clock: NamedClock,
+    files: Arc<Files>,
 }
 
 /// How an [`SqliteStore`] is opened.
@@ -142,15 +147,20 @@ impl SqliteStoreBuilder {
     /// As [`SqliteStore::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, StoreError> {
         let path = path.as_ref();
-        let worker = Session::open(path, self.clock, self.busy_limit).and_then(|session| {
-            Worker::start(session)
-                .map_err(|error| Failure::unavailable("no thread can be started").because(error))
+        let clock = self.clock.clone();
+        let started = Session::open(path, self.clock, self.busy_limit).and_then(|session| {
+            let files = Arc::clone(&session.files);
+            let worker = Worker::start(session)
+                .map_err(|error| Failure::unavailable("no thread can be started").because(error));
+            Ok((worker?, files))
         });
+        let (worker, files) = started
+            .map_err(|failure| failure.of(KIND, Operation::Open, &path.display().to_string()))?;
         Ok(SqliteStore {
-            worker: worker.map_err(|failure| {
-                failure.of(KIND, Operation::Open, &path.display().to_string())
-            })?,
+            worker,
             path: path.into(),
+            clock,
+            files,
         })
     }
 }

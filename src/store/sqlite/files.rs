@@ -71,6 +71,8 @@ fn cannot_look(what: &str, error: io::Error) -> Failure {
 pub(super) struct Files {
     #[cfg(unix)]
     opened: Vec<(PathBuf, Inode)>,
+    #[cfg(not(unix))]
+    real: PathBuf,
 }
 
 #[cfg(unix)]
@@ -80,7 +82,6 @@ type Inode = (u64, u64);
 impl Files {
     /// Call it when the log is open, that is after a first read.
     pub(super) fn opened(path: &Path, connection: &Connection) -> Answer<Self> {
-        use rusqlite::FileControl;
         let real = path
             .canonicalize()
             .map_err(|error| changed(path).because(error))?;
@@ -94,13 +95,19 @@ impl Files {
             .into_iter()
             .map(|path| Ok((path.clone(), inode(&path)?)))
             .collect::<Answer<_>>()?;
-        // What the path shows now may not be what the connection has opened.
-        let mut moved = 0;
-        connection.file_control(Some("main"), FileControl::HasMoved(&mut moved))?;
-        match moved {
-            0 => Ok(Self { opened }),
-            _ => Err(changed(path)),
+        check_unmoved(path, connection)?;
+        Ok(Self { opened })
+    }
+
+    /// Whether a connection of somebody else is to the same database.
+    pub(super) fn check_same(&self, connection: &Connection) -> Answer<()> {
+        let path = connection.path().filter(|path| !path.is_empty());
+        let path = Path::new(path.ok_or_else(another)?);
+        let (_, main) = &self.opened[0];
+        if inode(path)? != *main {
+            return Err(another());
         }
+        check_unmoved(path, connection)
     }
 
     pub(super) fn check(&self) -> Answer<()> {
@@ -111,6 +118,21 @@ impl Files {
         }
         Ok(())
     }
+}
+
+/// What the path shows now may not be what the connection has opened.
+#[cfg(unix)]
+fn check_unmoved(path: &Path, connection: &Connection) -> Answer<()> {
+    let mut moved = 0;
+    connection.file_control(Some("main"), rusqlite::FileControl::HasMoved(&mut moved))?;
+    match moved {
+        0 => Ok(()),
+        _ => Err(changed(path)),
+    }
+}
+
+fn another() -> Failure {
+    Failure::misconfigured("the connection is to another database: open the file of the leases")
 }
 
 #[cfg(unix)]
@@ -137,11 +159,23 @@ fn changed(path: &Path) -> Failure {
 #[cfg(not(unix))]
 impl Files {
     /// An open file cannot be deleted or replaced here.
-    pub(super) fn opened(_path: &Path, _connection: &Connection) -> Answer<Self> {
-        Ok(Self {})
+    pub(super) fn opened(path: &Path, _connection: &Connection) -> Answer<Self> {
+        let real = path.canonicalize();
+        let real = real.map_err(|error| cannot_look("the file", error))?;
+        Ok(Self { real })
     }
 
     pub(super) fn check(&self) -> Answer<()> {
         Ok(())
+    }
+
+    /// Whether a connection of somebody else is to the same database.
+    pub(super) fn check_same(&self, connection: &Connection) -> Answer<()> {
+        let path = connection.path().filter(|path| !path.is_empty());
+        let path = Path::new(path.ok_or_else(another)?);
+        match path.canonicalize().is_ok_and(|path| path == self.real) {
+            true => Ok(()),
+            false => Err(another()),
+        }
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct NamedClock {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) connection: Connection,
-    files: Files,
+    pub(super) files: Arc<Files>,
     clock: NamedClock,
     seen: Observations,
     patience: Patience,
@@ -83,7 +83,7 @@ impl Session {
         connection.pragma_update(None, "checkpoint_fullfsync", true)?;
         add_missing(&connection)?;
         Ok(Self {
-            files: Files::opened(&path, &connection)?,
+            files: Arc::new(Files::opened(&path, &connection)?),
             connection,
             clock,
             seen: Observations::new(),
@@ -262,7 +262,12 @@ impl Session {
 
 /// Whether an expiry is on another clock than ours. One further ahead than its own ttl is not on ours
 /// either, whatever its name: this machine was set back to a snapshot.
-fn is_foreign(record: &StoredRecord, clock: &str, ours: &NamedClock, now: Moment) -> bool {
+pub(super) fn is_foreign(
+    record: &StoredRecord,
+    clock: &str,
+    ours: &NamedClock,
+    now: Moment,
+) -> bool {
     let ahead = now.until(record.expires_at) > record.ttl;
     record.holder.is_some() && (clock != &*ours.identity || ahead)
 }

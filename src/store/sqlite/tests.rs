@@ -16,6 +16,7 @@ use crate::{
 #[cfg(feature = "conformance")]
 mod conformance;
 mod failures;
+mod fencing;
 mod foreign;
 mod opening;
 mod processes;

@@ -1,0 +1,47 @@
+use super::*;
+use crate::{lease::CandidateId, store::fixtures::lease};
+
+fn record(token: u64, holder: Option<&str>) -> LeaseRecord {
+    let lease = lease("a", token);
+    let mut record = LeaseRecord::new(lease.resource, lease.token);
+    record.holder = holder.map(|holder| CandidateId::new(holder).unwrap());
+    record
+}
+
+fn reason(record: Option<LeaseRecord>) -> FencedReason {
+    Fenced::by_record(&lease("a", 3), record.as_ref()).reason
+}
+
+#[test]
+fn a_refusal_says_what_has_become_of_the_lease() {
+    for holder in [Some("b"), Some("a"), None] {
+        assert_eq!(reason(Some(record(4, holder))), FencedReason::Superseded);
+    }
+    assert_eq!(reason(Some(record(3, Some("a")))), FencedReason::Expired);
+    assert_eq!(reason(Some(record(3, None))), FencedReason::Released);
+    for holder in [None, Some("a")] {
+        let mut evicted = record(3, holder);
+        evicted.closing = true;
+        assert_eq!(reason(Some(evicted)), FencedReason::Evicted);
+    }
+    assert_eq!(reason(Some(record(3, Some("b")))), FencedReason::Forgotten);
+    assert_eq!(reason(Some(record(2, Some("a")))), FencedReason::Forgotten);
+    assert_eq!(reason(None), FencedReason::Forgotten);
+}
+
+#[test]
+fn a_refusal_reads_as_a_sentence_without_a_full_stop() {
+    let fenced = Fenced::by_record(&lease("a", 3), Some(&record(5, None)));
+    let text = "a write for jobs/nightly under token 3 was refused: there is a newer leader (newest \
+                token 5)";
+    assert_eq!(fenced.to_string(), text);
+    let fenced = Fenced::by_record(&lease("a", 3), None);
+    let text = "a write for jobs/nightly under token 3 was refused: the database does not know this \
+                acquisition";
+    assert_eq!(fenced.to_string(), text);
+}
+
+#[test]
+fn the_default_field_is_fencing_token() {
+    assert_eq!(TokenGuard::new(&lease("a", 3)).field, "fencing_token");
+}

@@ -1,0 +1,50 @@
+use rusqlite::{ErrorCode, ToSql, Transaction};
+
+use super::*;
+use crate::store::fencing::{Fenced, FencedReason, FencingError, TokenGuard};
+
+mod leader;
+mod token;
+
+type Guarded<T = ()> = Result<T, FencingError<rusqlite::Error>>;
+
+const ROWS: &str = "CREATE TABLE accounts (
+        id INTEGER PRIMARY KEY, shard TEXT, cents INTEGER NOT NULL DEFAULT 0, fencing_token INTEGER
+    );
+    INSERT INTO accounts (id, shard) VALUES (7, 'x'), (8, 'x');";
+
+/// A place with a table of the user's own beside the leases.
+fn with_accounts() -> (Place, SqliteStore, Connection) {
+    let place = Place::new();
+    let store = place.store();
+    let sql = place.sql();
+    sql.execute_batch(ROWS).unwrap();
+    (place, store, sql)
+}
+
+/// What the account 7 holds: its cents and its token.
+fn account(sql: &Connection) -> (i64, Option<i64>) {
+    let query = "SELECT cents, fencing_token FROM accounts WHERE id = 7";
+    sql.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+}
+
+fn pay(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
+    transaction.execute("UPDATE accounts SET cents = cents + 1 WHERE id = 7", [])
+}
+
+#[track_caller]
+fn fenced<T: std::fmt::Debug>(guarded: Guarded<T>) -> Fenced {
+    match guarded {
+        Err(FencingError::Fenced(fenced)) => fenced,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn unguardable<T: std::fmt::Debug>(guarded: Guarded<T>) -> String {
+    match guarded {
+        Err(FencingError::Unguardable(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
