@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::{Client, config::retry::RetryConfig};
 
 mod expression;
 mod failure;
+mod fencing;
 mod item;
 mod requests;
 mod table;

@@ -8,6 +8,7 @@
 
 #[path = "../common/recovery.rs"]
 mod common;
+mod fencing;
 #[cfg(feature = "conformance")]
 mod kit;
 #[path = "../common/locks.rs"]

@@ -45,6 +45,28 @@ impl Expression {
     }
 }
 
+/// A condition alone, with what it refers to.
+#[derive(Debug)]
+pub(super) struct Condition {
+    pub(super) text: String,
+    pub(super) names: HashMap<String, String>,
+    pub(super) values: HashMap<String, AttributeValue>,
+}
+
+impl Condition {
+    pub(super) fn new(guard: &Guard) -> Self {
+        let mut values = Values(HashMap::new());
+        let text = condition(guard, &mut values);
+        let names = names(&[&text]);
+        let values = values.0;
+        Self {
+            text,
+            names,
+            values,
+        }
+    }
+}
+
 /// What stands behind each `:name`.
 struct Values(HashMap<String, AttributeValue>);
 

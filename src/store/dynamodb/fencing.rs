@@ -1,0 +1,302 @@
+//! Guards for the user's own writes, added to the requests that the user has built.
+
+mod merge;
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::{
+    error::{BuildError, SdkError},
+    operation::{
+        put_item::{PutItemError, PutItemOutput, builders::PutItemFluentBuilder},
+        transact_write_items::{
+            TransactWriteItemsError, TransactWriteItemsOutput,
+            builders::TransactWriteItemsFluentBuilder,
+        },
+        update_item::{UpdateItemError, UpdateItemOutput, builders::UpdateItemFluentBuilder},
+    },
+    types::{
+        AttributeValue, ConditionCheck, ReturnValuesOnConditionCheckFailure::AllOld,
+        TransactWriteItem,
+    },
+};
+
+use self::merge::Additions;
+use super::{
+    DynamoStore,
+    expression::Condition,
+    item::{self, Item, NAME, SCOPE, Stored},
+    requests::Call,
+};
+use crate::{
+    lease::Lease,
+    store::{
+        Operation,
+        fencing::{Fenced, FencedReason, FencingError, TokenGuard},
+        observed::{Found, Guard, Table as _},
+        record::READER,
+    },
+};
+
+/// # DynamoDB
+///
+/// One request: the condition and the token are added to the one that you have built. A condition of your
+/// own still counts, and so does your update expression. Where the guard fails, the item comes back with
+/// the refusal (`ReturnValuesOnConditionCheckFailure`), so that nothing is read.
+///
+/// An item that does not exist has seen no token: it is made, as without a guard. To write only to one that
+/// exists, add the condition `attribute_exists` of its key; it fails with DynamoDB's own error.
+///
+/// The token is a number attribute of the item. The expressions use the names `#tenure_fencing_token` and
+/// `:tenure_fencing_token`. Least privileges: those of your request.
+impl TokenGuard {
+    /// Sends an `UpdateItem` that DynamoDB applies only if the item has seen no newer token.
+    ///
+    /// # Errors
+    /// [`FencingError::Fenced`] if it has, [`FencingError::Unguardable`] if the attribute for the token is no
+    /// number, and the errors of the SDK; a condition of your own that fails is one of these.
+    ///
+    /// A DynamoDB Local that does not return items with a refusal leaves `newest` empty, and cannot tell a
+    /// refusal from a condition of your own that has failed: both are then the SDK's error.
+    ///
+    /// # Cancel safety
+    /// Dropped, it may or may not have been applied.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # use aws_sdk_dynamodb::{Client, types::AttributeValue};
+    /// # use tenure::{Leadership, fencing::TokenGuard};
+    /// # async fn example(client: Client, leadership: Leadership) -> Result<(), Box<dyn std::error::Error>> {
+    /// let pay = client
+    ///     .update_item()
+    ///     .table_name("accounts")
+    ///     .key("id", AttributeValue::S("7".into()))
+    ///     .update_expression("SET cents = cents + :more")
+    ///     .expression_attribute_values(":more", AttributeValue::N("100".into()));
+    /// TokenGuard::new(leadership.lease()).update_item(pay).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn update_item(
+        &self,
+        request: UpdateItemFluentBuilder,
+    ) -> Result<UpdateItemOutput, FencingError<SdkError<UpdateItemError>>> {
+        let own = request.get_condition_expression().clone();
+        let mut names = request
+            .get_expression_attribute_names()
+            .clone()
+            .unwrap_or_default();
+        let mut values = request
+            .get_expression_attribute_values()
+            .clone()
+            .unwrap_or_default();
+        let ours = Additions::new(self, &mut names, &mut values);
+        let update = request.get_update_expression().as_deref();
+        let update = ours.update(update.unwrap_or_default());
+        let request = request
+            .condition_expression(ours.condition(own.as_deref()))
+            .update_expression(update)
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(values))
+            .return_values_on_condition_check_failure(AllOld);
+        let error = match request.send().await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        let refused = match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                self.refused(own.is_some(), refused.item())
+            }
+            _ => None,
+        };
+        Err(refused.map_or(FencingError::Failed(error), Refused::widened))
+    }
+
+    /// Sends a `PutItem` that DynamoDB applies only if the item that it replaces has seen no newer token.
+    ///
+    /// # Errors
+    /// As [`update_item`](Self::update_item).
+    ///
+    /// # Cancel safety
+    /// Dropped, it may or may not have been applied.
+    pub async fn put_item(
+        &self,
+        request: PutItemFluentBuilder,
+    ) -> Result<PutItemOutput, FencingError<SdkError<PutItemError>>> {
+        let own = request.get_condition_expression().clone();
+        let mut names = request
+            .get_expression_attribute_names()
+            .clone()
+            .unwrap_or_default();
+        let mut values = request
+            .get_expression_attribute_values()
+            .clone()
+            .unwrap_or_default();
+        let ours = Additions::new(self, &mut names, &mut values);
+        let request = request
+            .item(&self.field, ours.token.clone())
+            .condition_expression(ours.condition(own.as_deref()))
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(values))
+            .return_values_on_condition_check_failure(AllOld);
+        let error = match request.send().await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        let refused = match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(refused)) => {
+                self.refused(own.is_some(), refused.item())
+            }
+            _ => None,
+        };
+        Err(refused.map_or(FencingError::Failed(error), Refused::widened))
+    }
+
+    /// What a failed condition means; none where it is the user's own that has failed.
+    fn refused(&self, has_own: bool, item: Option<&Item>) -> Option<Refused> {
+        let item = item.filter(|item| !item.is_empty());
+        let token = match item.map(|item| item.get(&self.field)) {
+            Some(Some(AttributeValue::N(token))) => token.parse::<u64>(),
+            Some(Some(_)) => {
+                let message = format!("the attribute `{}` is no number: mend it", self.field);
+                return Some(Refused::Unguardable(message));
+            }
+            // The guard lets pass what has no token, so it was not the guard.
+            Some(None) => return None,
+            None if has_own => return None,
+            None => return Some(Refused::Fenced(Fenced::by_token(&self.lease, None))),
+        };
+        match token {
+            Ok(token) => self.refused_by(token).map(Refused::Fenced),
+            Err(_) => {
+                let message = format!("the attribute `{}` is no token: mend it", self.field);
+                Some(Refused::Unguardable(message))
+            }
+        }
+    }
+}
+
+enum Refused {
+    Fenced(Fenced),
+    Unguardable(String),
+}
+
+impl Refused {
+    fn widened<E>(self) -> FencingError<E> {
+        match self {
+            Self::Fenced(fenced) => fenced.into(),
+            Self::Unguardable(why) => FencingError::Unguardable(why),
+        }
+    }
+}
+
+impl DynamoStore {
+    /// Sends a `TransactWriteItems` that DynamoDB applies only if nobody else has acquired the lease since,
+    /// and it was neither given back nor evicted.
+    ///
+    /// The request is your own, with a client for the account and region of the leases; a `ConditionCheck`
+    /// of the lease's item goes before its actions, and counts as one of the 100 that there may be. The
+    /// reasons of a cancellation have one entry more, the first. DynamoDB has no clock: a lease that has
+    /// expired writes until somebody has taken it over.
+    ///
+    /// One request; a lease that has no record, or a DynamoDB Local that does not return items with a
+    /// refusal, costs a read more. A transactional write of an item costs twice as much as another, and so
+    /// does the check. A renewal that comes at the same moment waits or fails as
+    /// [`Unavailable`](crate::StoreErrorKind::Unavailable), and is repeated by the lock; or it cancels the
+    /// transaction, with the reason `TransactionConflict`: send that again.
+    ///
+    /// Least privileges: `dynamodb:ConditionCheckItem` on the table of the leases, and those of your actions.
+    ///
+    /// # Errors
+    /// [`FencingError::Fenced`] if the lease is not held any more, [`FencingError::Lease`] where that cannot
+    /// be told, and otherwise the SDK's error with the reasons.
+    ///
+    /// # Cancel safety
+    /// Dropped, it may or may not have been applied.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # use aws_sdk_dynamodb::{Client, types::{Put, TransactWriteItem}};
+    /// # use tenure::{DynamoStore, Leadership};
+    /// # async fn example(client: Client, store: DynamoStore, leadership: Leadership, report: Put) -> Result<(), Box<dyn std::error::Error>> {
+    /// let write = client
+    ///     .transact_write_items()
+    ///     .transact_items(TransactWriteItem::builder().put(report).build());
+    /// store.leader_transaction(leadership.lease(), write).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn leader_transaction(
+        &self,
+        lease: &Lease,
+        request: TransactWriteItemsFluentBuilder,
+    ) -> Result<TransactWriteItemsOutput, FencingError<SdkError<TransactWriteItemsError>>> {
+        let check = self.check(lease).map_err(SdkError::construction_failure);
+        let check = check.map_err(FencingError::Failed)?;
+        let mut actions = request.get_transact_items().clone().unwrap_or_default();
+        actions.insert(
+            0,
+            TransactWriteItem::builder().condition_check(check).build(),
+        );
+        let error = match request.set_transact_items(Some(actions)).send().await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) =
+            error.as_service_error()
+        else {
+            return Err(FencingError::Failed(error));
+        };
+        let first = cancelled.cancellation_reasons().first();
+        let first = first.filter(|reason| reason.code() == Some("ConditionalCheckFailed"));
+        match first {
+            Some(reason) => Err(self.refused(lease, reason.item()).await),
+            None => Err(FencingError::Failed(error)),
+        }
+    }
+
+    fn check(&self, lease: &Lease) -> Result<ConditionCheck, BuildError> {
+        let Condition {
+            text,
+            names,
+            values,
+        } = Condition::new(&Guard::Renewable(lease.clone()));
+        ConditionCheck::builder()
+            .table_name(&*self.table)
+            .key(SCOPE, item::scope_key(&lease.resource.scope()))
+            .key(NAME, item::name_key(&lease.resource))
+            .condition_expression(text)
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(values))
+            .return_values_on_condition_check_failure(AllOld)
+            .build()
+    }
+
+    /// Why the check has failed.
+    async fn refused<E>(
+        &self,
+        lease: &Lease,
+        item: Option<&HashMap<String, AttributeValue>>,
+    ) -> FencingError<E> {
+        let found = match item.filter(|item| !item.is_empty()) {
+            Some(item) => Stored::decode(item).map(|stored| Some(stored.found)),
+            // There is no record, or the database does not return it.
+            None => Call::new(self).get(&lease.resource).await,
+        };
+        let found = found.and_then(|found| match found {
+            Some(Found { min_reader, .. }) if min_reader > u64::from(READER) => Err(
+                super::failure::Failure::unsupported(lease.resource.as_str(), min_reader),
+            ),
+            found => Ok(found),
+        });
+        let record = match self.told(Operation::Confirm, found) {
+            Ok(found) => found.and_then(|found| self.observer.glance(&lease.resource, found)),
+            Err(error) => return error.into(),
+        };
+        let mut fenced = Fenced::by_record(lease, record.as_ref());
+        if fenced.reason == FencedReason::Expired {
+            // What was looked at later than the check is as it should be: it was made anew, by hand.
+            fenced.reason = FencedReason::Forgotten;
+        }
+        fenced.into()
+    }
+}
