@@ -14,6 +14,7 @@ use mongodb::{
 
 mod document;
 mod failure;
+mod fencing;
 mod gate;
 mod limit;
 mod pipeline;

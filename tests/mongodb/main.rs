@@ -9,6 +9,7 @@
 mod common;
 mod contract;
 mod documents;
+mod fencing;
 mod frozen;
 #[cfg(feature = "conformance")]
 mod kit;

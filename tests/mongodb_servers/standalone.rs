@@ -7,11 +7,14 @@ use std::{
 
 use futures::FutureExt as _;
 use mongodb::{
-    bson::Bson,
+    bson::{Bson, doc},
     options::{ClientOptions, ServerAddress},
 };
 use tempfile::TempDir;
-use tenure::{LeaseStore as _, ReleaseOutcome, RenewOutcome, StoreErrorKind};
+use tenure::{
+    LeaseStore as _, ReleaseOutcome, RenewOutcome, StoreErrorKind,
+    fencing::{FencingError, TokenGuard},
+};
 
 use crate::{
     mongod::{Mongod, free_ports},
@@ -130,4 +133,47 @@ async fn a_lock_leads_when_its_dead_standalone_server_is_started_again() {
     let kind = StoreErrorKind::Unknown;
     recovers(store, &place.name, kind, mend.boxed_local()).await;
     assert_eq!(place.read().await.token.get(), 2);
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB's program: scripts/servers mongod"]
+async fn a_leader_transaction_is_unsupported_and_a_token_guard_is_not() {
+    let server = Standalone::start(&[]);
+    let place = Place::of(server.options());
+    assert_eq!(place.acquire("a", 1).await, granted(1));
+    let rows = place.collection.client().database("app").collection("rows");
+    rows.insert_one(doc! { "_id": 7 }).await.unwrap();
+    let lease = place.lease("a", 1);
+
+    let mut session = rows.client().start_session().await.unwrap();
+    // With work in it, and without.
+    for works in [true, false] {
+        let context = (&rows, works);
+        let done =
+            (place.store).leader_transaction(&mut session, &lease, context, |session, context| {
+                let (rows, works) = *context;
+                Box::pin(async move {
+                    if works {
+                        let update =
+                            rows.update_one(doc! { "_id": 7 }, doc! { "$inc": { "cents": 1 } });
+                        update.session(session).await?;
+                    }
+                    Ok(())
+                })
+            });
+        let done = done.await;
+        let Err(FencingError::Lease(error)) = done else {
+            panic!("{done:?}");
+        };
+        assert_eq!(error.kind(), StoreErrorKind::Unsupported);
+    }
+    let guard = TokenGuard::new(&lease);
+    let pay = doc! { "$inc": { "cents": 1 } };
+    let done = guard
+        .find_one_and_update(&rows, doc! { "_id": 7 }, pay)
+        .await;
+    assert_eq!(
+        done.unwrap(),
+        doc! { "_id": 7, "cents": 1, "fencing_token": 1_i64 }
+    );
 }

@@ -129,6 +129,13 @@ pub(super) fn renew(lease: &Lease, ttl: Duration) -> Change {
     (filter, vec![doc! { "$set": change }].into())
 }
 
+/// Where a renewal would be let through, a write that changes nothing but the version: what is only read
+/// conflicts with no takeover.
+pub(super) fn confirm(lease: &Lease) -> Change {
+    let (filter, _) = renew(lease, Duration::ZERO);
+    (filter, set(Document::new()))
+}
+
 pub(super) fn release(claim: &Claim) -> Change {
     let mut filter = match claim {
         Claim::Lease(lease) => by_lease(lease),

@@ -1,0 +1,230 @@
+//! Guards for the user's own writes: the token in the user's document.
+
+use mongodb::{
+    Collection,
+    bson::{Bson, Document, doc},
+    error::{Error, ErrorKind, WriteFailure},
+    options::{ReturnDocument, UpdateModifications},
+    results::UpdateResult,
+};
+use serde::de::DeserializeOwned;
+
+use super::super::{failure::is_duplicate_key, majority, primary};
+use crate::store::fencing::{FencingError, TokenGuard};
+
+type Guarded<T> = Result<T, FencingError<Error>>;
+
+/// # MongoDB
+///
+/// One request: your filter is extended by the guard, and your update, be it of operators or a pipeline,
+/// by the token. A refusal takes a `find` more, to say by which token. Writes ask for
+/// `{ w: "majority", j: true }` whatever the collection's defaults, or a failover could take a newer token
+/// back.
+///
+/// The filter must name **one** document, best by `_id`: where it fits several, each has a token of its
+/// own. The field may be a path (`meta.token`). Least privileges: `find` and `update` on the collection, and
+/// `insert` to upsert.
+impl TokenGuard {
+    /// Updates the document if it has seen no newer token.
+    ///
+    /// # Errors
+    /// [`FencingError::Fenced`] if it has, [`FencingError::NotFound`] if the filter fits none,
+    /// [`FencingError::Unguardable`] if the field holds no integer, and the driver's errors.
+    ///
+    /// # Cancel safety
+    /// Dropped, it may or may not have been applied.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # use mongodb::{Collection, bson::{Document, doc}};
+    /// # use tenure::{Leadership, fencing::TokenGuard};
+    /// # async fn example(accounts: Collection<Document>, leadership: Leadership) -> Result<(), Box<dyn std::error::Error>> {
+    /// let guard = TokenGuard::new(leadership.lease());
+    /// guard.update_one(&accounts, doc! { "_id": 7 }, doc! { "$inc": { "cents": 100 } }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn update_one<T: Send + Sync>(
+        &self,
+        collection: &Collection<T>,
+        filter: Document,
+        update: impl Into<UpdateModifications>,
+    ) -> Guarded<UpdateResult> {
+        let token = self.signed()?;
+        let request = collection
+            .update_one(self.only(&filter, token), self.with(update.into(), token))
+            .write_concern(majority());
+        let done = request.await.map_err(FencingError::Failed)?;
+        match done.matched_count {
+            0 => Err(self.look(collection, filter).await?.into()),
+            _ => Ok(done),
+        }
+    }
+
+    /// Updates the document if it has seen no newer token, and makes it if there is none.
+    ///
+    /// # Errors
+    /// As [`update_one`](Self::update_one); [`FencingError::Unguardable`] for a filter without `_id`, because
+    /// instead of being refused it would make a second document.
+    ///
+    /// # Cancel safety
+    /// Dropped, it may or may not have been applied.
+    pub async fn upsert_one<T: Send + Sync>(
+        &self,
+        collection: &Collection<T>,
+        filter: Document,
+        update: impl Into<UpdateModifications>,
+    ) -> Guarded<UpdateResult> {
+        /// Each further one is lost to an upsert of somebody else with an older token.
+        const TRIES: usize = 3;
+        let token = self.signed()?;
+        if !filter.contains_key("_id") {
+            let message =
+                "an upsert needs the `_id` in its filter: it would make a second document";
+            return Err(FencingError::Unguardable(message.to_owned()));
+        }
+        let update = self.with(update.into(), token);
+        let mut tries = 1;
+        loop {
+            let request = collection
+                .update_one(self.only(&filter, token), update.clone())
+                .upsert(true)
+                .write_concern(majority());
+            let error = match request.await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            // The guard did not fit the document that is there, so the server tried to make it.
+            if !is_duplicate(&error) {
+                return Err(FencingError::Failed(error));
+            }
+            match self.look(collection, filter.clone()).await? {
+                Seen::Nothing if tries < TRIES => tries += 1,
+                Seen::Nothing => return Err(FencingError::Failed(error)),
+                seen => return Err(seen.into()),
+            }
+        }
+    }
+
+    /// Updates the document if it has seen no newer token, and returns it as it is then.
+    ///
+    /// # Errors
+    /// As [`update_one`](Self::update_one).
+    ///
+    /// # Cancel safety
+    /// Dropped, it may or may not have been applied.
+    pub async fn find_one_and_update<T: DeserializeOwned + Send + Sync>(
+        &self,
+        collection: &Collection<T>,
+        filter: Document,
+        update: impl Into<UpdateModifications>,
+    ) -> Guarded<T> {
+        let token = self.signed()?;
+        let request = collection
+            .find_one_and_update(self.only(&filter, token), self.with(update.into(), token))
+            .return_document(ReturnDocument::After)
+            .write_concern(majority());
+        match request.await.map_err(FencingError::Failed)? {
+            Some(found) => Ok(found),
+            None => Err(self.look(collection, filter).await?.into()),
+        }
+    }
+
+    /// The filter, for a document that has seen no newer token. An upsert takes the fields of the new one
+    /// from the parts of an `$and`, and not from those of an `$or`.
+    fn only(&self, filter: &Document, token: i64) -> Document {
+        let field = &self.field;
+        let none = doc! { field: Bson::Null };
+        let older = doc! { field: { "$lte": token } };
+        doc! { "$and": [filter.clone(), { "$or": [none, older] }] }
+    }
+
+    /// The update, and the token. If the update has something else in mind for the field, the server
+    /// refuses it as a conflict, or ours comes last.
+    fn with(&self, update: UpdateModifications, token: i64) -> UpdateModifications {
+        match update {
+            UpdateModifications::Document(mut update) => {
+                match update.get_mut("$set") {
+                    Some(Bson::Document(set)) => {
+                        set.insert(&self.field, token);
+                    }
+                    // Not for us to mend: the server says what is wrong.
+                    Some(_) => {}
+                    None => {
+                        update.insert("$set", doc! { &self.field: token });
+                    }
+                }
+                UpdateModifications::Document(update)
+            }
+            UpdateModifications::Pipeline(mut stages) => {
+                stages.push(doc! { "$set": { &self.field: token } });
+                UpdateModifications::Pipeline(stages)
+            }
+            // There are no others.
+            update => update,
+        }
+    }
+
+    /// Why nothing was written.
+    async fn look<T: Send + Sync>(
+        &self,
+        collection: &Collection<T>,
+        filter: Document,
+    ) -> Guarded<Seen> {
+        let collection = collection.clone_with_type::<Document>();
+        let request = collection
+            .find_one(filter)
+            .sort(doc! { &self.field: -1 })
+            .projection(doc! { &self.field: 1 })
+            .selection_criteria(primary());
+        let Some(found) = request.await.map_err(FencingError::Failed)? else {
+            return Ok(Seen::Nothing);
+        };
+        let token = match value(&found, &self.field) {
+            None | Some(Bson::Null) => return Ok(Seen::Nothing),
+            Some(Bson::Int64(token)) => u64::try_from(*token).ok(),
+            Some(Bson::Int32(token)) => u64::try_from(*token).ok(),
+            Some(_) => None,
+        };
+        let Some(token) = token else {
+            let message = format!("the field `{}` holds no token: mend it", self.field);
+            return Ok(Seen::Other(FencingError::Unguardable(message)));
+        };
+        // One that is not newer has come in between, into a document that was not there.
+        let fenced = self.refused_by(token).map(FencingError::Fenced);
+        Ok(fenced.map_or(Seen::Nothing, Seen::Other))
+    }
+}
+
+/// What there is instead of a document that could be written.
+enum Seen {
+    Nothing,
+    Other(FencingError<Error>),
+}
+
+impl From<Seen> for FencingError<Error> {
+    fn from(seen: Seen) -> Self {
+        match seen {
+            Seen::Nothing => Self::NotFound,
+            Seen::Other(error) => error,
+        }
+    }
+}
+
+fn value<'a>(document: &'a Document, path: &str) -> Option<&'a Bson> {
+    match path.split_once('.') {
+        None => document.get(path),
+        Some((first, rest)) => value(document.get_document(first).ok()?, rest),
+    }
+}
+
+fn is_duplicate(error: &Error) -> bool {
+    const DUPLICATE_KEY: i32 = 11000;
+    match &*error.kind {
+        ErrorKind::Write(WriteFailure::WriteError(refused)) => refused.code == DUPLICATE_KEY,
+        _ => is_duplicate_key(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;
