@@ -1,0 +1,226 @@
+//! Starts the writers, freezes the one that leads, lets another take over, and continues the first.
+
+use std::{
+    env, fmt,
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use libtest_mimic::Failed;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    ledger::{self, Guard, Outcome, Place},
+    verdict::{Told, Verdict},
+    writer::{Event, Orders, TTL},
+};
+
+const WRITERS: usize = 3;
+/// One that is frozen within a transaction keeps all others from taking over.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// A contest in which nothing happens any more has failed.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// A process that is ended, frozen or not, on every way out.
+struct Writer(Child);
+
+impl Writer {
+    fn signal(&self, signal: Signal) -> Result<(), Failed> {
+        Ok(kill_process(Pid::from_child(&self.0), signal)?)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub(crate) struct Contest {
+    writers: Vec<Writer>,
+    events: Receiver<(usize, Event)>,
+    told: Told,
+    /// Who leads, and under which token.
+    leader: (usize, u64),
+    /// How many writes the leader was told to be applied.
+    streak: u32,
+    late: u64,
+}
+
+/// What has happened.
+pub(crate) struct Report {
+    told: Told,
+    freezes: u64,
+    takeovers: u64,
+    late: u64,
+    took: Duration,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Told {
+            applied,
+            refused,
+            unknown,
+        } = &self.told;
+        let written: u64 = applied.values().sum();
+        write!(
+            f,
+            "{} writes under {} tokens in {:.0?}: {written} applied, {refused} refused, {unknown} unknown; \
+             {} freezes, {} takeovers meanwhile, {} leaders refused after it",
+            written + refused + unknown,
+            applied.len(),
+            self.took,
+            self.freezes,
+            self.takeovers,
+            self.late,
+        )
+    }
+}
+
+impl Contest {
+    pub(crate) fn run(kind: &str, guard: Guard) -> Result<(Report, Verdict), Failed> {
+        let writes = env::var("TENURE_FENCED_WRITES").map_or(Ok(400), |writes| writes.parse())?;
+        let runtime = tokio::runtime::Runtime::new()?;
+        let folder = tempfile::tempdir()?;
+        let place = Place::new(kind, folder.path());
+        let ledger = runtime.block_on(async {
+            let ledger = ledger::open(&place).await;
+            ledger.prepare().await;
+            ledger
+        });
+        let begun = Instant::now();
+        let mut contest = Self::start(guard, &place)?;
+        let (mut freezes, mut takeovers) = (0, 0);
+        while contest.total() < writes {
+            takeovers += u64::from(contest.freeze_leader()?);
+            freezes += 1;
+        }
+        let Self {
+            writers,
+            told,
+            late,
+            ..
+        } = contest;
+        drop(writers);
+        let took = begun.elapsed();
+        let rows = runtime.block_on(ledger.rows());
+        let verdict = Verdict::of(&rows, &told, WRITERS as u64)?;
+        if takeovers == 0 || (guard != Guard::None && told.refused == 0) {
+            return Err("nobody was too late: this has proved nothing".into());
+        }
+        let report = Report {
+            told,
+            freezes,
+            takeovers,
+            late,
+            took,
+        };
+        Ok((report, verdict))
+    }
+
+    fn start(guard: Guard, place: &Place) -> Result<Self, Failed> {
+        let (tell, events) = channel();
+        let writers = (0..WRITERS).map(|index| {
+            let orders = Orders {
+                name: format!("writer-{index}"),
+                guard,
+                place: place.clone(),
+            };
+            launch(index, &orders, tell.clone())
+        });
+        Ok(Self {
+            writers: writers.collect::<Result<_, _>>()?,
+            events,
+            told: Told::default(),
+            leader: (0, 0),
+            streak: 0,
+            late: 0,
+        })
+    }
+
+    fn total(&self) -> u64 {
+        self.told.applied.values().sum::<u64>() + self.told.refused + self.told.unknown
+    }
+
+    /// Whether somebody took over while it was frozen.
+    fn freeze_leader(&mut self) -> Result<bool, Failed> {
+        let wanted = rand::random_range(20..60);
+        self.hear_until(SILENCE, |contest| contest.streak >= wanted)?;
+        let (frozen, token) = self.leader;
+        self.writers[frozen].signal(Signal::STOP)?;
+        // The other one is to have written, so that there is something newer.
+        let taken = self.hear_until(PATIENCE, |contest| {
+            contest.leader.1 > token && contest.leader.0 != frozen && contest.streak >= 15
+        });
+        self.writers[frozen].signal(Signal::CONT)?;
+        let (taken, refused) = (taken.is_ok(), self.late);
+        if taken {
+            let _ = self.hear_until(TTL, |contest| contest.late > refused);
+        }
+        Ok(taken)
+    }
+
+    fn hear_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> Result<(), Failed> {
+        let end = Instant::now() + limit;
+        while !done(self) {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.events.recv_timeout(left) {
+                Ok((writer, event)) => self.hear(writer, event),
+                Err(RecvTimeoutError::Timeout) => return Err("waited in vain".into()),
+                Err(RecvTimeoutError::Disconnected) => return Err("all writers have ended".into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, writer: usize, event: Event) {
+        match event {
+            Event::Leads(token) if token > self.leader.1 => {
+                (self.leader, self.streak) = ((writer, token), 0);
+            }
+            Event::Leads(_) => {}
+            Event::Wrote(token, Outcome::Applied) => {
+                *self.told.applied.entry(token).or_default() += 1;
+                self.streak += u32::from(token == self.leader.1);
+            }
+            Event::Wrote(token, Outcome::Refused) => {
+                self.told.refused += 1;
+                self.late += u64::from(token < self.leader.1);
+            }
+            Event::Wrote(_, Outcome::Unknown(error)) => {
+                if self.told.unknown < 5 {
+                    println!("writer {writer}: {error}");
+                }
+                self.told.unknown += 1;
+            }
+        }
+    }
+}
+
+fn launch(index: usize, orders: &Orders, tell: Sender<(usize, Event)>) -> Result<Writer, Failed> {
+    let mut command = Command::new(env::current_exe()?);
+    orders.give(&mut command);
+    let child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut writer = Writer(child);
+    let out = writer.0.stdout.take().ok_or("no stdout")?;
+    thread::spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            // One that is killed may leave half a line.
+            let Ok(event) = serde_json::from_str(&line) else {
+                break;
+            };
+            if tell.send((index, event)).is_err() {
+                break;
+            }
+        }
+    });
+    Ok(writer)
+}

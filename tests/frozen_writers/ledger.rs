@@ -1,0 +1,108 @@
+//! Rows in a real database, each of which remembers the tokens of all writes that it took, in their order.
+
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
+#[cfg(feature = "mongodb")]
+mod mongodb;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use std::{fmt::Debug, path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tenure::{Lease, LeaseStore, fencing::FencingError};
+
+pub(crate) const ROWS: usize = 16;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Guard {
+    Token,
+    Leader,
+    None,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Outcome {
+    Applied,
+    Refused,
+    Unknown(String),
+}
+
+impl Outcome {
+    #[allow(dead_code, reason = "without a store there is no ledger")]
+    fn of<T, E: Debug>(done: Result<T, FencingError<E>>) -> Self {
+        match done {
+            Ok(_) => Self::Applied,
+            Err(FencingError::Fenced(_)) => Self::Refused,
+            Err(error) => Self::Unknown(format!("{error:?}")),
+        }
+    }
+}
+
+/// Where a contest takes place.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub(crate) kind: String,
+    /// A name that no other contest uses.
+    pub(crate) run: String,
+    /// A file, or the URL of a server.
+    pub(crate) at: String,
+}
+
+impl Place {
+    pub(crate) fn new(kind: &str, folder: &Path) -> Self {
+        let variable = format!("TENURE_{}_URL", kind.to_uppercase());
+        let at = match kind {
+            "sqlite" => folder.join("app.db").display().to_string(),
+            _ => std::env::var(&variable).unwrap_or_else(|_| {
+                panic!(
+                    "{variable} is not set: start the servers with `scripts/servers up`, then run \
+                     `eval \"$(scripts/servers env)\"`"
+                )
+            }),
+        };
+        Self {
+            kind: kind.to_owned(),
+            run: format!("frozen-{:016x}", rand::random::<u64>()),
+            at,
+        }
+    }
+}
+
+#[async_trait]
+pub(crate) trait Ledger: Send + Sync {
+    /// Makes the rows.
+    async fn prepare(&self);
+
+    fn leases(&self) -> Arc<dyn LeaseStore>;
+
+    async fn write(&self, guard: Guard, lease: &Lease, row: usize) -> Outcome;
+
+    /// For each row, or for all together where the database has one order for them, the tokens of what was
+    /// applied.
+    async fn rows(&self) -> Vec<Vec<u64>>;
+}
+
+/// The databases that this build knows.
+pub(crate) fn kinds() -> Vec<&'static str> {
+    let kinds = [
+        ("sqlite", cfg!(feature = "sqlite")),
+        ("mongodb", cfg!(feature = "mongodb")),
+        ("dynamodb", cfg!(feature = "dynamodb")),
+    ];
+    let known = kinds.into_iter().filter(|(_, known)| *known);
+    known.map(|(kind, _)| kind).collect()
+}
+
+pub(crate) async fn open(place: &Place) -> Box<dyn Ledger> {
+    match place.kind.as_str() {
+        #[cfg(feature = "sqlite")]
+        "sqlite" => Box::new(sqlite::Sqlite::open(place)),
+        #[cfg(feature = "mongodb")]
+        "mongodb" => Box::new(mongodb::Mongo::open(place).await),
+        #[cfg(feature = "dynamodb")]
+        "dynamodb" => Box::new(dynamodb::Dynamo::open(place).await),
+        kind => panic!("no ledger for {kind}"),
+    }
+}

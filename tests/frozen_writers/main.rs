@@ -1,0 +1,65 @@
+//! Leaders that are frozen and go on while others take over: not one of their late writes may be applied.
+//!
+//! Real processes contend for a lease and write to rows under a guard. Each believes in its lease until a
+//! write is refused, whatever its clock says. They are stopped and continued by signals, and in the end the
+//! rows tell in which order the database has applied what. Each run takes some hundred writes, or as many as
+//! `TENURE_FENCED_WRITES` says.
+#![allow(clippy::print_stdout, reason = "it tells what it has counted")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[cfg(unix)]
+mod contest;
+#[cfg(unix)]
+mod ledger;
+#[cfg(unix)]
+mod verdict;
+#[cfg(unix)]
+mod writer;
+
+#[cfg(unix)]
+fn main() -> std::process::ExitCode {
+    use libtest_mimic::{Arguments, Trial};
+
+    use crate::{contest::Contest, ledger::Guard, verdict::Verdict};
+
+    if let Some(orders) = writer::Orders::given() {
+        writer::run(&orders);
+        return std::process::ExitCode::SUCCESS;
+    }
+    let mut trials = verdict::trials();
+    for kind in ledger::kinds() {
+        let mut add = |what: &str, guard: Guard, expect: fn(&Verdict) -> bool| {
+            let run = move || {
+                let (report, verdict) = Contest::run(kind, guard)?;
+                println!("{kind} {guard:?}: {report}; {verdict}");
+                match expect(&verdict) {
+                    true => Ok(()),
+                    false => Err(format!("{report}; {verdict}").into()),
+                }
+            };
+            // The others need a server.
+            let ignored = kind != "sqlite";
+            trials.push(Trial::test(format!("{kind}_{what}"), run).with_ignored_flag(ignored));
+        };
+        let no_stale: fn(&Verdict) -> bool = |verdict| verdict.stale == 0;
+        add(
+            "a_token_guard_applies_no_stale_write",
+            Guard::Token,
+            no_stale,
+        );
+        add(
+            "a_leader_transaction_applies_no_stale_write",
+            Guard::Leader,
+            no_stale,
+        );
+        add(
+            "without_a_guard_stale_writes_are_seen",
+            Guard::None,
+            |verdict| verdict.stale > 0,
+        );
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+#[cfg(not(unix))]
+fn main() {}

@@ -1,0 +1,110 @@
+//! What the rows say in the end.
+
+use std::{collections::BTreeMap, fmt};
+
+use libtest_mimic::{Failed, Trial};
+
+/// What the writers were told of their writes.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// By token.
+    pub(crate) applied: BTreeMap<u64, u64>,
+    pub(crate) refused: u64,
+    pub(crate) unknown: u64,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// Writes that were applied after one with a newer token.
+    pub(crate) stale: usize,
+    pub(crate) applied: usize,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} applied, {} of them stale", self.applied, self.stale)
+    }
+}
+
+impl Verdict {
+    /// Judges the tokens of each row, in the order in which they were applied. It fails where the rows do
+    /// not tell what the writers were told; then they prove nothing.
+    pub(crate) fn of(rows: &[Vec<u64>], told: &Told, killed: u64) -> Result<Self, Failed> {
+        let mut found: BTreeMap<u64, u64> = BTreeMap::new();
+        let mut stale = 0;
+        for row in rows {
+            let mut newest = 0;
+            for token in row {
+                *found.entry(*token).or_default() += 1;
+                stale += usize::from(*token < newest);
+                newest = newest.max(*token);
+            }
+        }
+        for (token, applied) in &told.applied {
+            if found.get(token).copied().unwrap_or_default() < *applied {
+                return Err(
+                    format!("of token {token}, {applied} writes were told to be applied").into(),
+                );
+            }
+        }
+        let (found, applied) = (
+            found.values().sum::<u64>(),
+            told.applied.values().sum::<u64>(),
+        );
+        // A writer that is killed does not hear of its last one.
+        if found > applied + told.unknown + killed {
+            return Err(format!(
+                "{found} writes in the rows, {applied} told: refused ones are there"
+            )
+            .into());
+        }
+        let applied = usize::try_from(found)?;
+        Ok(Self { stale, applied })
+    }
+}
+
+pub(crate) fn trials() -> Vec<Trial> {
+    fn told(applied: &[(u64, u64)]) -> Told {
+        Told {
+            applied: applied.iter().copied().collect(),
+            refused: 1,
+            unknown: 0,
+        }
+    }
+    vec![
+        Trial::test("the_checker_finds_a_write_after_a_newer_one", || {
+            let rows = [vec![1, 1, 2, 2], vec![1, 3, 2, 3, 1]];
+            let verdict = Verdict::of(&rows, &told(&[(1, 4), (2, 3), (3, 2)]), 0)?;
+            assert_eq!(
+                verdict,
+                Verdict {
+                    stale: 2,
+                    applied: 9
+                }
+            );
+            let rows = [vec![3, 3], vec![1, 2, 2]];
+            assert_eq!(
+                Verdict::of(&rows, &told(&[(1, 1)]), 4)?.stale,
+                0,
+                "rows are apart"
+            );
+            Ok(())
+        }),
+        Trial::test("the_checker_notices_writes_that_are_not_as_told", || {
+            let rows = [vec![1, 1, 2]];
+            assert!(
+                Verdict::of(&rows, &told(&[(1, 3)]), 0).is_err(),
+                "one is lost"
+            );
+            assert!(
+                Verdict::of(&rows, &told(&[(1, 2)]), 0).is_err(),
+                "a refused one is there"
+            );
+            assert!(
+                Verdict::of(&rows, &told(&[(1, 2)]), 1).is_ok(),
+                "or its writer was killed"
+            );
+            Ok(())
+        }),
+    ]
+}
