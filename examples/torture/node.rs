@@ -195,18 +195,17 @@ impl Write {
 
     async fn once(&self) {
         let leadership = &self.belief.leadership;
-        let (resource, token) = (leadership.resource().as_str(), leadership.token().get());
         let now = BootClock.now().as_nanos();
         let believed = self.belief.holds().then_some(now);
-        let write = self.register.write(resource, token, self.guarded);
+        let write = self.register.write(leadership.lease(), self.guarded);
         let outcome = match timeout(self.ttl, write).await {
             Ok(Ok(true)) => Outcome::Applied,
             Ok(Ok(false)) => Outcome::Refused,
             Ok(Err(_)) | Err(_) => Outcome::Unknown,
         };
         let wrote = Event::Wrote {
-            resource: resource.to_owned(),
-            token,
+            resource: leadership.resource().to_string(),
+            token: leadership.token().get(),
             believed,
             outcome,
         };

@@ -11,6 +11,10 @@ pub(crate) mod sqlite;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tenure::{
+    Lease,
+    fencing::{FencingError, TokenGuard},
+};
 
 /// Where the supervisor looks whether the store takes writes.
 pub(crate) const PROBE: &str = "probe";
@@ -21,10 +25,27 @@ pub(crate) trait Register: Send + Sync {
     async fn prepare(&self, resources: &[String]) -> Result<(), String>;
 
     /// Whether the write was taken. Unguarded, it is taken whatever the token.
-    async fn write(&self, resource: &str, token: u64, guarded: bool) -> Result<bool, String>;
+    async fn write(&self, lease: &Lease, guarded: bool) -> Result<bool, String>;
 
     /// The tokens of all writes that were taken, in their order.
     async fn history(&self, resource: &str) -> Result<Vec<u64>, String>;
+}
+
+/// Keeps the token where the history is written from.
+fn guard(lease: &Lease) -> TokenGuard {
+    TokenGuard::new(lease).field("token")
+}
+
+/// Whether a write was taken; the words are for those that failed.
+fn taken<T, E>(
+    written: Result<T, FencingError<E>>,
+    text: impl FnOnce(FencingError<E>) -> String,
+) -> Result<bool, String> {
+    match written {
+        Ok(_) => Ok(true),
+        Err(FencingError::Fenced(_)) => Ok(false),
+        Err(error) => Err(text(error)),
+    }
 }
 
 /// The register in the store of this URL.

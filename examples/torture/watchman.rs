@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tenure::{BootClock, Clock as _};
+use tenure::{BootClock, CandidateId, Clock as _, FencingToken, Lease, ResourceName};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -20,9 +20,20 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Tells of each time during which a write took longer than this, or failed.
 pub(crate) async fn watch(register: Arc<dyn Register>, limit: Duration, tell: Sender<Message>) {
+    let (Ok(resource), Ok(holder)) = (ResourceName::new(PROBE), CandidateId::new("watchman"))
+    else {
+        return;
+    };
+    // Nobody else writes there, so the oldest token will do.
+    let token = FencingToken::new(0);
+    let lease = Lease {
+        resource,
+        holder,
+        token,
+    };
     loop {
         let start = BootClock.now();
-        let write = timeout(PATIENCE, register.write(PROBE, 0, true)).await;
+        let write = timeout(PATIENCE, register.write(&lease, true)).await;
         let end = BootClock.now();
         if !matches!(write, Ok(Ok(true))) || limit < start.until(end) {
             // The next look begins after the pause: one trouble is to be one time.

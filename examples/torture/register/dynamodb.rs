@@ -13,8 +13,9 @@ use aws_sdk_dynamodb::{
     },
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use tenure::{Lease, fencing::FencingError};
 
-use super::Register;
+use super::{Register, guard, taken};
 
 const TABLE: &str = "register";
 /// The server of the run takes any.
@@ -85,27 +86,30 @@ impl Register for DynamoRegister {
         Ok(())
     }
 
-    async fn write(&self, resource: &str, token: u64, guarded: bool) -> Result<bool, String> {
-        let token = AttributeValue::N(token.to_string());
-        let mut update = self
+    async fn write(&self, lease: &Lease, guarded: bool) -> Result<bool, String> {
+        let token = AttributeValue::N(lease.token.to_string());
+        let resource = lease.resource.to_string();
+        let update = self
             .0
             .update_item()
             .table_name(TABLE)
-            .key("resource", AttributeValue::S(resource.to_owned()))
+            .key("resource", AttributeValue::S(resource))
+            .expression_attribute_values(":entry", AttributeValue::L(vec![token.clone()]));
+        if guarded {
+            let update = update.update_expression("SET history = list_append(history, :entry)");
+            return taken(
+                guard(lease).update_item(update).await,
+                |error| match error {
+                    FencingError::Failed(error) => text(error),
+                    error => error.to_string(),
+                },
+            );
+        }
+        let update = update
             .update_expression("SET #token = :token, history = list_append(history, :entry)")
             .expression_attribute_names("#token", "token")
-            .expression_attribute_values(":entry", AttributeValue::L(vec![token.clone()]))
             .expression_attribute_values(":token", token);
-        if guarded {
-            update = update.condition_expression("#token <= :token");
-        }
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(error) => match error.as_service_error() {
-                Some(service) if service.is_conditional_check_failed_exception() => Ok(false),
-                _ => Err(text(error)),
-            },
-        }
+        update.send().await.map(|_| true).map_err(text)
     }
 
     async fn history(&self, resource: &str) -> Result<Vec<u64>, String> {

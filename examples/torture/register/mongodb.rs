@@ -4,8 +4,9 @@ use mongodb::{
     bson::{Bson, Document, doc},
     options::{ClientOptions, WriteConcern},
 };
+use tenure::Lease;
 
-use super::Register;
+use super::{Register, guard, taken};
 
 /// A document for each resource, with its history.
 pub(crate) struct MongoRegister(Collection<Document>);
@@ -29,15 +30,16 @@ impl Register for MongoRegister {
         insert.await.map(drop).map_err(text)
     }
 
-    async fn write(&self, resource: &str, token: u64, guarded: bool) -> Result<bool, String> {
-        let token = i64::try_from(token).map_err(text)?;
-        let mut filter = doc! { "_id": resource };
+    async fn write(&self, lease: &Lease, guarded: bool) -> Result<bool, String> {
+        let filter = doc! { "_id": lease.resource.as_str() };
+        let token = i64::try_from(lease.token.get()).map_err(text)?;
+        let mut update = doc! { "$push": { "history": token } };
         if guarded {
-            filter.insert("token", doc! { "$lte": token });
+            let written = guard(lease).update_one(&self.0, filter, update).await;
+            return taken(written, text);
         }
-        let update = doc! { "$set": { "token": token }, "$push": { "history": token } };
-        let update = self.0.update_one(filter, update);
-        let done = update.await.map_err(text)?;
+        update.insert("$set", doc! { "token": token });
+        let done = self.0.update_one(filter, update).await.map_err(text)?;
         Ok(done.matched_count == 1)
     }
 

@@ -5,10 +5,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql, params};
+use tenure::{Lease, fencing::FencingError};
 use tokio::task::spawn_blocking;
 
-use super::Register;
+use super::{Register, guard, taken};
 
 /// How long a write waits for others.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -25,14 +26,14 @@ impl SqliteRegister {
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnOnce(&mut Connection) -> T + Send + 'static,
     ) -> Result<T, String> {
         let connection = Arc::clone(&self.0);
         let work = move || {
             let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
             work(&mut connection)
         };
-        spawn_blocking(work).await.map_err(text)?.map_err(text)
+        spawn_blocking(work).await.map_err(text)
     }
 }
 
@@ -40,7 +41,7 @@ impl SqliteRegister {
 impl Register for SqliteRegister {
     async fn prepare(&self, resources: &[String]) -> Result<(), String> {
         let resources = resources.to_vec();
-        self.run(move |connection| {
+        self.run(move |connection| -> rusqlite::Result<()> {
             connection.execute_batch(
                 "CREATE TABLE register (resource TEXT PRIMARY KEY, token INTEGER NOT NULL) STRICT;
                  CREATE TABLE history (
@@ -58,28 +59,38 @@ impl Register for SqliteRegister {
             }
             Ok(())
         })
-        .await
+        .await?
+        .map_err(text)
     }
 
-    async fn write(&self, resource: &str, token: u64, guarded: bool) -> Result<bool, String> {
-        let resource = resource.to_owned();
-        let guard = if guarded { "token <= ?1" } else { "true" };
-        let update = format!("UPDATE register SET token = ?1 WHERE resource = ?2 AND {guard}");
-        let token = i64::try_from(token).map_err(text)?;
-        self.run(move |connection| connection.execute(&update, params![token, resource]))
-            .await
-            .map(|rows| rows == 1)
+    async fn write(&self, lease: &Lease, guarded: bool) -> Result<bool, String> {
+        let lease = lease.clone();
+        let written = self.run(move |connection| {
+            let resource = lease.resource.as_str();
+            if guarded {
+                // The claim alone: the trigger sees it.
+                let key: &[(&str, &dyn ToSql)] = &[("resource", &resource)];
+                let claim = guard(&lease);
+                return claim.transaction(connection, "register", key, |_| Ok(()));
+            }
+            let token = i64::try_from(lease.token.get()).unwrap_or(i64::MAX);
+            let update = "UPDATE register SET token = ?1 WHERE resource = ?2";
+            let written = connection.execute(update, params![token, resource]);
+            written.map(drop).map_err(FencingError::Failed)
+        });
+        taken(written.await?, text)
     }
 
     async fn history(&self, resource: &str) -> Result<Vec<u64>, String> {
         let resource = resource.to_owned();
-        self.run(move |connection| {
+        self.run(move |connection| -> rusqlite::Result<Vec<u64>> {
             let query = "SELECT token FROM history WHERE resource = ? ORDER BY turn";
             let mut query = connection.prepare(query)?;
             let tokens = query.query_map([resource], |row| row.get::<_, i64>(0))?;
             tokens.map(|token| token.map(i64::unsigned_abs)).collect()
         })
-        .await
+        .await?
+        .map_err(text)
     }
 }
 
