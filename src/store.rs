@@ -7,6 +7,7 @@ mod error;
 #[cfg_attr(not(any(feature = "mongodb", feature = "sqlite")), allow(dead_code))]
 pub(crate) mod failure;
 mod faulty;
+#[cfg_attr(not(any(feature = "mongodb", feature = "sqlite")), allow(dead_code))]
 pub mod fencing;
 #[cfg(test)]
 mod fixtures;

@@ -47,9 +47,7 @@ use std::fmt;
 use thiserror::Error;
 
 use super::StoreError;
-#[cfg(any(test, feature = "dynamodb", feature = "mongodb", feature = "sqlite"))]
-use crate::lease::LeaseRecord;
-use crate::lease::{FencingToken, Lease, ResourceName};
+use crate::lease::{FencingToken, Lease, LeaseRecord, ResourceName};
 
 /// A write that was refused because its acquisition is no longer the newest. Nothing of it was applied.
 ///
@@ -105,7 +103,6 @@ impl fmt::Display for FencedReason {
     }
 }
 
-#[cfg(any(test, feature = "dynamodb", feature = "mongodb", feature = "sqlite"))]
 impl Fenced {
     /// By a row with this token.
     pub(crate) fn by_token(lease: &Lease, newest: Option<FencingToken>) -> Self {
@@ -202,7 +199,6 @@ impl TokenGuard {
     }
 
     /// The token as databases with signed integers keep it.
-    #[cfg(any(feature = "mongodb", feature = "sqlite"))]
     pub(crate) fn signed<E>(&self) -> Result<i64, FencingError<E>> {
         i64::try_from(self.lease.token.get()).map_err(|_| {
             let message = format!("token {} does not fit into 63 bits", self.lease.token);
@@ -211,7 +207,6 @@ impl TokenGuard {
     }
 
     /// The refusal by a row with this token, if that is a newer one.
-    #[cfg(any(feature = "dynamodb", feature = "mongodb", feature = "sqlite"))]
     pub(crate) fn refused_by(&self, found: u64) -> Option<Fenced> {
         let found = FencingToken::new(found);
         (found > self.lease.token).then(|| Fenced::by_token(&self.lease, Some(found)))
