@@ -20,7 +20,7 @@ use crate::{
 
 const WRITERS: usize = 3;
 /// One that is frozen within a transaction keeps all others from taking over.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_millis(1500);
 /// A contest in which nothing happens any more has failed.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -152,6 +152,8 @@ impl Contest {
         let wanted = rand::random_range(20..60);
         self.hear_until(SILENCE, |contest| contest.streak >= wanted)?;
         let (frozen, token) = self.leader;
+        // At any point of its next write, or before or after it.
+        thread::sleep(Duration::from_micros(rand::random_range(0..12_000)));
         self.writers[frozen].signal(Signal::STOP)?;
         // The other one is to have written, so that there is something newer.
         let taken = self.hear_until(PATIENCE, |contest| {
