@@ -82,6 +82,9 @@ impl MongoStore {
     /// the driver's rule (`StartTransaction::and_run`). So it should take far less time than the interval
     /// between two renewals.
     ///
+    /// A process that freezes in the work keeps what it has written there locked, also for the next leader,
+    /// until the server gives its transaction up (60 s by default).
+    ///
     /// Requests: those of the work, one to confirm, one to commit. Least privileges: those of the work, and
     /// `find` and `update` on the collection of the leases. It needs a replica set, or a sharded cluster.
     ///
