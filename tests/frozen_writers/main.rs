@@ -30,12 +30,18 @@ fn main() -> std::process::ExitCode {
     for kind in ledger::kinds() {
         let mut add = |what: &str, guard: Guard, expect: fn(&Verdict) -> bool| {
             let run = move || {
-                let (report, verdict) = Contest::run(kind, guard)?;
-                println!("{kind} {guard:?}: {report}; {verdict}");
-                match expect(&verdict) {
-                    true => Ok(()),
-                    false => Err(format!("{report}; {verdict}").into()),
+                // A late write hits upon one of a newer leader only now and then.
+                let tries = if guard == Guard::None { 10 } else { 1 };
+                let mut seen = String::new();
+                for _ in 0..tries {
+                    let (report, verdict) = Contest::run(kind, guard)?;
+                    seen = format!("{kind} {guard:?}: {report}; {verdict}");
+                    println!("{seen}");
+                    if expect(&verdict) {
+                        return Ok(());
+                    }
                 }
+                Err(seen.into())
             };
             // The others need a server.
             let ignored = kind != "sqlite";
