@@ -15,7 +15,7 @@ pub use store_health::StoreStatus;
 
 pub(crate) use alarm::Alarm;
 
-pub(crate) use call::{Answer, call};
+pub(crate) use call::{Answer, call, operation};
 pub(crate) use exchange::{Answered, Exchange};
 pub(crate) use hints::Hints;
 pub(crate) use journal::Journal;

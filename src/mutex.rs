@@ -19,4 +19,6 @@ pub use guard::Guard;
 pub use handle::Mutex;
 pub use manager::{LockManager, LockManagerBuilder};
 pub use options::MutexOptions;
+pub(crate) use place::Place;
 pub use several::{Guards, lock_all, lock_all_timeout, try_lock_all};
+pub(crate) use task::is_for_good;

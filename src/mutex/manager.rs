@@ -88,6 +88,16 @@ impl LockManager {
     pub fn store(&self) -> &Arc<dyn LeaseStore> {
         &self.store
     }
+
+    /// Where its locks run.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The clock of its holders.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
 }
 
 /// Sets up a [`LockManager`].

@@ -7,7 +7,7 @@ use crate::{
 
 /// Where the locks of a manager run.
 #[derive(Clone, Debug)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// On the library's own thread: work that blocks its thread delays no renewal.
     Locks(Host),
     /// On the runtime of whoever calls, for tests under paused time.
@@ -20,7 +20,7 @@ impl Place {
     }
 
     /// Starts work whose end nobody is told. False if there is nothing left to run it.
-    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> bool {
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> bool {
         match self {
             Self::Locks(host) => host.spawn(work),
             Self::Here => {
@@ -31,7 +31,7 @@ impl Place {
     }
 
     /// Does the work there; dropped when nobody waits any more.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, LockError> {

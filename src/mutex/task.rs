@@ -367,7 +367,7 @@ impl Task {
 }
 
 /// Errors that waiting does not mend.
-fn is_for_good(error: &StoreError) -> bool {
+pub(crate) fn is_for_good(error: &StoreError) -> bool {
     matches!(
         error.kind(),
         StoreErrorKind::Denied
