@@ -120,6 +120,7 @@ mod follow;
 mod leadership;
 mod lease;
 mod mutex;
+mod once;
 mod runtime;
 #[cfg(test)]
 mod simulation;
@@ -144,6 +145,7 @@ pub use mutex::{
     Guard, Guards, LockError, LockManager, LockManagerBuilder, Mutex, MutexOptions, lock_all,
     lock_all_timeout, try_lock_all,
 };
+pub use once::{Completion, Once, OnceBuilder, OnceError, OnceStatus, Ran};
 #[cfg(feature = "dynamodb")]
 pub use store::DynamoStore;
 #[cfg(feature = "mongodb")]

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Each module and what it may name. The order is that of the layers.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("mutants", &[]),
     ("lease", &[]),
     ("clock", &[]),
@@ -60,6 +60,19 @@ const ARROWS: [(&str, &[&str]); 14] = [
     (
         "follow",
         &["actor", "driver", "leadership", "lease", "runtime", "store"],
+    ),
+    (
+        "once",
+        &[
+            "clock",
+            "driver",
+            "election",
+            "leadership",
+            "lease",
+            "mutex",
+            "store",
+            "timing",
+        ],
     ),
     // Only in tests: it sees everything.
     (

@@ -1,0 +1,101 @@
+use std::{fmt, time::SystemTime};
+
+use thiserror::Error;
+
+use crate::lease::{CandidateId, FencingToken, LeaseRecord};
+
+/// What a process under the guard has written: that the work is done, or to be done again.
+///
+/// It is the *holder* under which the marker was acquired, because a record keeps the holders of its
+/// last acquisitions: a mark that arrives late stands beside the newer one, and does not replace it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) state: State,
+    /// Of the guard under which it was written.
+    pub(super) token: FencingToken,
+    pub(super) by: CandidateId,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Done,
+    Open,
+}
+
+/// A mark in a record, and when it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) mark: Mark,
+    pub(super) at: SystemTime,
+}
+
+/// Why a record is no marker.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(super) enum Unreadable {
+    #[error("{0} has held it, which is no mark")]
+    Foreign(CandidateId),
+    #[error("its history does not have its last acquisition")]
+    NoHistory,
+}
+
+impl Mark {
+    /// The holder that stands for it.
+    pub(super) fn id(&self) -> CandidateId {
+        CandidateId::new(self.to_string())
+            .expect("the id of a guard is so short that a word and a number fit beside it")
+    }
+
+    fn parse(holder: &CandidateId) -> Option<Self> {
+        let mut parts = holder.as_str().splitn(3, ' ');
+        let state = match parts.next()? {
+            "done" => State::Done,
+            "open" => State::Open,
+            _ => return None,
+        };
+        let mark = Self {
+            state,
+            token: FencingToken::new(parts.next()?.parse().ok()?),
+            by: CandidateId::new(parts.next()?).ok()?,
+        };
+        // Nothing but what was written by `id`: no sign, no leading zero.
+        (mark.to_string() == holder.as_str()).then_some(mark)
+    }
+
+    /// The mark that counts: the one that was written under the newest guard, whatever came after it.
+    pub(super) fn of(record: &LeaseRecord) -> Result<Seen, Unreadable> {
+        if record.history.last().map(|last| last.token) != Some(record.token) {
+            return Err(Unreadable::NoHistory);
+        }
+        let marks = record.history.iter().filter_map(|acquired| {
+            let seen = Seen {
+                mark: Self::parse(&acquired.holder)?,
+                at: acquired.since,
+            };
+            Some((acquired.token, seen))
+        });
+        let newest = marks.max_by_key(|(_, seen)| seen.mark.token);
+        let since = newest.as_ref().map(|(token, _)| *token);
+        // What others did with the name before counts no more once somebody has marked it.
+        let foreign = record.history.iter().rev().find(|acquired| {
+            Some(acquired.token) > since && Self::parse(&acquired.holder).is_none()
+        });
+        match (foreign, newest) {
+            (None, Some((_, seen))) => Ok(seen),
+            (Some(foreign), _) => Err(Unreadable::Foreign(foreign.holder.clone())),
+            (None, None) => Err(Unreadable::NoHistory),
+        }
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::Done => "done",
+            State::Open => "open",
+        };
+        write!(f, "{state} {} {}", self.token, self.by)
+    }
+}
+
+#[cfg(test)]
+mod tests;

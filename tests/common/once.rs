@@ -1,0 +1,315 @@
+//! What work that is done once promises, as rules for the tests of every store.
+
+use std::{
+    convert::Infallible,
+    future::{Future, pending, ready},
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use futures::{FutureExt as _, future::join_all};
+use tenure::{
+    AcquireOutcome, AttemptId, Bid, CandidateId, Claim, Completion, Eviction, Lease, Once,
+    OnceError, OnceStatus, Ran, Reason, ReleaseOutcome, ResourceName,
+};
+
+use crate::locks::{Bed, TTL};
+
+/// The work of this name in one of the two processes.
+fn once(bed: &Bed, process: usize, name: &str) -> Once {
+    let name = format!("{}/{name}", bed.prefix);
+    let builder = Once::builder(bed.stores[process].clone(), name)
+        .owner(["a", "b"][process])
+        .ttl(TTL)
+        .clock(bed.clock.clone());
+    match bed.here {
+        true => builder.build_here().unwrap(),
+        false => builder.build().unwrap(),
+    }
+}
+
+fn both(bed: &Bed, name: &str) -> (Once, Once) {
+    (once(bed, 0, name), once(bed, 1, name))
+}
+
+/// How long after it was done, or may be tried, those who wait see it at the latest: the interval with
+/// its jitter, and as many requests as it takes.
+fn reaction() -> Duration {
+    TTL.mul_f64(0.2 * 1.2) + TTL / 5
+}
+
+async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+fn works() -> impl Future<Output = Result<u32, Infallible>> {
+    ready(Ok(7))
+}
+
+async fn must_not_run() -> Result<u32, Infallible> {
+    panic!("it was done before");
+}
+
+fn already(ran: Ran<u32>) -> Completion {
+    match ran {
+        Ran::Already(done) => done,
+        ran => panic!("{ran:?}"),
+    }
+}
+
+fn is_corrupt<E>(outcome: Result<impl Sized, OnceError<E>>) -> bool {
+    matches!(outcome, Err(OnceError::Corrupt { .. }))
+}
+
+/// Has somebody hold the marker, and give it back or not.
+async fn held_by(bed: &Bed, once: &Once, holder: &str, released: bool) {
+    let store = &bed.stores[1];
+    let bid = Bid {
+        resource: ResourceName::new(format!("{}/done", once.resource())).unwrap(),
+        candidate: CandidateId::new(holder).unwrap(),
+        attempt: AttemptId::random(&mut rand::rng()),
+        ttl: TTL / 2,
+        metadata: None,
+        reentrant: false,
+    };
+    let outcome = store.acquire(&bid).await.unwrap();
+    let AcquireOutcome::Granted { token } = outcome else {
+        panic!("{outcome:?}");
+    };
+    if released {
+        let (resource, holder) = (bid.resource, bid.candidate);
+        let lease = Lease {
+            resource,
+            holder,
+            token,
+        };
+        let outcome = store.release(&Claim::Lease(lease)).await.unwrap();
+        assert_eq!(outcome, ReleaseOutcome::Released);
+    }
+}
+
+pub(crate) async fn one_does_it_and_the_others_go_on_when_it_is_done(bed: Bed) {
+    let (runs, finished) = (AtomicU32::new(0), AtomicU32::new(0));
+    let runner = |index: usize| {
+        let once = once(&bed, index % 2, "five");
+        let (bed, runs, finished) = (&bed, &runs, &finished);
+        async move {
+            let work = || async {
+                assert_eq!(runs.fetch_add(1, SeqCst), 0, "a second time");
+                pause(TTL * 2).await;
+                finished.fetch_add(1, SeqCst);
+                Ok::<_, Infallible>(bed.clock.now())
+            };
+            let ran = once.run(work).await.unwrap();
+            assert_eq!(finished.load(SeqCst), 1, "gone on before it was done");
+            (ran, bed.clock.now())
+        }
+    };
+    let all = join_all((0..5).map(runner)).await;
+    let here: Vec<_> = all.iter().filter(|(ran, _)| ran.is_here()).collect();
+    let [(Ran::Here { value, token, .. }, _)] = here[..] else {
+        panic!("{here:?}");
+    };
+    for (ran, at) in &all {
+        assert_eq!(ran.token(), *token);
+        let late = value.until(*at);
+        assert!(late <= reaction(), "after {late:?}");
+    }
+}
+
+pub(crate) async fn what_is_done_is_not_done_again(bed: Bed) {
+    let (a, b) = both(&bed, "again");
+    let ran = a.run(works).await.unwrap();
+    let token = ran.token();
+    assert_eq!(ran.into_value(), Some(7));
+    for once in [&b, &a, &once(&bed, 1, "again")] {
+        let done = already(once.run(must_not_run).await.unwrap());
+        assert_eq!(done.token, token);
+        assert!(done.by.as_str().starts_with("a-"), "{}", done.by);
+        assert_eq!(once.status().await.unwrap(), OnceStatus::Done(done));
+    }
+}
+
+pub(crate) async fn an_error_lets_the_next_one_try(bed: Bed) {
+    let (a, b) = both(&bed, "error");
+    let first = async {
+        let work = || async {
+            pause(TTL / 3).await;
+            Err::<u32, _>("no room")
+        };
+        let error = a.run(work).await.unwrap_err();
+        assert_eq!(error.to_string(), "the work failed: no room");
+        bed.clock.now()
+    };
+    let second = async {
+        pause(TTL / 6).await;
+        (b.run(works).await.unwrap(), bed.clock.now())
+    };
+    let (failed, (ran, at)) = tokio::join!(first, second);
+    assert!(ran.is_here());
+    assert!(failed.until(at) <= reaction() + TTL / 5, "in time");
+}
+
+pub(crate) async fn a_panic_lets_the_next_one_try(bed: Bed) {
+    let (a, b) = both(&bed, "panic");
+    let work = || async { panic!("odd") };
+    let run = AssertUnwindSafe(a.run::<u32, Infallible, _>(work));
+    assert!(run.catch_unwind().await.is_err());
+    assert!(b.run(works).await.unwrap().is_here());
+}
+
+pub(crate) async fn a_dropped_run_lets_the_next_one_try(bed: Bed) {
+    let (a, b) = both(&bed, "dropped");
+    let witness = Arc::new(());
+    let held = witness.clone();
+    let work = || async move {
+        let _held = held;
+        pending::<Result<u32, Infallible>>().await
+    };
+    let run = tokio::time::timeout(TTL * 2, a.run(work)).await;
+    assert!(run.is_err(), "its work has no end");
+    assert_eq!(Arc::strong_count(&witness), 1, "the work goes on");
+    let dropped = bed.clock.now();
+    assert!(b.run(works).await.unwrap().is_here());
+    let late = dropped.until(bed.clock.now());
+    assert!(late <= reaction() + TTL / 5, "after {late:?}");
+}
+
+pub(crate) async fn a_lock_that_is_lost_drops_the_work_and_says_so(bed: Bed) {
+    let (a, b) = both(&bed, "lost");
+    let witness = Arc::new(());
+    let held = witness.clone();
+    let store = bed.stores[1].clone();
+    let work = |leadership: tenure::Leadership| async move {
+        let _held = held;
+        let (resource, token) = (leadership.resource(), leadership.token());
+        let evicted = store.evict(resource, token, Eviction::Close).await.unwrap();
+        assert_eq!(evicted, ReleaseOutcome::Released);
+        pending::<Result<u32, Infallible>>().await
+    };
+    let error = a.run_with(work).await.unwrap_err();
+    let reason = Reason::Evicted;
+    assert!(
+        matches!(&error, OnceError::Lost { reason: lost, .. } if *lost == reason),
+        "{error}"
+    );
+    assert_eq!(Arc::strong_count(&witness), 1, "the work goes on");
+    assert!(b.run(works).await.unwrap().is_here());
+}
+
+pub(crate) async fn its_status_tells_how_far_it_has_come(bed: Bed) {
+    let (a, b) = both(&bed, "status");
+    assert_eq!(a.status().await.unwrap(), OnceStatus::Pending);
+    let work = |leadership: tenure::Leadership| {
+        let b = &b;
+        async move {
+            let status = b.status().await.unwrap();
+            let OnceStatus::Running {
+                by,
+                token,
+                remaining,
+                ..
+            } = status
+            else {
+                panic!("{status:?}");
+            };
+            assert_eq!(
+                (&by, token),
+                (&leadership.lease().holder, leadership.token())
+            );
+            assert!(remaining <= TTL);
+            let error = b.reset().await.unwrap_err();
+            assert!(
+                matches!(&error, OnceError::Running { by: who, .. } if *who == by),
+                "{error}"
+            );
+            Err::<u32, _>("once more")
+        }
+    };
+    a.run_with(work).await.unwrap_err();
+    assert_eq!(b.status().await.unwrap(), OnceStatus::Pending);
+    a.run(works).await.unwrap();
+    assert!(matches!(b.status().await.unwrap(), OnceStatus::Done(_)));
+}
+
+pub(crate) async fn a_reset_lets_it_be_done_again(bed: Bed) {
+    let (a, b) = both(&bed, "reset");
+    let first = a.run(works).await.unwrap();
+    for _ in 0..3 {
+        b.reset().await.unwrap();
+        assert_eq!(a.status().await.unwrap(), OnceStatus::Pending);
+    }
+    let second = a.run(works).await.unwrap();
+    assert!(second.is_here() && second.token() > first.token());
+    already(b.run(must_not_run).await.unwrap());
+}
+
+pub(crate) async fn a_mark_that_arrives_after_a_reset_does_not_count(bed: Bed) {
+    let (a, b) = both(&bed, "late");
+    let token = a.run(works).await.unwrap().token();
+    b.reset().await.unwrap();
+    held_by(&bed, &a, &format!("done {token} a-late"), true).await;
+    assert_eq!(a.status().await.unwrap(), OnceStatus::Pending);
+    let token = b.run(works).await.unwrap().token();
+    // Nor does a reset that arrives after the work, whose lease nobody gives back.
+    held_by(&bed, &a, "open 2 b-late", false).await;
+    assert_eq!(already(a.run(must_not_run).await.unwrap()).token, token);
+    b.reset().await.unwrap();
+    assert!(a.run(works).await.unwrap().is_here());
+}
+
+pub(crate) async fn a_marker_that_somebody_else_has_held_is_never_done(bed: Bed) {
+    let (a, b) = both(&bed, "foreign");
+    a.run(works).await.unwrap();
+    held_by(&bed, &a, "somebody-1-abc", true).await;
+    assert!(is_corrupt(b.run(must_not_run).await));
+    assert!(is_corrupt(b.status().await));
+    b.reset().await.unwrap();
+    assert!(b.run(works).await.unwrap().is_here());
+}
+
+pub(crate) async fn a_marker_that_is_ahead_of_its_lock_is_not_worked_against(bed: Bed) {
+    let (a, b) = both(&bed, "ahead");
+    held_by(&bed, &a, "open 1000 a-before", true).await;
+    assert!(is_corrupt(a.run(must_not_run).await));
+    assert!(is_corrupt(b.reset().await));
+    held_by(&bed, &a, "done 1001 a-before", true).await;
+    assert_eq!(
+        already(b.run(must_not_run).await.unwrap()).token.get(),
+        1001
+    );
+}
+
+/// A test for each rule.
+macro_rules! once_rules {
+    ($(#[$attribute:meta])* $test:ident: $bed:expr) => {
+        once_rules! { @each [$(#[$attribute])*] $test $bed;
+            one_does_it_and_the_others_go_on_when_it_is_done,
+            what_is_done_is_not_done_again,
+            an_error_lets_the_next_one_try,
+            a_panic_lets_the_next_one_try,
+            a_dropped_run_lets_the_next_one_try,
+            a_lock_that_is_lost_drops_the_work_and_says_so,
+            its_status_tells_how_far_it_has_come,
+            a_reset_lets_it_be_done_again,
+            a_mark_that_arrives_after_a_reset_does_not_count,
+            a_marker_that_somebody_else_has_held_is_never_done,
+            a_marker_that_is_ahead_of_its_lock_is_not_worked_against,
+        }
+    };
+    (@each $attributes:tt $test:ident $bed:expr; $($rule:ident,)*) => {
+        $(once_rules! { @one $attributes $test $bed; $rule })*
+    };
+    (@one [$(#[$attribute:meta])*] $test:ident $bed:expr; $rule:ident) => {
+        #[test]
+        $(#[$attribute])*
+        fn $rule() {
+            $test(async { $crate::once::$rule($bed.await).await });
+        }
+    };
+}
+pub(crate) use once_rules;

@@ -1,0 +1,130 @@
+//! Many who want the same work done once, on a store that fails at random.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use futures::future::join_all;
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+use tenure::{FaultyStore, MemoryStore, Once, OnceError, OnceStatus, TokioClock};
+
+use crate::memory::paused;
+
+const TTL: Duration = Duration::from_secs(10);
+
+/// What the runs of one seed have seen.
+#[derive(Default)]
+struct Sight {
+    busy: AtomicBool,
+    begun: AtomicU32,
+    succeeded: AtomicU32,
+    here: AtomicU32,
+    unmarked: AtomicU32,
+    lost: AtomicU32,
+}
+
+/// The work is at it for as long as this lives, however it ends.
+struct Busy<'a>(&'a Sight);
+
+impl<'a> Busy<'a> {
+    fn new(sight: &'a Sight) -> Self {
+        assert!(!sight.busy.swap(true, SeqCst), "two at the same time");
+        sight.begun.fetch_add(1, SeqCst);
+        Self(sight)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.busy.store(false, SeqCst);
+    }
+}
+
+/// One of those who want it: fails, gives up and begins anew by chance, until it is done.
+async fn runner(once: Once, sight: &Sight, seed: u64) {
+    let mut rng = SmallRng::seed_from_u64(seed);
+    loop {
+        tokio::time::sleep(TTL.mul_f64(rng.random_range(0.0..1.0))).await;
+        let (takes, fails) = (
+            TTL.mul_f64(rng.random_range(0.0..2.0)),
+            rng.random_bool(0.3),
+        );
+        let gives_up = TTL.mul_f64(rng.random_range(0.5..10.0));
+        let work = || async move {
+            let _busy = Busy::new(sight);
+            tokio::time::sleep(takes).await;
+            if fails {
+                return Err("by chance");
+            }
+            sight.succeeded.fetch_add(1, SeqCst);
+            Ok(())
+        };
+        let Ok(ran) = tokio::time::timeout(gives_up, once.run(work)).await else {
+            continue;
+        };
+        match ran {
+            Ok(ran) => {
+                assert!(
+                    sight.succeeded.load(SeqCst) > 0,
+                    "gone on before it was done"
+                );
+                sight.here.fetch_add(u32::from(ran.is_here()), SeqCst);
+                return;
+            }
+            Err(OnceError::Failed(_)) => {}
+            Err(OnceError::Lost { .. }) => {
+                sight.lost.fetch_add(1, SeqCst);
+            }
+            Err(OnceError::Unmarked { .. }) => {
+                sight.unmarked.fetch_add(1, SeqCst);
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+async fn check(seed: u64) -> Sight {
+    let clock = Arc::new(TokioClock::new());
+    let memory = Arc::new(MemoryStore::with_clock(clock.clone()));
+    let sight = Sight::default();
+    let runners = (0..5).map(|index| {
+        let store = FaultyStore::new(memory.clone());
+        store.seeded(seed * 10 + index, 0.2);
+        let builder = Once::builder(Arc::new(store), "m").ttl(TTL);
+        let once = builder.clock(clock.clone()).build_here().unwrap();
+        runner(once, &sight, seed * 10 + index)
+    });
+    tokio::time::timeout(TTL * 1000, join_all(runners))
+        .await
+        .unwrap();
+    let plain = Once::builder(memory, "m").clock(clock).build_here();
+    let status = plain.unwrap().status().await.unwrap();
+    assert!(matches!(status, OnceStatus::Done(_)), "{status:?}");
+    sight
+}
+
+#[test]
+fn runs_never_overlap_and_one_succeeds_unless_its_mark_was_not_confirmed() {
+    let (mut marked, mut begun) = (0, 0);
+    let seeds = 300;
+    for seed in 0..seeds {
+        // It is seen beside the panic of a run.
+        println!("seed {seed}");
+        let sight = paused(check(seed));
+        let count = |count: &AtomicU32| count.load(SeqCst);
+        begun += count(&sight.begun);
+        if count(&sight.unmarked) == 0 {
+            marked += 1;
+            assert_eq!(count(&sight.succeeded), 1);
+            assert!(count(&sight.here) <= 1);
+        } else {
+            assert!(count(&sight.succeeded) <= 1 + count(&sight.unmarked));
+        }
+    }
+    assert!(marked * 10 > seeds * 9, "{marked} of {seeds}");
+    assert!(u64::from(begun) > seeds * 3 / 2, "{begun} in {seeds}");
+}

@@ -1,0 +1,250 @@
+//! Work that is done once, on a store that fails.
+
+use std::{future::ready, sync::Arc, time::Duration};
+
+use tenure::{
+    Fault, FaultyStore, LeaseStore, LockError, MemoryStore, Once, OnceError, OnceStatus, Reason,
+    StoreErrorKind, TokioClock,
+};
+
+use crate::memory::paused;
+
+const TTL: Duration = Duration::from_secs(10);
+
+struct Trouble {
+    store: FaultyStore,
+    a: Once,
+    b: Once,
+}
+
+/// The same work twice, on a store that fails for the first of them.
+fn trouble() -> Trouble {
+    let clock = Arc::new(TokioClock::new());
+    let memory = Arc::new(MemoryStore::with_clock(clock.clone()));
+    let store = FaultyStore::new(memory.clone());
+    let once = |store: Arc<dyn LeaseStore>, owner: &str| {
+        let builder = Once::builder(store, "m").owner(owner).ttl(TTL);
+        builder.clock(clock.clone()).build_here().unwrap()
+    };
+    Trouble {
+        a: once(Arc::new(store.clone()), "a"),
+        b: once(memory, "b"),
+        store,
+    }
+}
+
+fn works() -> std::future::Ready<Result<u32, String>> {
+    ready(Ok(7))
+}
+
+async fn sleep(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+#[test]
+fn requests_of_what_is_done_are_one_and_of_doing_it_six() {
+    paused(async {
+        let Trouble { store, a, b } = trouble();
+        let mut before = store.calls().total();
+        let mut since = || {
+            let calls = store.calls().total();
+            std::mem::replace(&mut before, calls).abs_diff(calls)
+        };
+        a.run(works).await.unwrap();
+        assert_eq!(since(), 7, "there is no marker yet");
+        a.run(works).await.unwrap();
+        assert_eq!(since(), 1);
+        b.reset().await.unwrap();
+        a.run(works).await.unwrap();
+        assert_eq!(since(), 6);
+        a.reset().await.unwrap();
+        assert_eq!(since(), 5);
+        a.status().await.unwrap();
+        assert_eq!(since(), 2);
+    });
+}
+
+#[test]
+fn trouble_that_passes_is_waited_for() {
+    paused(async {
+        let transient = [
+            Fault::Error(StoreErrorKind::Unavailable),
+            Fault::Error(StoreErrorKind::Throttled),
+            Fault::LostRequest,
+            Fault::LostReply,
+            Fault::Hang,
+            Fault::Panic,
+        ];
+        // For each request of a run in turn: read, bid, look again (twice the first time), mark, and
+        // the two that give back.
+        for fault in transient {
+            for before in 0..7 {
+                let Trouble { store, a, b } = trouble();
+                store.script(std::iter::repeat_n(Fault::None, before).chain([fault]));
+                let ran = a.run(works).await.unwrap();
+                assert!(ran.is_here(), "{fault:?} after {before}");
+                assert!(!b.run(works).await.unwrap().is_here());
+                store.script([fault]);
+                a.status().await.unwrap();
+                sleep(TTL * 2).await;
+                store.script([fault]);
+                a.reset().await.unwrap();
+                assert_eq!(b.status().await.unwrap(), OnceStatus::Pending);
+            }
+        }
+    });
+}
+
+#[test]
+fn what_waiting_does_not_mend_is_told() {
+    paused(async {
+        for kind in [
+            StoreErrorKind::Denied,
+            StoreErrorKind::Misconfigured,
+            StoreErrorKind::Corrupt,
+            StoreErrorKind::Unsupported,
+        ] {
+            for before in 0..4 {
+                let Trouble { store, a, .. } = trouble();
+                let script = std::iter::repeat_n(Fault::None, before);
+                store.script(script.chain([Fault::Error(kind)]));
+                let error = a.run(works).await.unwrap_err();
+                assert!(
+                    matches!(&error, OnceError::Store(error) if error.kind() == kind),
+                    "{error}"
+                );
+            }
+            let Trouble { store, a, .. } = trouble();
+            store.always(Fault::Error(kind));
+            assert!(matches!(a.status().await, Err(OnceError::Store(_))));
+            assert!(matches!(a.reset().await, Err(OnceError::Store(_))));
+        }
+    });
+}
+
+#[test]
+fn work_whose_mark_the_store_refuses_is_told_and_done_again() {
+    paused(async {
+        let Trouble { store, a, b } = trouble();
+        let work = || {
+            store.always(Fault::Error(StoreErrorKind::Denied));
+            works()
+        };
+        let error = a.run(work).await.unwrap_err();
+        assert!(
+            matches!(
+                &error,
+                OnceError::Unmarked {
+                    source: LockError::Store(_),
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        assert!(b.run(works).await.unwrap().is_here());
+    });
+}
+
+#[test]
+fn work_whose_mark_has_no_answer_before_the_deadline_is_not_known_to_be_marked() {
+    paused(async {
+        for (fault, marked) in [(Fault::LostReply, true), (Fault::Hang, false)] {
+            let Trouble { store, a, b } = trouble();
+            let work = || {
+                store.always(Fault::Hang);
+                store.script([fault]);
+                works()
+            };
+            let error = a.run(work).await.unwrap_err();
+            assert!(
+                matches!(
+                    &error,
+                    OnceError::Unmarked {
+                        source: LockError::Lost {
+                            reason: Reason::StoreLost,
+                            ..
+                        },
+                        ..
+                    }
+                ),
+                "{error}"
+            );
+            assert_eq!(b.run(works).await.unwrap().is_here(), !marked);
+        }
+    });
+}
+
+#[test]
+fn a_mark_that_was_under_way_at_a_reset_does_not_count_when_it_arrives() {
+    paused(async {
+        let Trouble { store, a, b } = trouble();
+        let work = || {
+            store.always(Fault::Hang);
+            store.script([Fault::LateRequest(TTL * 5)]);
+            works()
+        };
+        a.run(work).await.unwrap_err();
+        sleep(TTL * 2).await;
+        b.reset().await.unwrap();
+        sleep(TTL * 5).await;
+        assert_eq!(b.status().await.unwrap(), OnceStatus::Pending);
+        let ran = b.run(works).await.unwrap();
+        assert!(ran.is_here());
+        sleep(TTL * 5).await;
+        let OnceStatus::Done(done) = b.status().await.unwrap() else {
+            panic!("it was done");
+        };
+        assert_eq!(done.token, ran.token());
+    });
+}
+
+#[test]
+fn work_that_has_succeeded_is_marked_also_if_nobody_waits_for_it() {
+    paused(async {
+        let Trouble { store, a, b } = trouble();
+        let work = || {
+            store.script([Fault::Delay(TTL / 10)]);
+            works()
+        };
+        let run = tokio::time::timeout(TTL / 20, a.run(work)).await;
+        assert!(run.is_err(), "the mark takes longer");
+        assert_eq!(store.calls().acquire, 2);
+        assert!(!b.run(works).await.unwrap().is_here());
+    });
+}
+
+#[test]
+fn a_store_that_is_gone_while_the_work_runs_ends_it_by_the_deadline() {
+    paused(async {
+        let Trouble { store, a, b } = trouble();
+        let work = || {
+            store.always(Fault::Hang);
+            std::future::pending::<Result<u32, String>>()
+        };
+        let since = tokio::time::Instant::now();
+        let error = a.run(work).await.unwrap_err();
+        assert_eq!(since.elapsed(), TTL - TTL / 10);
+        let text = "m was lost while its work ran, which was dropped: ";
+        assert!(error.to_string().starts_with(text), "{error}");
+        assert!(b.run(works).await.unwrap().is_here());
+    });
+}
+
+#[test]
+fn work_that_takes_too_long_is_dropped_and_the_next_one_tries() {
+    paused(async {
+        let clock = Arc::new(TokioClock::new());
+        let store = Arc::new(MemoryStore::with_clock(clock.clone()));
+        let builder = Once::builder(store, "m").ttl(TTL).max_hold(TTL * 2);
+        let once = builder.clock(clock).build_here().unwrap();
+        let since = tokio::time::Instant::now();
+        let hung = once.run(std::future::pending::<Result<u32, String>>).await;
+        assert_eq!(since.elapsed(), TTL * 2);
+        let reason = Reason::MaxHold;
+        assert!(
+            matches!(&hung, Err(OnceError::Lost { reason: lost, .. }) if *lost == reason),
+            "{hung:?}"
+        );
+        assert!(once.run(works).await.unwrap().is_here());
+    });
+}
