@@ -155,12 +155,14 @@ impl Once {
     where
         F: Future<Output = Result<T, E>>,
     {
-        let guard = match self.turn().await.map_err(OnceError::of_any)? {
+        // Boxed, so that what awaits this is not several times as large as the work.
+        let guard = match Box::pin(self.turn()).await.map_err(OnceError::of_any)? {
             Turn::Mine(guard) => guard,
             Turn::Over(done) => return Ok(Ran::Already(done)),
         };
         let (token, leadership) = (guard.token(), guard.leadership().clone());
-        let value = match guard.run(async { work(leadership).await }).await {
+        let work = Box::pin(async { work(leadership).await });
+        let value = match guard.run(work).await {
             Ok(Ok(value)) => value,
             Ok(Err(error)) => {
                 // The next one need not wait for the ttl; if that fails, he does.

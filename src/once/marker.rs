@@ -245,7 +245,7 @@ impl Marker {
         T: Send + 'static,
         F: Future<Output = Result<T, Arc<StoreError>>> + Send + 'static,
     {
-        match self.place.run(work(self.clone())).await {
+        match self.place.run(Box::pin(work(self.clone()))).await {
             Ok(done) => Ok(done?),
             Err(_) => Err(OnceError::Stopped),
         }

@@ -8,6 +8,7 @@ mod chance;
     dead_code,
     unused_imports,
     unused_macros,
+    clippy::print_stdout,
     reason = "its rules are tests elsewhere"
 )]
 mod locks;

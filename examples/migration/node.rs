@@ -1,0 +1,53 @@
+//! One of the processes: it does not begin its own work before the schema is what it needs.
+
+use std::sync::Arc;
+
+use tenure::{BootClock, Clock as _, Once, Ran, SqliteStore};
+
+use crate::{
+    args::Node,
+    children::say,
+    schema::{self, Error},
+    stage::TTL,
+    wire::Event,
+};
+
+pub(crate) fn run(node: &Node) -> Result<(), Error> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).enable_all().build()?;
+    runtime.block_on(start(node))
+}
+
+async fn start(node: &Node) -> Result<(), Error> {
+    // A file of its own: the migration holds the write lock of the other for long.
+    let store = SqliteStore::open(node.folder.join("leases.db"))?;
+    let once = Once::builder(Arc::new(store), "migration-42")
+        .owner(node.name.as_str())
+        .ttl(TTL)
+        .build()?;
+
+    let migrate = |leadership: tenure::Leadership| async move {
+        let (folder, crash) = (node.folder.clone(), node.crash);
+        let work = move || schema::migrate(&folder, &leadership, crash);
+        let rows = tokio::task::spawn_blocking(work).await??;
+        let at = BootClock.now().as_nanos();
+        say(&Event::Committed { rows, at });
+        Ok::<_, Error>(())
+    };
+    let ran = once.run_with(migrate).await?;
+
+    let at = BootClock.now().as_nanos();
+    let (version, rows) = schema::look(&node.folder)?;
+    say(&Event::WentOn {
+        here: ran.is_here(),
+        token: ran.token().get(),
+        by: match ran {
+            Ran::Already(done) => Some(done.by.to_string()),
+            _ => None,
+        },
+        at,
+        version,
+        rows,
+    });
+    Ok(())
+}
