@@ -1,0 +1,199 @@
+//! Work that is done once by real processes on one SQLite file, some of which die or freeze over it.
+//! Without a folder in its environment this program tests; with one it is such a process.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitCode},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use rustix::process::{Pid, Signal, getpid, kill_process};
+use tenure::{Once, OnceError, Ran, SqliteStore};
+
+const FOLDER: &str = "TENURE_TEST_FOLDER";
+const TTL: Duration = Duration::from_millis(500);
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Writes a line of its own, whoever else writes.
+fn note(folder: &Path, line: &str) {
+    let mut how = File::options();
+    let how = how.append(true).create(true);
+    let mut file = how.open(folder.join("notes")).unwrap();
+    file.write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+/// Whether this process is the one to which that happens.
+fn falls_to_this(folder: &Path, fate: &str) -> bool {
+    fs::remove_file(folder.join(fate)).is_ok()
+}
+
+async fn process(folder: PathBuf) {
+    let store = Arc::new(SqliteStore::open(folder.join("leases.db")).unwrap());
+    let once = Once::builder(store, "work").ttl(TTL).build().unwrap();
+    let work = |leadership: tenure::Leadership| {
+        let folder = folder.clone();
+        async move {
+            note(&folder, &format!("begun {}", leadership.token()));
+            tokio::time::sleep(TTL / 5).await;
+            for (fate, signal) in [
+                ("dies-1", Signal::KILL),
+                ("dies-2", Signal::KILL),
+                ("freezes", Signal::STOP),
+            ] {
+                if falls_to_this(&folder, fate) {
+                    note(&folder, &format!("{fate} {}", getpid().as_raw_nonzero()));
+                    kill_process(getpid(), signal).unwrap();
+                    break;
+                }
+            }
+            tokio::time::sleep(TTL / 5).await;
+            note(&folder, &format!("finished {}", leadership.token()));
+            Ok::<_, String>(())
+        }
+    };
+    let end = match once.run_with(work).await {
+        Ok(Ran::Here { token, .. }) => format!("here {token}"),
+        Ok(ran) => format!("already {}", ran.token()),
+        Err(OnceError::Lost { .. }) => "lost".to_owned(),
+        Err(error) => format!("{error}"),
+    };
+    note(&folder, &end);
+}
+
+/// Processes that are killed when this ends before them.
+struct Processes(Vec<Child>);
+
+impl Processes {
+    fn start(folder: &Path, count: usize) -> Result<Self, Failed> {
+        let mut started = Self(Vec::new());
+        for _ in 0..count {
+            let mut command = Command::new(std::env::current_exe()?);
+            started.0.push(command.env(FOLDER, folder).spawn()?);
+        }
+        Ok(started)
+    }
+
+    /// Waits until all but this many have ended.
+    fn wait_for_all_but(&mut self, but: usize) -> Result<(), Failed> {
+        let end = Instant::now() + LIMIT;
+        while Instant::now() < end {
+            let mut running = 0;
+            for child in &mut self.0 {
+                running += usize::from(child.try_wait()?.is_none());
+            }
+            if running <= but {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Err("the processes do not end".into())
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn notes(folder: &Path) -> Vec<String> {
+    let notes = fs::read_to_string(folder.join("notes")).unwrap_or_default();
+    notes.lines().map(str::to_owned).collect()
+}
+
+fn check(notes: &[String], expected: &[&str]) -> Result<(), Failed> {
+    match notes == expected {
+        true => Ok(()),
+        false => Err(format!("{notes:#?} instead of {expected:#?}").into()),
+    }
+}
+
+/// The notes without the numbers of processes.
+fn story(folder: &Path) -> Vec<String> {
+    let short = |note: String| match note.split_once(' ') {
+        Some((fate @ ("dies-1" | "dies-2" | "freezes"), _)) => fate.to_owned(),
+        _ => note,
+    };
+    notes(folder).into_iter().map(short).collect()
+}
+
+fn the_next_one_does_it_when_its_process_dies() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    for fate in ["dies-1", "dies-2"] {
+        File::create(folder.join(fate))?;
+    }
+    Processes::start(folder, 5)?.wait_for_all_but(0)?;
+    let mut expected = vec![
+        "begun 1",
+        "dies-1",
+        "begun 2",
+        "dies-2",
+        "begun 3",
+        "finished 3",
+    ];
+    // Whoever has done it and those who waited go on in any order.
+    let mut story = story(folder);
+    story.get_mut(6..).unwrap_or_default().sort();
+    expected.extend(["already 3", "already 3", "here 3"]);
+    check(&story, &expected)?;
+    // It is remembered when all of them are gone.
+    Processes::start(folder, 3)?.wait_for_all_but(0)?;
+    let again: Vec<_> = notes(folder).split_off(story.len());
+    check(&again, &["already 3"; 3])
+}
+
+fn work_of_a_process_that_freezes_is_done_by_the_next_and_dropped_when_it_wakes()
+-> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    File::create(folder.join("freezes"))?;
+    let mut processes = Processes::start(folder, 3)?;
+    processes.wait_for_all_but(1)?;
+    let frozen = notes(folder);
+    let frozen = frozen.iter().find_map(|note| note.strip_prefix("freezes "));
+    let frozen = frozen.and_then(|pid| Pid::from_raw(pid.parse().ok()?));
+    kill_process(frozen.ok_or("nobody froze")?, Signal::CONT)?;
+    processes.wait_for_all_but(0)?;
+    let mut story = story(folder);
+    story.get_mut(4..6).unwrap_or_default().sort();
+    let expected = [
+        "begun 1",
+        "freezes",
+        "begun 2",
+        "finished 2",
+        "already 2",
+        "here 2",
+        "lost",
+    ];
+    check(&story, &expected)
+}
+
+fn main() -> ExitCode {
+    if let Ok(folder) = std::env::var(FOLDER) {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().build().unwrap();
+        runtime.block_on(process(folder.into()));
+        return ExitCode::SUCCESS;
+    }
+    let trials = vec![
+        Trial::test(
+            "the_next_one_does_it_when_its_process_dies",
+            the_next_one_does_it_when_its_process_dies,
+        ),
+        Trial::test(
+            "work_of_a_process_that_freezes_is_done_by_the_next_and_dropped_when_it_wakes",
+            work_of_a_process_that_freezes_is_done_by_the_next_and_dropped_when_it_wakes,
+        ),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
