@@ -48,14 +48,17 @@ use crate::{
 /// marker is the resource `name/done`: use neither for anything else. A mark is an acquisition of the
 /// marker whose holder says `done` or `open`, the token of the guard, and whose it was. Of those that
 /// the record remembers, the one of the newest guard counts: a mark that arrives late, after a reset
-/// even, changes nothing unless seven such came after it. A marker that somebody else has held is
-/// [`Corrupt`](OnceError::Corrupt), never done.
+/// even, changes nothing, unless [eight](LeaseRecord::HISTORY) such come after each other. A marker that
+/// somebody else has held is [`Corrupt`](OnceError::Corrupt), never done; one that is deleted, or
+/// restored from a backup, is forgotten work.
 ///
 /// | | requests |
 /// | --- | --- |
 /// | it was done before | 1 |
 /// | it is done here | 6, the first time ever one more; and the renewals |
 /// | another does it meanwhile | 2 for each waiting interval |
+///
+/// One of the 6 is a release that the store refuses, which MongoDB answers by two.
 ///
 /// # Examples
 ///
@@ -112,7 +115,8 @@ impl Once {
     }
 
     /// Does the work, unless it is done, and waits while another does it. The work runs where this is
-    /// awaited, which may be any runtime.
+    /// awaited, which may be any runtime. What it starts elsewhere, a task or a thread, is not dropped
+    /// with it: let that ask the [`Leadership`] of [`run_with`](Self::run_with).
     ///
     /// A store that does not answer is asked on, with a warning in the log, until the work has begun
     /// and again to mark it; while the work runs, for as long as the lock lasts.
