@@ -14,8 +14,7 @@ pub use start_error::StartError;
 pub use store_health::StoreStatus;
 
 pub(crate) use alarm::Alarm;
-
-pub(crate) use call::{Answer, call, operation};
+pub(crate) use call::{Answer, call_within};
 pub(crate) use exchange::{Answered, Exchange};
 pub(crate) use hints::Hints;
 pub(crate) use journal::Journal;

@@ -1,6 +1,7 @@
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, future::BoxFuture};
+use tokio::time::timeout;
 
 use crate::{
     election::{Call, Reply},
@@ -20,7 +21,7 @@ pub(crate) struct Answer {
 }
 
 /// Puts a request of the election to the store. A panic in the store is an error like another.
-pub(crate) fn call(
+pub(super) fn call(
     store: Arc<dyn LeaseStore>,
     call: Call,
 ) -> BoxFuture<'static, Result<Answer, StoreError>> {
@@ -44,7 +45,25 @@ pub(crate) fn call(
         .boxed()
 }
 
-pub(crate) fn operation(call: &Call) -> Operation {
+/// The same with a time limit, on a runtime of tokio.
+pub(crate) async fn call_within(
+    store: &Arc<dyn LeaseStore>,
+    call: Call,
+    limit: Duration,
+) -> Result<Answer, StoreError> {
+    let operation = operation(&call);
+    let answer = self::call(store.clone(), call);
+    let answer = timeout(limit, answer).await;
+    answer.unwrap_or_else(|_| Err(unanswered(&**store, operation)))
+}
+
+/// What a request comes to that is no longer waited for.
+pub(super) fn unanswered(store: &dyn LeaseStore, operation: Operation) -> StoreError {
+    let (kind, text) = (StoreErrorKind::Unknown, "no answer within the time limit");
+    StoreError::new(kind, store.kind(), operation, text)
+}
+
+pub(super) fn operation(call: &Call) -> Operation {
     match call {
         Call::Acquire(_) => Operation::Acquire,
         Call::Renew { .. } => Operation::Renew,

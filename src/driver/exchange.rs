@@ -11,7 +11,7 @@ use crate::{
     clock::Moment,
     election::{Reply, Request, RequestId},
     lease::LeaseRecord,
-    store::{LeaseStore, Operation, StoreError, StoreErrorKind},
+    store::{LeaseStore, Operation, StoreError},
 };
 
 /// The requests of one election, one at a time, and their answers.
@@ -71,9 +71,7 @@ impl Exchange {
         let answer = if asked == Some(sending.id) {
             ready!(sending.answer.as_mut().poll(cx))
         } else {
-            let (kind, text) = (StoreErrorKind::Unknown, "no answer within the time limit");
-            let (store, operation) = (self.store.kind(), sending.operation);
-            Err(StoreError::new(kind, store, operation, text))
+            Err(call::unanswered(&*self.store, sending.operation))
         };
         let (id, sent_at, operation) = (sending.id, sending.sent_at, sending.operation);
         self.sending = None;

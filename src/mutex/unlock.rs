@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::{
-    driver::{Answer, call},
+    driver::{Answer, call_within},
     election::{Call, Reply},
     lease::{Claim, LeaseRecord},
-    store::{LeaseStore, Operation, StoreError, StoreErrorKind},
+    store::{LeaseStore, StoreError},
     timing::Timing,
 };
 
@@ -29,10 +29,9 @@ pub(super) async fn unlock(
     let mut unheard = false;
     loop {
         tries += 1;
-        let asked = call(store.clone(), Call::Release(claim.clone()));
-        let answer = timeout(timing.call_timeout(), asked).await;
-        let error = match answer {
-            Ok(Ok(Answer { reply, record })) => {
+        let request = Call::Release(claim.clone());
+        let error = match call_within(&store, request, timing.call_timeout()).await {
+            Ok(Answer { reply, record }) => {
                 let was_held = matches!(reply, Reply::Released { was_held: true });
                 // Free since, as far as the record tells: an earlier try may have done it, if there
                 // was one that nobody answered.
@@ -42,11 +41,7 @@ pub(super) async fn unlock(
                     false => Unlocked::No(record),
                 });
             }
-            Ok(Err(error)) => error,
-            Err(_) => {
-                let (kind, text) = (StoreErrorKind::Unknown, "no answer within the time limit");
-                StoreError::new(kind, store.kind(), Operation::Release, text)
-            }
+            Err(error) => error,
         };
         unheard |= error.kind().may_have_been_applied();
         if tries == TRIES {

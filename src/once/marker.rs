@@ -2,18 +2,18 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use futures::channel::oneshot;
 use rand::RngExt as _;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::{
     OnceError,
     mark::{Mark, Seen, State},
 };
 use crate::{
-    driver::{Answer, StoreHealth, call, operation},
+    driver::{Answer, StoreHealth, call_within},
     election::{Call, Config, Reply},
     lease::{AttemptId, Bid, Claim, Lease, LeaseRecord, ResourceName},
     mutex::{Guard, LockError, LockManager, Place, is_for_good},
-    store::{LeaseStore, Operation, StoreError, StoreErrorKind},
+    store::{LeaseStore, StoreError},
     timing::{POLL_JITTER, Timing},
 };
 
@@ -199,17 +199,7 @@ impl Marker {
     }
 
     async fn ask_once(&self, request: Call) -> Result<Answer, StoreError> {
-        let asked = operation(&request);
-        let answer = call(self.store.clone(), request);
-        match timeout(self.timing().call_timeout(), answer).await {
-            Ok(answer) => answer,
-            Err(_) => Err(self.unanswered(asked)),
-        }
-    }
-
-    fn unanswered(&self, operation: Operation) -> StoreError {
-        let (kind, text) = (StoreErrorKind::Unknown, "no answer within the time limit");
-        StoreError::new(kind, self.store.kind(), operation, text)
+        call_within(&self.store, request, self.timing().call_timeout()).await
     }
 
     /// A wait of about this time, at most about the waiting interval, so that not all ask at once.

@@ -1,74 +1,11 @@
 //! What plain locks and guards promise, as rules for the tests of every store.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use rand::RngExt as _;
-use tenure::{
-    Clock, Eviction, LeaseStore, LockError, LockManager, Moment, Mutex, MutexOptions, Reason,
-    ReleaseOutcome,
-};
+use tenure::{Eviction, LockError, MutexOptions, Reason, ReleaseOutcome};
 
-pub(crate) const TTL: Duration = Duration::from_secs(3);
-
-/// A store, twice, as two processes have it.
-pub(crate) struct Bed {
-    pub(crate) stores: [Arc<dyn LeaseStore>; 2],
-    pub(crate) clock: Arc<dyn Clock>,
-    /// Whether an expiry is observed: seen for the first time one poll late.
-    pub(crate) observed: bool,
-    /// Makes the names of this run its own.
-    pub(crate) prefix: String,
-    /// On the runtime of the test, under paused time.
-    pub(crate) here: bool,
-}
-
-impl Bed {
-    fn locks(&self, process: usize, owner: &str) -> LockManager {
-        let builder = LockManager::builder(self.stores[process].clone())
-            .owner(owner)
-            .ttl(TTL)
-            .clock(self.clock.clone());
-        match self.here {
-            true => builder.build_here().unwrap(),
-            false => builder.build().unwrap(),
-        }
-    }
-
-    /// The mutexes of two owners in two processes.
-    fn pair(&self, name: &str) -> (Mutex, Mutex) {
-        let name = format!("{}/{name}", self.prefix);
-        let other = self.locks(1, "b").mutex(name.as_str()).unwrap();
-        (self.locks(0, "a").mutex(name.as_str()).unwrap(), other)
-    }
-
-    /// Another mutex of the first owner, in another process.
-    fn again(&self, mutex: &Mutex) -> Mutex {
-        self.locks(1, "a").mutex(mutex.resource()).unwrap()
-    }
-
-    fn now(&self) -> Moment {
-        self.clock.now()
-    }
-
-    /// How long after a lock is free another gets it at the latest.
-    fn reaction(&self, mutex: &Mutex) -> Duration {
-        let timing = mutex.timing();
-        timing.poll_every() + timing.call_timeout()
-    }
-
-    /// The same if nobody says that it is free.
-    fn reaction_to_expiry(&self, mutex: &Mutex) -> Duration {
-        let observing = match self.observed {
-            true => mutex.timing().poll_every(),
-            false => Duration::ZERO,
-        };
-        self.reaction(mutex) + observing
-    }
-}
-
-async fn pause(time: Duration) {
-    tokio::time::sleep(time).await;
-}
+use crate::bed::{Bed, TTL, pause};
 
 fn is_held(error: &LockError) -> bool {
     matches!(error, LockError::Held { .. })

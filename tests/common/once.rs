@@ -17,7 +17,7 @@ use tenure::{
     OnceError, OnceStatus, Ran, Reason, ReleaseOutcome, ResourceName,
 };
 
-use crate::locks::{Bed, TTL};
+use crate::bed::{Bed, TTL, pause};
 
 /// The work of this name in one of the two processes.
 fn once(bed: &Bed, process: usize, name: &str) -> Once {
@@ -40,10 +40,6 @@ fn both(bed: &Bed, name: &str) -> (Once, Once) {
 /// its jitter, and as many requests as it takes.
 fn reaction() -> Duration {
     TTL.mul_f64(0.2 * 1.2) + TTL / 5
-}
-
-async fn pause(time: Duration) {
-    tokio::time::sleep(time).await;
 }
 
 fn works() -> impl Future<Output = Result<u32, Infallible>> {

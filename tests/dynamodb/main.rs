@@ -6,6 +6,8 @@
 #![cfg(feature = "dynamodb")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../common/bed.rs"]
+mod bed;
 #[path = "../common/recovery.rs"]
 mod common;
 mod fencing;
@@ -14,6 +16,8 @@ mod kit;
 #[path = "../common/locks.rs"]
 mod locks;
 mod mutex;
+#[path = "../common/once.rs"]
+mod once;
 mod proxy;
 mod recovery;
 mod requests;

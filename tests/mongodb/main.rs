@@ -4,6 +4,8 @@
 #![cfg(feature = "mongodb")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../common/bed.rs"]
+mod bed;
 #[path = "../common/recovery.rs"]
 #[allow(dead_code, reason = "shared with the tests of other stores")]
 mod common;
@@ -18,6 +20,8 @@ mod locks;
 mod lost_answers;
 mod model;
 mod mutex;
+#[path = "../common/once.rs"]
+mod once;
 mod proxy;
 mod races;
 mod recovery;

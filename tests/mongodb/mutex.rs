@@ -1,21 +1,16 @@
-//! Plain locks and guards, in real time.
+//! Locks, guards and work that is done once, in real time.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use mongodb::Client;
 use tenure::{BootClock, LeaseStore, MongoStore};
 
 use crate::{
-    locks::{Bed, lock_rules},
+    bed::{Bed, threads},
+    locks::lock_rules,
+    once::once_rules,
     support::{options, unique},
 };
-
-/// The sockets of the clients live here, the locks do not.
-fn threads(test: impl Future<Output = ()>) {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(test);
-}
 
 async fn store() -> Arc<dyn LeaseStore> {
     let client = Client::with_options(options().await).unwrap();
@@ -37,6 +32,11 @@ async fn bed() -> Bed {
 }
 
 lock_rules! {
+    #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+    threads: bed()
+}
+
+once_rules! {
     #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
     threads: bed()
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_input;
+#[path = "../common/bed.rs"]
+mod bed;
 #[path = "../common/locks.rs"]
 mod locks;
 mod memory;

@@ -1,29 +1,19 @@
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use tenure::{Fault, FaultyStore, MemoryStore, TokioClock};
+use tenure::{Fault, FaultyStore};
 
-use crate::locks::{Bed, lock_rules};
-
-/// Under paused time.
-pub(crate) fn paused<T>(test: impl Future<Output = T>) -> T {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(test)
-}
+use crate::{
+    bed::{Bed, memory, paused},
+    locks::lock_rules,
+};
 
 async fn bed() -> Bed {
-    let clock = Arc::new(TokioClock::new());
-    let store = Arc::new(MemoryStore::with_clock(clock.clone()));
+    let mut bed = memory();
     // The first of the two takes time, so that there is something to cancel.
-    let slow = FaultyStore::new(store.clone());
+    let slow = FaultyStore::new(bed.stores[0].clone());
     slow.always(Fault::Delay(Duration::from_millis(6)));
-    Bed {
-        stores: [Arc::new(slow), store],
-        clock,
-        observed: false,
-        prefix: "locks".to_owned(),
-        here: true,
-    }
+    bed.stores[0] = Arc::new(slow);
+    bed
 }
 
 lock_rules!(paused: bed());

@@ -6,7 +6,7 @@ use tenure::{
     try_lock_all,
 };
 
-use crate::memory::paused;
+use crate::bed::paused;
 
 const SECOND: Duration = Duration::from_secs(1);
 

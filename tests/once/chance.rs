@@ -12,7 +12,7 @@ use futures::future::join_all;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use tenure::{FaultyStore, MemoryStore, Once, OnceError, OnceStatus, TokioClock};
 
-use crate::memory::paused;
+use crate::bed::paused;
 
 const TTL: Duration = Duration::from_secs(10);
 

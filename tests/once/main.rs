@@ -2,16 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_input;
+#[path = "../common/bed.rs"]
+mod bed;
 mod chance;
-#[path = "../common/locks.rs"]
-#[allow(
-    dead_code,
-    unused_imports,
-    unused_macros,
-    clippy::print_stdout,
-    reason = "its rules are tests elsewhere"
-)]
-mod locks;
 mod memory;
 #[path = "../common/once.rs"]
 mod once;

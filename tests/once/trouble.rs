@@ -7,7 +7,7 @@ use tenure::{
     StoreErrorKind, TokioClock,
 };
 
-use crate::memory::paused;
+use crate::bed::paused;
 
 const TTL: Duration = Duration::from_secs(10);
 

@@ -96,7 +96,7 @@ proptest! {
     fn the_order_in_which_marks_arrive_changes_nothing(
         mut tokens in proptest::collection::vec(1_u64..100, 1..8),
     ) {
-        let text = |token: &u64| format!("{} {token} a", if token % 2 == 0 { "open" } else { "done" });
+        let text = |token: &u64| format!("{} {token} a", if token.is_multiple_of(2) { "open" } else { "done" });
         let counts = |tokens: &[u64]| {
             let holders: Vec<_> = tokens.iter().map(text).collect();
             says(&holders.iter().map(String::as_str).collect::<Vec<_>>())
