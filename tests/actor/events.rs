@@ -1,9 +1,10 @@
 //! What a lock writes to `tracing`: stable names and fields, one event per change.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
 };
 
 use tenure::{Fault, StoreErrorKind};
@@ -42,29 +43,44 @@ impl Visit for Reader<'_> {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Journal {
+thread_local! {
+    /// The journal of the test that runs on this thread.
+    static OPEN: RefCell<Option<Journal>> = const { RefCell::new(None) };
+}
+
+/// Writes each event to the journal of its thread. One for the whole program: a subscriber that comes and
+/// goes with a test may miss events that another test was the first to reach at that moment.
+struct Scribe;
+
+impl<S: Subscriber> Layer<S> for Scribe {
     fn on_event(&self, event: &TracingEvent<'_>, _: Context<'_, S>) {
+        let Some(journal) = OPEN.with_borrow(Clone::clone) else {
+            return;
+        };
         let mut fields = Fields::new();
         event.record(&mut Reader(&mut fields));
         let metadata = event.metadata();
         if metadata.name().starts_with("tenure.") {
             let entry = (metadata.name().to_owned(), *metadata.level(), fields);
-            self.0.lock().unwrap().push(entry);
+            journal.0.lock().unwrap().push(entry);
         }
     }
 }
 
-fn journal() -> (Journal, tracing::subscriber::DefaultGuard) {
+/// A journal of what this thread says from now on; every test has a thread of its own.
+fn journal() -> Journal {
+    static SCRIBE: Once = Once::new();
+    SCRIBE.call_once(|| {
+        tracing_subscriber::registry().with(Scribe).init();
+    });
     let journal = Journal::default();
-    let guard = tracing_subscriber::registry()
-        .with(journal.clone())
-        .set_default();
-    (journal, guard)
+    OPEN.set(Some(journal.clone()));
+    journal
 }
 
 #[test]
 fn each_transition_is_one_event_with_its_token_and_reason() {
-    let (journal, _guard) = journal();
+    let journal = journal();
     paused(async {
         let lab = Lab::new();
         let (lock, _recorder) = lab.leader().await;
@@ -98,7 +114,7 @@ fn each_transition_is_one_event_with_its_token_and_reason() {
 
 #[test]
 fn an_outage_is_one_warning_and_one_word_at_its_end() {
-    let (journal, _guard) = journal();
+    let journal = journal();
     paused(async {
         let lab = Lab::new();
         let (lock, _recorder) = lab.leader().await;
@@ -124,7 +140,7 @@ fn an_outage_is_one_warning_and_one_word_at_its_end() {
 
 #[test]
 fn a_lock_that_nobody_follows_says_so_once() {
-    let (journal, _guard) = journal();
+    let journal = journal();
     paused(async {
         let lab = Lab::new();
         let lock = lab.lock("me").start_here().unwrap();
