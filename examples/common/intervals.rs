@@ -16,6 +16,13 @@ impl Interval {
     pub(crate) fn overlap(self, other: Self) -> Duration {
         self.start.max(other.start).until(self.end.min(other.end))
     }
+
+    /// The time during which both last.
+    #[allow(dead_code, reason = "not every program asks for it")]
+    pub(crate) fn common(self, other: Self) -> Option<Self> {
+        let (start, end) = (self.start.max(other.start), self.end.min(other.end));
+        (start < end).then_some(Self { start, end })
+    }
 }
 
 /// The longest time that any two of them last at once.

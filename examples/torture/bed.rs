@@ -23,6 +23,10 @@ pub(crate) trait Bed {
     /// For a node, over its wires.
     fn url_of(&self, node: usize) -> String;
 
+    /// Whether challengers judge by their own clocks, from when they first saw a lease, that it has
+    /// run out.
+    fn is_observed(&self) -> bool;
+
     /// Begins a fault and says what it is; `None` if that is not possible now.
     fn strike(&mut self, choice: u8) -> Result<Option<String>, Failure>;
 

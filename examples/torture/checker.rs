@@ -1,11 +1,23 @@
 //! What must hold, and whether it did.
 
+mod gaps;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     disturbances::{Disturbance, disturbing_all},
     history::Term,
 };
+use gaps::Gap;
+
+/// Those who contend for the resources.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contenders {
+    /// Their numbers go from 1 up to this.
+    pub(crate) nodes: usize,
+    /// Whether they judge by their own clocks, from when they first saw a lease, that it has run out.
+    pub(crate) observe: bool,
+}
 
 /// The result of a run, as far as it can be read from what was said and written.
 #[derive(Debug, Default)]
@@ -17,6 +29,8 @@ pub(crate) struct Verdict {
     pub(crate) tokens: Vec<String>,
     pub(crate) stale_applied: Vec<String>,
     pub(crate) unexplained: Vec<String>,
+    /// Times without a leader that are longer than anything explains.
+    pub(crate) gaps: Vec<String>,
     /// For how long everybody was disturbed, so that every end was explained.
     pub(crate) troubled: Duration,
     /// From the end of one leadership to the start of the next.
@@ -26,6 +40,7 @@ pub(crate) struct Verdict {
 impl Verdict {
     /// Looks at all acquisitions, whatever their order.
     pub(crate) fn of(
+        contenders: Contenders,
         terms: &[Term],
         disturbances: &[Disturbance],
         registers: &BTreeMap<String, Vec<u64>>,
@@ -40,7 +55,7 @@ impl Verdict {
         }
         for terms in resources.values_mut() {
             terms.sort_by_key(|term| term.interval().start);
-            verdict.check_order(terms);
+            verdict.check_order(contenders, terms, disturbances);
         }
         for (resource, written) in registers {
             verdict.check_register(resource, written);
@@ -57,7 +72,12 @@ impl Verdict {
     }
 
     /// The acquisitions of one resource, by their start.
-    fn check_order(&mut self, terms: &[&Term]) {
+    fn check_order(
+        &mut self,
+        contenders: Contenders,
+        terms: &[&Term],
+        disturbances: &[Disturbance],
+    ) {
         for (index, younger) in terms.iter().enumerate() {
             let resource = &younger.resource;
             // Not only the neighbour: a long one may reach over several.
@@ -77,11 +97,9 @@ impl Verdict {
                     ));
                 }
             }
-            if index > 0 {
-                // The one before it need not be the one that reached farthest.
-                let ends = terms[..index].iter().map(|term| term.interval().end);
-                let free = ends.max().unwrap_or_default();
-                self.leaderless.push(free.until(younger.interval().start));
+            if let Some(gap) = Gap::before(younger, &terms[..index], contenders) {
+                self.leaderless.push(gap.length());
+                self.gaps.extend(gap.unexplained(disturbances));
                 self.handovers += 1;
             }
         }

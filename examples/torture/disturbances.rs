@@ -21,6 +21,19 @@ pub(crate) enum Scope {
     /// One resource, if this process leads it.
     Lease(NodeId, String),
     Everybody,
+    /// Nobody's lease: no process of this node runs, so that it cannot take one either.
+    Absence(usize),
+}
+
+impl Scope {
+    /// The node that it keeps from contending, if it is one.
+    pub(crate) fn node(&self) -> Option<usize> {
+        match self {
+            Self::Process(node) => Some(node.number),
+            Self::Wires(number) | Self::Absence(number) => Some(*number),
+            Self::Resource(_) | Self::Lease(..) | Self::Everybody => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -39,13 +52,14 @@ impl Disturbance {
         }
     }
 
-    fn concerns(&self, term: &Term) -> bool {
+    pub(crate) fn concerns(&self, term: &Term) -> bool {
         match &self.scope {
             Scope::Process(node) => *node == term.node,
             Scope::Wires(number) => *number == term.node.number,
             Scope::Resource(resource) => *resource == term.resource,
             Scope::Lease(node, resource) => *node == term.node && *resource == term.resource,
             Scope::Everybody => true,
+            Scope::Absence(_) => false,
         }
     }
 
@@ -67,7 +81,7 @@ impl Disturbance {
 }
 
 /// The default margin.
-fn slack(ttl: Duration) -> Duration {
+pub(crate) fn slack(ttl: Duration) -> Duration {
     ttl / 10
 }
 

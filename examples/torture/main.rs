@@ -65,6 +65,8 @@ mod run;
 #[path = "../common/signals.rs"]
 mod signals;
 #[cfg(unix)]
+mod squatter;
+#[cfg(unix)]
 mod stage;
 #[cfg(unix)]
 mod torture;

@@ -18,6 +18,7 @@ use crate::{
     belief::{Belief, Watch},
     capture,
     register::{self, Register},
+    squatter::squat,
     wire::{Command, Event, Fault, Orders, Outcome},
 };
 
@@ -47,6 +48,11 @@ pub(crate) fn run(orders: Orders) -> Result<(), Box<dyn Error>> {
                 fault: orders.fault,
             };
             locks.push((lock, writer.start()));
+        }
+        if orders.fault == Some(Fault::Squatting) {
+            for contest in orders.contests {
+                actix::spawn(squat(Arc::clone(&store), contest));
+            }
         }
         while let Some(Command::StepDown { resource }) = commands.recv().await {
             let lock = locks

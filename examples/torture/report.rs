@@ -29,6 +29,7 @@ pub(crate) fn table(verdict: &Verdict, history: &History, tally: &Tally) -> Stri
         ("stale refused", count(history.refused)),
         ("stale applied", count(verdict.stale_applied.len())),
         ("unexplained", count(verdict.unexplained.len())),
+        ("gaps", count(verdict.gaps.len())),
         ("troubled", seconds(Some(verdict.troubled))),
         ("leaderless", seconds(verdict.median_leaderless())),
         ("worst", seconds(verdict.leaderless.last().copied())),
@@ -50,6 +51,7 @@ pub(crate) fn faults(verdict: &Verdict) -> Vec<String> {
         ("token", &verdict.tokens),
         ("stale write applied", &verdict.stale_applied),
         ("unexplained", &verdict.unexplained),
+        ("gap", &verdict.gaps),
     ];
     let lines = kinds
         .into_iter()

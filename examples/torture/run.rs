@@ -1,6 +1,7 @@
 //! Makes ready, lets the torture run, judges, and clears away.
 
 use std::{
+    collections::BTreeMap,
     env,
     io::{self, Write as _},
     process::ExitCode,
@@ -16,7 +17,7 @@ use tokio::runtime::{self, Runtime};
 use crate::{
     args::Args,
     bed,
-    checker::Verdict,
+    checker::{Contenders, Verdict},
     disturbances::{Disturbance, Scope},
     failure::Failure,
     history::History,
@@ -95,7 +96,11 @@ fn judge(args: &Args, seed: u64) -> Result<(TempDir, Vec<String>), Failure> {
         Ok(registers) => (registers, Vec::new()),
         Err(failure) => (Default::default(), vec![failure.to_string()]),
     };
-    let verdict = Verdict::of(history.terms(), &disturbances, &registers);
+    let contenders = Contenders {
+        nodes: torture.nodes,
+        observe: torture.bed.is_observed(),
+    };
+    let verdict = Verdict::of(contenders, history.terms(), &disturbances, &registers);
     found.extend(ran.err().map(|failure| failure.to_string()));
     found.extend(report::faults(&verdict));
     let text = report::table(&verdict, history, &torture.tally);
@@ -152,6 +157,7 @@ fn prepare(
         wires,
         contests,
         nodes,
+        absent: BTreeMap::new(),
         fault: fault()?,
         stage: Stage::new(nodes, history, logs.path(), (tell.clone(), inbox)),
         store,

@@ -45,6 +45,8 @@ pub(crate) struct Torture {
     pub(crate) nemesis: Nemesis,
     pub(crate) contests: Vec<Contest>,
     pub(crate) nodes: usize,
+    /// Since when no process of a node runs, by its number.
+    pub(crate) absent: BTreeMap<usize, Moment>,
     /// What node 1 does wrong on purpose.
     pub(crate) fault: Option<Fault>,
     pub(crate) stage: Stage,
@@ -132,6 +134,8 @@ impl Torture {
             fault: self.fault.filter(|_| number == 1),
         };
         let id = self.stage.start(number, &orders)?;
+        let since = self.absent.remove(&number).unwrap_or_default();
+        self.disturb("down", Scope::Absence(number), since);
         self.note(format!("{id} is started"));
         Ok(())
     }
@@ -145,6 +149,7 @@ impl Torture {
                 };
                 self.tally.kills += 1;
                 self.note(format!("SIGKILL to {id}"));
+                self.absent.insert(id.number, now);
                 self.stage.kill(id.number)?;
                 self.later(now + down, Pending::Start(id.number));
             }

@@ -38,6 +38,8 @@ pub(crate) enum Fault {
     Unguarded,
     /// It gives up its leases now and then, and nobody has asked it to.
     Fickle,
+    /// It holds leases that it tells nobody of.
+    Squatting,
 }
 
 impl Orders {

@@ -61,6 +61,11 @@ impl Bed for Server {
         const { &[Duration::from_secs(2), Duration::from_secs(3)] }
     }
 
+    /// It has no clock.
+    fn is_observed(&self) -> bool {
+        true
+    }
+
     fn url(&self) -> String {
         format!("{}&create_table_if_missing=true", url(self.port))
     }

@@ -108,6 +108,10 @@ impl Bed for Set {
         const { &[Duration::from_secs(3), Duration::from_secs(12)] }
     }
 
+    fn is_observed(&self) -> bool {
+        false
+    }
+
     fn url(&self) -> String {
         url_of(&self.ports, 0)
     }

@@ -32,6 +32,10 @@ impl Bed for File {
         }
     }
 
+    fn is_observed(&self) -> bool {
+        false
+    }
+
     fn url(&self) -> String {
         format!("sqlite:{}", self.path.display())
     }

@@ -1,9 +1,15 @@
+mod gaps;
+
 use tenure::Moment;
 
 use super::*;
 use crate::{disturbances::Scope, history::NodeId};
 
 const TTL: Duration = Duration::from_nanos(100);
+const CONTENDERS: Contenders = Contenders {
+    nodes: 3,
+    observe: false,
+};
 
 fn node(number: usize) -> NodeId {
     NodeId { number, run: 1 }
@@ -31,7 +37,12 @@ fn term(number: usize, token: u64, start: u64, end: u64) -> Term {
 }
 
 fn verdict(terms: &[Term]) -> Verdict {
-    Verdict::of(terms, &[always(Scope::Everybody)], &BTreeMap::new())
+    Verdict::of(
+        CONTENDERS,
+        terms,
+        &[always(Scope::Everybody)],
+        &BTreeMap::new(),
+    )
 }
 
 fn always(scope: Scope) -> Disturbance {
@@ -45,14 +56,16 @@ fn during(scope: Scope, start: u64, end: u64) -> Disturbance {
 
 fn unexplained(term: &Term, disturbances: &[Disturbance]) -> usize {
     let terms = std::slice::from_ref(term);
-    Verdict::of(terms, disturbances, &BTreeMap::new())
+    Verdict::of(CONTENDERS, terms, disturbances, &BTreeMap::new())
         .unexplained
         .len()
 }
 
 fn stale(written: &[u64]) -> usize {
     let registers = BTreeMap::from([("r".to_owned(), written.to_vec())]);
-    Verdict::of(&[], &[], &registers).stale_applied.len()
+    Verdict::of(CONTENDERS, &[], &[], &registers)
+        .stale_applied
+        .len()
 }
 
 #[test]
@@ -139,6 +152,7 @@ fn an_end_that_nothing_explains_is_found() {
         Scope::Resource("s".to_owned()),
         Scope::Lease(node(2), "r".to_owned()),
         Scope::Lease(node(1), "s".to_owned()),
+        Scope::Absence(1),
     ] {
         assert_eq!(unexplained(&ended, &[always(scope)]), 1);
     }
@@ -176,8 +190,13 @@ fn no_reason_is_asked_for_the_end_of_the_dead_and_the_living() {
 fn the_time_in_which_everybody_is_disturbed_is_counted_once() {
     let times = [(50, 60), (10, 30), (20, 25), (29, 40)];
     let all = times.map(|(start, end)| during(Scope::Everybody, start, end));
-    let verdict = Verdict::of(&[], &all, &BTreeMap::new());
+    let verdict = Verdict::of(CONTENDERS, &[], &all, &BTreeMap::new());
     assert_eq!(verdict.troubled, Duration::from_nanos(40));
-    let one = Verdict::of(&[], &[always(Scope::Wires(1))], &BTreeMap::new());
+    let one = Verdict::of(
+        CONTENDERS,
+        &[],
+        &[always(Scope::Wires(1))],
+        &BTreeMap::new(),
+    );
     assert!(one.troubled.is_zero());
 }

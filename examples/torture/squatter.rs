@@ -1,0 +1,54 @@
+//! Holds a lease that nobody leads by: what the checker must find.
+
+use std::{sync::Arc, time::Duration};
+
+use tenure::{AcquireOutcome, AttemptId, Bid, Claim, Lease, LeaseStore, RenewOutcome};
+use tokio::time::sleep;
+
+use crate::wire::Contest;
+
+/// More often than anybody else asks.
+const EVERY: Duration = Duration::from_millis(20);
+
+/// Takes the lease when it is free, past all locks, and keeps it for five ttls; again and again.
+pub(crate) async fn squat(store: Arc<dyn LeaseStore>, contest: Contest) {
+    let ttl = contest.ttl;
+    loop {
+        // Others are to lead it too.
+        sleep(ttl * 2).await;
+        let Some(lease) = take(&*store, &contest).await else {
+            continue;
+        };
+        for _ in 0..15 {
+            sleep(ttl / 3).await;
+            if let Ok(RenewOutcome::Lost(_)) = store.renew(&lease, ttl).await {
+                break;
+            }
+        }
+        // If it fails, the lease runs out.
+        let _ = store.release(&Claim::Lease(lease)).await;
+    }
+}
+
+async fn take(store: &dyn LeaseStore, contest: &Contest) -> Option<Lease> {
+    let bid = Bid {
+        resource: contest.resource.parse().ok()?,
+        candidate: "squatter".parse().ok()?,
+        attempt: AttemptId::random(&mut rand::rng()),
+        ttl: contest.ttl,
+        metadata: None,
+        reentrant: false,
+    };
+    loop {
+        match store.acquire(&bid).await {
+            Ok(AcquireOutcome::Granted { token }) => {
+                return Some(Lease {
+                    resource: bid.resource,
+                    holder: bid.candidate,
+                    token,
+                });
+            }
+            _ => sleep(EVERY).await,
+        }
+    }
+}
