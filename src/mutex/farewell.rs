@@ -53,7 +53,8 @@ impl Farewells {
     /// Adds one; gives what must be over before it may begin, if there is any.
     pub(super) fn add(&self, farewell: Farewell) -> Option<BoxFuture<'static, ()>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|one| one.0.over.peek().is_none());
+        // Asked, not only looked at: nobody else asks for the end of one that was not left.
+        all.retain(|one| one.0.over.clone().now_or_never().is_none());
         let begun: Vec<_> = all
             .iter()
             .filter(|one| one.0.begun.load(Ordering::SeqCst))
@@ -85,3 +86,6 @@ impl Drop for Leaver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
