@@ -43,9 +43,10 @@ use crate::{
 pub struct Guard {
     leadership: Leadership,
     orders: Option<oneshot::Sender<Order>>,
+    /// Goes before the mark: once there is no guard, the mutex knows that one is being given back.
+    _leaver: Leaver,
     /// By it the mutex knows that there is a guard.
     _mark: Arc<()>,
-    _leaver: Leaver,
 }
 
 impl Guard {
