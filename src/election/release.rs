@@ -11,7 +11,8 @@ use crate::{
 
 /// Leases to give back: that of the last term, and grants that came too late to be taken.
 ///
-/// A release is a courtesy: when it fails for good, the lease runs out by itself.
+/// A release is a courtesy: when it fails for good, the lease runs out by itself. To keep a lease for
+/// longer than that is a promise, and is tried until it has run out.
 #[derive(Debug, Default)]
 pub(super) struct Releases {
     queue: VecDeque<Pending>,
@@ -106,7 +107,8 @@ impl Releases {
         self.asked = false;
         let front = self.queue.front_mut()?;
         front.tries += 1;
-        if was_held.is_none() && front.tries < TRIES {
+        let tries_on = front.tries < TRIES || now < front.kept_until;
+        if was_held.is_none() && tries_on {
             let least = timing.poll_every() / 4;
             front.next_at = now + rng.random_range(least..=least * 2);
             return None;

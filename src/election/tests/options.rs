@@ -179,3 +179,22 @@ fn without_the_option_the_own_id_excludes_itself() {
     assert!(bench.poll().is_none());
     assert!(!is_reentrant(&bench.request()));
 }
+
+#[test]
+fn a_lease_that_must_be_kept_is_renewed_again_for_as_long_as_it_lasts() {
+    let mut bench = Bench::with(Options {
+        at_least_for: secs(60.0),
+        ..Options::default()
+    });
+    bench.win(1);
+    let since = bench.clock.now();
+    let mut keep = given_back(&mut bench).unwrap();
+    while since.until(bench.clock.now()) < secs(7.0) {
+        bench.reply(&keep, Reply::Failed);
+        keep = bench.request();
+        assert!(matches!(keep.call, Call::Renew { .. }), "{keep:?}");
+    }
+    bench.reply(&keep, Reply::Renewed);
+    assert_eq!(bench.election.outcome(), StepDownOutcome::Released);
+    assert!(bench.election.is_shut_down());
+}
