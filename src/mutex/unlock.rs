@@ -32,7 +32,8 @@ pub(super) async fn unlock(
         let request = Call::Release(claim.clone());
         let error = match call_within(&store, request, timing.call_timeout()).await {
             Ok(Answer { reply, record }) => {
-                let was_held = matches!(reply, Reply::Released { was_held: true });
+                let was_held = matches!(reply, Reply::Released { was_held: true })
+                    || record.as_ref().is_some_and(|found| was_last(&claim, found));
                 // Free since, as far as the record tells: an earlier try may have done it, if there
                 // was one that nobody answered.
                 let freed_before = record.is_some();
@@ -48,5 +49,15 @@ pub(super) async fn unlock(
             return Err(Arc::new(error));
         }
         sleep(timing.poll_every() / 4).await;
+    }
+}
+
+/// Whether nobody holds it and nobody has since this owner, which is all that there is to tell by where no
+/// token is named.
+fn was_last(claim: &Claim, record: &LeaseRecord) -> bool {
+    let last = record.history.last().map(|last| &last.holder);
+    match claim {
+        Claim::Holder { holder, .. } => record.holder.is_none() && last == Some(holder),
+        Claim::Lease(_) | Claim::Attempt { .. } => false,
     }
 }

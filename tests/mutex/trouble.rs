@@ -15,6 +15,8 @@ struct Trouble {
     store: FaultyStore,
     clock: Arc<TokioClock>,
     a: Mutex,
+    /// Another mutex of the same owner.
+    a_too: Mutex,
     b: Mutex,
 }
 
@@ -30,6 +32,7 @@ fn trouble() -> Trouble {
     };
     Trouble {
         a: mutex(Arc::new(store.clone()), "a"),
+        a_too: mutex(Arc::new(store.clone()), "a"),
         b: mutex(memory, "b"),
         store,
         clock,
@@ -166,6 +169,23 @@ fn an_unlock_whose_reply_is_lost_has_unlocked() {
         );
         store.always(None);
         a.unlock().await.unwrap();
+    });
+}
+
+#[test]
+fn an_unlock_by_another_mutex_of_the_owner_whose_reply_is_lost_has_unlocked() {
+    paused(async {
+        let trouble = trouble();
+        let Trouble { store, a, b, .. } = &trouble;
+        a.lock().await.unwrap();
+        store.script([Fault::LostReply]);
+        trouble.a_too.unlock().await.unwrap();
+        b.try_lock().await.unwrap();
+        b.unlock().await.unwrap();
+        // Nothing of it was this owner's: no lost reply makes it so.
+        store.script([Fault::LostReply]);
+        let error = trouble.a_too.unlock().await.unwrap_err();
+        assert!(matches!(error, LockError::NotHeld { .. }), "{error}");
     });
 }
 
