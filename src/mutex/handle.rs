@@ -114,7 +114,8 @@ impl Mutex {
     /// [`try_lock`](Self::try_lock).
     ///
     /// # Errors
-    /// [`LockError::Timeout`], or as [`lock`](Self::lock).
+    /// [`LockError::Timeout`]; [`LockError::Store`], of any kind, if the store was not answering then; or as
+    /// [`lock`](Self::lock).
     ///
     /// # Cancel safety
     /// As [`lock`](Self::lock).
@@ -196,7 +197,8 @@ impl Mutex {
     /// [`try_guard`](Self::try_guard).
     ///
     /// # Errors
-    /// [`LockError::Timeout`], or as [`guard`](Self::guard).
+    /// [`LockError::Timeout`]; [`LockError::Store`], of any kind, if the store was not answering then; or as
+    /// [`guard`](Self::guard).
     ///
     /// # Cancel safety
     /// As [`guard`](Self::guard).

@@ -50,7 +50,8 @@ impl MutexOptions {
     }
 
     /// How long it stays locked without being locked again, and without the renewals of its guard.
-    /// Default: the manager's ttl; 5 ms to 366 days, and not below the store's minimum.
+    /// Default: the manager's ttl; 10 ms to 366 days where the other times follow from it, and not below
+    /// the store's minimum.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
@@ -70,7 +71,8 @@ impl MutexOptions {
     ///
     /// The rest of the time is written to the store when the guard is given back, so that it also holds
     /// if the process ends then. A process that dies before leaves its lease to run out, which may be
-    /// earlier.
+    /// earlier; so may a guard that is lost, as by a shorter [`max_hold`](Self::max_hold), and a store
+    /// that takes no write for as long as the lease lasts.
     pub fn at_least_for(mut self, shortest: Duration) -> Self {
         self.at_least_for = Some(shortest);
         self

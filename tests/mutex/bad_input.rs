@@ -120,3 +120,40 @@ fn the_defaults_are_those_that_are_documented() {
     assert_eq!(other.owner().as_str(), "me");
     assert_eq!(other.timing().poll_every(), SECOND);
 }
+
+#[test]
+fn the_shortest_ttl_is_the_one_that_is_documented() {
+    let ttl = |millis| MutexOptions::new("m").ttl(Duration::from_millis(millis));
+    let text = unmade(ttl(9));
+    assert!(text.contains("margin of 900µs is too short"), "{text}");
+    let locks = builder().build().unwrap();
+    assert!(locks.mutex(ttl(10)).is_ok());
+}
+
+#[test]
+fn locks_and_what_they_are_waited_for_by_go_from_thread_to_thread() {
+    fn goes<T: Send + 'static>(_: &T) {}
+    fn is_shared<T: Send + Sync + std::fmt::Debug + 'static>() {}
+    is_shared::<LockManager>();
+    is_shared::<LockManagerBuilder>();
+    is_shared::<MutexOptions>();
+    is_shared::<tenure::Mutex>();
+    is_shared::<tenure::Guard>();
+    is_shared::<tenure::Guards>();
+    is_shared::<tenure::LockError>();
+    is_shared::<StartError>();
+    is_shared::<tenure::Once>();
+    is_shared::<tenure::OnceError<std::io::Error>>();
+    is_shared::<tenure::FollowError>();
+    is_shared::<tenure::Leadership>();
+    let locks = builder().build().unwrap();
+    let (one, two) = (locks.mutex("a").unwrap(), locks.mutex("b").unwrap());
+    goes(&async move {
+        let both = tenure::lock_all([&one, &two]).await?;
+        both[0].run(std::future::ready(())).await?;
+        both.release().await?;
+        one.lock_timeout(SECOND).await?;
+        one.unlock().await?;
+        two.guard().await?.release().await
+    });
+}
