@@ -135,7 +135,8 @@ impl LockManagerBuilder {
         self
     }
 
-    /// All times at once; what is not set follows from the ttl of each mutex.
+    /// All times at once; what is not set follows from the ttl of each mutex. `yield_for` is one ttl, whatever is
+    /// set: who gives a lock back has stopped already.
     pub fn timing(mut self, timing: TimingBuilder) -> Self {
         self.timing = timing;
         self

@@ -45,7 +45,9 @@ impl Shape {
             Some(ttl) => timing.ttl(ttl),
             None => timing,
         };
-        let timing = timing.build()?;
+        // Who gives a lock back has stopped already, however little time there is for stopping.
+        let ttl = timing.build()?.ttl();
+        let timing = timing.yield_for(ttl).build()?;
         timing.check_minimum(store.kind(), store.min_ttl())?;
         if let Some(longest) = options.max_hold {
             timing.check_max_hold(longest)?;

@@ -61,7 +61,8 @@ impl OnceBuilder {
         self
     }
 
-    /// All times at once; what is not set follows from the ttl.
+    /// All times at once; what is not set follows from the ttl. `yield_for` is one ttl, whatever is
+    /// set: who gives a lock back has stopped already.
     pub fn timing(mut self, timing: TimingBuilder) -> Self {
         self.locks = self.locks.timing(timing);
         self

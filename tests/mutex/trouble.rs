@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tenure::{
     Clock as _, Fault, FaultyStore, LockError, LockManager, MemoryStore, Mutex, Reason,
-    StoreErrorKind, TokioClock,
+    StoreErrorKind, Timing, TokioClock,
 };
 
 use crate::bed::paused;
@@ -205,6 +205,22 @@ fn a_release_that_the_store_does_not_confirm_says_so_and_the_lease_runs_out() {
             .release()
             .await
             .unwrap();
+    });
+}
+
+#[test]
+fn a_guard_is_given_back_also_where_nobody_gets_time_to_stop() {
+    paused(async {
+        let clock = Arc::new(TokioClock::new());
+        let memory = Arc::new(MemoryStore::with_clock(clock.clone()));
+        let timing = Timing::builder().ttl(TTL).yield_for(Duration::ZERO);
+        let locks = LockManager::builder(memory).timing(timing).clock(clock);
+        let mutex = locks.build_here().unwrap().mutex("m").unwrap();
+        let guard = mutex.guard().await.unwrap();
+        let leadership = guard.leadership().clone();
+        guard.release().await.unwrap();
+        assert!(!leadership.is_current());
+        mutex.try_guard().await.unwrap().release().await.unwrap();
     });
 }
 
