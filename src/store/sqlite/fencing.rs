@@ -118,7 +118,8 @@ impl SqliteStore {
     ///
     /// The connection is your own, to the same file as the leases. It costs one read, which is judged by
     /// the rules for a renewal. Begin the transaction as an immediate one: a deferred one that writes after
-    /// somebody else has written fails with `SQLITE_BUSY`.
+    /// somebody else has written fails with `SQLITE_BUSY`, and if all that it writes is in attached
+    /// databases, it commits beside a takeover.
     ///
     /// As long as the transaction has the write lock, renewals wait: keep it below
     /// [`busy_limit`](super::SqliteStoreBuilder::busy_limit). A process that freezes within it keeps the
