@@ -135,6 +135,9 @@ impl<C> std::fmt::Debug for Follow<C> {
 impl<C: LeaderCallbacks> Follow<C> {
     /// Ends when this future does: the work is dropped, `became_follower` is called, and the lease is
     /// given back before the future of [`follow`] completes. Default: it goes on for ever.
+    ///
+    /// What has not ended [`yield_for`](crate::TimingBuilder::yield_for) later is dropped, and the lease is
+    /// left to run out.
     pub fn until<F>(mut self, stop: F) -> Self
     where
         F: Future + Send + 'static,

@@ -11,8 +11,8 @@ use actix::System;
 use async_trait::async_trait;
 use futures::future::{AbortHandle, abortable};
 use tenure::{
-    Fault, FaultyStore, Follow, LeaderCallbacks, Leadership, LeaseStore, LockActor, MemoryStore,
-    Reason, Timing, TokioClock, follow,
+    Clock as _, Fault, FaultyStore, Follow, LeaderCallbacks, Leadership, LeaseStore, LockActor,
+    MemoryStore, Reason, Timing, TokioClock, follow,
 };
 
 const TTL: Duration = Duration::from_secs(10);
@@ -199,4 +199,47 @@ async fn it_runs_in_a_program_of_plain_tokio() {
         Some(&Said::Followed(Reason::Shutdown)),
         "{said:?}"
     );
+}
+
+/// Takes long to hear that it follows.
+struct Slow(Diary);
+
+#[async_trait]
+impl LeaderCallbacks for Slow {
+    async fn became_leader(&mut self, leadership: Leadership) {
+        self.0.became_leader(leadership).await;
+    }
+
+    async fn became_follower(&mut self, reason: Reason) {
+        let _work = Work(self.0.clone());
+        tokio::time::sleep(TTL * 3).await;
+        self.0.add(Said::Followed(reason));
+    }
+}
+
+#[test]
+fn a_follower_that_takes_longer_than_it_may_is_dropped_and_the_lease_runs_out() {
+    paused(async {
+        let clock = Arc::new(TokioClock::new());
+        let store = memory(&clock);
+        let diary = Diary::default();
+        let timing = Timing::builder().ttl(TTL).build().unwrap();
+        let lock = LockActor::builder("r", store.clone());
+        let lock = lock.timing(timing).clock(clock.clone());
+        let own = diary.clone();
+        let stop = async move {
+            pause(TTL * 5).await;
+            own.take();
+        };
+        let follow = lock.follow(Slow(diary.clone())).here();
+        let until = clock.now() + TTL * 5 + timing.yield_for();
+        follow.until(stop).await.unwrap();
+        assert_eq!(clock.now(), until);
+        assert_eq!(diary.take(), [Said::Stopped, Said::Stopped]);
+        let record = store.read(&"r".try_into().unwrap()).await.unwrap();
+        assert!(
+            record.unwrap().is_held(),
+            "nobody said that its work is over"
+        );
+    });
 }
