@@ -322,6 +322,13 @@ impl Election {
         self.command(Reason::Shutdown, now);
     }
 
+    /// Nobody has worked under the present leadership: others need not be kept from the lease.
+    pub(crate) fn forgo(&mut self) {
+        if let Some(term) = self.phase.term() {
+            term.forgo();
+        }
+    }
+
     /// Who is subscribed, and whether all have acknowledged what they were told.
     pub(crate) fn subscribers_changed(&mut self, audience: Audience, now: Moment) {
         self.check_deadline(now);

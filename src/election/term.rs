@@ -91,6 +91,10 @@ impl Term {
         self.span.kept_until
     }
 
+    pub(super) fn forgo(&mut self) {
+        self.span.kept_until = Moment::default();
+    }
+
     /// The renewal that is due, and when to give it up.
     pub(super) fn renewal(&mut self, timing: &Timing, now: Moment) -> Option<(Lease, Moment)> {
         let left = now.until(self.hold.deadline()?);

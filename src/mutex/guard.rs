@@ -135,10 +135,23 @@ impl Guard {
     ///
     /// # Cancel safety
     /// The lock is given back also if the future is dropped.
-    pub async fn release(mut self) -> Result<(), LockError> {
+    pub async fn release(self) -> Result<(), LockError> {
+        self.give_back(true).await
+    }
+
+    /// Gives it back as if it had not been taken: nobody is kept from it for longer.
+    pub(super) async fn undo(self) -> Result<(), LockError> {
+        self.give_back(false).await
+    }
+
+    /// The same in the background.
+    pub(super) fn undo_later(mut self) {
+        self.orders = None;
+    }
+
+    async fn give_back(mut self, used: bool) -> Result<(), LockError> {
         let (answer, answered) = oneshot::channel();
-        let orders = self.orders.take();
-        let told = orders.is_some_and(|orders| orders.send(Order::Release(answer)).is_ok());
+        let told = self.order(used, Some(answer));
         match answered.await {
             Ok(outcome) if told => outcome,
             // Whoever renewed it has given up long ago, and has said why.
@@ -146,10 +159,27 @@ impl Guard {
         }
     }
 
+    /// Has it given back, unless that was ordered before.
+    fn order(
+        &mut self,
+        used: bool,
+        answer: Option<oneshot::Sender<Result<(), LockError>>>,
+    ) -> bool {
+        let order = Order::GiveBack { used, answer };
+        let orders = self.orders.take();
+        orders.is_some_and(|orders| orders.send(order).is_ok())
+    }
+
     pub(super) fn lost_by(&self, reason: Reason) -> LockError {
         LockError::Lost {
             resource: self.resource().clone(),
             reason,
         }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.order(true, None);
     }
 }

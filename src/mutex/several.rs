@@ -80,28 +80,20 @@ impl Guards {
             let resource = pair[0].resource().clone();
             return Err(LockError::NamedTwice { resource });
         }
-        let mut guards = Self(Vec::with_capacity(mutexes.len()));
+        let mut taken = Taken(Vec::with_capacity(mutexes.len()));
         let Some(first) = mutexes.first() else {
-            return Ok(guards);
+            return Ok(Self(Vec::new()));
         };
         let patience = patience(first);
-        match guards.fill(mutexes, patience).await {
-            Ok(()) => Ok(guards),
+        match taken.fill(mutexes, patience).await {
+            Ok(()) => Ok(Self(std::mem::take(&mut taken.0))),
             Err(error) => {
-                // Whether the store confirms it or not, the caller has no lock.
-                let _ = guards.release().await;
+                while let Some(guard) = taken.0.pop() {
+                    // Whether the store confirms it or not, the caller has no lock.
+                    let _ = guard.undo().await;
+                }
                 Err(error)
             }
-        }
-    }
-
-    async fn fill(&mut self, mutexes: Vec<&Mutex>, patience: Patience) -> Result<(), LockError> {
-        for mutex in mutexes {
-            self.0.push(mutex.guard_by(patience).await?);
-        }
-        match self.0.iter().find(|guard| !guard.is_current()) {
-            Some(lost) => Err(lost.lost_by(lost.lost().await)),
-            None => Ok(()),
         }
     }
 
@@ -125,6 +117,29 @@ impl Guards {
     #[must_use]
     pub fn are_current(&self) -> bool {
         self.0.iter().all(Guard::is_current)
+    }
+}
+
+/// Locks that are not yet all of them: nobody has worked under them.
+struct Taken(Vec<Guard>);
+
+impl Taken {
+    async fn fill(&mut self, mutexes: Vec<&Mutex>, patience: Patience) -> Result<(), LockError> {
+        for mutex in mutexes {
+            self.0.push(mutex.guard_by(patience).await?);
+        }
+        match self.0.iter().find(|guard| !guard.is_current()) {
+            Some(lost) => Err(lost.lost_by(lost.lost().await)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        while let Some(guard) = self.0.pop() {
+            guard.undo_later();
+        }
     }
 }
 

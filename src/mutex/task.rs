@@ -59,7 +59,7 @@ enum Stage {
     Leaving(Option<oneshot::Sender<Result<(), LockError>>>),
 }
 
-/// A lock that was just taken. Dropping the sender gives it back.
+/// A lock that was just taken. Dropping the sender gives it back as one that nobody has used.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) leadership: Leadership,
@@ -70,8 +70,12 @@ pub(super) struct Held {
 pub(super) enum Order {
     /// Leave the lease to the holder: it is renewed no more and runs out by itself.
     LeaveToHolder,
-    /// Give it back, and say how that went.
-    Release(oneshot::Sender<Result<(), LockError>>),
+    /// Give it back, and say how that went to whoever wants to know.
+    GiveBack {
+        /// Somebody has worked under it.
+        used: bool,
+        answer: Option<oneshot::Sender<Result<(), LockError>>>,
+    },
 }
 
 /// What somebody who waits for a lock, or holds it, has to say.
@@ -192,8 +196,16 @@ impl Task {
             },
             Stage::Held(orders) => match orders.poll_unpin(cx) {
                 Poll::Ready(Ok(Order::LeaveToHolder)) => return Heard::Farewell,
-                Poll::Ready(Ok(Order::Release(answer))) => Stage::Leaving(Some(answer)),
-                Poll::Ready(Err(_)) => Stage::Leaving(None),
+                Poll::Ready(Ok(Order::GiveBack { used, answer })) => {
+                    if !used {
+                        self.election.forgo();
+                    }
+                    Stage::Leaving(answer)
+                }
+                Poll::Ready(Err(_)) => {
+                    self.election.forgo();
+                    Stage::Leaving(None)
+                }
                 Poll::Pending => return Heard::Nothing,
             },
             Stage::Leaving(_) => return Heard::Nothing,
@@ -328,6 +340,7 @@ impl Task {
             }
         }
         // Nobody waits any more.
+        self.election.forgo();
         self.election.shutdown(self.clock.now());
     }
 

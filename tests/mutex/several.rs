@@ -2,8 +2,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use tenure::{
-    LockError, LockManager, MemoryStore, Mutex, TokioClock, lock_all, lock_all_timeout,
-    try_lock_all,
+    LockError, LockManager, MemoryStore, Mutex, MutexOptions, TokioClock, lock_all,
+    lock_all_timeout, try_lock_all,
 };
 
 use crate::bed::paused;
@@ -95,5 +95,32 @@ fn a_name_given_twice_would_wait_for_itself() {
         let error = lock_all(&twice).await.unwrap_err();
         assert_eq!(error.to_string(), "b is named twice");
         assert!(lock_all([]).await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn what_was_taken_in_vain_is_not_kept_for_as_long_as_a_guard_would_be() {
+    paused(async {
+        let locks = locks();
+        let kept = |name: &str| MutexOptions::new(name).at_least_for(SECOND * 1000);
+        let wanted = ["a", "b"].map(|name| locks.mutex(kept(name)).unwrap());
+        let taken = locks.mutex("b").unwrap();
+        let guard = taken.guard().await.unwrap();
+        let free = locks.mutex("a").unwrap();
+        assert!(try_lock_all(&wanted).await.is_err());
+        free.try_guard().await.unwrap().release().await.unwrap();
+        // Dropped while it waits for the second one.
+        let waiting = tokio::time::timeout(SECOND, lock_all(&wanted));
+        waiting.await.unwrap_err();
+        tokio::time::sleep(SECOND).await;
+        free.try_guard().await.unwrap().release().await.unwrap();
+        guard.release().await.unwrap();
+        try_lock_all(&wanted)
+            .await
+            .unwrap()
+            .release()
+            .await
+            .unwrap();
+        assert!(free.try_guard().await.is_err(), "they were all there");
     });
 }

@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::FutureExt as _;
 use tenure::{
-    Clock as _, Fault, FaultyStore, LockError, LockManager, MemoryStore, Mutex, Reason,
-    StoreErrorKind, Timing, TokioClock,
+    Clock as _, Fault, FaultyStore, LockError, LockManager, MemoryStore, Mutex, MutexOptions,
+    Reason, StoreErrorKind, Timing, TokioClock,
 };
 
 use crate::bed::paused;
@@ -221,6 +222,29 @@ fn a_guard_is_given_back_also_where_nobody_gets_time_to_stop() {
         guard.release().await.unwrap();
         assert!(!leadership.is_current());
         mutex.try_guard().await.unwrap().release().await.unwrap();
+    });
+}
+
+#[test]
+fn a_grant_that_nobody_took_is_not_kept_for_as_long_as_a_guard_would_be() {
+    paused(async {
+        let clock = Arc::new(TokioClock::new());
+        let memory = Arc::new(MemoryStore::with_clock(clock.clone()));
+        let builder = LockManager::builder(memory).ttl(TTL).clock(clock);
+        let locks = builder.build_here().unwrap();
+        let options = || MutexOptions::new("m").at_least_for(TTL * 100);
+        let (a, b) = (
+            locks.mutex(options()).unwrap(),
+            locks.mutex(options()).unwrap(),
+        );
+        let mut wait = Box::pin(a.guard());
+        assert!(wait.as_mut().now_or_never().is_none());
+        // It is granted, and dropped before it hears of it.
+        assert!(b.guard_timeout(TTL / 2).await.is_err());
+        drop(wait);
+        let guard = b.guard_timeout(TTL / 2).await.unwrap();
+        drop(guard);
+        assert!(a.guard_timeout(TTL * 90).await.is_err(), "a guard is kept");
     });
 }
 
