@@ -47,7 +47,8 @@ pub enum LockError {
         /// Who held it when it was last asked for.
         by: Option<CandidateId>,
     },
-    /// The same resource is named twice, so one would wait for the other.
+    /// The same resource is named twice, so one would wait for the other. In two stores it would not, but
+    /// locks are taken in the order of their names, so it is refused there, too.
     #[error("{resource} is named twice")]
     NamedTwice {
         /// The resource.

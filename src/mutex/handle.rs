@@ -127,7 +127,8 @@ impl Mutex {
     ///
     /// # Errors
     /// [`LockError::NotHeld`] if the owner does not hold it; [`LockError::Lost`] if it had run out since
-    /// it was locked here, and nobody had taken it yet; [`LockError::Store`].
+    /// it was locked here, and nobody had taken it yet; [`LockError::Store`]. One that was locked by another
+    /// mutex, has run out and was taken by nobody is unlocked without a word of that.
     ///
     /// # Cancel safety
     /// Dropped before its end it may or may not have unlocked. Without a token of its own to name, for
