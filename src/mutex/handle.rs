@@ -162,10 +162,10 @@ impl Mutex {
                 ..lease.clone()
             };
             let unlocked = self.give_back(Claim::Lease(lease)).await?;
-            self.forget();
+            self.forget(known.as_ref());
             return self.judge(&unlocked, false);
         }
-        self.forget();
+        self.forget(known.as_ref());
         self.judge(&unlocked, lapsed)
     }
 
@@ -304,9 +304,12 @@ impl Mutex {
         }
     }
 
-    fn forget(&self) {
+    /// Forgets what was unlocked, and not what was locked meanwhile.
+    fn forget(&self, known: Option<&(Lease, Moment)>) {
         let mut holding = self.holding();
-        if matches!(*holding, Holding::Locked { .. }) {
+        if let (Holding::Locked { lease, .. }, Some((known, _))) = (&*holding, known)
+            && lease == known
+        {
             *holding = Holding::Nothing;
         }
     }

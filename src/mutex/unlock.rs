@@ -26,7 +26,7 @@ pub(super) async fn unlock(
     timing: Timing,
 ) -> Result<Unlocked, Arc<StoreError>> {
     let mut tries = 0;
-    let mut unheard = false;
+    let mut unheard: Option<StoreError> = None;
     loop {
         tries += 1;
         let request = Call::Release(claim.clone());
@@ -37,18 +37,32 @@ pub(super) async fn unlock(
                 // Free since, as far as the record tells: an earlier try may have done it, if there
                 // was one that nobody answered.
                 let freed_before = record.is_some();
-                return Ok(match was_held && (!freed_before || unheard) {
-                    true => Unlocked::Yes,
-                    false => Unlocked::No(record),
-                });
+                return match unheard {
+                    _ if was_held && !freed_before => Ok(Unlocked::Yes),
+                    Some(_) if was_held => Ok(Unlocked::Yes),
+                    // Locked again by this owner: before that try, which then was in vain, or after it.
+                    Some(error) if is_held_by_its_owner(&claim, record.as_ref()) => {
+                        Err(Arc::new(error))
+                    }
+                    _ => Ok(Unlocked::No(record)),
+                };
             }
             Err(error) => error,
         };
-        unheard |= error.kind().may_have_been_applied();
         if tries == TRIES {
             return Err(Arc::new(error));
         }
+        if error.kind().may_have_been_applied() {
+            unheard = Some(error);
+        }
         sleep(timing.poll_every() / 4).await;
+    }
+}
+
+fn is_held_by_its_owner(claim: &Claim, record: Option<&LeaseRecord>) -> bool {
+    match (claim, record) {
+        (Claim::Lease(lease), Some(record)) => record.holder.as_ref() == Some(&lease.holder),
+        _ => false,
     }
 }
 

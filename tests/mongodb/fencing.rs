@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mongodb::{
     Client, ClientSession, Collection,
-    bson::{Document, doc},
+    bson::{Document, Regex, cstr, doc},
     error::{Error, TRANSIENT_TRANSACTION_ERROR},
     event::{EventHandler, command::CommandEvent},
     options::{ReadConcern, WriteConcern},
@@ -175,10 +175,29 @@ async fn a_document_that_is_not_there_is_an_error_or_is_made() {
         .unwrap()
         .unwrap();
     assert_eq!(found.get_i32("cents").unwrap(), 2);
-    let by_name = guard
-        .upsert_one(&account.accounts, doc! { "name": "x" }, pay())
-        .await;
-    assert!(matches!(by_name, Err(FencingError::Unguardable(_))));
+    let id = id.get("_id").unwrap();
+    for vague in [
+        doc! { "name": "x" },
+        doc! { "_id": { "$in": [id.clone()] } },
+        doc! { "_id": { "$gte": id.clone() } },
+        doc! { "_id": { "$eq": id.clone(), "$ne": "x" } },
+        doc! { "_id": Regex { pattern: cstr!(".").into(), options: cstr!("").into() } },
+    ] {
+        let refused = guard
+            .upsert_one(&account.accounts, vague.clone(), pay())
+            .await;
+        assert!(
+            matches!(refused, Err(FencingError::Unguardable(_))),
+            "{vague}"
+        );
+    }
+    let equal = doc! { "_id": { "$eq": id.clone() } };
+    let guard = account.guard(6);
+    let done = guard
+        .upsert_one(&account.accounts, equal, pay())
+        .await
+        .unwrap();
+    assert_eq!(done.modified_count, 1);
 }
 
 #[tokio::test]

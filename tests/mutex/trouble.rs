@@ -273,3 +273,27 @@ fn requests_of_an_uncontended_guard_are_two() {
         assert_eq!(store.calls().total(), 4);
     });
 }
+
+#[test]
+fn an_unlock_that_was_not_heard_unlocks_nothing_that_was_locked_after_it() {
+    paused(async {
+        let trouble = trouble();
+        let Trouble {
+            store, a, a_too, b, ..
+        } = &trouble;
+        a.lock().await.unwrap();
+        store.script([Fault::LostReply]);
+        // Before it is asked again, another mutex of the owner locks what was unlocked.
+        let locked = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            a_too.lock().await.unwrap()
+        };
+        let (unlocked, locked) = tokio::join!(a.unlock(), locked);
+        assert_eq!(locked.token.get(), 2);
+        assert_eq!(kind(&unlocked.unwrap_err()), StoreErrorKind::Unknown);
+        assert!(matches!(b.try_lock().await, Err(LockError::Held { .. })));
+        // Asked for once more, it is the owner's wish.
+        a.unlock().await.unwrap();
+        b.try_lock().await.unwrap();
+    });
+}

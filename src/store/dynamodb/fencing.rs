@@ -90,10 +90,11 @@ impl TokenGuard {
             .clone()
             .unwrap_or_default();
         let ours = Additions::new(self, &mut names, &mut values);
+        let condition = ours.condition(own.as_deref()).ok_or_else(unclosed)?;
         let update = request.get_update_expression().as_deref();
         let update = ours.update(update.unwrap_or_default());
         let request = request
-            .condition_expression(ours.condition(own.as_deref()))
+            .condition_expression(condition)
             .update_expression(update)
             .set_expression_attribute_names(Some(names))
             .set_expression_attribute_values(Some(values))
@@ -132,9 +133,10 @@ impl TokenGuard {
             .clone()
             .unwrap_or_default();
         let ours = Additions::new(self, &mut names, &mut values);
+        let condition = ours.condition(own.as_deref()).ok_or_else(unclosed)?;
         let request = request
             .item(&self.field, ours.token.clone())
-            .condition_expression(ours.condition(own.as_deref()))
+            .condition_expression(condition)
             .set_expression_attribute_names(Some(names))
             .set_expression_attribute_values(Some(values))
             .return_values_on_condition_check_failure(AllOld);
@@ -187,6 +189,12 @@ impl Refused {
             Self::Unguardable(why) => FencingError::Unguardable(why),
         }
     }
+}
+
+/// A condition that is none by itself, and would be one around the guard.
+fn unclosed<E>() -> FencingError<E> {
+    let message = "the parentheses of its condition do not go together".to_owned();
+    FencingError::Unguardable(message)
 }
 
 impl DynamoStore {

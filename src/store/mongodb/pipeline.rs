@@ -133,7 +133,8 @@ pub(super) fn renew(lease: &Lease, ttl: Duration) -> Change {
 /// conflicts with no takeover.
 pub(super) fn confirm(lease: &Lease) -> Change {
     let (filter, _) = renew(lease, Duration::ZERO);
-    (filter, set(Document::new()))
+    // Without a `$set`, which must not be empty before MongoDB 5.0.
+    (filter, doc! { "$inc": { "version": 1_i64 } }.into())
 }
 
 pub(super) fn release(claim: &Claim) -> Change {

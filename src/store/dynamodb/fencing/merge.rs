@@ -34,12 +34,14 @@ impl Additions {
     }
 
     /// Both conditions: the user's own, if there is one, and ours.
-    pub(super) fn condition(&self, own: Option<&str>) -> String {
+    /// The condition with the guard added; `None` if the one that is there would swallow it.
+    pub(super) fn condition(&self, own: Option<&str>) -> Option<String> {
         let Self { name, value, .. } = self;
         let guard = format!("(attribute_not_exists({name}) OR {name} <= {value})");
         match own {
-            Some(own) => format!("({own}) AND {guard}"),
-            None => guard,
+            Some(own) if !is_closed(own) => None,
+            Some(own) => Some(format!("({own}) AND {guard}")),
+            None => Some(guard),
         }
     }
 
@@ -82,6 +84,21 @@ fn end_of_set(update: &str) -> Option<usize> {
         };
     }
     None
+}
+
+/// Whether its parentheses go together, so that those around it enclose all of it. There are no texts in
+/// an expression.
+fn is_closed(expression: &str) -> bool {
+    let mut open = 0_usize;
+    for sign in expression.chars() {
+        open = match sign {
+            '(' => open + 1,
+            ')' if open == 0 => return false,
+            ')' => open - 1,
+            _ => open,
+        };
+    }
+    open == 0
 }
 
 #[cfg(test)]
@@ -141,6 +158,20 @@ mod tests {
     }
 
     #[test]
+    fn a_condition_that_would_swallow_the_guard_is_refused() {
+        let guard = TokenGuard::new(&lease("a", 3));
+        let ours = Additions::new(&guard, &mut HashMap::new(), &mut HashMap::new());
+        for own in ["a = :a) OR (b = :b", "(a = :a", "a = :a)", ")("] {
+            assert_eq!(ours.condition(Some(own)), None, "{own}");
+        }
+        assert!(
+            ours.condition(Some("(a = :a) OR (b IN (:b, :c))"))
+                .is_some()
+        );
+        assert!(ours.condition(None).is_some());
+    }
+
+    #[test]
     fn names_that_are_taken_are_left_alone() {
         let guard = TokenGuard::new(&lease("a", 3)).field("mark");
         let mut names = HashMap::from([("#tenure_fencing_token".to_owned(), "x".to_owned())]);
@@ -148,7 +179,7 @@ mod tests {
         let mut values = HashMap::from([(":tenure_fencing_token_".to_owned(), value.clone())]);
         let ours = Additions::new(&guard, &mut names, &mut values);
         assert_eq!(
-            ours.condition(Some("a = :b OR c = :d")),
+            ours.condition(Some("a = :b OR c = :d")).unwrap(),
             "(a = :b OR c = :d) AND (attribute_not_exists(#tenure_fencing_token__) OR \
              #tenure_fencing_token__ <= :tenure_fencing_token__)"
         );

@@ -64,8 +64,8 @@ impl TokenGuard {
     /// Updates the document if it has seen no newer token, and makes it if there is none.
     ///
     /// # Errors
-    /// As [`update_one`](Self::update_one); [`FencingError::Unguardable`] for a filter without `_id`, because
-    /// instead of being refused it would make a second document.
+    /// As [`update_one`](Self::update_one); [`FencingError::Unguardable`] for a filter that does not name one
+    /// `_id`, because instead of being refused it would make a second document.
     ///
     /// # Cancel safety
     /// Dropped, it may or may not have been applied.
@@ -78,9 +78,9 @@ impl TokenGuard {
         /// Each further one is lost to an upsert of somebody else with an older token.
         const TRIES: usize = 3;
         let token = self.signed()?;
-        if !filter.contains_key("_id") {
-            let message =
-                "an upsert needs the `_id` in its filter: it would make a second document";
+        if !names_one(&filter) {
+            let message = "an upsert needs one `_id` in its filter, by its value and not by an \
+                           operator: it would make a second document";
             return Err(FencingError::Unguardable(message.to_owned()));
         }
         let update = self.with(update.into(), token);
@@ -215,6 +215,15 @@ fn value<'a>(document: &'a Document, path: &str) -> Option<&'a Bson> {
     match path.split_once('.') {
         None => document.get(path),
         Some((first, rest)) => value(document.get_document(first).ok()?, rest),
+    }
+}
+
+/// Whether a filter fits one `_id` only, so that a second document of it is a duplicate.
+fn names_one(filter: &Document) -> bool {
+    match filter.get("_id") {
+        None | Some(Bson::RegularExpression(_)) => false,
+        Some(Bson::Document(id)) => id.keys().all(|key| key == "$eq" || !key.starts_with('$')),
+        Some(_) => true,
     }
 }
 
