@@ -1,0 +1,260 @@
+use super::*;
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn only_the_lease_that_is_held_writes() {
+    let account = Account::new().await;
+    let place = &account.place;
+    let refusal = fenced(account.lead("a", 1).await);
+    assert_eq!(
+        (refusal.newest, refusal.reason),
+        (None, FencedReason::Forgotten)
+    );
+    place.acquire("a", 1).await;
+    let mut before = place.document().await;
+    account.lead("a", 1).await.unwrap();
+    before.insert("version", 2_i64);
+    assert_eq!(place.document().await, before, "nothing but the version");
+    place.advance(2 * TTL).await;
+    let refusal = fenced(account.lead("a", 1).await);
+    assert_eq!(
+        (refusal.newest, refusal.reason),
+        (token(1), FencedReason::Expired)
+    );
+    assert_eq!(place.acquire("b", 2).await, granted(2));
+    let refusal = fenced(account.lead("a", 1).await);
+    assert_eq!(
+        (refusal.newest, refusal.reason),
+        (token(2), FencedReason::Superseded)
+    );
+    account.lead("b", 2).await.unwrap();
+    let evict = place
+        .store
+        .evict(&place.name, FencingToken::new(2), Eviction::Close);
+    evict.await.unwrap();
+    assert_eq!(
+        fenced(account.lead("b", 2).await).reason,
+        FencedReason::Evicted
+    );
+    place.store.release(&place.claim("b", 2)).await.unwrap();
+    assert_eq!(
+        fenced(account.lead("b", 2).await).reason,
+        FencedReason::Released
+    );
+    assert_eq!(account.cents().await, 2);
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn an_error_of_the_users_own_leaves_nothing_written() {
+    let account = Account::new().await;
+    account.place.acquire("a", 1).await;
+    let mut session = account.accounts.client().start_session().await.unwrap();
+    let lease = account.place.lease("a", 1);
+    let store = &account.place.store;
+    let failed = store.leader_transaction(&mut session, &lease, &account, |session, account| {
+        Box::pin(async move {
+            Account::pay(session, account).await?;
+            Err::<(), _>(Error::custom("no more money"))
+        })
+    });
+    let failed = failed.await;
+    let Err(FencingError::Failed(error)) = failed else {
+        panic!("{failed:?}");
+    };
+    assert_eq!(error.get_custom::<&str>(), Some(&"no more money"));
+    assert_eq!(account.cents().await, 0);
+    account.lead("a", 1).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn a_takeover_before_the_look_lets_the_transaction_fail_or_begin_again() {
+    let account = Account::new().await;
+    let place = &account.place;
+    place.acquire("a", 1).await;
+    let mut session = account.accounts.client().start_session().await.unwrap();
+    let mut runs = 0;
+    let lease = place.lease("a", 1);
+    let context = (&account, &mut runs);
+    let done =
+        (place.store).leader_transaction(&mut session, &lease, context, |session, context| {
+            Box::pin(pay_and_take_over(session, context))
+        });
+    assert_eq!(fenced(done.await).newest, token(2));
+    assert_eq!(runs, 2, "the first met the takeover");
+    assert_eq!(account.cents().await, 0);
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn a_renewal_before_the_look_lets_the_transaction_begin_again_and_succeed() {
+    let account = Account::new().await;
+    let place = &account.place;
+    place.acquire("a", 1).await;
+    let mut session = account.accounts.client().start_session().await.unwrap();
+    let mut runs = 0;
+    let lease = place.lease("a", 1);
+    let context = (&account, &mut runs);
+    let done =
+        (place.store).leader_transaction(&mut session, &lease, context, |session, context| {
+            Box::pin(pay_and_renew(session, context))
+        });
+    done.await.unwrap();
+    assert_eq!((runs, account.cents().await), (2, 1));
+}
+
+type Context<'a> = (&'a Account, &'a mut u32);
+
+/// The takeover comes after the first transaction has begun, whose snapshot shows the lease as it was.
+async fn pay_and_take_over(
+    session: &mut ClientSession,
+    (account, runs): &mut Context<'_>,
+) -> Result<(), Error> {
+    Account::pay(session, account).await?;
+    **runs += 1;
+    if **runs == 1 {
+        account.place.advance(2 * TTL).await;
+        assert_eq!(account.place.acquire("b", 2).await, granted(2));
+    }
+    Ok(())
+}
+
+async fn pay_and_renew(
+    session: &mut ClientSession,
+    (account, runs): &mut Context<'_>,
+) -> Result<(), Error> {
+    Account::pay(session, account).await?;
+    **runs += 1;
+    if **runs == 1 {
+        let lease = account.place.lease("a", 1);
+        let renewal = account.place.store.renew(&lease, TTL).await;
+        assert_eq!(renewal.unwrap(), RenewOutcome::Renewed);
+    }
+    Ok(())
+}
+
+/// A session with a transaction as `confirm` asks for.
+async fn begun(account: &Account) -> mongodb::ClientSession {
+    let mut session = account.accounts.client().start_session().await.unwrap();
+    let begin = session
+        .start_transaction()
+        .read_concern(ReadConcern::snapshot());
+    begin.write_concern(WriteConcern::majority()).await.unwrap();
+    session
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn renewals_and_takeovers_after_the_look_wait_for_the_commit() {
+    let account = Account::new().await;
+    let place = &account.place;
+    place.acquire("a", 1).await;
+    let mut session = begun(&account).await;
+    place
+        .store
+        .confirm(&mut session, &place.lease("a", 1))
+        .await
+        .unwrap();
+    let (lease, bid) = (place.lease("a", 1), place.bid("b", 2));
+    let (renewing, store) = (place.store.clone(), place.store.clone());
+    let renewal = tokio::spawn(async move { renewing.renew(&lease, TTL).await.unwrap() });
+    let bid = tokio::spawn(async move { store.acquire(&bid).await.unwrap() });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!renewal.is_finished());
+    let update = account.accounts.update_one(account.name(), pay());
+    update.session(&mut session).await.unwrap();
+    session.commit_transaction().await.unwrap();
+    assert_eq!(
+        renewal.await.unwrap(),
+        RenewOutcome::Renewed,
+        "it is not lost"
+    );
+    crate::support::refused(bid.await.unwrap());
+    assert_eq!(account.cents().await, 1);
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn a_transaction_whose_snapshot_is_older_than_a_takeover_does_not_confirm() {
+    let account = Account::new().await;
+    let place = &account.place;
+    place.acquire("a", 1).await;
+    let mut session = begun(&account).await;
+    let find = account.accounts.find_one(account.name());
+    find.session(&mut session).await.unwrap();
+    place.advance(2 * TTL).await;
+    place.acquire("b", 2).await;
+    let failed = place
+        .store
+        .confirm(&mut session, &place.lease("a", 1))
+        .await;
+    let Err(FencingError::Failed(error)) = failed else {
+        panic!("{failed:?}");
+    };
+    assert!(
+        error.contains_label(TRANSIENT_TRANSACTION_ERROR),
+        "{error:?}"
+    );
+}
+
+/// `$$NOW` must be that of the request, or a transaction would confirm a lease by an old moment.
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn a_lease_that_expires_within_the_transaction_does_not_confirm() {
+    let account = Account::new().await;
+    let place = &account.place;
+    let mut bid = place.bid("a", 1);
+    bid.ttl = Duration::from_millis(400);
+    place.store.acquire(&bid).await.unwrap();
+    let mut session = begun(&account).await;
+    let find = account.accounts.find_one(account.name());
+    find.session(&mut session).await.unwrap();
+    tokio::time::sleep(bid.ttl * 2).await;
+    let refusal = fenced(
+        place
+            .store
+            .confirm(&mut session, &place.lease("a", 1))
+            .await,
+    );
+    assert_eq!(refusal.reason, FencedReason::Expired);
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn a_record_for_newer_libraries_is_unsupported_and_a_damaged_one_corrupt() {
+    let account = Account::new().await;
+    account.place.acquire("a", 1).await;
+    for (fields, expected) in [
+        (doc! { "ttl": "long" }, StoreErrorKind::Corrupt),
+        (doc! { "min_reader": 99 }, StoreErrorKind::Unsupported),
+    ] {
+        account.place.set(fields).await;
+        let failed = account.lead("a", 1).await;
+        let Err(FencingError::Lease(error)) = failed else {
+            panic!("{failed:?}");
+        };
+        assert_eq!(error.kind(), expected);
+    }
+    assert_eq!(account.cents().await, 0);
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
+async fn a_leader_transaction_runs_in_a_task_and_a_session_of_another_client_is_an_error() {
+    let account = Account::new().await;
+    account.place.acquire("a", 1).await;
+    let other = Client::with_options(options().await).unwrap();
+    let mut session = other.start_session().await.unwrap();
+    let lease = account.place.lease("a", 1);
+    let store = account.place.store.clone();
+    let wrong =
+        store.leader_transaction(&mut session, &lease, (), |_, ()| Box::pin(async { Ok(()) }));
+    let wrong = wrong.await;
+    assert!(matches!(wrong, Err(FencingError::Failed(_))), "{wrong:?}");
+    let task = async move {
+        account.lead("a", 1).await.unwrap();
+        account.cents().await
+    };
+    assert_eq!(tokio::spawn(task).await.unwrap(), 1);
+}
