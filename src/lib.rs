@@ -56,14 +56,16 @@
 //! - [`Eviction::Force`], [reentrant](Bid::reentrant) bids, and releases [by owner](Claim::Holder):
 //!   plain locks of one owner.
 //! - A write that was already on its way when its process froze. No lock can stop it; the receiver can,
-//!   if it refuses a token lower than the highest it has seen.
+//!   if it refuses a token lower than the highest it has seen: [`fencing`] makes SQLite, MongoDB and
+//!   DynamoDB do that.
 //!
 //! # Without actors
 //!
 //! The same leases have two more doors. [`follow`] calls back when this process becomes leader or
 //! follower. A [`LockManager`] makes a [`Mutex`], which gives a [`Guard`] that renews itself, tells of
 //! its loss and has a token; or is locked for one ttl by an *owner*, whose other mutexes lock and unlock
-//! it, too. [`lock_all`] takes several or none.
+//! it, too. [`lock_all`] takes several or none. [`Once`] does work in one process while the others wait, and
+//! remembers that it is done.
 //!
 //! # Where it runs
 //!
