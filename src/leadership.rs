@@ -22,6 +22,7 @@ use thiserror::Error;
 
 use crate::{
     clock::{Clock, Moment},
+    duration::human,
     lease::{CandidateId, FencingToken, Lease, ResourceName},
 };
 
@@ -66,7 +67,9 @@ pub enum Reason {
 /// Less time is left than was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "the leadership of {resource} (token {token}) has {remaining:?} left, {needed:?} is needed"
+    "the leadership of {resource} (token {token}) has {} left, {} is needed",
+    human(*remaining),
+    human(*needed)
 )]
 pub struct NotEnoughTime {
     /// The resource.

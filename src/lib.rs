@@ -117,6 +117,7 @@ mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod driver;
+mod duration;
 mod election;
 mod follow;
 mod leadership;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::duration::human;
+
 /// The spread of the poll delay: a poll comes up to this part of `poll_every` later.
 pub const POLL_JITTER: f64 = 0.2;
 
@@ -34,7 +36,7 @@ pub struct Timing {
 #[non_exhaustive]
 pub enum InvalidTiming {
     /// A time is so short that the lock would do nothing but ask.
-    #[error("{name} of {given:?} is too short: at least {min:?} is needed")]
+    #[error("{name} of {} is too short: at least {} is needed", human(*given), human(*min))]
     TooShort {
         /// Which time.
         name: &'static str,
@@ -44,7 +46,7 @@ pub enum InvalidTiming {
         min: Duration,
     },
     /// A time is absurdly long.
-    #[error("{name} of {given:?} is too long: at most {max:?} is allowed")]
+    #[error("{name} of {} is too long: at most {} is allowed", human(*given), human(*max))]
     TooLong {
         /// Which time.
         name: &'static str,
@@ -55,8 +57,11 @@ pub enum InvalidTiming {
     },
     /// The first renewal would come when the holder no longer believes in its lease.
     #[error(
-        "renew_every of {renew_every:?} plus margin of {margin:?} leaves nothing of a ttl of {ttl:?}: \
-         renew more often or lengthen the ttl"
+        "renew_every of {} plus margin of {} leaves nothing of a ttl of {}: renew more often or \
+         lengthen the ttl",
+        human(*renew_every),
+        human(*margin),
+        human(*ttl)
     )]
     RenewsTooLate {
         /// The time between renewals.
@@ -68,9 +73,11 @@ pub enum InvalidTiming {
     },
     /// A grant that takes as long as a request may would come too late to be taken.
     #[error(
-        "call_timeout of {call_timeout:?} is more than a ttl of {ttl:?} less twice a margin of \
-         {margin:?} leaves: a grant that took so long would not be taken; shorten them or lengthen \
-         the ttl"
+        "call_timeout of {} is more than a ttl of {} less twice a margin of {} leaves: a grant that \
+         took so long would not be taken; shorten them or lengthen the ttl",
+        human(*call_timeout),
+        human(*ttl),
+        human(*margin)
     )]
     GrantsTooLate {
         /// The time limit of a request.
@@ -82,7 +89,9 @@ pub enum InvalidTiming {
     },
     /// A lock that may be held for less than its ttl.
     #[error(
-        "max_hold of {max_hold:?} is shorter than the ttl of {ttl:?}: lengthen it or shorten the ttl"
+        "max_hold of {} is shorter than the ttl of {}: lengthen it or shorten the ttl",
+        human(*max_hold),
+        human(*ttl)
     )]
     HeldTooShort {
         /// The longest time that the lock may be held.
@@ -92,7 +101,9 @@ pub enum InvalidTiming {
     },
     /// The ttl is shorter than the store can keep.
     #[error(
-        "a ttl of {ttl:?} is below the minimum of the {store} store, {min:?}: lengthen the ttl"
+        "a ttl of {} is below the minimum of the {store} store, {}: lengthen the ttl",
+        human(*ttl),
+        human(*min)
     )]
     BelowStoreMinimum {
         /// What was given.
@@ -335,16 +346,16 @@ mod tests {
         let builder = Timing::builder().ttl(secs(10));
         assert_eq!(
             error(Timing::builder().ttl(secs(0))),
-            "ttl of 0ns is too short: at least 1ms is needed"
+            "ttl of 0 s is too short: at least 1 ms is needed"
         );
         let text = error(builder.renew_every(secs(8)).margin(secs(2)));
         assert!(
-            text.contains("8s") && text.contains("2s") && text.contains("10s"),
+            text.contains("8 s") && text.contains("2 s") && text.contains("10 s"),
             "{text}"
         );
         assert!(builder.call_timeout(secs(8)).build().is_ok());
         let text = error(builder.call_timeout(secs(9)));
-        assert!(text.contains("9s") && text.contains("10s"), "{text}");
+        assert!(text.contains("9 s") && text.contains("10 s"), "{text}");
         let text = error(builder.yield_for(secs(400 * 86_400)));
         assert!(text.contains("yield_for"), "{text}");
         assert!(builder.yield_for(secs(0)).build().is_ok());
@@ -361,7 +372,7 @@ mod tests {
             .to_string();
         assert_eq!(
             error,
-            "a ttl of 1s is below the minimum of the etcd store, 2s: lengthen the ttl"
+            "a ttl of 1 s is below the minimum of the etcd store, 2 s: lengthen the ttl"
         );
     }
 }

@@ -58,7 +58,8 @@ fn a_ttl_below_the_minimum_of_the_store() {
         .build()
         .unwrap();
     let text = refused(LockActor::builder("r", Arc::new(store)).timing(timing));
-    let expected = "a ttl of 5ms is below the minimum of the sqlite store, 10ms: lengthen the ttl";
+    let expected =
+        "a ttl of 5 ms is below the minimum of the sqlite store, 10 ms: lengthen the ttl";
     assert_eq!(text, expected);
 }
 
@@ -68,7 +69,7 @@ fn times_that_do_not_go_together() {
     let zero = Timing::builder().ttl(Duration::ZERO).build().unwrap_err();
     assert_eq!(
         zero.to_string(),
-        "ttl of 0ns is too short: at least 1ms is needed"
+        "ttl of 0 s is too short: at least 1 ms is needed"
     );
     let late = Timing::builder()
         .ttl(second)
@@ -77,7 +78,7 @@ fn times_that_do_not_go_together() {
         .unwrap_err();
     assert!(
         late.to_string()
-            .contains("renew_every of 1s plus margin of 100ms"),
+            .contains("renew_every of 1 s plus margin of 100 ms"),
         "{late}"
     );
 }

@@ -9,19 +9,21 @@ use std::{
 };
 
 /// Each module and what it may name. The order is that of the layers.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("mutants", &[]),
     ("lease", &[]),
     ("clock", &[]),
-    ("timing", &[]),
+    ("duration", &[]),
+    ("timing", &["duration"]),
     ("runtime", &[]),
-    ("leadership", &["clock", "lease"]),
+    ("leadership", &["clock", "duration", "lease"]),
     ("election", &["clock", "leadership", "lease", "timing"]),
-    ("store", &["clock", "lease", "runtime"]),
+    ("store", &["clock", "duration", "lease", "runtime"]),
     (
         "driver",
         &[
             "clock",
+            "duration",
             "election",
             "leadership",
             "lease",
@@ -36,6 +38,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         &[
             "clock",
             "driver",
+            "duration",
             "election",
             "leadership",
             "lease",
@@ -49,6 +52,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         &[
             "clock",
             "driver",
+            "duration",
             "election",
             "leadership",
             "lease",
@@ -66,6 +70,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         &[
             "clock",
             "driver",
+            "duration",
             "election",
             "leadership",
             "lease",

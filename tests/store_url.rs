@@ -41,7 +41,11 @@ fn an_unknown_scheme_and_text_that_is_no_url_are_misconfigured() {
     for (url, expected) in [
         ("postgres://u:hunter2@h/db", "scheme `postgres`"),
         ("leases.db", "no URL of a store"),
-        ("", "no URL of a store"),
+        (
+            "",
+            "the URL is empty; look whether the setting that holds it is set. A URL has one of the \
+             forms memory:",
+        ),
         ("memory:\r", "control character"),
     ] {
         let (kind, text) = refused(url);

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use crate::{
     clock::{Clock, Moment},
+    duration::human,
     lease::ResourceName,
     timing::Timing,
 };
@@ -18,7 +19,8 @@ use crate::{
 /// is stuck.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "{resource} is led but was not renewed for {since_renewal:?}: the thread of the locks is stuck"
+    "{resource} is led but was not renewed for {}: the thread of the locks is stuck",
+    human(*since_renewal)
 )]
 pub struct Stalled {
     /// The resource.

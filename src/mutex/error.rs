@@ -3,6 +3,7 @@ use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 
 use crate::{
+    duration::human,
     leadership::Reason,
     lease::{CandidateId, ResourceName},
     store::StoreError,
@@ -12,13 +13,26 @@ use crate::{
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum LockError {
-    /// Another holder has it; nothing was waited for.
-    #[error("{resource} is held by {by} for up to {remaining:?} more")]
+    /// Another holder has it, or another handle of the same owner; nothing was waited for.
+    #[error("{resource} is held by {by} for up to {} more", human(*remaining))]
     Held {
         /// The resource.
         resource: ResourceName,
         /// Who holds it.
         by: CandidateId,
+        /// How long it stays held if it is not renewed.
+        remaining: Duration,
+    },
+    /// This very handle holds it already, with a guard or locked for less than a ttl: to wait for it
+    /// would be a deadlock. Answered at once, without a request; release it first.
+    #[error(
+        "this handle already holds {resource}, for up to {} more: waiting for it would deadlock, \
+         release it first",
+        human(*remaining)
+    )]
+    HeldByThisHandle {
+        /// The resource.
+        resource: ResourceName,
         /// How long it stays held if it is not renewed.
         remaining: Duration,
     },
@@ -38,7 +52,7 @@ pub enum LockError {
         reason: Reason,
     },
     /// It was not to be had in the time given.
-    #[error("{resource} was not to be had within {after:?}{}", holder(by))]
+    #[error("{resource} was not to be had within {}{}", human(*after), holder(by))]
     Timeout {
         /// The resource.
         resource: ResourceName,

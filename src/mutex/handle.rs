@@ -88,8 +88,8 @@ impl Mutex {
     /// A store that does not answer is asked on, with a warning in the log.
     ///
     /// # Errors
-    /// [`LockError::Held`] if this handle has a guard, [`LockError::Store`] for errors that waiting does
-    /// not mend.
+    /// [`LockError::HeldByThisHandle`], at once, if this handle has a guard; [`LockError::Store`] for errors
+    /// that waiting does not mend.
     ///
     /// # Cancel safety
     /// Nothing is left behind in the store, also when the lock is granted at that moment. Only what
@@ -102,7 +102,8 @@ impl Mutex {
     /// The same without waiting: asks once.
     ///
     /// # Errors
-    /// [`LockError::Held`], also by another owner; [`LockError::Store`] for any error of the store.
+    /// [`LockError::Held`] by another owner, [`LockError::HeldByThisHandle`] by a guard of this handle;
+    /// [`LockError::Store`] for any error of the store.
     ///
     /// # Cancel safety
     /// As [`lock`](Self::lock).
@@ -174,8 +175,9 @@ impl Mutex {
     /// A store that does not answer is asked on, with a warning in the log.
     ///
     /// # Errors
-    /// [`LockError::Held`] if this very handle holds it, with a guard or locked for less than a ttl;
-    /// [`LockError::Store`] for errors that waiting does not mend.
+    /// [`LockError::HeldByThisHandle`], at once, if this very handle holds it, with a guard or locked for
+    /// less than a ttl: waiting for it would deadlock. [`LockError::Store`] for errors that waiting does not
+    /// mend.
     ///
     /// # Cancel safety
     /// Nothing is left behind in the store, also when the lock is granted at that moment.
@@ -186,7 +188,7 @@ impl Mutex {
     /// The same without waiting: asks once.
     ///
     /// # Errors
-    /// [`LockError::Held`], [`LockError::Store`] for any error of the store.
+    /// [`LockError::Held`], [`LockError::HeldByThisHandle`], [`LockError::Store`] for any error of the store.
     ///
     /// # Cancel safety
     /// As [`guard`](Self::guard).
@@ -258,15 +260,13 @@ impl Mutex {
         Ok((held, leaver))
     }
 
-    /// Whoever waits for what he holds himself waits in vain.
+    /// Refuses to wait for what this handle holds: that would be a deadlock.
     fn check_held(&self, form: Form) -> Result<(), LockError> {
-        let (by, remaining) = match &*self.holding() {
+        let remaining = match &*self.holding() {
             Holding::Guarded { mark, leadership } if mark.strong_count() > 0 => {
-                (leadership.lease().holder.clone(), leadership.remaining())
+                leadership.remaining()
             }
-            Holding::Locked { until, .. } if form == Form::Guarded => {
-                (self.owner().clone(), self.now().until(*until))
-            }
+            Holding::Locked { until, .. } if form == Form::Guarded => self.now().until(*until),
             _ => return Ok(()),
         };
         // A guard that has lost the lock is in nobody's way.
@@ -274,9 +274,8 @@ impl Mutex {
             return Ok(());
         }
         let resource = self.resource().clone();
-        Err(LockError::Held {
+        Err(LockError::HeldByThisHandle {
             resource,
-            by,
             remaining,
         })
     }

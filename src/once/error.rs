@@ -3,6 +3,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use thiserror::Error;
 
 use crate::{
+    duration::human,
     leadership::Reason,
     lease::{CandidateId, FencingToken, ResourceName},
     mutex::LockError,
@@ -37,7 +38,10 @@ pub enum OnceError<E = Infallible> {
         source: LockError,
     },
     /// Somebody runs it, so it cannot be reset.
-    #[error("{resource} is run by {by}, for up to {remaining:?} more if it is not renewed")]
+    #[error(
+        "{resource} is run by {by}, for up to {} more if it is not renewed",
+        human(*remaining)
+    )]
     Running {
         /// The resource.
         resource: ResourceName,

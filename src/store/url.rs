@@ -159,9 +159,20 @@ impl Target {
             let message = format!("the URL has a control character at byte {at}");
             return Err(misconfigured(URL, message));
         }
+        if url.trim().is_empty() {
+            let message = format!(
+                "the URL is empty; look whether the setting that holds it is set. A URL has one of the \
+                 forms {}",
+                available()
+            );
+            return Err(misconfigured(URL, message));
+        }
         let split = url.split_once(':').filter(|(scheme, _)| is_scheme(scheme));
         let Some((scheme, rest)) = split else {
-            let message = format!("this is no URL of a store; there are {}", available());
+            let message = format!(
+                "this is no URL of a store, which has one of the forms {}",
+                available()
+            );
             return Err(misconfigured(URL, message));
         };
         match scheme.to_ascii_lowercase().as_str() {

@@ -11,6 +11,10 @@ fn is_held(error: &LockError) -> bool {
     matches!(error, LockError::Held { .. })
 }
 
+fn is_held_by_this_handle(error: &LockError) -> bool {
+    matches!(error, LockError::HeldByThisHandle { .. })
+}
+
 fn is_not_held(error: &LockError) -> bool {
     matches!(error, LockError::NotHeld { .. })
 }
@@ -132,12 +136,15 @@ pub(crate) async fn a_guard_is_never_entered_again(bed: Bed) {
     let (a, _) = bed.pair("entered");
     let elsewhere = bed.again(&a);
     let guard = a.guard().await.unwrap();
-    assert!(is_held(&a.try_guard().await.unwrap_err()), "a second one");
     assert!(
-        is_held(&a.guard().await.unwrap_err()),
+        is_held_by_this_handle(&a.try_guard().await.unwrap_err()),
+        "a second one"
+    );
+    assert!(
+        is_held_by_this_handle(&a.guard().await.unwrap_err()),
         "without waiting for itself"
     );
-    assert!(is_held(&a.lock().await.unwrap_err()));
+    assert!(is_held_by_this_handle(&a.lock().await.unwrap_err()));
     assert!(
         is_held(&elsewhere.try_lock().await.unwrap_err()),
         "by its owner"
@@ -150,7 +157,7 @@ pub(crate) async fn a_guard_is_never_entered_again(bed: Bed) {
     guard.release().await.unwrap();
     a.lock().await.unwrap();
     assert!(
-        is_held(&a.guard().await.unwrap_err()),
+        is_held_by_this_handle(&a.guard().await.unwrap_err()),
         "locked by this handle"
     );
     a.unlock().await.unwrap();

@@ -22,11 +22,11 @@ fn unmade(options: MutexOptions) -> String {
 #[test]
 fn a_manager_refuses_absurd_times_when_it_is_built() {
     for (wrong, said) in [
-        (builder().ttl(Duration::ZERO), "ttl of 0ns is too short"),
+        (builder().ttl(Duration::ZERO), "ttl of 0 s is too short"),
         (builder().ttl(Duration::MAX), "ttl of"),
         (
             builder().poll_every(Duration::ZERO),
-            "poll_every of 0ns is too short",
+            "poll_every of 0 s is too short",
         ),
         (builder().poll_every(Duration::MAX), "too long"),
         (builder().ttl(Duration::from_nanos(1)), "too short"),
@@ -54,20 +54,20 @@ fn a_mutex_refuses_what_does_not_go_together_when_it_is_made() {
         (MutexOptions::new(""), "resource name is empty"),
         (MutexOptions::new("a\tb"), "control character"),
         (named().owner("a\0"), "control character"),
-        (named().ttl(Duration::ZERO), "ttl of 0ns"),
+        (named().ttl(Duration::ZERO), "ttl of 0 s"),
         (named().ttl(Duration::MAX), "too long"),
         (
             named().max_hold(SECOND * 9),
-            "max_hold of 9s is shorter than the ttl of 10s",
+            "max_hold of 9 s is shorter than the ttl of 10 s",
         ),
         (
             named().max_hold(Duration::ZERO),
-            "max_hold of 0ns is too short",
+            "max_hold of 0 s is too short",
         ),
         (named().max_hold(Duration::MAX), "max_hold of"),
         (
             named().at_least_for(Duration::ZERO),
-            "at_least_for of 0ns is too short",
+            "at_least_for of 0 s is too short",
         ),
         (named().at_least_for(Duration::MAX), "at_least_for of"),
     ] {
@@ -125,7 +125,7 @@ fn the_defaults_are_those_that_are_documented() {
 fn the_shortest_ttl_is_the_one_that_is_documented() {
     let ttl = |millis| MutexOptions::new("m").ttl(Duration::from_millis(millis));
     let text = unmade(ttl(9));
-    assert!(text.contains("margin of 900µs is too short"), "{text}");
+    assert!(text.contains("margin of 900 µs is too short"), "{text}");
     let locks = builder().build().unwrap();
     assert!(locks.mutex(ttl(10)).is_ok());
 }

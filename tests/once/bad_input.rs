@@ -27,16 +27,16 @@ fn a_name_must_leave_room_for_that_of_the_marker() {
 #[test]
 fn absurd_times_and_owners_are_refused_when_it_is_built() {
     for (wrong, said) in [
-        (builder().ttl(Duration::ZERO), "ttl of 0ns is too short"),
+        (builder().ttl(Duration::ZERO), "ttl of 0 s is too short"),
         (builder().ttl(Duration::MAX), "ttl of"),
         (
             builder().poll_every(Duration::ZERO),
-            "poll_every of 0ns is too short",
+            "poll_every of 0 s is too short",
         ),
         (builder().poll_every(Duration::MAX), "too long"),
         (
             builder().max_hold(SECOND * 14),
-            "max_hold of 14s is shorter than the ttl of 15s",
+            "max_hold of 14 s is shorter than the ttl of 15 s",
         ),
         (builder().max_hold(Duration::MAX), "max_hold of"),
         (builder().owner(""), "candidate id is empty"),

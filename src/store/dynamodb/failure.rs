@@ -2,8 +2,8 @@ use std::{error::Error, time::Duration};
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use crate::store::StoreErrorKind;
 pub(super) use crate::store::failure::{Answer, Failure};
+use crate::{duration::human, store::StoreErrorKind};
 
 /// Whether a request could have changed something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +23,9 @@ impl Access {
     /// No answer within the limit of the call.
     pub(super) fn late(self, limit: Duration) -> Failure {
         let message = format!(
-            "no answer within {limit:?}: look after the network and the endpoint, and whether the client \
-             finds its credentials"
+            "no answer within {}: look after the network and the endpoint, and whether the client finds \
+             its credentials",
+            human(limit)
         );
         Failure::new(self.unanswered(), message)
     }
@@ -32,8 +33,9 @@ impl Access {
     /// Nothing was sent within the limit of the call.
     pub(super) fn held_back(limit: Duration) -> Failure {
         let message = format!(
-            "not sent within {limit:?}, since others have no answer yet: look after the network and the \
-             endpoint"
+            "not sent within {}, since others have no answer yet: look after the network and the \
+             endpoint",
+            human(limit)
         );
         Failure::new(StoreErrorKind::Unavailable, message)
     }

@@ -17,7 +17,10 @@ use super::{
     item::{NAME, SCOPE},
     requests::Call,
 };
-use crate::store::{Operation, StoreError, StoreErrorKind};
+use crate::{
+    duration::human,
+    store::{Operation, StoreError, StoreErrorKind},
+};
 
 /// AWS takes some seconds for an empty table.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -44,7 +47,7 @@ impl DynamoStore {
                 State::Coming => {}
             }
             if Instant::now() >= end {
-                let message = format!("the table cannot be used yet after {PATIENCE:?}");
+                let message = format!("the table cannot be used yet after {}", human(PATIENCE));
                 return Err(Failure::new(StoreErrorKind::Unavailable, message));
             }
             sleep(LOOK_EVERY).await;

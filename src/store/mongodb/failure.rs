@@ -2,27 +2,30 @@ use std::{io, time::Duration};
 
 use mongodb::error::{CommandError, Error, ErrorKind, WriteFailure};
 
-use crate::store::StoreErrorKind;
 pub(super) use crate::store::failure::{Answer, Failure};
+use crate::{duration::human, store::StoreErrorKind};
 
 impl Failure {
     /// No answer within the limit of the call.
     pub(super) fn late(access: Access, limit: Duration) -> Self {
-        let message = format!("no answer within {limit:?}: {LOOK}");
+        let message = format!("no answer within {}: {LOOK}", human(limit));
         Self::new(access.unanswered(), message)
     }
 
     /// Nothing was sent within the limit, because too many requests wait for an answer.
     pub(super) fn held_back(limit: Duration) -> Self {
-        let message = format!("not sent within {limit:?}, since others have no answer yet: {LOOK}");
+        let message = format!(
+            "not sent within {}, since others have no answer yet: {LOOK}",
+            human(limit)
+        );
         Self::new(StoreErrorKind::Unavailable, message)
     }
 
     /// Nothing was sent within the limit, because the server has refused the credentials before.
     pub(super) fn locked_out(limit: Duration) -> Self {
         let message = format!(
-            "{CREDENTIALS}; not asked again within {limit:?}, since the driver asks with its next \
-             heartbeat"
+            "{CREDENTIALS}; not asked again within {}, since the driver asks with its next heartbeat",
+            human(limit)
         );
         Self::new(StoreErrorKind::Denied, message)
     }
