@@ -96,6 +96,13 @@ pub enum Eviction {
 /// say whether the request may have been applied ([`StoreErrorKind`]). A record is never deleted in
 /// normal operation, because its token would be lost.
 ///
+/// # Time limits
+///
+/// Each call carries a `limit`, which counts from the call. The store answers within it: where the database
+/// does not, with an error of its own that names the server and the cause. The caller gives up only a
+/// little later, without a word of the cause. A store may have a shorter limit of its own; the smaller one
+/// counts. A call that never waits ignores it.
+///
 /// # Writing a store
 ///
 /// - The version of a record is increased by the database with **every** write, also a repeated one.
@@ -121,8 +128,12 @@ pub trait LeaseStore: Send + Sync + Debug {
 
     /// Adds what an existing table lacks. Harmless when repeated. Default: nothing to do.
     ///
+    /// It has no limit, because an index of very many records takes its time. But a database that cannot be
+    /// reached is an error within 5 s.
+    ///
     /// # Errors
-    /// [`StoreErrorKind::Misconfigured`] where something of another layout has the name.
+    /// [`StoreErrorKind::Misconfigured`] where something of another layout has the name;
+    /// [`StoreErrorKind::Unavailable`] where the database cannot be reached.
     async fn ensure(&self) -> Result<(), StoreError> {
         Ok(())
     }
@@ -142,13 +153,18 @@ pub trait LeaseStore: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreErrorKind::Unsupported`] where the record asks for a newer library.
-    async fn acquire(&self, bid: &Bid) -> Result<AcquireOutcome, StoreError>;
+    async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError>;
 
     /// Extends the lease to a whole ttl if token and holder still match and it has not expired.
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire).
-    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<RenewOutcome, StoreError>;
+    async fn renew(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        limit: Duration,
+    ) -> Result<RenewOutcome, StoreError>;
 
     /// Clears the holder if the lease is held as claimed: by token and holder, by the attempt, or by
     /// the holder alone. The record stays, with its token and metadata, and its last attempt is spent.
@@ -157,19 +173,23 @@ pub trait LeaseStore: Send + Sync + Debug {
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire).
-    async fn release(&self, claim: &Claim) -> Result<ReleaseOutcome, StoreError>;
+    async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError>;
 
     /// The record of a resource, if it was ever led.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn read(&self, resource: &ResourceName) -> Result<Option<LeaseRecord>, StoreError>;
+    async fn read(
+        &self,
+        resource: &ResourceName,
+        limit: Duration,
+    ) -> Result<Option<LeaseRecord>, StoreError>;
 
     /// The records directly in a scope, ordered by name.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn list(&self, scope: &Scope) -> Result<Vec<LeaseRecord>, StoreError>;
+    async fn list(&self, scope: &Scope, limit: Duration) -> Result<Vec<LeaseRecord>, StoreError>;
 
     /// Ends the acquisition with this token, at the wish of an operator.
     ///
@@ -180,14 +200,21 @@ pub trait LeaseStore: Send + Sync + Debug {
         resource: &ResourceName,
         token: FencingToken,
         eviction: Eviction,
+        limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError>;
 
     /// Renews several leases, each as [`renew`](Self::renew). Default: concurrent single requests.
     async fn renew_many(
         &self,
         leases: &[(Lease, Duration)],
+        limit: Duration,
     ) -> Vec<Result<RenewOutcome, StoreError>> {
-        join_all(leases.iter().map(|(lease, ttl)| self.renew(lease, *ttl))).await
+        join_all(
+            leases
+                .iter()
+                .map(|(lease, ttl)| self.renew(lease, *ttl, limit)),
+        )
+        .await
     }
 
     /// A stream of "something changed, look again", if the store can push. Never the only way to

@@ -16,6 +16,8 @@ use tenure::{
 };
 
 const TTL: Duration = Duration::from_secs(10);
+/// The time limit of a call that is not about it: longer than what a store of the tests needs.
+const LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Said {
@@ -236,7 +238,7 @@ fn a_follower_that_takes_longer_than_it_may_is_dropped_and_the_lease_runs_out() 
         follow.until(stop).await.unwrap();
         assert_eq!(clock.now(), until);
         assert_eq!(diary.take(), [Said::Stopped, Said::Stopped]);
-        let record = store.read(&"r".try_into().unwrap()).await.unwrap();
+        let record = store.read(&"r".try_into().unwrap(), LIMIT).await.unwrap();
         assert!(
             record.unwrap().is_held(),
             "nobody said that its work is over"

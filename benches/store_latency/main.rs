@@ -30,6 +30,9 @@ use tenure::{
 
 use samples::Samples;
 
+/// The time limit of a call.
+const LIMIT: Duration = Duration::from_secs(5);
+
 type Done = Result<(), Box<dyn Error>>;
 
 /// A store, and beside it the bare client that it uses.
@@ -73,7 +76,7 @@ async fn measure(subject: &dyn Subject, cycles: usize) -> Result<Samples, Box<dy
             metadata: None,
             reentrant: false,
         };
-        let token = match samples.time("acquire", store.acquire(&bid)).await? {
+        let token = match samples.time("acquire", store.acquire(&bid, LIMIT)).await? {
             AcquireOutcome::Granted { token } => token,
             AcquireOutcome::Refused(record) => return Err(format!("refused: {record:?}").into()),
         };
@@ -85,12 +88,18 @@ async fn measure(subject: &dyn Subject, cycles: usize) -> Result<Samples, Box<dy
             holder: holder.clone(),
             token,
         };
-        match samples.time("renew", store.renew(&lease, TTL)).await? {
+        match samples
+            .time("renew", store.renew(&lease, TTL, LIMIT))
+            .await?
+        {
             RenewOutcome::Renewed => {}
             RenewOutcome::Lost(record) => return Err(format!("lost: {record:?}").into()),
         }
         let claim = Claim::Lease(lease);
-        match samples.time("release", store.release(&claim)).await? {
+        match samples
+            .time("release", store.release(&claim, LIMIT))
+            .await?
+        {
             ReleaseOutcome::Released => {}
             ReleaseOutcome::NotHeld(record) => return Err(format!("not held: {record:?}").into()),
         }

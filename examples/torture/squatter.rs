@@ -21,12 +21,12 @@ pub(crate) async fn squat(store: Arc<dyn LeaseStore>, contest: Contest) {
         };
         for _ in 0..15 {
             sleep(ttl / 3).await;
-            if let Ok(RenewOutcome::Lost(_)) = store.renew(&lease, ttl).await {
+            if let Ok(RenewOutcome::Lost(_)) = store.renew(&lease, ttl, ttl).await {
                 break;
             }
         }
         // If it fails, the lease runs out.
-        let _ = store.release(&Claim::Lease(lease)).await;
+        let _ = store.release(&Claim::Lease(lease), ttl).await;
     }
 }
 
@@ -40,7 +40,7 @@ async fn take(store: &dyn LeaseStore, contest: &Contest) -> Option<Lease> {
         reentrant: false,
     };
     loop {
-        match store.acquire(&bid).await {
+        match store.acquire(&bid, contest.ttl).await {
             Ok(AcquireOutcome::Granted { token }) => {
                 return Some(Lease {
                     resource: bid.resource,

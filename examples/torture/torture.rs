@@ -226,8 +226,11 @@ impl Torture {
         self.runtime.spawn(async move {
             let start = BootClock.now();
             let evict = async {
-                let record = store.read(&name).await.ok().flatten()?;
-                store.evict(&name, record.token, Eviction::Close).await.ok()
+                let record = store.read(&name, PATIENCE).await.ok().flatten()?;
+                store
+                    .evict(&name, record.token, Eviction::Close, PATIENCE)
+                    .await
+                    .ok()
             };
             // One that did not answer may have been done nevertheless.
             let _ = timeout(PATIENCE, evict).await;

@@ -283,7 +283,7 @@ impl LeaseStore for Client {
         "broken"
     }
 
-    async fn acquire(&self, bid: &Bid) -> Result<AcquireOutcome, StoreError> {
+    async fn acquire(&self, bid: &Bid, _: Duration) -> Result<AcquireOutcome, StoreError> {
         let (key, asked_at) = (self.key(&bid.resource), self.now());
         let first = !self.seen.lock().unwrap().contains_key(&key);
         if self.has(Fault::ObservationFromTheRequest) && self.number % 4 == 1 && first {
@@ -299,7 +299,12 @@ impl LeaseStore for Client {
         Ok(outcome.await)
     }
 
-    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<RenewOutcome, StoreError> {
+    async fn renew(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        _: Duration,
+    ) -> Result<RenewOutcome, StoreError> {
         let outcome = self.step(&lease.resource, |record, now| {
             let mut lease = lease.clone();
             let version = record.version;
@@ -332,7 +337,7 @@ impl LeaseStore for Client {
         Ok(outcome.await)
     }
 
-    async fn release(&self, claim: &Claim) -> Result<ReleaseOutcome, StoreError> {
+    async fn release(&self, claim: &Claim, _: Duration) -> Result<ReleaseOutcome, StoreError> {
         let outcome = self.step(claim.resource(), |record, now| {
             let claim = match claim {
                 Claim::Lease(lease) if self.has(Fault::ReleaseWithoutOwnerCheck) => {
@@ -358,13 +363,17 @@ impl LeaseStore for Client {
         Ok(outcome.await)
     }
 
-    async fn read(&self, resource: &ResourceName) -> Result<Option<LeaseRecord>, StoreError> {
+    async fn read(
+        &self,
+        resource: &ResourceName,
+        _: Duration,
+    ) -> Result<Option<LeaseRecord>, StoreError> {
         Ok(self
             .step(resource, |record, now| record.seen(resource, now))
             .await)
     }
 
-    async fn list(&self, scope: &Scope) -> Result<Vec<LeaseRecord>, StoreError> {
+    async fn list(&self, scope: &Scope, _: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
         let records = self.shared.records.lock().unwrap();
         let lies_in = |name: &ResourceName| match self.has(Fault::ListsWhatLiesDeeper) {
             true => name.as_str().starts_with(scope.as_prefix()),
@@ -384,6 +393,7 @@ impl LeaseStore for Client {
         resource: &ResourceName,
         token: FencingToken,
         eviction: Eviction,
+        _: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         let outcome = self.step(resource, |record, now| {
             let eviction = match self.has(Fault::EvictionFreesAtOnce) {

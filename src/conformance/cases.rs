@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::trial::{Trial, granted, lost, metadata, name, not_held, refused, released, renewed};
+use super::trial::{
+    LIMIT, Trial, granted, lost, metadata, name, not_held, refused, released, renewed,
+};
 use crate::{
     lease::{Claim, FencingToken, LeaseRecord, ResourceName, Scope},
     store::{Eviction, Fault, FaultyStore, LeaseStore as _, StoreErrorKind},
@@ -11,7 +13,7 @@ use crate::{
 pub(super) async fn a_free_lease_is_granted_with_a_token(t: &Trial) {
     let mut bid = t.bid("a");
     bid.metadata = Some(metadata("10.0.0.1:80"));
-    let token = granted(t.store().acquire(&bid).await);
+    let token = granted(t.store().acquire(&bid, LIMIT).await);
     assert!(token > FencingToken::new(0));
     let record = t.record().await;
     assert_eq!(
@@ -30,7 +32,7 @@ pub(super) async fn a_refusal_names_the_holder_and_changes_nothing(t: &Trial) {
     t.pass(0.3).await;
     let before = t.record().await;
     for client in &t.clients {
-        let seen = refused(client.acquire(&t.bid("b")).await);
+        let seen = refused(client.acquire(&t.bid("b"), LIMIT).await);
         assert_eq!((seen.token, seen.holder.clone()), (token, Some(name("a"))));
         assert!(seen.is_held());
     }
@@ -49,11 +51,11 @@ pub(super) async fn a_refusal_names_the_holder_and_changes_nothing(t: &Trial) {
 pub(super) async fn an_unexpired_lease_is_refused_to_other_clients(t: &Trial) {
     t.held().await;
     for client in &t.clients {
-        refused(client.acquire(&t.bid("b")).await);
+        refused(client.acquire(&t.bid("b"), LIMIT).await);
     }
     t.pass(0.6).await;
     for client in &t.clients {
-        refused(client.acquire(&t.bid("b")).await);
+        refused(client.acquire(&t.bid("b"), LIMIT).await);
     }
 }
 
@@ -61,9 +63,9 @@ pub(super) async fn a_token_grows_across_release(t: &Trial) {
     let mut last = FencingToken::new(0);
     for round in 0..5 {
         let client = &t.clients[round % 4];
-        let token = granted(client.acquire(&t.bid("a")).await);
+        let token = granted(client.acquire(&t.bid("a"), LIMIT).await);
         assert!(token > last, "{token} after {last}");
-        released(client.release(&t.claim("a", token)).await);
+        released(client.release(&t.claim("a", token), LIMIT).await);
         last = token;
     }
 }
@@ -71,15 +73,19 @@ pub(super) async fn a_token_grows_across_release(t: &Trial) {
 pub(super) async fn a_token_grows_across_expiry(t: &Trial) {
     let first = t.held().await;
     t.wait_out("b").await;
-    let second = granted(t.other().acquire(&t.bid("b")).await);
+    let second = granted(t.other().acquire(&t.bid("b"), LIMIT).await);
     assert!(second > first, "{second} after {first}");
 }
 
 pub(super) async fn a_token_grows_across_eviction(t: &Trial) {
     let first = t.held().await;
-    released(t.store().evict(&t.resource, first, Eviction::Close).await);
+    released(
+        t.store()
+            .evict(&t.resource, first, Eviction::Close, LIMIT)
+            .await,
+    );
     t.wait_out("b").await;
-    let second = granted(t.other().acquire(&t.bid("b")).await);
+    let second = granted(t.other().acquire(&t.bid("b"), LIMIT).await);
     assert!(second > first, "{second} after {first}");
     assert!(
         !t.record().await.closing,
@@ -89,82 +95,82 @@ pub(super) async fn a_token_grows_across_eviction(t: &Trial) {
 
 pub(super) async fn the_same_attempt_gets_its_token_back_and_a_fresh_expiry(t: &Trial) {
     let bid = t.bid("a");
-    let token = granted(t.store().acquire(&bid).await);
+    let token = granted(t.store().acquire(&bid, LIMIT).await);
     t.pass(0.6).await;
-    assert_eq!(granted(t.store().acquire(&bid).await), token);
+    assert_eq!(granted(t.store().acquire(&bid, LIMIT).await), token);
     // Past the first expiry, before the second.
     t.pass(0.6).await;
-    refused(t.other().acquire(&t.bid("b")).await);
-    renewed(t.store().renew(&t.lease("a", token), t.ttl()).await);
+    refused(t.other().acquire(&t.bid("b"), LIMIT).await);
+    renewed(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
 }
 
 pub(super) async fn an_expired_attempt_gets_a_new_token(t: &Trial) {
     let bid = t.bid("a");
-    let first = granted(t.store().acquire(&bid).await);
+    let first = granted(t.store().acquire(&bid, LIMIT).await);
     if t.capabilities.observed {
-        refused(t.store().acquire(&t.bid("a")).await);
+        refused(t.store().acquire(&t.bid("a"), LIMIT).await);
     }
     t.expire().await;
-    let second = granted(t.store().acquire(&bid).await);
+    let second = granted(t.store().acquire(&bid, LIMIT).await);
     assert!(second > first, "{second} after {first}");
 }
 
 pub(super) async fn a_released_attempt_is_spent(t: &Trial) {
     let bid = t.bid("a");
-    let token = granted(t.store().acquire(&bid).await);
-    released(t.store().release(&t.claim("a", token)).await);
+    let token = granted(t.store().acquire(&bid, LIMIT).await);
+    released(t.store().release(&t.claim("a", token), LIMIT).await);
     // A copy that arrives late.
-    refused(t.store().acquire(&bid).await);
-    refused(t.other().acquire(&bid).await);
-    granted(t.other().acquire(&t.bid("b")).await);
+    refused(t.store().acquire(&bid, LIMIT).await);
+    refused(t.other().acquire(&bid, LIMIT).await);
+    granted(t.other().acquire(&t.bid("b"), LIMIT).await);
 }
 
 pub(super) async fn the_same_candidate_with_another_attempt_is_refused(t: &Trial) {
     t.held().await;
-    refused(t.store().acquire(&t.bid("a")).await);
-    refused(t.other().acquire(&t.bid("a")).await);
+    refused(t.store().acquire(&t.bid("a"), LIMIT).await);
+    refused(t.other().acquire(&t.bid("a"), LIMIT).await);
 }
 
 pub(super) async fn a_renewal_gives_a_whole_ttl_again(t: &Trial) {
     let token = t.held().await;
     for _ in 0..3 {
         t.pass(0.6).await;
-        renewed(t.store().renew(&t.lease("a", token), t.ttl()).await);
+        renewed(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
     }
     t.pass(0.6).await;
-    refused(t.other().acquire(&t.bid("b")).await);
+    refused(t.other().acquire(&t.bid("b"), LIMIT).await);
     assert_eq!(t.record().await.token, token);
 }
 
 pub(super) async fn a_renewal_with_a_shorter_ttl_shortens_the_lease(t: &Trial) {
     let mut long = t.bid("a");
     long.ttl = t.ttl() * 3;
-    let token = granted(t.store().acquire(&long).await);
-    refused(t.other().acquire(&t.bid("b")).await);
-    renewed(t.store().renew(&t.lease("a", token), t.ttl()).await);
-    let seen = refused(t.other().acquire(&t.bid("b")).await);
+    let token = granted(t.store().acquire(&long, LIMIT).await);
+    refused(t.other().acquire(&t.bid("b"), LIMIT).await);
+    renewed(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
+    let seen = refused(t.other().acquire(&t.bid("b"), LIMIT).await);
     assert!(seen.ttl < long.ttl, "{:?} of {:?}", seen.ttl, t.ttl());
     assert!(seen.remaining <= t.ttl() + t.capabilities.slack);
     t.expire().await;
-    lost(t.store().renew(&t.lease("a", token), t.ttl()).await);
-    granted(t.other().acquire(&t.bid("b")).await);
+    lost(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
+    granted(t.other().acquire(&t.bid("b"), LIMIT).await);
 }
 
 pub(super) async fn a_lapsed_lease_is_not_renewed(t: &Trial) {
     let token = t.held().await;
     t.expire().await;
-    let seen = lost(t.store().renew(&t.lease("a", token), t.ttl()).await);
+    let seen = lost(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
     assert_eq!(seen.map(|seen| seen.token), Some(token));
 }
 
 pub(super) async fn a_lease_of_another_token_or_holder_is_not_renewed(t: &Trial) {
     let token = t.held().await;
-    lost(t.store().renew(&t.lease("b", token), t.ttl()).await);
+    lost(t.store().renew(&t.lease("b", token), t.ttl(), LIMIT).await);
     let other = FencingToken::new(token.get() + 1);
-    lost(t.store().renew(&t.lease("a", other), t.ttl()).await);
+    lost(t.store().renew(&t.lease("a", other), t.ttl(), LIMIT).await);
     lost(
         t.store()
-            .renew(&t.lease("a", FencingToken::new(0)), t.ttl())
+            .renew(&t.lease("a", FencingToken::new(0)), t.ttl(), LIMIT)
             .await,
     );
 }
@@ -172,23 +178,23 @@ pub(super) async fn a_lease_of_another_token_or_holder_is_not_renewed(t: &Trial)
 pub(super) async fn a_lease_that_was_taken_over_is_not_renewed(t: &Trial) {
     let first = t.held().await;
     t.wait_out("b").await;
-    let second = granted(t.other().acquire(&t.bid("b")).await);
-    let seen = lost(t.store().renew(&t.lease("a", first), t.ttl()).await).expect("a record");
+    let second = granted(t.other().acquire(&t.bid("b"), LIMIT).await);
+    let seen = lost(t.store().renew(&t.lease("a", first), t.ttl(), LIMIT).await).expect("a record");
     assert_eq!((seen.token, seen.holder), (second, Some(name("b"))));
-    renewed(t.other().renew(&t.lease("b", second), t.ttl()).await);
+    renewed(t.other().renew(&t.lease("b", second), t.ttl(), LIMIT).await);
 }
 
 pub(super) async fn a_lease_is_released_by_its_holder_only(t: &Trial) {
     let token = t.held().await;
     let other = FencingToken::new(token.get() + 1);
     for claim in [t.claim("b", token), t.claim("a", other)] {
-        let seen = not_held(t.store().release(&claim).await).expect("a record");
+        let seen = not_held(t.store().release(&claim, LIMIT).await).expect("a record");
         assert_eq!(seen.holder, Some(name("a")));
     }
-    refused(t.other().acquire(&t.bid("b")).await);
-    released(t.store().release(&t.claim("a", token)).await);
-    granted(t.other().acquire(&t.bid("b")).await);
-    not_held(t.store().release(&t.claim("a", token)).await);
+    refused(t.other().acquire(&t.bid("b"), LIMIT).await);
+    released(t.store().release(&t.claim("a", token), LIMIT).await);
+    granted(t.other().acquire(&t.bid("b"), LIMIT).await);
+    not_held(t.store().release(&t.claim("a", token), LIMIT).await);
     assert_eq!(
         t.record().await.holder,
         Some(name("b")),
@@ -198,26 +204,26 @@ pub(super) async fn a_lease_is_released_by_its_holder_only(t: &Trial) {
 
 pub(super) async fn a_grant_never_confirmed_is_released_by_its_attempt(t: &Trial) {
     let bid = t.bid("a");
-    granted(t.store().acquire(&bid).await);
+    granted(t.store().acquire(&bid, LIMIT).await);
     let (resource, attempt) = (t.resource.clone(), t.bid("a").attempt);
     not_held(
         t.store()
-            .release(&Claim::Attempt { resource, attempt })
+            .release(&Claim::Attempt { resource, attempt }, LIMIT)
             .await,
     );
     let (resource, attempt) = (t.resource.clone(), bid.attempt);
     let claim = Claim::Attempt { resource, attempt };
-    released(t.store().release(&claim).await);
-    not_held(t.store().release(&claim).await);
-    refused(t.store().acquire(&bid).await);
-    granted(t.other().acquire(&t.bid("b")).await);
+    released(t.store().release(&claim, LIMIT).await);
+    not_held(t.store().release(&claim, LIMIT).await);
+    refused(t.store().acquire(&bid, LIMIT).await);
+    granted(t.other().acquire(&t.bid("b"), LIMIT).await);
 }
 
 pub(super) async fn a_released_record_stays_with_its_token_and_metadata(t: &Trial) {
     let mut bid = t.bid("a");
     bid.metadata = Some(metadata("10.0.0.1:80"));
-    let token = granted(t.store().acquire(&bid).await);
-    released(t.store().release(&t.claim("a", token)).await);
+    let token = granted(t.store().acquire(&bid, LIMIT).await);
+    released(t.store().release(&t.claim("a", token), LIMIT).await);
     let record = t.record().await;
     assert_eq!((record.token, record.holder), (token, None));
     assert_eq!(
@@ -228,65 +234,87 @@ pub(super) async fn a_released_record_stays_with_its_token_and_metadata(t: &Tria
 
 pub(super) async fn an_evicted_lease_is_not_renewed(t: &Trial) {
     let token = t.held().await;
-    released(t.other().evict(&t.resource, token, Eviction::Close).await);
-    let seen = lost(t.store().renew(&t.lease("a", token), t.ttl()).await).expect("a record");
+    released(
+        t.other()
+            .evict(&t.resource, token, Eviction::Close, LIMIT)
+            .await,
+    );
+    let seen = lost(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await).expect("a record");
     assert!(seen.closing && seen.token == token);
 }
 
 pub(super) async fn an_evicted_lease_is_not_acquired_before_its_expiry(t: &Trial) {
     let bid = t.bid("a");
-    let token = granted(t.store().acquire(&bid).await);
-    released(t.store().evict(&t.resource, token, Eviction::Close).await);
-    refused(t.store().acquire(&bid).await);
-    refused(t.other().acquire(&t.bid("b")).await);
+    let token = granted(t.store().acquire(&bid, LIMIT).await);
+    released(
+        t.store()
+            .evict(&t.resource, token, Eviction::Close, LIMIT)
+            .await,
+    );
+    refused(t.store().acquire(&bid, LIMIT).await);
+    refused(t.other().acquire(&t.bid("b"), LIMIT).await);
     t.pass(0.6).await;
-    refused(t.other().acquire(&t.bid("b")).await);
+    refused(t.other().acquire(&t.bid("b"), LIMIT).await);
     t.wait_out("b").await;
-    granted(t.other().acquire(&t.bid("b")).await);
+    granted(t.other().acquire(&t.bid("b"), LIMIT).await);
 }
 
 pub(super) async fn a_forced_eviction_frees_at_once(t: &Trial) {
     let token = t.held().await;
-    released(t.other().evict(&t.resource, token, Eviction::Force).await);
-    lost(t.store().renew(&t.lease("a", token), t.ttl()).await);
-    assert!(granted(t.other().acquire(&t.bid("b")).await) > token);
+    released(
+        t.other()
+            .evict(&t.resource, token, Eviction::Force, LIMIT)
+            .await,
+    );
+    lost(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
+    assert!(granted(t.other().acquire(&t.bid("b"), LIMIT).await) > token);
 }
 
 pub(super) async fn an_eviction_of_another_token_changes_nothing(t: &Trial) {
     let token = t.held().await;
     let other = FencingToken::new(token.get() + 1);
     for eviction in [Eviction::Close, Eviction::Force] {
-        not_held(t.store().evict(&t.resource, other, eviction).await);
+        not_held(t.store().evict(&t.resource, other, eviction, LIMIT).await);
     }
-    renewed(t.store().renew(&t.lease("a", token), t.ttl()).await);
+    renewed(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
 }
 
 pub(super) async fn challengers_judge_by_the_ttl_of_the_holder(t: &Trial) {
     let mut long = t.bid("a");
     long.ttl = t.ttl() * 3;
-    granted(t.store().acquire(&long).await);
-    refused(t.other().acquire(&t.bid("b")).await);
+    granted(t.store().acquire(&long, LIMIT).await);
+    refused(t.other().acquire(&t.bid("b"), LIMIT).await);
     t.pass(1.5).await;
-    let seen = refused(t.other().acquire(&t.bid("b")).await);
+    let seen = refused(t.other().acquire(&t.bid("b"), LIMIT).await);
     assert!(seen.ttl >= t.ttl() * 3);
 }
 
 pub(super) async fn a_record_that_was_never_led_is_not_there(t: &Trial) {
-    assert_eq!(t.store().read(&t.resource).await.expect("an answer"), None);
+    assert_eq!(
+        t.store().read(&t.resource, LIMIT).await.expect("an answer"),
+        None
+    );
     let token = FencingToken::new(1);
     assert_eq!(
-        lost(t.store().renew(&t.lease("a", token), t.ttl()).await),
+        lost(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await),
         None
     );
     assert_eq!(
-        not_held(t.store().release(&t.claim("a", token)).await),
+        not_held(t.store().release(&t.claim("a", token), LIMIT).await),
         None
     );
     assert_eq!(
-        not_held(t.store().evict(&t.resource, token, Eviction::Close).await),
+        not_held(
+            t.store()
+                .evict(&t.resource, token, Eviction::Close, LIMIT)
+                .await
+        ),
         None
     );
-    assert_eq!(t.store().read(&t.resource).await.expect("an answer"), None);
+    assert_eq!(
+        t.store().read(&t.resource, LIMIT).await.expect("an answer"),
+        None
+    );
 }
 
 pub(super) async fn a_list_holds_what_lies_directly_in_its_scope(t: &Trial) {
@@ -294,11 +322,11 @@ pub(super) async fn a_list_holds_what_lies_directly_in_its_scope(t: &Trial) {
     for tail in ["b", "a", "a/deeper", "ä"] {
         let mut bid = t.bid("a");
         bid.resource = ResourceName::new(format!("{base}/{tail}")).expect("a good name");
-        granted(t.store().acquire(&bid).await);
+        granted(t.store().acquire(&bid, LIMIT).await);
     }
     let list = async |scope: String| -> Vec<String> {
         let scope = Scope::new(scope).expect("a good scope");
-        let records = t.other().list(&scope).await.expect("an answer");
+        let records = t.other().list(&scope, LIMIT).await.expect("an answer");
         records
             .iter()
             .map(|record| record.resource.to_string())
@@ -329,13 +357,13 @@ pub(super) async fn names_of_every_allowed_character_are_kept_apart(t: &Trial) {
         let mut bid = t.bid("a");
         bid.resource = ResourceName::new(candidate).expect("a good name");
         bid.candidate = name(candidate);
-        tokens.push(granted(t.store().acquire(&bid).await));
+        tokens.push(granted(t.store().acquire(&bid, LIMIT).await));
     }
     for (candidate, token) in names.iter().zip(tokens) {
         let resource = ResourceName::new(candidate).expect("a good name");
         let record = t
             .other()
-            .read(&resource)
+            .read(&resource, LIMIT)
             .await
             .expect("an answer")
             .expect("a record");
@@ -348,7 +376,7 @@ pub(super) async fn metadata_of_4_kib_is_kept(t: &Trial) {
     let text = format!("{}\u{0}\n\"\\ü", "x".repeat(4096 - 6));
     let mut bid = t.bid("a");
     bid.metadata = Some(metadata(&text));
-    granted(t.store().acquire(&bid).await);
+    granted(t.store().acquire(&bid, LIMIT).await);
     assert_eq!(t.record().await.metadata, bid.metadata);
 }
 
@@ -356,8 +384,8 @@ pub(super) async fn the_history_holds_the_last_acquisitions(t: &Trial) {
     let mut tokens = Vec::new();
     for round in 0..LeaseRecord::HISTORY + 3 {
         let holder = format!("holder {round}");
-        let token = granted(t.store().acquire(&t.bid(&holder)).await);
-        released(t.store().release(&t.claim(&holder, token)).await);
+        let token = granted(t.store().acquire(&t.bid(&holder), LIMIT).await);
+        released(t.store().release(&t.claim(&holder, token), LIMIT).await);
         tokens.push((token, name(&holder)));
     }
     let history = t.record().await.history;
@@ -373,13 +401,13 @@ pub(super) async fn renew_many_renews_each(t: &Trial) {
     for index in 0..5 {
         let mut bid = t.bid("a");
         bid.resource = ResourceName::new(format!("{}/{index}", t.resource)).expect("a good name");
-        let token = granted(t.store().acquire(&bid).await);
+        let token = granted(t.store().acquire(&bid, LIMIT).await);
         let mut lease = t.lease("a", token);
         lease.resource = bid.resource;
         leases.push((lease, t.ttl()));
     }
     leases[2].0.token = FencingToken::new(1_000_000);
-    let answers = t.store().renew_many(&leases).await;
+    let answers = t.store().renew_many(&leases, LIMIT).await;
     assert_eq!(answers.len(), 5);
     for (index, answer) in answers.into_iter().enumerate() {
         match index {
@@ -393,30 +421,33 @@ pub(super) async fn a_reply_lost_after_the_write_does_not_cost_the_lease(t: &Tri
     let lossy = FaultyStore::new(t.clients[0].clone());
     let bid = t.bid("a");
     lossy.script([Fault::LostReply]);
-    let error = lossy.acquire(&bid).await.expect_err("the reply is lost");
+    let error = lossy
+        .acquire(&bid, LIMIT)
+        .await
+        .expect_err("the reply is lost");
     assert_eq!(error.kind(), StoreErrorKind::Unknown);
-    let token = granted(lossy.acquire(&bid).await);
+    let token = granted(lossy.acquire(&bid, LIMIT).await);
     lossy.script([Fault::LostReply]);
     lossy
-        .renew(&t.lease("a", token), t.ttl())
+        .renew(&t.lease("a", token), t.ttl(), LIMIT)
         .await
         .expect_err("the reply is lost");
-    renewed(lossy.renew(&t.lease("a", token), t.ttl()).await);
+    renewed(lossy.renew(&t.lease("a", token), t.ttl(), LIMIT).await);
     lossy.script([Fault::LostReply]);
     lossy
-        .release(&t.claim("a", token))
+        .release(&t.claim("a", token), LIMIT)
         .await
         .expect_err("the reply is lost");
-    let seen = not_held(lossy.release(&t.claim("a", token)).await).expect("a record");
+    let seen = not_held(lossy.release(&t.claim("a", token), LIMIT).await).expect("a record");
     assert_eq!((seen.token, seen.holder), (token, None));
 }
 
 pub(super) async fn a_release_racing_the_retry_of_its_own_acquire_wins(t: &Trial) {
     let bid = t.bid("a");
-    let token = granted(t.store().acquire(&bid).await);
+    let token = granted(t.store().acquire(&bid, LIMIT).await);
     // The driver sends the acquire again after the release was applied.
-    released(t.store().release(&t.claim("a", token)).await);
-    refused(t.other().acquire(&bid).await);
+    released(t.store().release(&t.claim("a", token), LIMIT).await);
+    refused(t.other().acquire(&bid, LIMIT).await);
     assert_eq!(
         t.record().await.holder,
         None,
@@ -430,9 +461,9 @@ pub(super) async fn unknown_fields_are_kept(t: &Trial) {
     }
     let token = t.held().await;
     t.subject.add_unknown_field(&t.resource).await;
-    renewed(t.store().renew(&t.lease("a", token), t.ttl()).await);
-    released(t.store().release(&t.claim("a", token)).await);
-    granted(t.other().acquire(&t.bid("b")).await);
+    renewed(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
+    released(t.store().release(&t.claim("a", token), LIMIT).await);
+    granted(t.other().acquire(&t.bid("b"), LIMIT).await);
     assert!(t.subject.has_unknown_field(&t.resource).await);
 }
 
@@ -449,16 +480,16 @@ pub(super) async fn a_record_for_newer_libraries_is_not_written(t: &Trial) {
         holder: name("a"),
     };
     let errors = [
-        t.store().acquire(&t.bid("b")).await.map(drop),
-        t.store().renew(&lease, t.ttl()).await.map(drop),
-        t.store().release(&claim).await.map(drop),
-        t.store().release(&owner).await.map(drop),
+        t.store().acquire(&t.bid("b"), LIMIT).await.map(drop),
+        t.store().renew(&lease, t.ttl(), LIMIT).await.map(drop),
+        t.store().release(&claim, LIMIT).await.map(drop),
+        t.store().release(&owner, LIMIT).await.map(drop),
     ];
     for error in errors {
         assert_eq!(error.map_err(kind), Err(StoreErrorKind::Unsupported));
     }
     t.expire().await;
-    let late = t.other().acquire(&t.bid("b")).await;
+    let late = t.other().acquire(&t.bid("b"), LIMIT).await;
     assert_eq!(
         late.map_err(kind),
         Err(StoreErrorKind::Unsupported),

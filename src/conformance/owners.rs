@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::trial::{Trial, granted, lost, metadata, name, not_held, refused, released, renewed};
+use super::trial::{
+    LIMIT, Trial, granted, lost, metadata, name, not_held, refused, released, renewed,
+};
 use crate::{
     lease::{Bid, Claim, FencingToken},
     store::Eviction,
@@ -21,112 +23,126 @@ fn owner(t: &Trial, holder: &str) -> Claim {
 
 pub(super) async fn a_reentrant_bid_takes_its_own_lease_with_a_new_token(t: &Trial) {
     let first = t.held().await;
-    let second = granted(t.other().acquire(&reentrant(t, "a")).await);
+    let second = granted(t.other().acquire(&reentrant(t, "a"), LIMIT).await);
     assert!(second > first, "{second} after {first}");
-    lost(t.store().renew(&t.lease("a", first), t.ttl()).await);
-    renewed(t.other().renew(&t.lease("a", second), t.ttl()).await);
+    lost(t.store().renew(&t.lease("a", first), t.ttl(), LIMIT).await);
+    renewed(t.other().renew(&t.lease("a", second), t.ttl(), LIMIT).await);
 }
 
 pub(super) async fn a_reentrant_bid_takes_the_lease_of_nobody_else(t: &Trial) {
     let token = t.held().await;
     for client in &t.clients {
-        let seen = refused(client.acquire(&reentrant(t, "b")).await);
+        let seen = refused(client.acquire(&reentrant(t, "b"), LIMIT).await);
         assert_eq!((seen.token, seen.holder), (token, Some(name("a"))));
     }
-    renewed(t.store().renew(&t.lease("a", token), t.ttl()).await);
+    renewed(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
 }
 
 pub(super) async fn a_reentrant_bid_gives_a_whole_ttl_again(t: &Trial) {
     t.held().await;
-    refused(t.other().acquire(&t.bid("b")).await);
+    refused(t.other().acquire(&t.bid("b"), LIMIT).await);
     t.pass(0.6).await;
-    let token = granted(t.store().acquire(&reentrant(t, "a")).await);
+    let token = granted(t.store().acquire(&reentrant(t, "a"), LIMIT).await);
     // Past the first expiry, before the second.
     t.pass(0.6).await;
-    refused(t.other().acquire(&t.bid("b")).await);
-    renewed(t.store().renew(&t.lease("a", token), t.ttl()).await);
+    refused(t.other().acquire(&t.bid("b"), LIMIT).await);
+    renewed(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
 }
 
 pub(super) async fn a_reentrant_bid_is_refused_while_the_lease_is_closing(t: &Trial) {
     let token = t.held().await;
-    released(t.store().evict(&t.resource, token, Eviction::Close).await);
-    assert!(refused(t.store().acquire(&reentrant(t, "a")).await).closing);
+    released(
+        t.store()
+            .evict(&t.resource, token, Eviction::Close, LIMIT)
+            .await,
+    );
+    assert!(refused(t.store().acquire(&reentrant(t, "a"), LIMIT).await).closing);
     t.expire().await;
-    granted(t.store().acquire(&reentrant(t, "a")).await);
+    granted(t.store().acquire(&reentrant(t, "a"), LIMIT).await);
 }
 
 pub(super) async fn an_owner_releases_what_another_of_its_locks_has_taken(t: &Trial) {
     let mut bid = t.bid("a");
     bid.metadata = Some(metadata("10.0.0.1:80"));
-    let token = granted(t.store().acquire(&bid).await);
+    let token = granted(t.store().acquire(&bid, LIMIT).await);
     // By a client that has never seen the token.
-    released(t.other().release(&owner(t, "a")).await);
+    released(t.other().release(&owner(t, "a"), LIMIT).await);
     let record = t.record().await;
     assert_eq!((record.token, record.holder), (token, None));
     assert_eq!(
         (record.metadata, record.remaining),
         (bid.metadata, Duration::ZERO)
     );
-    lost(t.store().renew(&t.lease("a", token), t.ttl()).await);
-    not_held(t.other().release(&owner(t, "a")).await);
-    granted(t.other().acquire(&t.bid("b")).await);
+    lost(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
+    not_held(t.other().release(&owner(t, "a"), LIMIT).await);
+    granted(t.other().acquire(&t.bid("b"), LIMIT).await);
 }
 
 pub(super) async fn a_release_by_another_owner_changes_nothing(t: &Trial) {
     let token = t.held().await;
     for client in &t.clients {
-        let seen = not_held(client.release(&owner(t, "b")).await).expect("a record");
+        let seen = not_held(client.release(&owner(t, "b"), LIMIT).await).expect("a record");
         assert_eq!((seen.token, seen.holder), (token, Some(name("a"))));
     }
-    refused(t.other().acquire(&t.bid("b")).await);
-    renewed(t.store().renew(&t.lease("a", token), t.ttl()).await);
+    refused(t.other().acquire(&t.bid("b"), LIMIT).await);
+    renewed(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
     // Nor when nobody holds it.
-    released(t.store().release(&owner(t, "a")).await);
-    let seen = not_held(t.store().release(&owner(t, "b")).await).expect("a record");
+    released(t.store().release(&owner(t, "a"), LIMIT).await);
+    let seen = not_held(t.store().release(&owner(t, "b"), LIMIT).await).expect("a record");
     assert_eq!((seen.token, seen.holder), (token, None));
 }
 
 pub(super) async fn one_release_by_the_owner_undoes_all_its_reentrant_bids(t: &Trial) {
     t.held().await;
-    granted(t.store().acquire(&reentrant(t, "a")).await);
-    granted(t.other().acquire(&reentrant(t, "a")).await);
-    released(t.store().release(&owner(t, "a")).await);
+    granted(t.store().acquire(&reentrant(t, "a"), LIMIT).await);
+    granted(t.other().acquire(&reentrant(t, "a"), LIMIT).await);
+    released(t.store().release(&owner(t, "a"), LIMIT).await);
     assert_eq!(t.record().await.holder, None);
-    granted(t.other().acquire(&t.bid("b")).await);
+    granted(t.other().acquire(&t.bid("b"), LIMIT).await);
 }
 
 pub(super) async fn a_token_grows_across_releases_by_the_owner(t: &Trial) {
     let mut last = FencingToken::new(0);
     for round in 0..5 {
         let client = &t.clients[round % 4];
-        let token = granted(client.acquire(&reentrant(t, "a")).await);
+        let token = granted(client.acquire(&reentrant(t, "a"), LIMIT).await);
         assert!(token > last, "{token} after {last}");
-        released(t.clients[(round + 1) % 4].release(&owner(t, "a")).await);
+        released(
+            t.clients[(round + 1) % 4]
+                .release(&owner(t, "a"), LIMIT)
+                .await,
+        );
         last = token;
     }
 }
 
 pub(super) async fn an_attempt_that_its_owner_has_released_is_spent(t: &Trial) {
     let bid = reentrant(t, "a");
-    granted(t.store().acquire(&bid).await);
-    released(t.other().release(&owner(t, "a")).await);
-    refused(t.store().acquire(&bid).await);
-    refused(t.other().acquire(&bid).await);
-    granted(t.other().acquire(&t.bid("b")).await);
+    granted(t.store().acquire(&bid, LIMIT).await);
+    released(t.other().release(&owner(t, "a"), LIMIT).await);
+    refused(t.store().acquire(&bid, LIMIT).await);
+    refused(t.other().acquire(&bid, LIMIT).await);
+    granted(t.other().acquire(&t.bid("b"), LIMIT).await);
 }
 
 pub(super) async fn an_owner_releases_what_has_run_out(t: &Trial) {
     let token = t.held().await;
     t.expire().await;
-    released(t.store().release(&owner(t, "a")).await);
+    released(t.store().release(&owner(t, "a"), LIMIT).await);
     assert_eq!(t.record().await.holder, None);
-    assert!(granted(t.other().acquire(&t.bid("b")).await) > token);
+    assert!(granted(t.other().acquire(&t.bid("b"), LIMIT).await) > token);
     // Another has it by now.
-    not_held(t.store().release(&owner(t, "a")).await);
+    not_held(t.store().release(&owner(t, "a"), LIMIT).await);
     assert_eq!(t.record().await.holder, Some(name("b")));
 }
 
 pub(super) async fn a_release_by_the_owner_of_what_was_never_led_makes_no_record(t: &Trial) {
-    assert_eq!(not_held(t.store().release(&owner(t, "a")).await), None);
-    assert_eq!(t.store().read(&t.resource).await.expect("an answer"), None);
+    assert_eq!(
+        not_held(t.store().release(&owner(t, "a"), LIMIT).await),
+        None
+    );
+    assert_eq!(
+        t.store().read(&t.resource, LIMIT).await.expect("an answer"),
+        None
+    );
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::future::join_all;
 use tokio::sync::Barrier;
 
-use super::trial::{Trial, granted, refused, renewed};
+use super::trial::{LIMIT, Trial, granted, refused, renewed};
 use crate::{
     lease::{FencingToken, ResourceName},
     store::AcquireOutcome,
@@ -14,14 +14,14 @@ use crate::{
 pub(super) async fn a_lease_that_is_renewed_is_never_taken_over(t: &Trial) {
     let token = t.held().await;
     for round in 0..12 {
-        refused(t.other().acquire(&t.bid("b")).await);
+        refused(t.other().acquire(&t.bid("b"), LIMIT).await);
         t.pass(0.4).await;
         // Through any client: the version must come from the store, not from one of them.
         let client = match t.capabilities.observed {
             true => &t.clients[0],
             false => &t.clients[round % 4],
         };
-        renewed(client.renew(&t.lease("a", token), t.ttl()).await);
+        renewed(client.renew(&t.lease("a", token), t.ttl(), LIMIT).await);
     }
 }
 
@@ -29,11 +29,11 @@ pub(super) async fn a_lease_that_is_renewed_is_never_taken_over(t: &Trial) {
 /// if it does not free early.
 pub(super) async fn an_observation_counts_from_the_arrival_of_the_reply(t: &Trial) {
     t.held().await;
-    refused(t.other().acquire(&t.bid("b")).await);
+    refused(t.other().acquire(&t.bid("b"), LIMIT).await);
     t.pass(0.9).await;
-    refused(t.other().acquire(&t.bid("b")).await);
+    refused(t.other().acquire(&t.bid("b"), LIMIT).await);
     t.subject.pass(t.ttl() / 10 + t.capabilities.slack).await;
-    granted(t.other().acquire(&t.bid("b")).await);
+    granted(t.other().acquire(&t.bid("b"), LIMIT).await);
 }
 
 const BIDDERS: usize = 32;
@@ -49,7 +49,7 @@ async fn rush(t: &Trial, resource: &ResourceName) -> Vec<FencingToken> {
         bid.ttl = Duration::from_secs(600);
         tokio::spawn(async move {
             barrier.wait().await;
-            client.acquire(&bid).await.expect("an answer")
+            client.acquire(&bid, LIMIT).await.expect("an answer")
         })
     });
     let outcomes = join_all(bidders).await.into_iter();
@@ -69,7 +69,7 @@ pub(super) async fn one_of_32_bidders_wins_in_every_round(t: &Trial) {
         last = tokens[0];
         let holder = t.record().await.holder.expect("a holder");
         let claim = t.claim(holder.as_str(), last);
-        t.store().release(&claim).await.expect("an answer");
+        t.store().release(&claim, LIMIT).await.expect("an answer");
     }
 }
 

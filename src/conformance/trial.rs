@@ -11,6 +11,9 @@ use crate::{
     store::{AcquireOutcome, ReleaseOutcome, RenewOutcome},
 };
 
+/// The time limit of a call whose case is not about that: longer than what any store needs.
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
+
 /// What a store under test can do.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -133,7 +136,7 @@ impl Trial {
 
     /// A lease of candidate `a`, taken by the first client.
     pub(super) async fn held(&self) -> FencingToken {
-        granted(self.store().acquire(&self.bid("a")).await)
+        granted(self.store().acquire(&self.bid("a"), LIMIT).await)
     }
 
     pub(super) async fn pass(&self, part_of_ttl: f64) {
@@ -150,13 +153,13 @@ impl Trial {
     /// Has a challenger wait until the present lease has expired for it.
     pub(super) async fn wait_out(&self, challenger: &str) {
         if self.capabilities.observed {
-            refused(self.other().acquire(&self.bid(challenger)).await);
+            refused(self.other().acquire(&self.bid(challenger), LIMIT).await);
         }
         self.expire().await;
     }
 
     pub(super) async fn record(&self) -> LeaseRecord {
-        let record = self.store().read(&self.resource).await;
+        let record = self.store().read(&self.resource, LIMIT).await;
         record.expect("an answer").expect("a record")
     }
 }

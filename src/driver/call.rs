@@ -13,6 +13,12 @@ use crate::{
     },
 };
 
+/// The store's time limit where the caller waits so long: a little less, so that the store's own error, which
+/// names the cause, comes before the caller gives up.
+fn limit_of_store(wait: Duration) -> Duration {
+    wait - wait / 10
+}
+
 /// A store's answer, and the record that it showed on the way.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -20,13 +26,16 @@ pub(crate) struct Answer {
     pub(crate) record: Option<LeaseRecord>,
 }
 
-/// Puts a request of the election to the store. A panic in the store is an error like another.
+/// Puts a request of the election to the store, for a caller that waits so long for the answer. A panic in
+/// the store is an error like another.
 pub(super) fn call(
     store: Arc<dyn LeaseStore>,
     call: Call,
+    wait: Duration,
 ) -> BoxFuture<'static, Result<Answer, StoreError>> {
     let (kind, operation) = (store.kind(), operation(&call));
-    let answer = AssertUnwindSafe(async move { answer(&*store, call).await }).catch_unwind();
+    let limit = limit_of_store(wait);
+    let answer = AssertUnwindSafe(async move { answer(&*store, call, limit).await }).catch_unwind();
     answer
         .map(move |answer| {
             answer.unwrap_or_else(|panic| {
@@ -45,15 +54,15 @@ pub(super) fn call(
         .boxed()
 }
 
-/// The same with a time limit, on a runtime of tokio.
+/// The same, and waits for the answer, on a runtime of tokio.
 pub(crate) async fn call_within(
     store: &Arc<dyn LeaseStore>,
     call: Call,
-    limit: Duration,
+    wait: Duration,
 ) -> Result<Answer, StoreError> {
     let operation = operation(&call);
-    let answer = self::call(store.clone(), call);
-    let answer = timeout(limit, answer).await;
+    let answer = self::call(store.clone(), call, wait);
+    let answer = timeout(wait, answer).await;
     answer.unwrap_or_else(|_| Err(unanswered(&**store, operation)))
 }
 
@@ -72,17 +81,17 @@ pub(super) fn operation(call: &Call) -> Operation {
     }
 }
 
-async fn answer(store: &dyn LeaseStore, call: Call) -> Result<Answer, StoreError> {
+async fn answer(store: &dyn LeaseStore, call: Call, limit: Duration) -> Result<Answer, StoreError> {
     let (reply, record) = match call {
-        Call::Acquire(bid) => match store.acquire(&bid).await? {
+        Call::Acquire(bid) => match store.acquire(&bid, limit).await? {
             AcquireOutcome::Granted { token } => (Reply::Granted { token }, None),
             AcquireOutcome::Refused(record) => (Reply::Refused(record.clone()), Some(record)),
         },
-        Call::Renew { lease, ttl } => match store.renew(&lease, ttl).await? {
+        Call::Renew { lease, ttl } => match store.renew(&lease, ttl, limit).await? {
             RenewOutcome::Renewed => (Reply::Renewed, None),
             RenewOutcome::Lost(record) => (Reply::Lost(record.clone()), record),
         },
-        Call::Release(claim) => match store.release(&claim).await? {
+        Call::Release(claim) => match store.release(&claim, limit).await? {
             ReleaseOutcome::Released => (Reply::Released { was_held: true }, None),
             ReleaseOutcome::NotHeld(record) => {
                 // Nobody holds it and nobody has since: an earlier copy of this request freed it.
@@ -94,7 +103,7 @@ async fn answer(store: &dyn LeaseStore, call: Call) -> Result<Answer, StoreError
                 (Reply::Released { was_held }, record)
             }
         },
-        Call::Read(resource) => (Reply::Read, store.read(&resource).await?),
+        Call::Read(resource) => (Reply::Read, store.read(&resource, limit).await?),
     };
     Ok(Answer { reply, record })
 }

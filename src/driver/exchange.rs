@@ -50,11 +50,12 @@ impl Exchange {
     }
 
     pub(crate) fn send(&mut self, request: Request) {
+        let wait = request.sent_at.until(request.give_up_at);
         self.sending = Some(Sending {
             id: request.id,
             sent_at: request.sent_at,
             operation: call::operation(&request.call),
-            answer: call::call(self.store.clone(), request.call),
+            answer: call::call(self.store.clone(), request.call, wait),
         });
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Request {
     pub(crate) id: RequestId,
     /// When it was handed out. The deadline counts from here, so it is never later than the sending.
     pub(crate) sent_at: Moment,
+    /// When the election no longer waits for the answer.
+    pub(crate) give_up_at: Moment,
     pub(crate) call: Call,
 }
 

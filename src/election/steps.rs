@@ -49,7 +49,12 @@ impl Election {
             give_up_at,
             kind,
         });
-        Request { id, sent_at, call }
+        Request {
+            id,
+            sent_at,
+            give_up_at,
+            call,
+        }
     }
 
     /// What every input does first: nothing may come before the deadline.

@@ -273,7 +273,9 @@ impl World {
             return self.pump(index);
         }
         let from = (index, self.nodes[index].incarnation);
-        let Request { id, sent_at, call } = request;
+        let Request {
+            id, sent_at, call, ..
+        } = request;
         let fate = self.network.fate(self.store.up, &mut self.rng);
         if let Some(error) = fate.error {
             let reply = match fate.arrives {

@@ -254,7 +254,9 @@ impl Node {
     pub(super) fn begin(&mut self, request: Request) {
         let (observer, port) = (self.observer.clone(), Arc::new(Port::default()));
         let table = port.clone();
-        let Request { id, sent_at, call } = request;
+        let Request {
+            id, sent_at, call, ..
+        } = request;
         let answer = async move { operate(&observer, &table, call).await };
         self.ops += 1;
         self.op = Some(Op {

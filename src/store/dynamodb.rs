@@ -163,9 +163,8 @@ impl DynamoStore {
     /// How long an operation may take, with all its requests. Default 2 s.
     ///
     /// An operation whose write takes longer is [`Unknown`](super::StoreErrorKind::Unknown), one whose read
-    /// does, or that was surely not sent, [`Unavailable`](super::StoreErrorKind::Unavailable). Keep it
-    /// below the [`call_timeout`](crate::Timing::call_timeout) of the elections. The SDK by itself would
-    /// wait for ever.
+    /// does, or that was surely not sent, [`Unavailable`](super::StoreErrorKind::Unavailable). A call whose
+    /// own limit is shorter, like those of a lock, keeps to that. The SDK by itself would wait for ever.
     ///
     /// The SDK loads credentials within a request, and begins anew with the next one: a provider that
     /// takes longer than the limit never has any. Those of [`open_store`](crate::open_store) go on.
@@ -203,29 +202,41 @@ impl LeaseStore for DynamoStore {
         self.told(Operation::Ensure, self.check_table().await)
     }
 
-    async fn acquire(&self, bid: &Bid) -> Result<AcquireOutcome, StoreError> {
-        let call = Call::new(self);
+    async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {
+        let call = Call::new(self, limit);
         let done = self.observer.acquire(&call, bid, SystemTime::now()).await;
         self.told(Operation::Acquire, done)
     }
 
-    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<RenewOutcome, StoreError> {
-        let done = self.observer.renew(&Call::new(self), lease, ttl).await;
+    async fn renew(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        limit: Duration,
+    ) -> Result<RenewOutcome, StoreError> {
+        let done = self
+            .observer
+            .renew(&Call::new(self, limit), lease, ttl)
+            .await;
         self.told(Operation::Renew, done)
     }
 
-    async fn release(&self, claim: &Claim) -> Result<ReleaseOutcome, StoreError> {
-        let done = self.observer.release(&Call::new(self), claim).await;
+    async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError> {
+        let done = self.observer.release(&Call::new(self, limit), claim).await;
         self.told(Operation::Release, done)
     }
 
-    async fn read(&self, resource: &ResourceName) -> Result<Option<LeaseRecord>, StoreError> {
-        let done = self.observer.read(&Call::new(self), resource).await;
+    async fn read(
+        &self,
+        resource: &ResourceName,
+        limit: Duration,
+    ) -> Result<Option<LeaseRecord>, StoreError> {
+        let done = self.observer.read(&Call::new(self, limit), resource).await;
         self.told(Operation::Read, done)
     }
 
-    async fn list(&self, scope: &Scope) -> Result<Vec<LeaseRecord>, StoreError> {
-        let found = self.told(Operation::List, Call::new(self).query(scope).await)?;
+    async fn list(&self, scope: &Scope, limit: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
+        let found = self.told(Operation::List, Call::new(self, limit).query(scope).await)?;
         let records = found.into_iter();
         let records = records.filter_map(|item| self.observer.glance(&item.name, item.found));
         let mut records: Vec<_> = records.collect();
@@ -239,8 +250,9 @@ impl LeaseStore for DynamoStore {
         resource: &ResourceName,
         token: FencingToken,
         eviction: Eviction,
+        limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
-        let call = Call::new(self);
+        let call = Call::new(self, limit);
         let done = self.observer.evict(&call, resource, token, eviction).await;
         self.told(Operation::Evict, done)
     }

@@ -23,9 +23,9 @@ pub enum Fault {
     None,
     /// The store answers with an error of this kind; the request is not applied.
     Error(StoreErrorKind),
-    /// The request is applied after this time, then answered.
+    /// The request is applied after this time, whatever its time limit, then answered.
     Delay(Duration),
-    /// The request is never applied and never answered.
+    /// The request is never applied and never answered, whatever its time limit.
     Hang,
     /// The request is lost: not applied, outcome unknown.
     LostRequest,
@@ -245,33 +245,42 @@ impl LeaseStore for FaultyStore {
         self.inner.ensure().await
     }
 
-    async fn acquire(&self, bid: &Bid) -> Result<AcquireOutcome, StoreError> {
+    async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {
         self.call(
             Operation::Acquire,
-            again!(store, [bid], store.acquire(&bid)),
+            again!(store, [bid], store.acquire(&bid, limit)),
         )
         .await
     }
 
-    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<RenewOutcome, StoreError> {
+    async fn renew(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        limit: Duration,
+    ) -> Result<RenewOutcome, StoreError> {
         self.call(
             Operation::Renew,
-            again!(store, [lease], store.renew(&lease, ttl)),
+            again!(store, [lease], store.renew(&lease, ttl, limit)),
         )
         .await
     }
 
-    async fn release(&self, claim: &Claim) -> Result<ReleaseOutcome, StoreError> {
+    async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError> {
         self.call(
             Operation::Release,
-            again!(store, [claim], store.release(&claim)),
+            again!(store, [claim], store.release(&claim, limit)),
         )
         .await
     }
 
-    async fn read(&self, resource: &ResourceName) -> Result<Option<LeaseRecord>, StoreError> {
+    async fn read(
+        &self,
+        resource: &ResourceName,
+        limit: Duration,
+    ) -> Result<Option<LeaseRecord>, StoreError> {
         let fault = self.next_fault(Operation::Read);
-        let read = again!(store, [resource], store.read(&resource));
+        let read = again!(store, [resource], store.read(&resource, limit));
         let fresh: Option<LeaseRecord> = self.call_with(fault, Operation::Read, read).await?;
         let mut plan = self.plan();
         if fault == Fault::StaleRead
@@ -283,9 +292,12 @@ impl LeaseStore for FaultyStore {
         Ok(fresh)
     }
 
-    async fn list(&self, scope: &Scope) -> Result<Vec<LeaseRecord>, StoreError> {
-        self.call(Operation::List, again!(store, [scope], store.list(&scope)))
-            .await
+    async fn list(&self, scope: &Scope, limit: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
+        self.call(
+            Operation::List,
+            again!(store, [scope], store.list(&scope, limit)),
+        )
+        .await
     }
 
     async fn evict(
@@ -293,8 +305,13 @@ impl LeaseStore for FaultyStore {
         resource: &ResourceName,
         token: FencingToken,
         eviction: Eviction,
+        limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
-        let evict = again!(store, [resource], store.evict(&resource, token, eviction));
+        let evict = again!(
+            store,
+            [resource],
+            store.evict(&resource, token, eviction, limit)
+        );
         self.call(Operation::Evict, evict).await
     }
 

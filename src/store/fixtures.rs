@@ -9,6 +9,9 @@ use crate::lease::{
 
 pub(crate) const TTL: Duration = Duration::from_secs(10);
 
+/// The time limit of a call: longer than what a store of the tests needs.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
 pub(crate) fn resource() -> ResourceName {
     ResourceName::new("jobs/nightly").unwrap()
 }

@@ -85,33 +85,42 @@ impl LeaseStore for Hosted {
         self.call(Operation::Ensure, request).await
     }
 
-    async fn acquire(&self, bid: &Bid) -> Result<AcquireOutcome, StoreError> {
+    async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {
         let (store, bid) = (self.inner.clone(), bid.clone());
-        let request = async move { store.acquire(&bid).await };
+        let request = async move { store.acquire(&bid, limit).await };
         self.call(Operation::Acquire, request).await
     }
 
-    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<RenewOutcome, StoreError> {
+    async fn renew(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        limit: Duration,
+    ) -> Result<RenewOutcome, StoreError> {
         let (store, lease) = (self.inner.clone(), lease.clone());
-        let request = async move { store.renew(&lease, ttl).await };
+        let request = async move { store.renew(&lease, ttl, limit).await };
         self.call(Operation::Renew, request).await
     }
 
-    async fn release(&self, claim: &Claim) -> Result<ReleaseOutcome, StoreError> {
+    async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError> {
         let (store, claim) = (self.inner.clone(), claim.clone());
-        let request = async move { store.release(&claim).await };
+        let request = async move { store.release(&claim, limit).await };
         self.call(Operation::Release, request).await
     }
 
-    async fn read(&self, resource: &ResourceName) -> Result<Option<LeaseRecord>, StoreError> {
+    async fn read(
+        &self,
+        resource: &ResourceName,
+        limit: Duration,
+    ) -> Result<Option<LeaseRecord>, StoreError> {
         let (store, resource) = (self.inner.clone(), resource.clone());
-        let request = async move { store.read(&resource).await };
+        let request = async move { store.read(&resource, limit).await };
         self.call(Operation::Read, request).await
     }
 
-    async fn list(&self, scope: &Scope) -> Result<Vec<LeaseRecord>, StoreError> {
+    async fn list(&self, scope: &Scope, limit: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
         let (store, scope) = (self.inner.clone(), scope.clone());
-        let request = async move { store.list(&scope).await };
+        let request = async move { store.list(&scope, limit).await };
         self.call(Operation::List, request).await
     }
 
@@ -120,19 +129,21 @@ impl LeaseStore for Hosted {
         resource: &ResourceName,
         token: FencingToken,
         eviction: Eviction,
+        limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         let (store, resource) = (self.inner.clone(), resource.clone());
-        let request = async move { store.evict(&resource, token, eviction).await };
+        let request = async move { store.evict(&resource, token, eviction, limit).await };
         self.call(Operation::Evict, request).await
     }
 
     async fn renew_many(
         &self,
         leases: &[(Lease, Duration)],
+        limit: Duration,
     ) -> Vec<Result<RenewOutcome, StoreError>> {
         let (store, count) = (self.inner.clone(), leases.len());
         let leases = leases.to_owned();
-        let done = (self.host).run(async move { store.renew_many(&leases).await });
+        let done = (self.host).run(async move { store.renew_many(&leases, limit).await });
         match done.await {
             Ok(outcomes) => outcomes,
             Err(lost) => (0..count)

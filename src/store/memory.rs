@@ -74,25 +74,34 @@ impl LeaseStore for MemoryStore {
         "memory"
     }
 
-    async fn acquire(&self, bid: &Bid) -> Result<AcquireOutcome, StoreError> {
+    async fn acquire(&self, bid: &Bid, _: Duration) -> Result<AcquireOutcome, StoreError> {
         Ok(self.step(&bid.resource, |record, now| {
             record.acquire(bid, now, SystemTime::now())
         }))
     }
 
-    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<RenewOutcome, StoreError> {
+    async fn renew(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        _: Duration,
+    ) -> Result<RenewOutcome, StoreError> {
         Ok(self.step(&lease.resource, |record, now| record.renew(lease, ttl, now)))
     }
 
-    async fn release(&self, claim: &Claim) -> Result<ReleaseOutcome, StoreError> {
+    async fn release(&self, claim: &Claim, _: Duration) -> Result<ReleaseOutcome, StoreError> {
         Ok(self.step(claim.resource(), |record, now| record.release(claim, now)))
     }
 
-    async fn read(&self, resource: &ResourceName) -> Result<Option<LeaseRecord>, StoreError> {
+    async fn read(
+        &self,
+        resource: &ResourceName,
+        _: Duration,
+    ) -> Result<Option<LeaseRecord>, StoreError> {
         Ok(self.step(resource, |record, now| record.seen(resource, now)))
     }
 
-    async fn list(&self, scope: &Scope) -> Result<Vec<LeaseRecord>, StoreError> {
+    async fn list(&self, scope: &Scope, _: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
         Ok(records
@@ -107,6 +116,7 @@ impl LeaseStore for MemoryStore {
         resource: &ResourceName,
         token: FencingToken,
         eviction: Eviction,
+        _: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         Ok(self.step(resource, |record, now| {
             record.evict(resource, token, eviction, now)

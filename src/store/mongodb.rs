@@ -143,9 +143,8 @@ impl MongoStore {
     /// for a primary. Default 2 s.
     ///
     /// A write that takes longer is [`Unknown`](super::StoreErrorKind::Unknown), a read, or what was surely
-    /// not sent, [`Unavailable`](super::StoreErrorKind::Unavailable). Keep it below the
-    /// [`call_timeout`](crate::Timing::call_timeout) of the elections. [`ensure`](LeaseStore::ensure)
-    /// may take ten times as long.
+    /// not sent, [`Unavailable`](super::StoreErrorKind::Unavailable). A call whose own limit is shorter, like
+    /// those of a lock, keeps to that. [`ensure`](LeaseStore::ensure) may take ten times as long.
     #[must_use]
     pub fn call_limit(mut self, limit: Duration) -> Self {
         self.call_limit = limit;
@@ -169,8 +168,7 @@ impl MongoStore {
         self.gate.ask(limit, Access::Write, sent).await
     }
 
-    async fn bid(&self, bid: &Bid) -> Answer<AcquireOutcome> {
-        let limit = Limit::new(self.call_limit);
+    async fn bid(&self, bid: &Bid, limit: Limit) -> Answer<AcquireOutcome> {
         let mut answer = self.acquire_once(bid, limit).await?;
         // The other upsert of the race has made the document: now there is one to decide on.
         if answer.as_ref().is_err_and(is_duplicate_key) {
@@ -186,8 +184,12 @@ impl MongoStore {
     }
 
     /// Makes a change where its filter matches; otherwise looks why it does not.
-    async fn change(&self, resource: &ResourceName, change: Change) -> Answer<Changed> {
-        let limit = Limit::new(self.call_limit);
+    async fn change(
+        &self,
+        resource: &ResourceName,
+        change: Change,
+        limit: Limit,
+    ) -> Answer<Changed> {
         let (filter, change) = change;
         let request = self
             .collection
@@ -225,8 +227,7 @@ impl MongoStore {
         found.map_or(Ok(None), |found| document::record(&found, purpose))
     }
 
-    async fn look_into(&self, scope: &Scope) -> Answer<Vec<LeaseRecord>> {
-        let limit = Limit::new(self.call_limit);
+    async fn look_into(&self, scope: &Scope, limit: Limit) -> Answer<Vec<LeaseRecord>> {
         let request = self
             .collection
             .find(doc! { "scope": scope.as_prefix() })
@@ -258,6 +259,10 @@ impl MongoStore {
         let answer = self.gate.ask(limit, Access::Write, sent).await?;
         answer.map_err(|error| Access::Write.failure(error))?;
         Ok(())
+    }
+
+    fn limit(&self, limit: Duration) -> Limit {
+        Limit::new(limit.min(self.call_limit))
     }
 
     fn told<T>(&self, operation: Operation, answer: Answer<T>) -> Result<T, StoreError> {
@@ -330,30 +335,49 @@ impl LeaseStore for MongoStore {
         self.told(Operation::Ensure, self.add_index().await)
     }
 
-    async fn acquire(&self, bid: &Bid) -> Result<AcquireOutcome, StoreError> {
-        self.told(Operation::Acquire, self.bid(bid).await)
+    async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {
+        self.told(Operation::Acquire, self.bid(bid, self.limit(limit)).await)
     }
 
-    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<RenewOutcome, StoreError> {
-        let change = self.change(&lease.resource, pipeline::renew(lease, ttl));
+    async fn renew(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        limit: Duration,
+    ) -> Result<RenewOutcome, StoreError> {
+        let change = self.change(
+            &lease.resource,
+            pipeline::renew(lease, ttl),
+            self.limit(limit),
+        );
         self.told(Operation::Renew, change.await.map(Into::into))
     }
 
-    async fn release(&self, claim: &Claim) -> Result<ReleaseOutcome, StoreError> {
-        let change = self.change(claim.resource(), pipeline::release(claim));
+    async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError> {
+        let change = self.change(
+            claim.resource(),
+            pipeline::release(claim),
+            self.limit(limit),
+        );
         self.told(Operation::Release, change.await.map(Into::into))
     }
 
-    async fn read(&self, resource: &ResourceName) -> Result<Option<LeaseRecord>, StoreError> {
-        let limit = Limit::new(self.call_limit);
+    async fn read(
+        &self,
+        resource: &ResourceName,
+        limit: Duration,
+    ) -> Result<Option<LeaseRecord>, StoreError> {
         self.told(
             Operation::Read,
-            self.look(resource, Purpose::Read, limit).await,
+            self.look(resource, Purpose::Read, self.limit(limit)).await,
         )
     }
 
-    async fn list(&self, scope: &Scope) -> Result<Vec<LeaseRecord>, StoreError> {
-        self.told(Operation::List, self.look_into(scope).await)
+    async fn list(&self, scope: &Scope, limit: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
+        self.told(
+            Operation::List,
+            self.look_into(scope, self.limit(limit)).await,
+        )
     }
 
     async fn evict(
@@ -361,8 +385,13 @@ impl LeaseStore for MongoStore {
         resource: &ResourceName,
         token: FencingToken,
         eviction: Eviction,
+        limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
-        let change = self.change(resource, pipeline::evict(resource, token, eviction));
+        let change = self.change(
+            resource,
+            pipeline::evict(resource, token, eviction),
+            self.limit(limit),
+        );
         self.told(Operation::Evict, change.await.map(Into::into))
     }
 }

@@ -79,6 +79,8 @@ const KIND: &str = "sqlite";
 /// [`Unavailable`](super::StoreErrorKind::Unavailable). Requests of one store wait for each other: for
 /// lists of very many records, open a second one.
 ///
+/// A disk that hangs keeps the thread: such a request is not answered within its limit.
+///
 /// # Settings
 ///
 /// The file is switched to the write-ahead log (`journal_mode = WAL`, which stays with the file),
@@ -123,9 +125,7 @@ impl SqliteStoreBuilder {
     /// How long a request waits for the write transactions of other connections, those of your
     /// application included. Default 500 ms.
     ///
-    /// Keep it below the [`call_timeout`](crate::Timing::call_timeout) of the elections, whose
-    /// requests otherwise end as [`Unknown`](super::StoreErrorKind::Unknown) instead of
-    /// [`Unavailable`](super::StoreErrorKind::Unavailable).
+    /// A call whose own limit is shorter waits for no longer than that.
     pub fn busy_limit(mut self, limit: Duration) -> Self {
         self.busy_limit = limit;
         self
@@ -199,9 +199,10 @@ impl SqliteStore {
     async fn call<T: Send + 'static>(
         &self,
         operation: Operation,
+        limit: Duration,
         work: impl FnOnce(&mut Session) -> Answer<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let done = self.worker.call(work).await;
+        let done = self.worker.call(limit, work).await;
         done.map_err(|failure| failure.of(KIND, operation, &self.path.display().to_string()))
     }
 }
@@ -224,36 +225,54 @@ impl LeaseStore for SqliteStore {
     }
 
     async fn ensure(&self) -> Result<(), StoreError> {
-        self.call(Operation::Ensure, Session::ensure).await
+        self.call(Operation::Ensure, Duration::MAX, Session::ensure)
+            .await
     }
 
-    async fn acquire(&self, bid: &Bid) -> Result<AcquireOutcome, StoreError> {
+    async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {
         let bid = bid.clone();
-        self.call(Operation::Acquire, move |session| session.acquire(&bid))
-            .await
+        self.call(Operation::Acquire, limit, move |session| {
+            session.acquire(&bid)
+        })
+        .await
     }
 
-    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<RenewOutcome, StoreError> {
+    async fn renew(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        limit: Duration,
+    ) -> Result<RenewOutcome, StoreError> {
         let lease = lease.clone();
-        self.call(Operation::Renew, move |session| session.renew(&lease, ttl))
-            .await
+        self.call(Operation::Renew, limit, move |session| {
+            session.renew(&lease, ttl)
+        })
+        .await
     }
 
-    async fn release(&self, claim: &Claim) -> Result<ReleaseOutcome, StoreError> {
+    async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError> {
         let claim = claim.clone();
-        self.call(Operation::Release, move |session| session.release(&claim))
-            .await
+        self.call(Operation::Release, limit, move |session| {
+            session.release(&claim)
+        })
+        .await
     }
 
-    async fn read(&self, resource: &ResourceName) -> Result<Option<LeaseRecord>, StoreError> {
+    async fn read(
+        &self,
+        resource: &ResourceName,
+        limit: Duration,
+    ) -> Result<Option<LeaseRecord>, StoreError> {
         let resource = resource.clone();
-        self.call(Operation::Read, move |session| session.read(&resource))
-            .await
+        self.call(Operation::Read, limit, move |session| {
+            session.read(&resource)
+        })
+        .await
     }
 
-    async fn list(&self, scope: &Scope) -> Result<Vec<LeaseRecord>, StoreError> {
+    async fn list(&self, scope: &Scope, limit: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
         let scope = scope.clone();
-        self.call(Operation::List, move |session| session.list(&scope))
+        self.call(Operation::List, limit, move |session| session.list(&scope))
             .await
     }
 
@@ -262,9 +281,10 @@ impl LeaseStore for SqliteStore {
         resource: &ResourceName,
         token: FencingToken,
         eviction: Eviction,
+        limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         let resource = resource.clone();
-        self.call(Operation::Evict, move |session| {
+        self.call(Operation::Evict, limit, move |session| {
             session.evict(&resource, token, eviction)
         })
         .await

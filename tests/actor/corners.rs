@@ -299,28 +299,38 @@ impl LeaseStore for BadWatch {
     fn kind(&self) -> &'static str {
         "bad watch"
     }
-    async fn acquire(&self, bid: &Bid) -> Result<AcquireOutcome, StoreError> {
-        self.0.acquire(bid).await
+    async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {
+        self.0.acquire(bid, limit).await
     }
-    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<RenewOutcome, StoreError> {
-        self.0.renew(lease, ttl).await
+    async fn renew(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        limit: Duration,
+    ) -> Result<RenewOutcome, StoreError> {
+        self.0.renew(lease, ttl, limit).await
     }
-    async fn release(&self, claim: &Claim) -> Result<ReleaseOutcome, StoreError> {
-        self.0.release(claim).await
+    async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError> {
+        self.0.release(claim, limit).await
     }
-    async fn read(&self, name: &ResourceName) -> Result<Option<LeaseRecord>, StoreError> {
-        self.0.read(name).await
+    async fn read(
+        &self,
+        name: &ResourceName,
+        limit: Duration,
+    ) -> Result<Option<LeaseRecord>, StoreError> {
+        self.0.read(name, limit).await
     }
-    async fn list(&self, scope: &Scope) -> Result<Vec<LeaseRecord>, StoreError> {
-        self.0.list(scope).await
+    async fn list(&self, scope: &Scope, limit: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
+        self.0.list(scope, limit).await
     }
     async fn evict(
         &self,
         name: &ResourceName,
         token: FencingToken,
         eviction: Eviction,
+        limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
-        self.0.evict(name, token, eviction).await
+        self.0.evict(name, token, eviction, limit).await
     }
     fn watch(&self, _: &ResourceName) -> Option<BoxStream<'static, ()>> {
         let hint = async {

@@ -72,7 +72,7 @@ fn an_eviction_is_told_as_such_and_the_lease_is_free_once_the_work_has_stopped()
         let (_lock, _recorder) = lab.leader().await;
         let (resource, token) = ("r".parse().unwrap(), lab.token().await);
         lab.memory
-            .evict(&resource, token, Eviction::Close)
+            .evict(&resource, token, Eviction::Close, LIMIT)
             .await
             .unwrap();
         lab.log.wait(3).await;
@@ -89,7 +89,7 @@ fn a_lease_taken_by_force_is_told_with_the_name_of_the_new_holder() {
         let (_lock, _recorder) = lab.leader().await;
         let (resource, token) = ("r".parse().unwrap(), lab.token().await);
         lab.memory
-            .evict(&resource, token, Eviction::Force)
+            .evict(&resource, token, Eviction::Force, LIMIT)
             .await
             .unwrap();
         let other = Log::new();

@@ -10,6 +10,9 @@ use tenure::{
     LockBuilder, LockHandle, MemoryStore, Reason, Timing, TokioClock,
 };
 
+/// The time limit of a call that is not about it: longer than what a store of the tests needs.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
 /// Runs a test in an actix system whose time stands still until nothing is left to do.
 pub(crate) fn paused<F: Future<Output = ()>>(test: F) {
     let runtime = || {
@@ -223,7 +226,7 @@ impl Lab {
         use tenure::LeaseStore as _;
         let resource = "r".parse().unwrap();
         self.memory
-            .read(&resource)
+            .read(&resource, LIMIT)
             .await
             .unwrap()
             .expect("a record")

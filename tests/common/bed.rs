@@ -6,6 +6,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 use tenure::{Clock, LeaseStore, LockManager, MemoryStore, Moment, Mutex, TokioClock};
 
 pub(crate) const TTL: Duration = Duration::from_secs(3);
+/// The time limit of a call that is not about it: longer than what a store of the tests needs.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A store, twice, as two processes have it.
 pub(crate) struct Bed {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::RngExt as _;
 use tenure::{Eviction, LockError, MutexOptions, Reason, ReleaseOutcome};
 
-use crate::bed::{Bed, TTL, pause};
+use crate::bed::{Bed, LIMIT, TTL, pause};
 
 fn is_held(error: &LockError) -> bool {
     matches!(error, LockError::Held { .. })
@@ -179,7 +179,7 @@ pub(crate) async fn a_guard_tells_why_it_was_lost(bed: Bed) {
     let guard = a.guard().await.unwrap();
     let store = &bed.stores[1];
     let evicted = store
-        .evict(guard.resource(), guard.token(), Eviction::Close)
+        .evict(guard.resource(), guard.token(), Eviction::Close, LIMIT)
         .await
         .unwrap();
     assert_eq!(evicted, ReleaseOutcome::Released);

@@ -17,7 +17,7 @@ use tenure::{
     OnceError, OnceStatus, Ran, Reason, ReleaseOutcome, ResourceName,
 };
 
-use crate::bed::{Bed, TTL, pause};
+use crate::bed::{Bed, LIMIT, TTL, pause};
 
 /// The work of this name in one of the two processes.
 fn once(bed: &Bed, process: usize, name: &str) -> Once {
@@ -72,7 +72,7 @@ async fn held_by(bed: &Bed, once: &Once, holder: &str, released: bool) {
         metadata: None,
         reentrant: false,
     };
-    let outcome = store.acquire(&bid).await.unwrap();
+    let outcome = store.acquire(&bid, LIMIT).await.unwrap();
     let AcquireOutcome::Granted { token } = outcome else {
         panic!("{outcome:?}");
     };
@@ -83,7 +83,7 @@ async fn held_by(bed: &Bed, once: &Once, holder: &str, released: bool) {
             holder,
             token,
         };
-        let outcome = store.release(&Claim::Lease(lease)).await.unwrap();
+        let outcome = store.release(&Claim::Lease(lease), LIMIT).await.unwrap();
         assert_eq!(outcome, ReleaseOutcome::Released);
     }
 }
@@ -183,7 +183,10 @@ pub(crate) async fn a_lock_that_is_lost_drops_the_work_and_says_so(bed: Bed) {
     let work = |leadership: tenure::Leadership| async move {
         let _held = held;
         let (resource, token) = (leadership.resource(), leadership.token());
-        let evicted = store.evict(resource, token, Eviction::Close).await.unwrap();
+        let evicted = store
+            .evict(resource, token, Eviction::Close, LIMIT)
+            .await
+            .unwrap();
         assert_eq!(evicted, ReleaseOutcome::Released);
         pending::<Result<u32, Infallible>>().await
     };

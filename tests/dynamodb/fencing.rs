@@ -18,7 +18,7 @@ use tenure::{
 
 use crate::{
     proxy::Wire,
-    support::{DYNOXIDE, LOCAL, Place, Server, config, granted, refused, unique},
+    support::{DYNOXIDE, LIMIT, LOCAL, Place, Server, config, granted, refused, unique},
 };
 
 const ACCOUNTS: &str = "tenure_test_accounts";
@@ -318,7 +318,7 @@ async fn only_the_lease_that_is_held_writes() {
         account.lead("b", 2).await.unwrap();
         let evict = place
             .store
-            .evict(&place.name, FencingToken::new(2), Eviction::Close);
+            .evict(&place.name, FencingToken::new(2), Eviction::Close, LIMIT);
         evict.await.unwrap();
         let refusal = fenced(account.lead("b", 2).await);
         assert_eq!(refusal.reason, FencedReason::Evicted);
@@ -333,7 +333,7 @@ async fn a_lease_that_has_expired_writes_until_it_is_taken_over() {
         let account = Account::new(server).await;
         let mut bid = account.place.bid("a", 1);
         bid.ttl = std::time::Duration::from_millis(300);
-        account.place.store.acquire(&bid).await.unwrap();
+        account.place.store.acquire(&bid, LIMIT).await.unwrap();
         let other = account.place.other(server);
         refused(other.acquire("b", 2).await);
         tokio::time::sleep(bid.ttl * 2).await;

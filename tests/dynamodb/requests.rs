@@ -7,7 +7,7 @@ use tenure::{Eviction, FencingToken, LeaseRecord, LeaseStore as _, ReleaseOutcom
 
 use crate::{
     proxy::Wire,
-    support::{self, DYNOXIDE, LOCAL, Place, Server, TABLE, TTL, granted, refused},
+    support::{self, DYNOXIDE, LIMIT, LOCAL, Place, Server, TABLE, TTL, granted, refused},
 };
 
 const READ: &str = "GetItem";
@@ -29,7 +29,10 @@ async fn acquire_renew_and_release_are_one_write_each() {
         assert_eq!(place.acquire("a", round.into()).await, granted(round));
         assert_eq!(wire.requests(), [WRITE]);
         for _ in 0..3 {
-            store.renew(&place.lease("a", round), TTL).await.unwrap();
+            store
+                .renew(&place.lease("a", round), TTL, LIMIT)
+                .await
+                .unwrap();
             assert_eq!(wire.requests(), [WRITE]);
         }
         place.release("a", round).await;
@@ -37,7 +40,7 @@ async fn acquire_renew_and_release_are_one_write_each() {
     }
     place.read().await;
     assert_eq!(wire.requests(), [READ]);
-    store.list(&place.scope()).await.unwrap();
+    store.list(&place.scope(), LIMIT).await.unwrap();
     assert_eq!(wire.requests(), ["Query"]);
     // Freed by somebody else, for a process that has never looked.
     let (other, wire) = over_a_wire(DYNOXIDE).await;
@@ -48,11 +51,17 @@ async fn acquire_renew_and_release_are_one_write_each() {
     assert_eq!(other.acquire("b", 9).await, granted(4));
     assert_eq!(wire.requests(), [WRITE]);
     let token = FencingToken::new(4);
-    let evict = other.store.evict(&other.name, token, Eviction::Close);
+    let evict = other
+        .store
+        .evict(&other.name, token, Eviction::Close, LIMIT);
     evict.await.unwrap();
     assert_eq!(wire.requests(), [WRITE]);
     // What is lost comes back with the refusal.
-    let renewal = other.store.renew(&other.lease("b", 4), TTL).await.unwrap();
+    let renewal = other
+        .store
+        .renew(&other.lease("b", 4), TTL, LIMIT)
+        .await
+        .unwrap();
     assert!(matches!(renewal, RenewOutcome::Lost(Some(record)) if record.closing));
     assert_eq!(wire.requests(), [WRITE]);
 }
@@ -62,15 +71,15 @@ async fn acquire_renew_and_release_are_one_write_each() {
 async fn a_release_by_the_owner_is_one_write_and_names_the_holder_when_refused() {
     for (server, refused) in [(DYNOXIDE, &[WRITE][..]), (LOCAL, &[WRITE, READ])] {
         let (place, wire) = over_a_wire(server).await;
-        let nothing = place.store.release(&place.owner("a")).await.unwrap();
+        let nothing = place.store.release(&place.owner("a"), LIMIT).await.unwrap();
         assert_eq!(nothing, ReleaseOutcome::NotHeld(None));
         wire.requests();
         place.other(server).acquire("a", 1).await;
-        let foreign = place.store.release(&place.owner("b")).await.unwrap();
+        let foreign = place.store.release(&place.owner("b"), LIMIT).await.unwrap();
         assert!(matches!(foreign, ReleaseOutcome::NotHeld(Some(record)) if record.is_held()));
         assert_eq!(wire.requests(), refused, "{server:?}");
         assert_eq!(place.version().await, "1");
-        let released = place.store.release(&place.owner("a")).await.unwrap();
+        let released = place.store.release(&place.owner("a"), LIMIT).await.unwrap();
         assert_eq!(released, ReleaseOutcome::Released);
         assert_eq!(wire.requests(), [WRITE], "{server:?}");
     }
@@ -100,7 +109,12 @@ async fn taking_over_takes_two_requests_at_the_most() {
         let (place, wire) = over_a_wire(server).await;
         let mut bid = place.bid("a", 1);
         bid.ttl = ttl;
-        place.other(server).store.acquire(&bid).await.unwrap();
+        place
+            .other(server)
+            .store
+            .acquire(&bid, LIMIT)
+            .await
+            .unwrap();
         // From a holder that is gone.
         refused(place.acquire("b", 2).await);
         tokio::time::sleep(ttl).await;

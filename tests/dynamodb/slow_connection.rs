@@ -36,12 +36,12 @@ async fn it_comes_to_answer(patience: Duration) {
     let config = config(format!("http://dynamodb.test:{port}")).http_client(names);
     place.store = DynamoStore::new(Client::from_conf(config.build()), TABLE).call_limit(LIMIT);
     let since = Instant::now();
-    let mut read = timeout(patience, place.store.read(&place.name)).await;
+    let mut read = timeout(patience, place.store.read(&place.name, LIMIT)).await;
     assert!(!matches!(read, Ok(Ok(_))), "the connection was not slow");
     while !matches!(read, Ok(Ok(_))) {
         assert!(since.elapsed() < Duration::from_secs(10), "{read:?}");
         sleep(Duration::from_millis(100)).await;
-        read = timeout(patience, place.store.read(&place.name)).await;
+        read = timeout(patience, place.store.read(&place.name, LIMIT)).await;
     }
 }
 

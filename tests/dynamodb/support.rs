@@ -12,6 +12,8 @@ use tenure::{
 };
 
 pub(crate) const TTL: Duration = Duration::from_secs(100);
+/// The time limit of a call that is not about it: longer than what a store of the tests needs.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) const TABLE: &str = "tenure_test";
 
@@ -160,7 +162,10 @@ impl Place {
     }
 
     pub(crate) async fn acquire(&self, candidate: &str, attempt: u128) -> AcquireOutcome {
-        let answer = self.store.acquire(&self.bid(candidate, attempt)).await;
+        let answer = self
+            .store
+            .acquire(&self.bid(candidate, attempt), LIMIT)
+            .await;
         answer.unwrap()
     }
 
@@ -184,12 +189,12 @@ impl Place {
     }
 
     pub(crate) async fn release(&self, holder: &str, token: u64) {
-        let released = self.store.release(&self.claim(holder, token)).await;
+        let released = self.store.release(&self.claim(holder, token), LIMIT).await;
         assert_eq!(released.unwrap(), ReleaseOutcome::Released);
     }
 
     pub(crate) async fn read(&self) -> LeaseRecord {
-        self.store.read(&self.name).await.unwrap().unwrap()
+        self.store.read(&self.name, LIMIT).await.unwrap().unwrap()
     }
 
     pub(crate) async fn set(&self, name: &str, value: AttributeValue) {

@@ -14,7 +14,7 @@ use tenure::{
     DynamoStore, Eviction, FencingToken, LeaseStore as _, ResourceName, StoreError, StoreErrorKind,
 };
 
-use crate::support::{self, DYNOXIDE, LOCAL, Place, Server, TABLE, TTL, granted, unique};
+use crate::support::{self, DYNOXIDE, LIMIT, LOCAL, Place, Server, TABLE, TTL, granted, unique};
 
 fn number(number: i64) -> AttributeValue {
     AttributeValue::N(number.to_string())
@@ -28,14 +28,17 @@ fn text(text: &str) -> AttributeValue {
 async fn errors(place: &Place) -> Vec<StoreError> {
     let (store, token) = (&place.store, FencingToken::new(1));
     let errors = vec![
-        store.acquire(&place.bid("b", 2)).await.map(drop),
-        store.renew(&place.lease("a", 1), TTL).await.map(drop),
-        store.release(&place.claim("a", 1)).await.map(drop),
-        store.release(&place.owner("a")).await.map(drop),
-        store.read(&place.name).await.map(drop),
-        store.list(&place.scope()).await.map(drop),
+        store.acquire(&place.bid("b", 2), LIMIT).await.map(drop),
         store
-            .evict(&place.name, token, Eviction::Close)
+            .renew(&place.lease("a", 1), TTL, LIMIT)
+            .await
+            .map(drop),
+        store.release(&place.claim("a", 1), LIMIT).await.map(drop),
+        store.release(&place.owner("a"), LIMIT).await.map(drop),
+        store.read(&place.name, LIMIT).await.map(drop),
+        store.list(&place.scope(), LIMIT).await.map(drop),
+        store
+            .evict(&place.name, token, Eviction::Close, LIMIT)
             .await
             .map(drop),
     ];
@@ -134,8 +137,14 @@ async fn a_table_with_other_keys_is_told() {
             ];
             // With the two keys the other way round each request is a good one, for another table.
             if keys[0].0 != "name" {
-                told.push(place.store.acquire(&place.bid("a", 1)).await.unwrap_err());
-                told.push(place.store.read(&place.name).await.unwrap_err());
+                told.push(
+                    place
+                        .store
+                        .acquire(&place.bid("a", 1), LIMIT)
+                        .await
+                        .unwrap_err(),
+                );
+                told.push(place.store.read(&place.name, LIMIT).await.unwrap_err());
             }
             for error in told {
                 assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error:?}");
@@ -183,17 +192,39 @@ async fn an_item_of_another_shape_is_corrupt_and_not_written() {
             // A process that knows nothing of the record.
             let other = place.other(server);
             let mut errors = vec![
-                other.store.acquire(&place.bid("b", 2)).await.map(drop),
-                other.store.read(&place.name).await.map(drop),
-                other.store.list(&place.scope()).await.map(drop),
+                other
+                    .store
+                    .acquire(&place.bid("b", 2), LIMIT)
+                    .await
+                    .map(drop),
+                other.store.read(&place.name, LIMIT).await.map(drop),
+                other.store.list(&place.scope(), LIMIT).await.map(drop),
             ];
             if *field != "attempt" {
-                errors.push(other.store.renew(&place.lease("a", 1), TTL).await.map(drop));
-                errors.push(other.store.release(&place.claim("a", 1)).await.map(drop));
+                errors.push(
+                    other
+                        .store
+                        .renew(&place.lease("a", 1), TTL, LIMIT)
+                        .await
+                        .map(drop),
+                );
+                errors.push(
+                    other
+                        .store
+                        .release(&place.claim("a", 1), LIMIT)
+                        .await
+                        .map(drop),
+                );
             }
             // A condition that asks for no token cannot tell a fraction.
             if *field != "attempt" && *value != AttributeValue::N("1.5".to_owned()) {
-                errors.push(other.store.release(&place.owner("a")).await.map(drop));
+                errors.push(
+                    other
+                        .store
+                        .release(&place.owner("a"), LIMIT)
+                        .await
+                        .map(drop),
+                );
             }
             for error in errors {
                 let error = error.expect_err(field);

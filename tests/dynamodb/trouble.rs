@@ -14,7 +14,7 @@ use tenure::{Claim, DynamoStore, LeaseStore as _, ReleaseOutcome, RenewOutcome, 
 
 use crate::{
     proxy::Wire,
-    support::{DYNOXIDE, LOCAL, Place, TABLE, TTL, config, granted, key},
+    support::{DYNOXIDE, LIMIT, LOCAL, Place, TABLE, TTL, config, granted, key},
 };
 
 #[tokio::test]
@@ -25,7 +25,11 @@ async fn a_lost_answer_to_a_bid_is_unknown_and_the_attempt_finds_its_token() {
         let place = Place::at(server, wire.lay(server).await).await;
         for _ in 0..cuts {
             wire.cut.store(1, SeqCst);
-            let error = place.store.acquire(&place.bid("a", 1)).await.unwrap_err();
+            let error = place
+                .store
+                .acquire(&place.bid("a", 1), LIMIT)
+                .await
+                .unwrap_err();
             assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
         }
         assert_eq!(place.acquire("a", 1).await, granted(1));
@@ -33,7 +37,11 @@ async fn a_lost_answer_to_a_bid_is_unknown_and_the_attempt_finds_its_token() {
         assert_ne!(place.version().await, "1");
         let record = place.read().await;
         assert_eq!(record.history.len(), 1, "{server:?}, {cuts}");
-        place.store.renew(&place.lease("a", 1), TTL).await.unwrap();
+        place
+            .store
+            .renew(&place.lease("a", 1), TTL, LIMIT)
+            .await
+            .unwrap();
     }
 }
 
@@ -52,18 +60,18 @@ async fn a_lost_answer_to_a_renewal_or_a_release_does_no_harm() {
         };
         for _ in 0..cuts {
             wire.cut.store(1, SeqCst);
-            let error = place.store.renew(&lease, TTL).await.unwrap_err();
+            let error = place.store.renew(&lease, TTL, LIMIT).await.unwrap_err();
             assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
         }
-        let renewed = place.store.renew(&lease, TTL).await.unwrap();
+        let renewed = place.store.renew(&lease, TTL, LIMIT).await.unwrap();
         assert_eq!(renewed, RenewOutcome::Renewed);
         wire.cut.store(1, SeqCst);
-        let error = place.store.release(&claim).await.unwrap_err();
+        let error = place.store.release(&claim, LIMIT).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
         wire.cut.store(cuts - 1, SeqCst);
-        let _ = place.store.release(&claim).await;
+        let _ = place.store.release(&claim, LIMIT).await;
         wire.cut.store(0, SeqCst);
-        match place.store.release(&claim).await.unwrap() {
+        match place.store.release(&claim, LIMIT).await.unwrap() {
             ReleaseOutcome::NotHeld(Some(record)) => assert_eq!(record.holder, None),
             other => panic!("{other:?}"),
         }
@@ -82,7 +90,7 @@ async fn an_answer_that_never_comes_is_unknown_within_the_limit() {
     let mut place = Place::at(DYNOXIDE, wire.lay(DYNOXIDE).await).await;
     let limit = Duration::from_millis(300);
     place.store = place.store.call_limit(limit);
-    assert_eq!(place.store.read(&place.name).await.unwrap(), None);
+    assert_eq!(place.store.read(&place.name, LIMIT).await.unwrap(), None);
     wire.hang.store(true, SeqCst);
     for (write, kind) in [
         (true, StoreErrorKind::Unknown),
@@ -90,8 +98,12 @@ async fn an_answer_that_never_comes_is_unknown_within_the_limit() {
     ] {
         let sent = Instant::now();
         let error = match write {
-            true => place.store.acquire(&place.bid("a", 1)).await.map(drop),
-            false => place.store.read(&place.name).await.map(drop),
+            true => place
+                .store
+                .acquire(&place.bid("a", 1), LIMIT)
+                .await
+                .map(drop),
+            false => place.store.read(&place.name, LIMIT).await.map(drop),
         };
         let error = error.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
@@ -104,7 +116,7 @@ async fn an_answer_that_never_comes_is_unknown_within_the_limit() {
         resource: place.name.clone(),
         attempt: place.bid("a", 1).attempt,
     };
-    let released = place.store.release(&claim).await.unwrap();
+    let released = place.store.release(&claim, LIMIT).await.unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
 }
 
@@ -122,7 +134,7 @@ async fn an_unreachable_server_is_told_within_the_limit() {
         let client = Client::from_conf(config(url.clone()).build());
         let store = DynamoStore::new(client, TABLE);
         let name = tenure::ResourceName::new("a").unwrap();
-        let error = store.read(&name).await.unwrap_err();
+        let error = store.read(&name, LIMIT).await.unwrap_err();
         assert_eq!(
             error.kind(),
             StoreErrorKind::Unavailable,
@@ -132,7 +144,7 @@ async fn an_unreachable_server_is_told_within_the_limit() {
             resource: name,
             attempt: tenure::AttemptId::new(1),
         };
-        let error = store.release(&claim).await.unwrap_err();
+        let error = store.release(&claim, LIMIT).await.unwrap_err();
         assert_eq!(
             error.kind(),
             StoreErrorKind::Unavailable,
@@ -151,7 +163,9 @@ async fn missing_credentials_or_a_missing_region_are_told() {
     config_without_region
         .set_region(None)
         .set_endpoint_url(None);
-    let error = without(config_without_region.build()).read(&name).await;
+    let error = without(config_without_region.build())
+        .read(&name, LIMIT)
+        .await;
     let error = error.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error:?}");
 
@@ -161,7 +175,7 @@ async fn missing_credentials_or_a_missing_region_are_told() {
     let failing = std::sync::Mutex::new(Some(failing));
     let provider = Failing(failing);
     let config = config(url).credentials_provider(provider).build();
-    let error = without(config).read(&name).await.unwrap_err();
+    let error = without(config).read(&name, LIMIT).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Denied, "{error:?}");
 }
 

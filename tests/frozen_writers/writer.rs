@@ -18,6 +18,8 @@ use crate::ledger::{self, Guard, Ledger, Outcome, Place, ROWS};
 
 const VARIABLE: &str = "TENURE_TEST_WRITER";
 pub(crate) const TTL: Duration = Duration::from_millis(400);
+/// The time limit of a call.
+const LIMIT: Duration = TTL;
 /// Between two writes, so that there are many freezes to some thousand of them.
 const PAUSE: Duration = Duration::from_millis(3);
 
@@ -71,7 +73,7 @@ pub(crate) async fn run(orders: &Orders) {
             metadata: None,
             reentrant: false,
         };
-        if let Ok(AcquireOutcome::Granted { token }) = store.acquire(&bid).await {
+        if let Ok(AcquireOutcome::Granted { token }) = store.acquire(&bid, LIMIT).await {
             let (resource, holder) = (bid.resource, bid.candidate);
             let lease = Lease {
                 resource,
@@ -108,7 +110,7 @@ async fn lead(ledger: &dyn Ledger, guard: Guard, lease: &Lease) {
 async fn renew(store: std::sync::Arc<dyn LeaseStore>, lease: Lease) {
     loop {
         sleep(TTL / 3).await;
-        if let Ok(RenewOutcome::Lost(_)) = store.renew(&lease, TTL).await {
+        if let Ok(RenewOutcome::Lost(_)) = store.renew(&lease, TTL, LIMIT).await {
             return;
         }
     }

@@ -7,7 +7,7 @@ use tenure::{
     RenewOutcome, ResourceName,
 };
 
-use crate::support::{Place, TTL, granted, refused, unique};
+use crate::support::{LIMIT, Place, TTL, granted, refused, unique};
 
 fn lost(outcome: RenewOutcome) -> LeaseRecord {
     match outcome {
@@ -27,9 +27,13 @@ fn not_held(outcome: ReleaseOutcome) -> LeaseRecord {
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn a_record_survives_release_and_its_token_grows_on() {
     let place = Place::new().await;
-    assert_eq!(place.store.read(&place.name).await.unwrap(), None);
+    assert_eq!(place.store.read(&place.name, LIMIT).await.unwrap(), None);
     assert_eq!(place.acquire("a", 1).await, granted(1));
-    let released = place.store.release(&place.claim("a", 1)).await.unwrap();
+    let released = place
+        .store
+        .release(&place.claim("a", 1), LIMIT)
+        .await
+        .unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
     let record = place.read().await;
     assert_eq!(
@@ -77,14 +81,14 @@ async fn an_expired_attempt_gets_a_new_token() {
 async fn a_released_attempt_is_spent() {
     let place = Place::new().await;
     place.acquire("a", 1).await;
-    let released = place.store.release(&place.attempt(1)).await.unwrap();
+    let released = place.store.release(&place.attempt(1), LIMIT).await.unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
     assert!(!refused(place.acquire("a", 1).await).is_held());
-    let again = place.store.release(&place.attempt(1)).await.unwrap();
+    let again = place.store.release(&place.attempt(1), LIMIT).await.unwrap();
     assert!(!not_held(again).is_held());
     assert_eq!(place.acquire("a", 2).await, granted(2));
     // Not the attempt that holds it now.
-    let late = place.store.release(&place.attempt(1)).await.unwrap();
+    let late = place.store.release(&place.attempt(1), LIMIT).await.unwrap();
     assert!(not_held(late).is_held());
 }
 
@@ -109,10 +113,13 @@ async fn the_same_candidate_id_with_another_attempt_is_refused_unless_reentrant(
     assert!(refused(place.acquire("a", 2).await).is_held());
     let mut again = place.bid("a", 3);
     again.reentrant = true;
-    assert_eq!(place.store.acquire(&again).await.unwrap(), granted(2));
+    assert_eq!(
+        place.store.acquire(&again, LIMIT).await.unwrap(),
+        granted(2)
+    );
     again = place.bid("b", 4);
     again.reentrant = true;
-    assert!(refused(place.store.acquire(&again).await.unwrap()).is_held());
+    assert!(refused(place.store.acquire(&again, LIMIT).await.unwrap()).is_held());
 }
 
 #[tokio::test]
@@ -121,23 +128,23 @@ async fn a_lapsed_or_foreign_lease_is_not_renewed() {
     let place = Place::new().await;
     let (store, unknown) = (&place.store, place.lease("a", 1));
     assert_eq!(
-        store.renew(&unknown, TTL).await.unwrap(),
+        store.renew(&unknown, TTL, LIMIT).await.unwrap(),
         RenewOutcome::Lost(None)
     );
-    let nothing = store.release(&place.claim("a", 1)).await.unwrap();
+    let nothing = store.release(&place.claim("a", 1), LIMIT).await.unwrap();
     assert_eq!(nothing, ReleaseOutcome::NotHeld(None));
     place.acquire("a", 1).await;
-    assert!(lost(store.renew(&place.lease("b", 1), TTL).await.unwrap()).is_held());
-    assert!(lost(store.renew(&place.lease("a", 0), TTL).await.unwrap()).is_held());
+    assert!(lost(store.renew(&place.lease("b", 1), TTL, LIMIT).await.unwrap()).is_held());
+    assert!(lost(store.renew(&place.lease("a", 0), TTL, LIMIT).await.unwrap()).is_held());
     place.advance(TTL / 2).await;
-    let renewed = store.renew(&place.lease("a", 1), TTL).await.unwrap();
+    let renewed = store.renew(&place.lease("a", 1), TTL, LIMIT).await.unwrap();
     assert_eq!(renewed, RenewOutcome::Renewed);
     place.advance(TTL / 2).await;
-    let foreign = store.release(&place.claim("b", 1)).await.unwrap();
+    let foreign = store.release(&place.claim("b", 1), LIMIT).await.unwrap();
     assert!(not_held(foreign).is_held());
     place.advance(TTL / 2).await;
-    assert!(!lost(store.renew(&place.lease("a", 1), TTL).await.unwrap()).is_held());
-    let lapsed = store.release(&place.claim("a", 1)).await.unwrap();
+    assert!(!lost(store.renew(&place.lease("a", 1), TTL, LIMIT).await.unwrap()).is_held());
+    let lapsed = store.release(&place.claim("a", 1), LIMIT).await.unwrap();
     assert_eq!(lapsed, ReleaseOutcome::Released);
 }
 
@@ -148,25 +155,25 @@ async fn a_closing_lease_is_neither_renewed_nor_acquired_before_its_expiry() {
     let (store, token) = (&place.store, FencingToken::new(1));
     place.acquire("a", 1).await;
     let other = store
-        .evict(&place.name, FencingToken::new(2), Eviction::Close)
+        .evict(&place.name, FencingToken::new(2), Eviction::Close, LIMIT)
         .await
         .unwrap();
     assert!(!not_held(other).closing);
     let evicted = store
-        .evict(&place.name, token, Eviction::Close)
+        .evict(&place.name, token, Eviction::Close, LIMIT)
         .await
         .unwrap();
     assert_eq!(evicted, ReleaseOutcome::Released);
-    let seen = lost(store.renew(&place.lease("a", 1), TTL).await.unwrap());
+    let seen = lost(store.renew(&place.lease("a", 1), TTL, LIMIT).await.unwrap());
     assert!(seen.closing && seen.is_held());
     assert!(refused(place.acquire("a", 1).await).closing);
     let mut again = place.bid("a", 3);
     again.reentrant = true;
-    assert!(refused(store.acquire(&again).await.unwrap()).closing);
+    assert!(refused(store.acquire(&again, LIMIT).await.unwrap()).closing);
     assert!(refused(place.acquire("b", 2).await).closing);
     place.advance(TTL).await;
     let late = store
-        .evict(&place.name, token, Eviction::Force)
+        .evict(&place.name, token, Eviction::Force, LIMIT)
         .await
         .unwrap();
     assert!(not_held(late).holder.is_some());
@@ -182,11 +189,17 @@ async fn a_forced_eviction_frees_at_once_and_can_be_told_from_an_expiry() {
     let token = FencingToken::new(1);
     let evicted = place
         .store
-        .evict(&place.name, token, Eviction::Force)
+        .evict(&place.name, token, Eviction::Force, LIMIT)
         .await
         .unwrap();
     assert_eq!(evicted, ReleaseOutcome::Released);
-    let seen = lost(place.store.renew(&place.lease("a", 1), TTL).await.unwrap());
+    let seen = lost(
+        place
+            .store
+            .renew(&place.lease("a", 1), TTL, LIMIT)
+            .await
+            .unwrap(),
+    );
     assert!(seen.closing && !seen.is_held());
     assert!(!refused(place.acquire("a", 1).await).is_held());
     assert_eq!(place.acquire("b", 2).await, granted(2));
@@ -216,7 +229,7 @@ async fn a_lease_expires_by_the_servers_clock_and_not_before_its_ttl() {
         short.ttl = Duration::from_micros(299_100);
         let sent = Instant::now();
         assert_eq!(
-            place.store.acquire(&short).await.unwrap(),
+            place.store.acquire(&short, LIMIT).await.unwrap(),
             granted(round as u64 * 2 + 1)
         );
         assert_eq!(place.read().await.ttl, Duration::from_millis(300));
@@ -225,7 +238,7 @@ async fn a_lease_expires_by_the_servers_clock_and_not_before_its_ttl() {
         assert!(sent.elapsed() < short.ttl + Duration::from_secs(5));
         place
             .store
-            .release(&place.attempt(round * 2 + 1))
+            .release(&place.attempt(round * 2 + 1), LIMIT)
             .await
             .unwrap();
     }
@@ -249,8 +262,12 @@ async fn odd_names_are_only_text() {
         let metadata = Metadata::new(format!("{odd}\n\0")).unwrap();
         let mut bid = place.bid(odd, 1);
         bid.metadata = Some(metadata.clone());
-        assert_eq!(place.store.acquire(&bid).await.unwrap(), granted(1));
-        let renewed = place.store.renew(&place.lease(odd, 1), TTL).await.unwrap();
+        assert_eq!(place.store.acquire(&bid, LIMIT).await.unwrap(), granted(1));
+        let renewed = place
+            .store
+            .renew(&place.lease(odd, 1), TTL, LIMIT)
+            .await
+            .unwrap();
         assert_eq!(renewed, RenewOutcome::Renewed, "{odd}");
         let record = place.read().await;
         assert_eq!(
@@ -259,7 +276,7 @@ async fn odd_names_are_only_text() {
         );
         assert_eq!(record.holder, Some(CandidateId::new(odd).unwrap()));
         assert_eq!(record.history[0].holder.as_str(), odd);
-        let listed = place.store.list(&place.scope()).await.unwrap();
+        let listed = place.store.list(&place.scope(), LIMIT).await.unwrap();
         assert_eq!(
             listed
                 .iter()
@@ -267,7 +284,11 @@ async fn odd_names_are_only_text() {
                 .count(),
             1
         );
-        let released = place.store.release(&place.claim(odd, 1)).await.unwrap();
+        let released = place
+            .store
+            .release(&place.claim(odd, 1), LIMIT)
+            .await
+            .unwrap();
         assert_eq!(released, ReleaseOutcome::Released);
     }
     // Longer than any other.
@@ -275,7 +296,7 @@ async fn odd_names_are_only_text() {
     let mut bid = place.bid(&"ö".repeat(127), 1);
     bid.metadata = Some(Metadata::new("m".repeat(4096)).unwrap());
     bid.ttl = Duration::MAX;
-    assert_eq!(place.store.acquire(&bid).await.unwrap(), granted(1));
+    assert_eq!(place.store.acquire(&bid, LIMIT).await.unwrap(), granted(1));
     assert_eq!(place.read().await.metadata, bid.metadata);
     assert_eq!(refused(place.acquire("b", 2).await).metadata, bid.metadata);
 }
@@ -286,8 +307,12 @@ async fn metadata_is_that_of_the_last_acquisition() {
     let place = Place::new().await;
     let mut bid = place.bid("a", 1);
     bid.metadata = Some(Metadata::new("here").unwrap());
-    place.store.acquire(&bid).await.unwrap();
-    place.store.release(&place.claim("a", 1)).await.unwrap();
+    place.store.acquire(&bid, LIMIT).await.unwrap();
+    place
+        .store
+        .release(&place.claim("a", 1), LIMIT)
+        .await
+        .unwrap();
     assert_eq!(place.read().await.metadata, bid.metadata);
     place.acquire("b", 2).await;
     assert_eq!(place.read().await.metadata, None);
@@ -303,7 +328,7 @@ async fn a_list_has_what_lies_directly_in_the_scope_ordered_by_name() {
         place.name = ResourceName::new(format!("{scope}{part}")).unwrap();
         place.acquire("a", 1).await;
     }
-    let listed = place.store.list(&scope).await.unwrap();
+    let listed = place.store.list(&scope, LIMIT).await.unwrap();
     let names = listed
         .iter()
         .map(|record| record.resource.as_str().replace(scope.as_prefix(), ""));
@@ -315,5 +340,5 @@ async fn a_list_has_what_lies_directly_in_the_scope_ordered_by_name() {
         place.name = ResourceName::new(format!("{scope}{n:03}")).unwrap();
         place.acquire("a", 1).await;
     }
-    assert_eq!(place.store.list(&scope).await.unwrap().len(), 120);
+    assert_eq!(place.store.list(&scope, LIMIT).await.unwrap().len(), 120);
 }

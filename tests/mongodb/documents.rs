@@ -9,7 +9,7 @@ use tenure::{
     Claim, Eviction, FencingToken, LeaseStore as _, MongoStore, StoreError, StoreErrorKind,
 };
 
-use crate::support::{Place, TTL, granted, unique};
+use crate::support::{LIMIT, Place, TTL, granted, unique};
 
 /// Every operation on the record fails so, and the document stays as it is.
 async fn assert_untouched(place: &Place, kind: StoreErrorKind, why: &str) {
@@ -22,18 +22,18 @@ async fn assert_untouched(place: &Place, kind: StoreErrorKind, why: &str) {
         error.kind()
     };
     for attempt in [1, 2] {
-        let acquired = store.acquire(&place.bid("a", attempt)).await;
+        let acquired = store.acquire(&place.bid("a", attempt), LIMIT).await;
         assert_eq!(acquired.map_err(kind_of), Err(kind), "{why}: acquire");
     }
-    let renewed = store.renew(&place.lease("a", 1), TTL).await;
+    let renewed = store.renew(&place.lease("a", 1), TTL, LIMIT).await;
     assert_eq!(renewed.map_err(kind_of), Err(kind), "{why}: renew");
     for claim in [place.claim("a", 1), place.attempt(1), place.owner("a")] {
-        let released = store.release(&claim).await;
+        let released = store.release(&claim, LIMIT).await;
         assert_eq!(released.map_err(kind_of), Err(kind), "{why}: release");
     }
     for eviction in [Eviction::Close, Eviction::Force] {
         let evicted = store
-            .evict(&place.name, FencingToken::new(1), eviction)
+            .evict(&place.name, FencingToken::new(1), eviction, LIMIT)
             .await;
         assert_eq!(evicted.map_err(kind_of), Err(kind), "{why}: evict");
     }
@@ -112,9 +112,16 @@ async fn a_document_of_something_else_is_corrupt_and_not_overwritten() {
     let foreign = doc! { "_id": place.name.as_str(), "job": "nightly" };
     place.collection.insert_one(foreign).await.unwrap();
     assert_untouched(&place, StoreErrorKind::Corrupt, "foreign").await;
-    let read = place.store.read(&place.name).await;
+    let read = place.store.read(&place.name, LIMIT).await;
     assert_eq!(read.unwrap_err().kind(), StoreErrorKind::Corrupt);
-    assert!(place.store.list(&place.scope()).await.unwrap().is_empty());
+    assert!(
+        place
+            .store
+            .list(&place.scope(), LIMIT)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     // A mere name is no record yet.
     let place = Place::new().await;
     place
@@ -122,7 +129,7 @@ async fn a_document_of_something_else_is_corrupt_and_not_overwritten() {
         .insert_one(doc! { "_id": place.name.as_str() })
         .await
         .unwrap();
-    assert_eq!(place.store.read(&place.name).await.unwrap(), None);
+    assert_eq!(place.store.read(&place.name, LIMIT).await.unwrap(), None);
     assert_eq!(place.acquire("a", 1).await, granted(1));
 }
 
@@ -141,7 +148,7 @@ async fn what_only_a_newer_library_understands_is_left_alone() {
         assert_untouched(&place, StoreErrorKind::Unsupported, "min_reader").await;
         place.set(doc! { "token": "of another kind" }).await;
         assert_untouched(&place, StoreErrorKind::Unsupported, "min_reader and shape").await;
-        let error = place.store.list(&place.scope()).await.unwrap_err();
+        let error = place.store.list(&place.scope(), LIMIT).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unsupported, "{error}");
     }
 }
@@ -161,14 +168,22 @@ async fn unknown_fields_are_kept() {
         .await
         .unwrap();
     place.acquire("a", 1).await;
-    place.store.renew(&place.lease("a", 1), TTL).await.unwrap();
+    place
+        .store
+        .renew(&place.lease("a", 1), TTL, LIMIT)
+        .await
+        .unwrap();
     let token = FencingToken::new(1);
     place
         .store
-        .evict(&place.name, token, Eviction::Close)
+        .evict(&place.name, token, Eviction::Close, LIMIT)
         .await
         .unwrap();
-    place.store.release(&place.claim("a", 1)).await.unwrap();
+    place
+        .store
+        .release(&place.claim("a", 1), LIMIT)
+        .await
+        .unwrap();
     assert_eq!(place.acquire("b", 2).await, granted(2));
     assert_eq!(
         place.document().await.get_document("extra").unwrap(),
@@ -208,17 +223,25 @@ async fn a_collation_of_the_collection_makes_no_two_names_one() {
     tenure::ResourceName::new("a/name")
         .map(|name| place.name = name)
         .unwrap();
-    assert_eq!(place.store.read(&place.name).await.unwrap(), None);
-    let error = place.store.acquire(&place.bid("b", 2)).await.unwrap_err();
+    assert_eq!(place.store.read(&place.name, LIMIT).await.unwrap(), None);
+    let error = place
+        .store
+        .acquire(&place.bid("b", 2), LIMIT)
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("collation"), "{error}");
     assert_eq!(
-        place.store.renew(&place.lease("A", 1), TTL).await.unwrap(),
+        place
+            .store
+            .renew(&place.lease("A", 1), TTL, LIMIT)
+            .await
+            .unwrap(),
         tenure::RenewOutcome::Lost(None)
     );
     place.name = "a/Name".try_into().unwrap();
     let foreign = place
         .store
-        .release(&Claim::Lease(place.lease("A", 1)))
+        .release(&Claim::Lease(place.lease("A", 1)), LIMIT)
         .await
         .unwrap();
     assert_ne!(foreign, tenure::ReleaseOutcome::Released);
@@ -239,7 +262,11 @@ async fn a_collection_that_takes_no_records_is_misconfigured() {
         .await
         .unwrap();
     place.store = MongoStore::new(place.collection.clone());
-    let error = place.store.acquire(&place.bid("a", 1)).await.unwrap_err();
+    let error = place
+        .store
+        .acquire(&place.bid("a", 1), LIMIT)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
     place.collection.drop().await.unwrap();
 
@@ -253,7 +280,11 @@ async fn a_collection_that_takes_no_records_is_misconfigured() {
     place.store = MongoStore::new(place.collection.clone());
     assert_eq!(place.acquire("a", 1).await, granted(1));
     place.name = "another".try_into().unwrap();
-    let error = place.store.acquire(&place.bid("a", 1)).await.unwrap_err();
+    let error = place
+        .store
+        .acquire(&place.bid("a", 1), LIMIT)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
     place.collection.drop().await.unwrap();
 
@@ -264,7 +295,11 @@ async fn a_collection_that_takes_no_records_is_misconfigured() {
         .await
         .unwrap();
     place.store = MongoStore::new(place.collection.clone());
-    let error = place.store.acquire(&place.bid("a", 1)).await.unwrap_err();
+    let error = place
+        .store
+        .acquire(&place.bid("a", 1), LIMIT)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
     let error = place.store.ensure().await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");

@@ -17,7 +17,7 @@ use tenure::{
     fencing::{Fenced, FencedReason, FencingError, TokenGuard},
 };
 
-use crate::support::{Place, TTL, granted, options, unique};
+use crate::support::{LIMIT, Place, TTL, granted, options, unique};
 
 type Guarded<T = ()> = Result<T, FencingError<Error>>;
 

@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_millis(300);
 async fn frozen() -> (Wire, Place) {
     let wire = Wire::default();
     let mut place = Place::of(wire.lay(primary().await).await);
-    place.store.read(&place.name).await.unwrap();
+    place.store.read(&place.name, LIMIT).await.unwrap();
     place.store = place.store.call_limit(LIMIT);
     wire.frozen.store(true, SeqCst);
     (wire, place)
@@ -34,7 +34,7 @@ async fn bid(place: &Place, lock: usize, patience: Duration) {
     let mut bid = place.bid("a", 1);
     bid.resource = ResourceName::new(format!("{}/{lock}", place.name)).unwrap();
     while !matches!(
-        timeout(patience, place.store.acquire(&bid)).await,
+        timeout(patience, place.store.acquire(&bid, LIMIT)).await,
         Ok(Ok(_))
     ) {
         sleep(Duration::from_millis(100)).await;

@@ -17,14 +17,14 @@ use tenure::{
 
 use crate::{
     proxy::Wire,
-    support::{Place, TTL, granted, primary},
+    support::{LIMIT, Place, TTL, granted, primary},
 };
 
 /// A place that is reached over a wire, with a connection that is open.
 async fn wired() -> (Wire, Place) {
     let wire = Wire::default();
     let place = Place::of(wire.lay(primary().await).await);
-    place.store.read(&place.name).await.unwrap();
+    place.store.read(&place.name, LIMIT).await.unwrap();
     (wire, place)
 }
 
@@ -47,11 +47,11 @@ async fn an_answer_lost_once_is_repeated_by_the_driver_without_a_second_write() 
     assert_eq!(place.acquire("a", 1).await, granted(1));
     assert_eq!((wire.cut.load(SeqCst), version(&place).await), (0, 1));
     lose();
-    let renewed = place.store.renew(&place.lease("a", 1), TTL).await;
+    let renewed = place.store.renew(&place.lease("a", 1), TTL, LIMIT).await;
     assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
     assert_eq!((wire.cut.load(SeqCst), version(&place).await), (0, 2));
     lose();
-    let released = place.store.release(&place.claim("a", 1)).await;
+    let released = place.store.release(&place.claim("a", 1), LIMIT).await;
     assert_eq!(released.unwrap(), ReleaseOutcome::Released);
     assert_eq!((wire.cut.load(SeqCst), version(&place).await), (0, 3));
     assert_eq!(place.read().await.token, FencingToken::new(1));
@@ -65,9 +65,9 @@ async fn an_answer_lost_for_good_is_unknown_and_the_attempt_finds_its_token() {
         let mut options = wire.lay(primary().await).await;
         options.retry_writes = retries;
         let place = Place::of(options);
-        place.store.read(&place.name).await.unwrap();
+        place.store.read(&place.name, LIMIT).await.unwrap();
         wire.cut.store(cuts, SeqCst);
-        assert_unknown(place.store.acquire(&place.bid("a", 1)).await);
+        assert_unknown(place.store.acquire(&place.bid("a", 1), LIMIT).await);
         assert_eq!(place.acquire("a", 1).await, granted(1));
         assert_eq!(version(&place).await, 2);
     }
@@ -80,12 +80,12 @@ async fn a_renewal_whose_answer_is_lost_twice_is_unknown_and_the_lease_stays() {
     place.acquire("a", 1).await;
     place.advance(TTL / 2).await;
     wire.cut.store(2, SeqCst);
-    assert_unknown(place.store.renew(&place.lease("a", 1), TTL).await);
+    assert_unknown(place.store.renew(&place.lease("a", 1), TTL, LIMIT).await);
     assert_eq!((wire.cut.load(SeqCst), version(&place).await), (0, 2));
     // It was carried out.
     let record = place.read().await;
     assert!(record.is_held() && record.remaining > TTL / 2, "{record:?}");
-    let again = place.store.renew(&place.lease("a", 1), TTL).await;
+    let again = place.store.renew(&place.lease("a", 1), TTL, LIMIT).await;
     assert_eq!(again.unwrap(), RenewOutcome::Renewed);
     assert_eq!(place.read().await.token, FencingToken::new(1));
 }
@@ -101,11 +101,11 @@ async fn a_release_whose_answer_is_lost_twice_is_unknown_and_done_only_once() {
         };
         place.acquire("a", 1).await;
         wire.cut.store(2, SeqCst);
-        assert_unknown(place.store.release(&claim).await);
+        assert_unknown(place.store.release(&claim, LIMIT).await);
         assert_eq!((wire.cut.load(SeqCst), version(&place).await), (0, 2));
         // Another one's by now, which the repetition must not touch.
         assert_eq!(place.acquire("b", 2).await, granted(2));
-        match place.store.release(&claim).await.unwrap() {
+        match place.store.release(&claim, LIMIT).await.unwrap() {
             ReleaseOutcome::NotHeld(Some(record)) => assert!(record.is_held(), "{record:?}"),
             other => panic!("{other:?}"),
         }

@@ -11,7 +11,7 @@ use tenure::{
     ReleaseOutcome, RenewOutcome,
 };
 
-use crate::support::{Place, TTL};
+use crate::support::{LIMIT, Place, TTL};
 
 /// What must be the same: all but the moments.
 fn timeless(mut record: LeaseRecord) -> (LeaseRecord, u64) {
@@ -44,7 +44,7 @@ async fn walk(rng: &mut StdRng) {
     for step in 0..60 {
         let candidate = candidates[rng.random_range(0..2)];
         let token = FencingToken::new(rng.random_range(0..6));
-        let last = reference.read(&place.name).await.unwrap();
+        let last = reference.read(&place.name, LIMIT).await.unwrap();
         let token = match rng.random_bool(0.7) {
             true => last.map_or(token, |record| record.token),
             false => token,
@@ -61,7 +61,7 @@ async fn walk(rng: &mut StdRng) {
         for store in [ours, theirs] {
             let (what, answer) = match choice {
                 0..4 => {
-                    let outcome = store.acquire(&bid).await.unwrap();
+                    let outcome = store.acquire(&bid, LIMIT).await.unwrap();
                     (
                         format!("{bid:?}"),
                         match outcome {
@@ -71,7 +71,7 @@ async fn walk(rng: &mut StdRng) {
                     )
                 }
                 4..6 => {
-                    let outcome = store.renew(&lease, TTL).await.unwrap();
+                    let outcome = store.renew(&lease, TTL, LIMIT).await.unwrap();
                     (
                         format!("renew {lease:?}"),
                         match outcome {
@@ -82,11 +82,27 @@ async fn walk(rng: &mut StdRng) {
                 }
                 6..11 => {
                     let outcome = match choice {
-                        6 => store.release(&place.claim(candidate, token.get())).await,
-                        7 => store.release(&place.attempt(bid.attempt.get())).await,
-                        8 => store.release(&place.owner(candidate)).await,
-                        9 => store.evict(&place.name, token, Eviction::Close).await,
-                        _ => store.evict(&place.name, token, Eviction::Force).await,
+                        6 => {
+                            store
+                                .release(&place.claim(candidate, token.get()), LIMIT)
+                                .await
+                        }
+                        7 => {
+                            store
+                                .release(&place.attempt(bid.attempt.get()), LIMIT)
+                                .await
+                        }
+                        8 => store.release(&place.owner(candidate), LIMIT).await,
+                        9 => {
+                            store
+                                .evict(&place.name, token, Eviction::Close, LIMIT)
+                                .await
+                        }
+                        _ => {
+                            store
+                                .evict(&place.name, token, Eviction::Force, LIMIT)
+                                .await
+                        }
                     };
                     (
                         format!("{choice} {lease:?}"),
@@ -99,7 +115,7 @@ async fn walk(rng: &mut StdRng) {
                 _ => ("time passes".to_owned(), (true, None, None)),
             };
             asked = what;
-            let record = store.read(&place.name).await.unwrap();
+            let record = store.read(&place.name, LIMIT).await.unwrap();
             answers.push((
                 answer.0,
                 answer.1,

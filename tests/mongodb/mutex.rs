@@ -9,7 +9,7 @@ use crate::{
     bed::{Bed, threads},
     locks::lock_rules,
     once::once_rules,
-    support::{options, unique},
+    support::{LIMIT, options, unique},
 };
 
 async fn store() -> Arc<dyn LeaseStore> {
@@ -17,7 +17,7 @@ async fn store() -> Arc<dyn LeaseStore> {
     let collection = client.database("tenure_test").collection("leases");
     let store = MongoStore::new(collection).call_limit(Duration::from_secs(10));
     // The first request of a client opens its connections.
-    store.list(&tenure::Scope::root()).await.unwrap();
+    store.list(&tenure::Scope::root(), LIMIT).await.unwrap();
     Arc::new(store)
 }
 

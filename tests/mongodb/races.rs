@@ -4,7 +4,7 @@ use mongodb::bson::doc;
 use tenure::{AcquireOutcome, LeaseStore as _, ReleaseOutcome};
 use tokio::{sync::Barrier, task::JoinSet};
 
-use crate::support::Place;
+use crate::support::{LIMIT, Place};
 
 fn name_of(place: &Arc<Place>) -> tenure::ResourceName {
     place.name.clone()
@@ -33,7 +33,7 @@ async fn one_of_many_wins_each_round() {
                 let candidate = format!("task-{task}");
                 let bid = place.bid(&candidate, u128::from(round) * 1000 + task as u128);
                 barrier.wait().await;
-                (candidate, place.store.acquire(&bid).await.unwrap())
+                (candidate, place.store.acquire(&bid, LIMIT).await.unwrap())
             });
         }
         let outcomes = tasks.join_all().await;
@@ -56,7 +56,7 @@ async fn one_of_many_wins_each_round() {
         }
         let released = places[0]
             .store
-            .release(&places[0].claim(winner, *token))
+            .release(&places[0].claim(winner, *token), LIMIT)
             .await
             .unwrap();
         assert_eq!(released, ReleaseOutcome::Released);
@@ -80,7 +80,7 @@ async fn one_of_many_makes_the_record() {
                 let mut bid = place.bid(&format!("task-{task}"), task as u128);
                 bid.resource = format!("{}-{round}", place.name).try_into().unwrap();
                 barrier.wait().await;
-                place.store.acquire(&bid).await.unwrap()
+                place.store.acquire(&bid, LIMIT).await.unwrap()
             });
         }
         let outcomes = tasks.join_all().await;

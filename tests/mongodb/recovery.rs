@@ -14,7 +14,7 @@ use tenure::{LeaseStore as _, MongoStore, StoreErrorKind};
 use crate::{
     common::a_lock_keeps_trying_and_leads_when_it_is_mended as recovers,
     proxy::{Wire, options_of},
-    support::{Place, primary},
+    support::{LIMIT, Place, primary},
 };
 
 /// A store whose calls end before an election with a ttl of 3 s gives them up.
@@ -27,7 +27,11 @@ fn brisk(place: &Place) -> Arc<MongoStore> {
 async fn a_lock_leads_when_its_damaged_document_is_mended() {
     let place = Place::new().await;
     place.acquire("a", 1).await;
-    place.store.release(&place.claim("a", 1)).await.unwrap();
+    place
+        .store
+        .release(&place.claim("a", 1), LIMIT)
+        .await
+        .unwrap();
     place.set(doc! { "token": "one" }).await;
     let mend = place.set(doc! { "token": 1_i64 });
     let kind = StoreErrorKind::Corrupt;

@@ -9,7 +9,7 @@ use mongodb::{
 };
 use tenure::{Eviction, FencingToken, LeaseStore as _, MongoStore, ReleaseOutcome, RenewOutcome};
 
-use crate::support::{Commands, Place, TTL, granted, options, refused, unique};
+use crate::support::{Commands, LIMIT, Place, TTL, granted, options, refused, unique};
 
 async fn listened() -> (Place, Commands) {
     let (commands, mut options) = (Commands::default(), options().await);
@@ -26,25 +26,25 @@ async fn each_operation_is_one_command() {
     assert_eq!(commands.names(), ["findAndModify"]);
     refused(place.acquire("b", 2).await);
     assert_eq!(commands.names(), ["findAndModify"]);
-    store.renew(&place.lease("a", 1), TTL).await.unwrap();
+    store.renew(&place.lease("a", 1), TTL, LIMIT).await.unwrap();
     assert_eq!(commands.names(), ["findAndModify"]);
     store
-        .evict(&place.name, FencingToken::new(1), Eviction::Close)
+        .evict(&place.name, FencingToken::new(1), Eviction::Close, LIMIT)
         .await
         .unwrap();
     assert_eq!(commands.names(), ["findAndModify"]);
-    store.release(&place.claim("a", 1)).await.unwrap();
+    store.release(&place.claim("a", 1), LIMIT).await.unwrap();
     assert_eq!(commands.names(), ["findAndModify"]);
     place.read().await;
     assert_eq!(commands.names(), ["find"]);
-    store.list(&place.scope()).await.unwrap();
+    store.list(&place.scope(), LIMIT).await.unwrap();
     assert_eq!(commands.names(), ["find"]);
     store.ensure().await.unwrap();
     assert_eq!(commands.names(), ["createIndexes"]);
     // What is lost is looked at once more, to say to whom.
-    store.renew(&place.lease("a", 1), TTL).await.unwrap();
+    store.renew(&place.lease("a", 1), TTL, LIMIT).await.unwrap();
     assert_eq!(commands.names(), ["findAndModify", "find"]);
-    store.release(&place.claim("a", 1)).await.unwrap();
+    store.release(&place.claim("a", 1), LIMIT).await.unwrap();
     assert_eq!(commands.names(), ["findAndModify", "find"]);
 }
 
@@ -90,15 +90,23 @@ async fn the_server_counts_one_command_per_operation_and_one_write_unless_it_ref
     assert_eq!(noted(&place).await, expected("findAndModify", 2));
     refused(place.acquire("b", 2).await);
     assert_eq!(noted(&place).await, expected("findAndModify", 2));
-    let renewed = place.store.renew(&place.lease("a", 1), TTL).await.unwrap();
+    let renewed = place
+        .store
+        .renew(&place.lease("a", 1), TTL, LIMIT)
+        .await
+        .unwrap();
     assert_eq!(renewed, RenewOutcome::Renewed);
     assert_eq!(noted(&place).await, expected("findAndModify", 3));
-    let released = place.store.release(&place.claim("a", 1)).await.unwrap();
+    let released = place
+        .store
+        .release(&place.claim("a", 1), LIMIT)
+        .await
+        .unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
     assert_eq!(noted(&place).await, expected("findAndModify", 4));
     assert_eq!(place.acquire("b", 2).await, granted(2));
     assert_eq!(noted(&place).await, expected("findAndModify", 5));
-    let released = place.store.release(&place.owner("b")).await.unwrap();
+    let released = place.store.release(&place.owner("b"), LIMIT).await.unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
     assert_eq!(noted(&place).await, expected("findAndModify", 6));
     database.run_command(doc! { "profile": 0 }).await.unwrap();
@@ -116,12 +124,12 @@ async fn what_is_refused_is_not_written() {
         refused(place.acquire("b", attempt).await);
     }
     let store = &place.store;
-    store.renew(&place.lease("b", 1), TTL).await.unwrap();
-    store.release(&place.claim("a", 2)).await.unwrap();
-    store.release(&place.attempt(2)).await.unwrap();
-    store.release(&place.owner("b")).await.unwrap();
+    store.renew(&place.lease("b", 1), TTL, LIMIT).await.unwrap();
+    store.release(&place.claim("a", 2), LIMIT).await.unwrap();
+    store.release(&place.attempt(2), LIMIT).await.unwrap();
+    store.release(&place.owner("b"), LIMIT).await.unwrap();
     store
-        .evict(&place.name, FencingToken::new(2), Eviction::Force)
+        .evict(&place.name, FencingToken::new(2), Eviction::Force, LIMIT)
         .await
         .unwrap();
     assert_eq!(
@@ -130,11 +138,11 @@ async fn what_is_refused_is_not_written() {
     );
     // The same for a spent attempt and for a closing lease.
     store
-        .evict(&place.name, FencingToken::new(1), Eviction::Close)
+        .evict(&place.name, FencingToken::new(1), Eviction::Close, LIMIT)
         .await
         .unwrap();
     refused(place.acquire("a", 1).await);
-    store.release(&place.claim("a", 1)).await.unwrap();
+    store.release(&place.claim("a", 1), LIMIT).await.unwrap();
     refused(place.acquire("a", 1).await);
     assert_eq!(place.writes().await, 3);
 }
@@ -151,12 +159,12 @@ async fn a_client_for_fast_and_stale_answers_is_overridden() {
     let place = Place::of(options);
     let store = &place.store;
     place.acquire("a", 1).await;
-    store.renew(&place.lease("a", 1), TTL).await.unwrap();
+    store.renew(&place.lease("a", 1), TTL, LIMIT).await.unwrap();
     store
-        .evict(&place.name, FencingToken::new(1), Eviction::Close)
+        .evict(&place.name, FencingToken::new(1), Eviction::Close, LIMIT)
         .await
         .unwrap();
-    store.release(&place.claim("a", 1)).await.unwrap();
+    store.release(&place.claim("a", 1), LIMIT).await.unwrap();
     store.ensure().await.unwrap();
     for command in commands.take() {
         let concern = command.get_document("writeConcern").unwrap();
@@ -166,9 +174,9 @@ async fn a_client_for_fast_and_stale_answers_is_overridden() {
         }
         assert!(command.contains_key("maxTimeMS"), "{command}");
     }
-    store.renew(&place.lease("a", 1), TTL).await.unwrap();
+    store.renew(&place.lease("a", 1), TTL, LIMIT).await.unwrap();
     place.read().await;
-    store.list(&place.scope()).await.unwrap();
+    store.list(&place.scope(), LIMIT).await.unwrap();
     let mut commands = commands.take();
     commands.retain(|command| command.contains_key("find"));
     assert_eq!(commands.len(), 3);

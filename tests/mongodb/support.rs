@@ -16,6 +16,8 @@ use tenure::{
 };
 
 pub(crate) const TTL: Duration = Duration::from_secs(100);
+/// The time limit of a call that is not about it: longer than what a store of the tests needs.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) fn url() -> String {
     env::var("TENURE_MONGODB_URL").unwrap_or_else(|_| {
@@ -80,7 +82,7 @@ impl Place {
 
     pub(crate) async fn acquire(&self, candidate: &str, attempt: u128) -> AcquireOutcome {
         self.store
-            .acquire(&self.bid(candidate, attempt))
+            .acquire(&self.bid(candidate, attempt), LIMIT)
             .await
             .unwrap()
     }
@@ -112,7 +114,7 @@ impl Place {
     }
 
     pub(crate) async fn read(&self) -> LeaseRecord {
-        self.store.read(&self.name).await.unwrap().unwrap()
+        self.store.read(&self.name, LIMIT).await.unwrap().unwrap()
     }
 
     pub(crate) async fn document(&self) -> Document {

@@ -10,7 +10,7 @@ use tenure::{LeaseStore as _, MongoStore, StoreErrorKind};
 
 use crate::{
     proxy::Wire,
-    support::{Commands, Place, TTL, granted, options, primary},
+    support::{Commands, LIMIT, Place, TTL, granted, options, primary},
 };
 
 #[tokio::test]
@@ -20,10 +20,14 @@ async fn an_answer_that_never_comes_is_unknown_within_the_limit() {
     let mut place = Place::of(wire.lay(primary().await).await);
     let limit = Duration::from_millis(300);
     place.store = place.store.call_limit(limit);
-    place.store.read(&place.name).await.unwrap();
+    place.store.read(&place.name, LIMIT).await.unwrap();
     wire.hang.store(true, SeqCst);
     let sent = Instant::now();
-    let error = place.store.acquire(&place.bid("a", 1)).await.unwrap_err();
+    let error = place
+        .store
+        .acquire(&place.bid("a", 1), LIMIT)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
     assert!(
         sent.elapsed() >= limit && sent.elapsed() < limit * 5,
@@ -46,7 +50,7 @@ async fn the_limit_holds_for_both_requests_of_an_operation_together() {
     place.store = place.store.call_limit(Duration::from_secs(3));
     wire.late.store(2000, SeqCst);
     // The write tells in time that it does not match, but then the look at the holder would not.
-    let renewed = place.store.renew(&place.lease("b", 1), TTL).await;
+    let renewed = place.store.renew(&place.lease("b", 1), TTL, LIMIT).await;
     let error = renewed.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
     let limits = commands.take();
@@ -70,13 +74,21 @@ async fn wrong_credentials_are_denied_and_not_told() {
         .build();
     options.credential = Some(credential);
     let mut place = Place::of(options);
-    let error = place.store.acquire(&place.bid("a", 1)).await.unwrap_err();
+    let error = place
+        .store
+        .acquire(&place.bid("a", 1), LIMIT)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Denied, "{error}");
     // Now the driver waits for its next heartbeat before it tries again.
     place.store = place.store.call_limit(Duration::from_millis(500));
-    let again = place.store.acquire(&place.bid("a", 1)).await.unwrap_err();
+    let again = place
+        .store
+        .acquire(&place.bid("a", 1), LIMIT)
+        .await
+        .unwrap_err();
     assert_eq!(again.kind(), StoreErrorKind::Denied, "{again}");
-    let read = place.store.read(&place.name).await.unwrap_err();
+    let read = place.store.read(&place.name, LIMIT).await.unwrap_err();
     assert_eq!(read.kind(), StoreErrorKind::Denied, "{read}");
     for text in [format!("{error} {error:?}"), format!("{:?}", place.store)] {
         assert!(!text.contains("hunter2"), "{text}");
@@ -102,8 +114,8 @@ async fn an_unreachable_server_is_told_within_the_limit() {
         let place = Place::of(options);
         let store: MongoStore = place.store.clone().call_limit(Duration::from_millis(500));
         let sent = Instant::now();
-        let write = store.acquire(&place.bid("a", 1)).await.unwrap_err();
-        let read = store.read(&place.name).await.unwrap_err();
+        let write = store.acquire(&place.bid("a", 1), LIMIT).await.unwrap_err();
+        let read = store.read(&place.name, LIMIT).await.unwrap_err();
         assert!(
             sent.elapsed() < Duration::from_secs(3),
             "{:?}",

@@ -12,7 +12,7 @@ use tenure::{
     Timing, open_store, start_actor,
 };
 
-use crate::support::{options, unique, url};
+use crate::support::{LIMIT, options, unique, url};
 
 /// The URL of the tests' servers with a database and a collection.
 fn place() -> String {
@@ -97,7 +97,7 @@ fn requests_need_no_runtime_with_sockets() {
     let read = |url: String| async move {
         let store = open_store(&url).await.unwrap();
         store.ensure().await.unwrap();
-        store.read(&other).await.unwrap()
+        store.read(&other, LIMIT).await.unwrap()
     };
     assert_eq!(runtime.block_on(read(url)), None);
 }

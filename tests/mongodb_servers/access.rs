@@ -10,7 +10,7 @@ use tenure::{
 
 use crate::{
     recovery::a_lock_keeps_trying_and_leads_when_it_is_mended as recovers,
-    support::{Place, TTL, granted},
+    support::{LIMIT, Place, TTL, granted},
     users::Guarded,
 };
 
@@ -48,7 +48,11 @@ async fn wrong_credentials_are_denied_and_told_nowhere() {
     for (user, password) in [("app", "hunter2-secret"), ("nobody-here", "hunter1-right")] {
         let place = Place::of(server.options(user, password));
         for _ in 0..3 {
-            let error = place.store.acquire(&place.bid("a", 1)).await.unwrap_err();
+            let error = place
+                .store
+                .acquire(&place.bid("a", 1), LIMIT)
+                .await
+                .unwrap_err();
             let text = format!("{} | {:?}", whole(&error), place.store);
             assert_eq!(error.kind(), StoreErrorKind::Denied, "{text}");
             assert!(error.to_string().contains("look at the user, "), "{text}");
@@ -65,7 +69,11 @@ async fn wrong_credentials_are_denied_and_told_nowhere() {
 async fn a_client_without_credentials_is_told_that_it_has_none() {
     let server = Guarded::start().await;
     let place = Place::of(server.stranger());
-    let error = place.store.acquire(&place.bid("a", 1)).await.unwrap_err();
+    let error = place
+        .store
+        .acquire(&place.bid("a", 1), LIMIT)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Denied, "{error}");
     assert!(error.to_string().contains("put a user"), "{error}");
 }
@@ -81,20 +89,23 @@ async fn a_user_who_may_only_read_is_denied_every_write() {
     place.name.clone_from(&writer.name);
     assert_eq!(writer.acquire("a", 1).await, granted(1));
     let store = &place.store;
-    assert_denied(store.acquire(&place.bid("b", 2)).await, Operation::Acquire);
     assert_denied(
-        store.renew(&place.lease("a", 1), TTL).await,
+        store.acquire(&place.bid("b", 2), LIMIT).await,
+        Operation::Acquire,
+    );
+    assert_denied(
+        store.renew(&place.lease("a", 1), TTL, LIMIT).await,
         Operation::Renew,
     );
     assert_denied(
-        store.release(&place.claim("a", 1)).await,
+        store.release(&place.claim("a", 1), LIMIT).await,
         Operation::Release,
     );
-    let force = store.evict(&place.name, FencingToken::new(1), Eviction::Force);
+    let force = store.evict(&place.name, FencingToken::new(1), Eviction::Force, LIMIT);
     assert_denied(force.await, Operation::Evict);
     assert_denied(store.ensure().await, Operation::Ensure);
     assert_eq!(place.read().await.holder.unwrap().as_str(), "a");
-    assert_eq!(store.list(&place.scope()).await.unwrap().len(), 1);
+    assert_eq!(store.list(&place.scope(), LIMIT).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -106,15 +117,17 @@ async fn the_privileges_on_the_page_are_enough_for_every_operation_and_each_is_n
     let place = Place::of(server.options("app", "pass"));
     let (store, first) = (&place.store, FencingToken::new(1));
     // There is no collection yet: the first bid makes it, without the right to make collections.
-    assert_eq!(store.read(&place.name).await.unwrap(), None);
+    assert_eq!(store.read(&place.name, LIMIT).await.unwrap(), None);
     assert_eq!(place.acquire("a", 1).await, granted(1));
-    let renewed = store.renew(&place.lease("a", 1), TTL).await;
+    let renewed = store.renew(&place.lease("a", 1), TTL, LIMIT).await;
     assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
-    let closed = store.evict(&place.name, first, Eviction::Close).await;
+    let closed = store
+        .evict(&place.name, first, Eviction::Close, LIMIT)
+        .await;
     assert_eq!(closed.unwrap(), ReleaseOutcome::Released);
-    let released = store.release(&place.claim("a", 1)).await;
+    let released = store.release(&place.claim("a", 1), LIMIT).await;
     assert_eq!(released.unwrap(), ReleaseOutcome::Released);
-    assert_eq!(store.list(&place.scope()).await.unwrap().len(), 1);
+    assert_eq!(store.list(&place.scope(), LIMIT).await.unwrap().len(), 1);
 
     for (lacking, attempt) in LEAST.into_iter().zip(2..) {
         let rest = LEAST.into_iter().filter(|action| *action != lacking);
@@ -122,7 +135,7 @@ async fn the_privileges_on_the_page_are_enough_for_every_operation_and_each_is_n
             .change_role("leases", &rest.collect::<Vec<_>>())
             .await;
         assert_denied(
-            store.acquire(&place.bid("b", attempt)).await,
+            store.acquire(&place.bid("b", attempt), LIMIT).await,
             Operation::Acquire,
         );
     }

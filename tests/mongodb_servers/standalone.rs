@@ -20,7 +20,7 @@ use crate::{
     mongod::{Mongod, free_ports},
     proxy::Wire,
     recovery::a_lock_keeps_trying_and_leads_when_it_is_mended as recovers,
-    support::{Commands, Place, TTL, granted},
+    support::{Commands, LIMIT, Place, TTL, granted},
 };
 
 pub(crate) struct Standalone {
@@ -66,9 +66,9 @@ async fn a_standalone_server_is_asked_for_its_disk_and_not_for_retries() {
     let place = Place::of(options);
     place.store.ensure().await.unwrap();
     assert_eq!(place.acquire("a", 1).await, granted(1));
-    let renewed = place.store.renew(&place.lease("a", 1), TTL).await;
+    let renewed = place.store.renew(&place.lease("a", 1), TTL, LIMIT).await;
     assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
-    let released = place.store.release(&place.claim("a", 1)).await;
+    let released = place.store.release(&place.claim("a", 1), LIMIT).await;
     assert_eq!(released.unwrap(), ReleaseOutcome::Released);
     let sent = commands.take();
     assert_eq!(sent.len(), 4, "{sent:?}");
@@ -78,7 +78,10 @@ async fn a_standalone_server_is_asked_for_its_disk_and_not_for_retries() {
         assert_eq!(concern.get("j"), Some(&Bson::from(true)), "{command}");
         assert!(!command.contains_key("txnNumber"), "{command}");
     }
-    assert_eq!(place.store.list(&place.scope()).await.unwrap().len(), 1);
+    assert_eq!(
+        place.store.list(&place.scope(), LIMIT).await.unwrap().len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -87,9 +90,13 @@ async fn an_answer_that_a_standalone_server_loses_is_unknown_and_the_attempt_fin
     let server = Standalone::start(&[]);
     let wire = Wire::default();
     let place = Place::of(wire.lay(server.mongod.address()).await);
-    place.store.read(&place.name).await.unwrap();
+    place.store.read(&place.name, LIMIT).await.unwrap();
     wire.cut.store(1, SeqCst);
-    let error = place.store.acquire(&place.bid("a", 1)).await.unwrap_err();
+    let error = place
+        .store
+        .acquire(&place.bid("a", 1), LIMIT)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
     assert_eq!(wire.cut.load(SeqCst), 0);
     assert_eq!(place.acquire("a", 1).await, granted(1));
@@ -110,7 +117,7 @@ async fn what_a_standalone_server_has_answered_outlives_its_death() {
         let record = place.read().await;
         assert_eq!((record.token.get(), record.closing), (token, false));
         assert_eq!(record.holder.unwrap().as_str(), "a");
-        let released = place.store.release(&place.claim("a", token)).await;
+        let released = place.store.release(&place.claim("a", token), LIMIT).await;
         assert_eq!(released.unwrap(), ReleaseOutcome::Released);
         place = server.die_and_come_back(&place);
         let record = place.read().await;
@@ -124,7 +131,11 @@ async fn a_lock_leads_when_its_dead_standalone_server_is_started_again() {
     let mut server = Standalone::start(&[]);
     let place = Place::of(server.options());
     assert_eq!(place.acquire("a", 1).await, granted(1));
-    place.store.release(&place.claim("a", 1)).await.unwrap();
+    place
+        .store
+        .release(&place.claim("a", 1), LIMIT)
+        .await
+        .unwrap();
     server.mongod.kill();
     let limit = Duration::from_millis(500);
     let store = Arc::new(place.store.clone().call_limit(limit));

@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// The way of one lock to the store.
+/// The way of one lock to the store. It keeps no time limit: the lock must not rely on it.
 #[derive(Debug)]
 pub(super) struct Wire {
     shared: Shared,
@@ -238,7 +238,7 @@ impl LeaseStore for Wire {
         "simulated"
     }
 
-    async fn acquire(&self, bid: &Bid) -> Result<AcquireOutcome, StoreError> {
+    async fn acquire(&self, bid: &Bid, _: Duration) -> Result<AcquireOutcome, StoreError> {
         let sent_at = self.clock.now();
         let request = async {
             if self.observes() {
@@ -263,7 +263,12 @@ impl LeaseStore for Wire {
         Ok(outcome)
     }
 
-    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<RenewOutcome, StoreError> {
+    async fn renew(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        _: Duration,
+    ) -> Result<RenewOutcome, StoreError> {
         let sent_at = self.clock.now();
         let token = lease.token;
         self.shared.world().lives[self.life].term(token).unanswered = true;
@@ -300,7 +305,7 @@ impl LeaseStore for Wire {
         Ok(outcome)
     }
 
-    async fn release(&self, claim: &Claim) -> Result<ReleaseOutcome, StoreError> {
+    async fn release(&self, claim: &Claim, _: Duration) -> Result<ReleaseOutcome, StoreError> {
         if let Claim::Lease(lease) = claim {
             self.shared.world().check_release(self.life, lease.token);
         }
@@ -322,7 +327,11 @@ impl LeaseStore for Wire {
         Ok(outcome)
     }
 
-    async fn read(&self, resource: &ResourceName) -> Result<Option<LeaseRecord>, StoreError> {
+    async fn read(
+        &self,
+        resource: &ResourceName,
+        _: Duration,
+    ) -> Result<Option<LeaseRecord>, StoreError> {
         let request = async {
             if self.observes() {
                 return self.observer.read(self, resource).await;
@@ -333,7 +342,7 @@ impl LeaseStore for Wire {
             .await
     }
 
-    async fn list(&self, _: &Scope) -> Result<Vec<LeaseRecord>, StoreError> {
+    async fn list(&self, _: &Scope, _: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
         unreachable!("no lock lists")
     }
 
@@ -342,6 +351,7 @@ impl LeaseStore for Wire {
         _: &ResourceName,
         _: FencingToken,
         _: Eviction,
+        _: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         unreachable!("no lock evicts")
     }

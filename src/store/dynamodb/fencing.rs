@@ -288,7 +288,7 @@ impl DynamoStore {
         let found = match item.filter(|item| !item.is_empty()) {
             Some(item) => Stored::decode(item).map(|stored| Some(stored.found)),
             // There is no record, or the database does not return it.
-            None => Call::new(self).get(&lease.resource).await,
+            None => Call::new(self, self.call_limit).get(&lease.resource).await,
         };
         let found = found.and_then(|found| match found {
             Some(Found { min_reader, .. }) if min_reader > u64::from(READER) => Err(

@@ -47,8 +47,8 @@ pub(super) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn new(store: &'a DynamoStore) -> Self {
-        let limit = store.call_limit;
+    pub(super) fn new(store: &'a DynamoStore, limit: Duration) -> Self {
+        let limit = limit.min(store.call_limit);
         Self {
             store,
             limit,

@@ -69,7 +69,7 @@ impl DynamoStore {
 
     async fn table_state(&self) -> Answer<State> {
         let request = self.client.describe_table().table_name(&*self.table);
-        let call = Call::new(self);
+        let call = Call::new(self, self.call_limit);
         match call.limited(Access::Read, request.send()).await? {
             Ok(answer) => Ok(answer.table.as_ref().map_or(State::Missing, State::of)),
             Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(State::Missing),
@@ -88,7 +88,7 @@ impl DynamoStore {
                 key(SCOPE, KeyType::Hash)?,
                 key(NAME, KeyType::Range)?,
             ]));
-        let call = Call::new(self);
+        let call = Call::new(self, self.call_limit);
         match call.limited(Access::Write, request.send()).await? {
             Ok(_) => Ok(()),
             // Somebody else was faster.

@@ -5,7 +5,7 @@ use futures::stream;
 use super::*;
 use crate::store::{
     Fault, FaultyStore, MemoryStore,
-    fixtures::{TTL, bid, claim, granted, lease, refused, resource},
+    fixtures::{LIMIT, TTL, bid, claim, granted, lease, refused, resource},
 };
 
 /// Waits on a runtime that can do nothing but wait.
@@ -25,21 +25,29 @@ fn every_request_reaches_the_store_and_its_answer_comes_back() {
         assert_eq!((store.kind(), store.min_ttl()), ("memory", TTL / 10_000));
         assert!(format!("{store:?}").starts_with("MemoryStore"));
         store.ensure().await.unwrap();
-        assert_eq!(store.acquire(&bid("a", 1)).await.unwrap(), granted(1));
-        refused(store.acquire(&bid("b", 2)).await.unwrap());
-        let renewed = store.renew(&lease("a", 1), TTL).await.unwrap();
+        assert_eq!(
+            store.acquire(&bid("a", 1), LIMIT).await.unwrap(),
+            granted(1)
+        );
+        refused(store.acquire(&bid("b", 2), LIMIT).await.unwrap());
+        let renewed = store.renew(&lease("a", 1), TTL, LIMIT).await.unwrap();
         assert_eq!(renewed, RenewOutcome::Renewed);
-        let record = store.read(&resource()).await.unwrap();
+        let record = store.read(&resource(), LIMIT).await.unwrap();
         assert_eq!(record.unwrap().token.get(), 1);
-        assert_eq!(store.list(&resource().scope()).await.unwrap().len(), 1);
+        assert_eq!(
+            store.list(&resource().scope(), LIMIT).await.unwrap().len(),
+            1
+        );
         let token = FencingToken::new(1);
-        let evicted = store.evict(&resource(), token, Eviction::Close).await;
+        let evicted = store
+            .evict(&resource(), token, Eviction::Close, LIMIT)
+            .await;
         assert_eq!(evicted.unwrap(), ReleaseOutcome::Released);
         let leases = [(lease("a", 1), TTL), (lease("b", 1), TTL)];
-        for outcome in store.renew_many(&leases).await {
+        for outcome in store.renew_many(&leases, LIMIT).await {
             assert!(matches!(outcome.unwrap(), RenewOutcome::Lost(Some(_))));
         }
-        let released = store.release(&claim("a", 1)).await.unwrap();
+        let released = store.release(&claim("a", 1), LIMIT).await.unwrap();
         assert_eq!(released, ReleaseOutcome::Released);
         assert!(store.watch(&resource()).is_none());
     });
@@ -50,10 +58,10 @@ fn a_panic_in_a_request_is_an_unknown_outcome() {
     let faulty = FaultyStore::new(Arc::new(MemoryStore::new()));
     faulty.always(Fault::Panic);
     let store = hosted(faulty);
-    let error = block_on(store.acquire(&bid("a", 1))).unwrap_err();
+    let error = block_on(store.acquire(&bid("a", 1), LIMIT)).unwrap_err();
     let expected = "memory acquire: outcome unknown: the store panicked: injected panic in acquire";
     assert_eq!(error.to_string(), expected);
-    let errors = block_on(store.renew_many(&[(lease("a", 1), TTL), (lease("b", 1), TTL)]));
+    let errors = block_on(store.renew_many(&[(lease("a", 1), TTL), (lease("b", 1), TTL)], LIMIT));
     assert_eq!(errors.len(), 2);
     for error in errors {
         assert_eq!(error.unwrap_err().operation(), Operation::Renew);
@@ -91,19 +99,19 @@ impl LeaseStore for Watched {
         let (kind, name) = (StoreErrorKind::Unsupported, name_of_thread());
         Err(StoreError::new(kind, "watched", Operation::Ensure, name))
     }
-    async fn acquire(&self, _: &Bid) -> Result<AcquireOutcome, StoreError> {
+    async fn acquire(&self, _: &Bid, _: Duration) -> Result<AcquireOutcome, StoreError> {
         unreachable!("nobody bids")
     }
-    async fn renew(&self, _: &Lease, _: Duration) -> Result<RenewOutcome, StoreError> {
+    async fn renew(&self, _: &Lease, _: Duration, _: Duration) -> Result<RenewOutcome, StoreError> {
         unreachable!("nobody renews")
     }
-    async fn release(&self, _: &Claim) -> Result<ReleaseOutcome, StoreError> {
+    async fn release(&self, _: &Claim, _: Duration) -> Result<ReleaseOutcome, StoreError> {
         unreachable!("nobody releases")
     }
-    async fn read(&self, _: &ResourceName) -> Result<Option<LeaseRecord>, StoreError> {
+    async fn read(&self, _: &ResourceName, _: Duration) -> Result<Option<LeaseRecord>, StoreError> {
         unreachable!("nobody reads")
     }
-    async fn list(&self, _: &Scope) -> Result<Vec<LeaseRecord>, StoreError> {
+    async fn list(&self, _: &Scope, _: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
         unreachable!("nobody lists")
     }
     async fn evict(
@@ -111,6 +119,7 @@ impl LeaseStore for Watched {
         _: &ResourceName,
         _: FencingToken,
         _: Eviction,
+        _: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         unreachable!("nobody evicts")
     }

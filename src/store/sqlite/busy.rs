@@ -16,7 +16,8 @@ pub(super) struct Patience(Arc<Mutex<Until>>);
 #[derive(Debug)]
 struct Until {
     since: Instant,
-    limit: Duration,
+    /// Of the store, and of the present request.
+    limits: [Duration; 2],
     /// Gone when the caller has dropped its request.
     caller: Weak<()>,
 }
@@ -29,15 +30,15 @@ impl Patience {
         let since = Instant::now();
         Self(Arc::new(Mutex::new(Until {
             since,
-            limit,
+            limits: [limit, Duration::MAX],
             caller,
         })))
     }
 
-    /// Counts from `since`, for another caller.
-    pub(super) fn renew(&self, since: Instant, caller: Weak<()>) {
+    /// Counts from `since`, for another caller, whose request has this limit.
+    pub(super) fn renew(&self, since: Instant, limit: Duration, caller: Weak<()>) {
         let mut until = self.lock();
-        (until.since, until.caller) = (since, caller);
+        (until.since, until.limits[1], until.caller) = (since, limit, caller);
     }
 
     /// Sleeps for a moment; `false` at once if the time is up.
@@ -46,7 +47,10 @@ impl Patience {
             let until = self.lock();
             match until.caller.strong_count() {
                 0 => Duration::ZERO,
-                _ => until.limit.saturating_sub(until.since.elapsed()),
+                _ => {
+                    let [store, request] = until.limits;
+                    store.min(request).saturating_sub(until.since.elapsed())
+                }
             }
         };
         if left.is_zero() {

@@ -91,9 +91,14 @@ impl Session {
         })
     }
 
-    /// Prepares for a request that was sent at `since`.
-    pub(super) fn begin(&mut self, since: Instant, caller: Weak<()>) -> Answer<()> {
-        self.patience.renew(since, caller);
+    /// Prepares for a request that was sent at `since` and has this limit.
+    pub(super) fn begin(
+        &mut self,
+        since: Instant,
+        limit: Duration,
+        caller: Weak<()>,
+    ) -> Answer<()> {
+        self.patience.renew(since, limit, caller);
         self.settle()
     }
 

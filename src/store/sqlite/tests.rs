@@ -9,7 +9,7 @@ use crate::{
     lease::{AttemptId, CandidateId, Metadata},
     store::{
         StoreErrorKind,
-        fixtures::{TTL, bid, claim, granted, lease, owner, refused, resource},
+        fixtures::{LIMIT, TTL, bid, claim, granted, lease, owner, refused, resource},
     },
 };
 
@@ -79,7 +79,10 @@ impl Place {
 
 async fn evict(store: &SqliteStore, token: u64, eviction: Eviction) -> ReleaseOutcome {
     let token = FencingToken::new(token);
-    store.evict(&resource(), token, eviction).await.unwrap()
+    store
+        .evict(&resource(), token, eviction, LIMIT)
+        .await
+        .unwrap()
 }
 
 /// What every request answers, in the order acquire, renew, release, release by owner, evict, read,
@@ -87,14 +90,14 @@ async fn evict(store: &SqliteStore, token: u64, eviction: Eviction) -> ReleaseOu
 async fn ask_all(store: &SqliteStore) -> [Result<(), StoreError>; 7] {
     let token = FencingToken::new(1);
     let name = resource();
-    let evict = store.evict(&name, token, Eviction::Close);
+    let evict = store.evict(&name, token, Eviction::Close, LIMIT);
     [
-        store.acquire(&bid("b", 99)).await.map(drop),
-        store.renew(&lease("a", 1), TTL).await.map(drop),
-        store.release(&claim("a", 1)).await.map(drop),
-        store.release(&owner("a")).await.map(drop),
+        store.acquire(&bid("b", 99), LIMIT).await.map(drop),
+        store.renew(&lease("a", 1), TTL, LIMIT).await.map(drop),
+        store.release(&claim("a", 1), LIMIT).await.map(drop),
+        store.release(&owner("a"), LIMIT).await.map(drop),
         evict.await.map(drop),
-        store.read(&resource()).await.map(drop),
-        store.list(&resource().scope()).await.map(drop),
+        store.read(&resource(), LIMIT).await.map(drop),
+        store.list(&resource().scope(), LIMIT).await.map(drop),
     ]
 }

@@ -4,7 +4,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
@@ -34,9 +34,11 @@ impl Worker {
         Ok(Self(jobs))
     }
 
-    /// Does the work on the thread. If the caller is gone when its turn comes, it is not done.
+    /// Does the work on the thread, which waits for other connections for no longer than `limit`. If the
+    /// caller is gone when its turn comes, it is not done.
     pub(super) async fn call<T: Send + 'static>(
         &self,
+        limit: Duration,
         work: impl FnOnce(&mut Session) -> Answer<T> + Send + 'static,
     ) -> Answer<T> {
         let caller = Arc::new(());
@@ -49,7 +51,7 @@ impl Worker {
                 return;
             }
             let done = catch_unwind(AssertUnwindSafe(|| {
-                session.begin(since, waiting)?;
+                session.begin(since, limit, waiting)?;
                 work(session)
             }));
             let done = done.unwrap_or_else(|panic| {

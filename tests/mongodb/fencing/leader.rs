@@ -30,13 +30,17 @@ async fn only_the_lease_that_is_held_writes() {
     account.lead("b", 2).await.unwrap();
     let evict = place
         .store
-        .evict(&place.name, FencingToken::new(2), Eviction::Close);
+        .evict(&place.name, FencingToken::new(2), Eviction::Close, LIMIT);
     evict.await.unwrap();
     assert_eq!(
         fenced(account.lead("b", 2).await).reason,
         FencedReason::Evicted
     );
-    place.store.release(&place.claim("b", 2)).await.unwrap();
+    place
+        .store
+        .release(&place.claim("b", 2), LIMIT)
+        .await
+        .unwrap();
     assert_eq!(
         fenced(account.lead("b", 2).await).reason,
         FencedReason::Released
@@ -128,7 +132,7 @@ async fn pay_and_renew(
     **runs += 1;
     if **runs == 1 {
         let lease = account.place.lease("a", 1);
-        let renewal = account.place.store.renew(&lease, TTL).await;
+        let renewal = account.place.store.renew(&lease, TTL, LIMIT).await;
         assert_eq!(renewal.unwrap(), RenewOutcome::Renewed);
     }
     Ok(())
@@ -158,8 +162,8 @@ async fn renewals_and_takeovers_after_the_look_wait_for_the_commit() {
         .unwrap();
     let (lease, bid) = (place.lease("a", 1), place.bid("b", 2));
     let (renewing, store) = (place.store.clone(), place.store.clone());
-    let renewal = tokio::spawn(async move { renewing.renew(&lease, TTL).await.unwrap() });
-    let bid = tokio::spawn(async move { store.acquire(&bid).await.unwrap() });
+    let renewal = tokio::spawn(async move { renewing.renew(&lease, TTL, LIMIT).await.unwrap() });
+    let bid = tokio::spawn(async move { store.acquire(&bid, LIMIT).await.unwrap() });
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!renewal.is_finished());
     let update = account.accounts.update_one(account.name(), pay());
@@ -206,7 +210,7 @@ async fn a_lease_that_expires_within_the_transaction_does_not_confirm() {
     let place = &account.place;
     let mut bid = place.bid("a", 1);
     bid.ttl = Duration::from_millis(400);
-    place.store.acquire(&bid).await.unwrap();
+    place.store.acquire(&bid, LIMIT).await.unwrap();
     let mut session = begun(&account).await;
     let find = account.accounts.find_one(account.name());
     find.session(&mut session).await.unwrap();

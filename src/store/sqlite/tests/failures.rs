@@ -66,7 +66,7 @@ async fn a_full_disk_is_unavailable_and_the_store_goes_on_when_there_is_room() {
     let place = Place::new();
     let store = place.store();
     let pages = |most: i64| {
-        store.call(Operation::Ensure, move |session| {
+        store.call(Operation::Ensure, LIMIT, move |session| {
             let set = format!("PRAGMA max_page_count = {most}");
             Ok(session
                 .connection
@@ -80,14 +80,14 @@ async fn a_full_disk_is_unavailable_and_the_store_goes_on_when_there_is_room() {
     let error = loop {
         assert!(granted < 100);
         bid.resource = ResourceName::new(format!("jobs/{granted}")).unwrap();
-        match store.acquire(&bid).await {
+        match store.acquire(&bid, LIMIT).await {
             Ok(_) => granted += 1,
             Err(error) => break error,
         }
     };
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
-    assert_eq!(store.read(&bid.resource).await.unwrap(), None);
+    assert_eq!(store.read(&bid.resource, LIMIT).await.unwrap(), None);
     pages(1000).await.unwrap();
-    let again = store.acquire(&bid).await.unwrap();
+    let again = store.acquire(&bid, LIMIT).await.unwrap();
     assert_eq!(again, super::granted(1));
 }

@@ -173,7 +173,7 @@ async fn settings_of_the_connection_are_as_documented() {
             read("checkpoint_fullfsync")?,
         ])
     };
-    let settings: [i64; 3] = store.call(Operation::Read, read).await.unwrap();
+    let settings: [i64; 3] = store.call(Operation::Read, LIMIT, read).await.unwrap();
     assert_eq!(settings, [2, 1, 1]);
     let mode: String = place
         .sql()
@@ -186,15 +186,15 @@ async fn settings_of_the_connection_are_as_documented() {
 async fn unknown_columns_are_kept() {
     let place = Place::new();
     let store = place.store();
-    store.acquire(&bid("a", 1)).await.unwrap();
+    store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let sql = place.sql();
     sql.execute_batch(
         "ALTER TABLE tenure_leases ADD COLUMN later TEXT; UPDATE tenure_leases SET later = 'kept'",
     )
     .unwrap();
-    store.renew(&lease("a", 1), TTL).await.unwrap();
-    store.release(&claim("a", 1)).await.unwrap();
-    place.store().acquire(&bid("b", 2)).await.unwrap();
+    store.renew(&lease("a", 1), TTL, LIMIT).await.unwrap();
+    store.release(&claim("a", 1), LIMIT).await.unwrap();
+    place.store().acquire(&bid("b", 2), LIMIT).await.unwrap();
     let later: String = sql
         .query_row("SELECT later FROM tenure_leases", [], |row| row.get(0))
         .unwrap();
@@ -211,10 +211,13 @@ async fn an_older_table_gets_the_columns_that_it_lacks() {
     let place = Place::new();
     place.sql().execute_batch(OLDER).unwrap();
     let store = place.store();
-    let record = store.read(&resource()).await.unwrap().unwrap();
+    let record = store.read(&resource(), LIMIT).await.unwrap().unwrap();
     assert_eq!((record.token.get(), record.history.len()), (41, 0));
-    assert_eq!(store.acquire(&bid("a", 1)).await.unwrap(), granted(42));
-    let record = store.read(&resource()).await.unwrap().unwrap();
+    assert_eq!(
+        store.acquire(&bid("a", 1), LIMIT).await.unwrap(),
+        granted(42)
+    );
+    let record = store.read(&resource(), LIMIT).await.unwrap().unwrap();
     assert_eq!(record.history.len(), 1);
 }
 
@@ -224,13 +227,16 @@ async fn ensure_mends_a_table_that_was_dropped_under_a_running_store() {
     let store = place.store();
     let sql = place.sql();
     sql.execute_batch("DROP TABLE tenure_leases").unwrap();
-    let error = store.acquire(&bid("a", 1)).await.unwrap_err();
+    let error = store.acquire(&bid("a", 1), LIMIT).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
     assert!(error.to_string().contains("call `ensure`"), "{error}");
     sql.execute_batch(OLDER).unwrap();
     store.ensure().await.unwrap();
     store.ensure().await.unwrap();
-    assert_eq!(store.acquire(&bid("a", 1)).await.unwrap(), granted(42));
+    assert_eq!(
+        store.acquire(&bid("a", 1), LIMIT).await.unwrap(),
+        granted(42)
+    );
     sql.execute_batch("ALTER TABLE tenure_leases RENAME COLUMN clock TO watch")
         .unwrap();
     let error = store.ensure().await.unwrap_err();

@@ -33,11 +33,11 @@ fn one_of_32_threads_on_4_stores_wins_each_round() {
                 for round in 1..=ROUNDS {
                     barrier.wait();
                     let attempt = u128::from(round) << 64 | thread as u128;
-                    let outcome = block_on(store.acquire(&bid(&name, attempt)));
+                    let outcome = block_on(store.acquire(&bid(&name, attempt), LIMIT));
                     barrier.wait();
                     let mut released = None;
                     if let Ok(AcquireOutcome::Granted { token }) = outcome {
-                        released = Some(block_on(store.release(&claim(&name, token.get()))));
+                        released = Some(block_on(store.release(&claim(&name, token.get()), LIMIT)));
                     }
                     let outcome = (round, outcome, released);
                     outcomes.lock().unwrap().push(outcome);
@@ -105,15 +105,16 @@ fn one_process_of_several() {
         assert!(begun.elapsed() < 300 * SECOND, "after {rounds} rounds");
         let mut bid = bid(name.as_str(), AttemptId::random(&mut rand::rng()).get());
         bid.ttl = ttl;
-        let AcquireOutcome::Granted { token } = block_on(store.acquire(&bid)).unwrap() else {
+        let AcquireOutcome::Granted { token } = block_on(store.acquire(&bid, LIMIT)).unwrap()
+        else {
             std::thread::yield_now();
             continue;
         };
         println!("\ntoken {token}");
         rounds += 1;
-        let renewed = block_on(store.renew(&lease(name.as_str(), token.get()), ttl));
+        let renewed = block_on(store.renew(&lease(name.as_str(), token.get()), ttl, LIMIT));
         assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
-        let released = block_on(store.release(&claim(name.as_str(), token.get())));
+        let released = block_on(store.release(&claim(name.as_str(), token.get()), LIMIT));
         assert_eq!(released.unwrap(), ReleaseOutcome::Released);
     }
 }
@@ -131,16 +132,16 @@ fn requests_take() {
             took[at].push(begun.elapsed());
         };
         time(0, &mut || {
-            drop(block_on(store.acquire(&bid("a", round.into()))).unwrap())
+            drop(block_on(store.acquire(&bid("a", round.into()), LIMIT)).unwrap())
         });
         time(1, &mut || {
-            drop(block_on(store.renew(&lease("a", round), TTL)).unwrap())
+            drop(block_on(store.renew(&lease("a", round), TTL, LIMIT)).unwrap())
         });
         time(2, &mut || {
-            drop(block_on(store.acquire(&bid("b", 0))).unwrap())
+            drop(block_on(store.acquire(&bid("b", 0), LIMIT)).unwrap())
         });
         time(3, &mut || {
-            drop(block_on(store.release(&claim("a", round))).unwrap())
+            drop(block_on(store.release(&claim("a", round), LIMIT)).unwrap())
         });
     }
     for (name, mut took) in ["acquire", "renew", "refused", "release"]

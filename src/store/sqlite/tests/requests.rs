@@ -17,16 +17,19 @@ async fn acquire_renew_and_release_are_one_transaction_each() {
     let place = Place::new();
     let store = place.store();
     let before = commits(&place);
-    assert_eq!(store.acquire(&bid("a", 1)).await.unwrap(), granted(1));
+    assert_eq!(
+        store.acquire(&bid("a", 1), LIMIT).await.unwrap(),
+        granted(1)
+    );
     assert_eq!(commits(&place), before + 1);
-    let renewed = store.renew(&lease("a", 1), TTL).await.unwrap();
+    let renewed = store.renew(&lease("a", 1), TTL, LIMIT).await.unwrap();
     assert_eq!(renewed, RenewOutcome::Renewed);
     assert_eq!(commits(&place), before + 2);
-    let released = store.release(&claim("a", 1)).await.unwrap();
+    let released = store.release(&claim("a", 1), LIMIT).await.unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
     assert_eq!(commits(&place), before + 3);
-    store.acquire(&bid("a", 2)).await.unwrap();
-    let released = store.release(&owner("a")).await.unwrap();
+    store.acquire(&bid("a", 2), LIMIT).await.unwrap();
+    let released = store.release(&owner("a"), LIMIT).await.unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
     assert_eq!(commits(&place), before + 5);
 }
@@ -35,22 +38,22 @@ async fn acquire_renew_and_release_are_one_transaction_each() {
 async fn what_changes_nothing_commits_nothing_and_waits_for_no_lock() {
     let place = Place::new();
     let store = place.store();
-    store.acquire(&bid("a", 1)).await.unwrap();
+    store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let before = commits(&place);
     let writer = place.sql();
     writer.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let record = refused(store.acquire(&bid("b", 2)).await.unwrap());
+    let record = refused(store.acquire(&bid("b", 2), LIMIT).await.unwrap());
     assert_eq!(record.holder, Some(CandidateId::new("a").unwrap()));
     assert_eq!(record.remaining, TTL);
-    let lost = store.renew(&lease("b", 1), TTL).await.unwrap();
+    let lost = store.renew(&lease("b", 1), TTL, LIMIT).await.unwrap();
     assert_eq!(lost, RenewOutcome::Lost(Some(record.clone())));
-    let not_held = store.release(&claim("b", 1)).await.unwrap();
+    let not_held = store.release(&claim("b", 1), LIMIT).await.unwrap();
     assert_eq!(not_held, ReleaseOutcome::NotHeld(Some(record.clone())));
-    let not_held = store.release(&owner("b")).await.unwrap();
+    let not_held = store.release(&owner("b"), LIMIT).await.unwrap();
     assert_eq!(not_held, ReleaseOutcome::NotHeld(Some(record.clone())));
-    let read = store.read(&resource()).await.unwrap();
+    let read = store.read(&resource(), LIMIT).await.unwrap();
     assert_eq!(read, Some(record.clone()));
-    let listed = store.list(&resource().scope()).await.unwrap();
+    let listed = store.list(&resource().scope(), LIMIT).await.unwrap();
     assert_eq!(listed, [record]);
     assert_eq!(commits(&place), before);
 }
@@ -59,12 +62,12 @@ async fn what_changes_nothing_commits_nothing_and_waits_for_no_lock() {
 async fn what_was_never_led_has_no_record() {
     let place = Place::new();
     let store = place.store();
-    assert_eq!(store.read(&resource()).await.unwrap(), None);
-    let lost = store.renew(&lease("a", 1), TTL).await.unwrap();
+    assert_eq!(store.read(&resource(), LIMIT).await.unwrap(), None);
+    let lost = store.renew(&lease("a", 1), TTL, LIMIT).await.unwrap();
     assert_eq!(lost, RenewOutcome::Lost(None));
-    let not_held = store.release(&claim("a", 1)).await.unwrap();
+    let not_held = store.release(&claim("a", 1), LIMIT).await.unwrap();
     assert_eq!(not_held, ReleaseOutcome::NotHeld(None));
-    assert!(store.list(&Scope::root()).await.unwrap().is_empty());
+    assert!(store.list(&Scope::root(), LIMIT).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -74,10 +77,10 @@ async fn the_token_grows_across_release_and_reopening() {
         let store = place.store();
         let name = format!("candidate {token}");
         let bid = bid(&name, token.into());
-        assert_eq!(store.acquire(&bid).await.unwrap(), granted(token));
-        let released = store.release(&claim(&name, token)).await.unwrap();
+        assert_eq!(store.acquire(&bid, LIMIT).await.unwrap(), granted(token));
+        let released = store.release(&claim(&name, token), LIMIT).await.unwrap();
         assert_eq!(released, ReleaseOutcome::Released);
-        let copy = refused(store.acquire(&bid).await.unwrap());
+        let copy = refused(store.acquire(&bid, LIMIT).await.unwrap());
         assert_eq!(copy.holder, None, "the attempt is spent");
     }
 }
@@ -86,16 +89,16 @@ async fn the_token_grows_across_release_and_reopening() {
 async fn a_lease_expires_by_the_clock_that_its_stores_share() {
     let place = Place::new();
     let (a, b) = (place.store(), place.store());
-    a.acquire(&bid("a", 1)).await.unwrap();
+    a.acquire(&bid("a", 1), LIMIT).await.unwrap();
     place.clock.advance(TTL - Duration::from_nanos(1));
-    let record = refused(b.acquire(&bid("b", 2)).await.unwrap());
+    let record = refused(b.acquire(&bid("b", 2), LIMIT).await.unwrap());
     assert_eq!(record.remaining, Duration::from_nanos(1));
-    a.renew(&lease("a", 1), TTL).await.unwrap();
+    a.renew(&lease("a", 1), TTL, LIMIT).await.unwrap();
     place.clock.advance(TTL);
-    let lapsed = a.renew(&lease("a", 1), TTL).await.unwrap();
+    let lapsed = a.renew(&lease("a", 1), TTL, LIMIT).await.unwrap();
     assert!(matches!(lapsed, RenewOutcome::Lost(Some(_))), "{lapsed:?}");
-    assert_eq!(b.acquire(&bid("b", 2)).await.unwrap(), granted(2));
-    let same = b.acquire(&bid("b", 2)).await.unwrap();
+    assert_eq!(b.acquire(&bid("b", 2), LIMIT).await.unwrap(), granted(2));
+    let same = b.acquire(&bid("b", 2), LIMIT).await.unwrap();
     assert_eq!(same, granted(2), "its own attempt");
 }
 
@@ -107,17 +110,22 @@ async fn a_record_keeps_all_that_it_holds() {
     let store = place.store();
     for attempt in 1..=10 {
         bid.attempt = AttemptId::new(u128::MAX - attempt);
-        store.acquire(&bid).await.unwrap();
+        store.acquire(&bid, LIMIT).await.unwrap();
         place.clock.advance(TTL);
     }
     let memory = crate::store::MemoryStore::with_clock(Arc::new(place.clock.clone()));
-    let read = place.store().read(&resource()).await.unwrap().unwrap();
+    let read = place
+        .store()
+        .read(&resource(), LIMIT)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(read.token.get(), 10);
     assert_eq!((read.metadata, read.ttl), (bid.metadata.clone(), TTL));
     assert_eq!(read.history.len(), LeaseRecord::HISTORY);
     assert_eq!(read.history.last().unwrap().token.get(), 10);
-    memory.acquire(&bid).await.unwrap();
-    let same = memory.read(&resource()).await.unwrap().unwrap();
+    memory.acquire(&bid, LIMIT).await.unwrap();
+    let same = memory.read(&resource(), LIMIT).await.unwrap().unwrap();
     let apart = read.since.duration_since(same.since);
     let apart = apart.unwrap_or_else(|earlier| earlier.duration());
     assert!(apart < Duration::from_secs(60), "{apart:?}");
@@ -128,8 +136,14 @@ async fn the_longest_ttl_does_not_overflow() {
     let place = Place::new();
     let mut bid = bid("a", 1);
     bid.ttl = Duration::MAX;
-    assert_eq!(place.store().acquire(&bid).await.unwrap(), granted(1));
-    let renewed = place.store().renew(&lease("a", 1), Duration::MAX).await;
+    assert_eq!(
+        place.store().acquire(&bid, LIMIT).await.unwrap(),
+        granted(1)
+    );
+    let renewed = place
+        .store()
+        .renew(&lease("a", 1), Duration::MAX, LIMIT)
+        .await;
     assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
 }
 
@@ -140,15 +154,18 @@ async fn a_list_holds_what_lies_directly_in_the_scope_ordered_by_name() {
     for name in ["jobs/b", "jobs/a", "jobs/eu/x", "jobs", "jobs/Z", "jobs/ä"] {
         let mut bid = bid("a", 1);
         bid.resource = ResourceName::new(name).unwrap();
-        store.acquire(&bid).await.unwrap();
+        store.acquire(&bid, LIMIT).await.unwrap();
     }
     let names = |records: Vec<LeaseRecord>| -> Vec<String> {
         let names = records.iter().map(|record| record.resource.to_string());
         names.collect()
     };
-    let jobs = store.list(&Scope::new("jobs").unwrap()).await.unwrap();
+    let jobs = store
+        .list(&Scope::new("jobs").unwrap(), LIMIT)
+        .await
+        .unwrap();
     assert_eq!(names(jobs), ["jobs/Z", "jobs/a", "jobs/b", "jobs/ä"]);
-    let root = store.list(&Scope::root()).await.unwrap();
+    let root = store.list(&Scope::root(), LIMIT).await.unwrap();
     assert_eq!(names(root), ["jobs"]);
 }
 
@@ -156,24 +173,30 @@ async fn a_list_holds_what_lies_directly_in_the_scope_ordered_by_name() {
 async fn an_evicted_lease_is_not_renewed_and_not_free_before_its_expiry() {
     let place = Place::new();
     let store = place.store();
-    store.acquire(&bid("a", 1)).await.unwrap();
+    store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let evicted = evict(&store, 1, Eviction::Close).await;
     assert_eq!(evicted, ReleaseOutcome::Released);
-    let lost = store.renew(&lease("a", 1), TTL).await.unwrap();
+    let lost = store.renew(&lease("a", 1), TTL, LIMIT).await.unwrap();
     assert!(matches!(lost, RenewOutcome::Lost(Some(record)) if record.closing));
-    refused(store.acquire(&bid("b", 2)).await.unwrap());
+    refused(store.acquire(&bid("b", 2), LIMIT).await.unwrap());
     place.clock.advance(TTL);
-    assert_eq!(store.acquire(&bid("b", 2)).await.unwrap(), granted(2));
+    assert_eq!(
+        store.acquire(&bid("b", 2), LIMIT).await.unwrap(),
+        granted(2)
+    );
 }
 
 #[tokio::test]
 async fn a_forced_eviction_frees_the_lease_at_once() {
     let place = Place::new();
     let store = place.store();
-    store.acquire(&bid("a", 1)).await.unwrap();
+    store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let evicted = evict(&store, 1, Eviction::Force).await;
     assert_eq!(evicted, ReleaseOutcome::Released);
-    assert_eq!(store.acquire(&bid("b", 2)).await.unwrap(), granted(2));
+    assert_eq!(
+        store.acquire(&bid("b", 2), LIMIT).await.unwrap(),
+        granted(2)
+    );
 }
 
 #[test]

@@ -50,7 +50,7 @@ async fn a_damaged_row_is_corrupt_names_its_column_and_is_not_overwritten() {
         ("min_reader", "'x'", "is Text instead of INTEGER"),
     ] {
         sql.execute_batch("DELETE FROM tenure_leases").unwrap();
-        store.acquire(&bid("a", 1)).await.unwrap();
+        store.acquire(&bid("a", 1), LIMIT).await.unwrap();
         sql.execute_batch(&format!("UPDATE tenure_leases SET {column} = {value}"))
             .unwrap();
         let before = place.row();
@@ -74,7 +74,7 @@ async fn a_damaged_row_is_corrupt_names_its_column_and_is_not_overwritten() {
 async fn a_row_for_a_newer_library_is_read_but_not_written() {
     let place = Place::new();
     let store = place.store();
-    store.acquire(&bid("a", 1)).await.unwrap();
+    store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let sql = place.sql();
     for also in ["", ", history = 'of another form'"] {
         sql.execute_batch(&format!("UPDATE tenure_leases SET min_reader = 7{also}"))
@@ -99,13 +99,13 @@ async fn a_row_for_a_newer_library_is_read_but_not_written() {
 async fn a_token_that_cannot_grow_is_an_error() {
     let place = Place::new();
     let store = place.store();
-    store.acquire(&bid("a", 1)).await.unwrap();
+    store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     place.clock.advance(TTL);
     for column in ["token", "version"] {
         let set = format!("UPDATE tenure_leases SET {column} = 9223372036854775807");
         place.sql().execute_batch(&set).unwrap();
         let before = place.row();
-        let error = store.acquire(&bid("b", 2)).await.unwrap_err();
+        let error = store.acquire(&bid("b", 2), LIMIT).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         assert_eq!(place.row(), before);
         place
@@ -121,10 +121,10 @@ async fn a_table_that_takes_one_name_for_another_is_misconfigured() {
     let loose = LOOSE.replace("name TEXT", "name TEXT COLLATE NOCASE");
     place.sql().execute_batch(&loose).unwrap();
     let store = place.store();
-    store.acquire(&bid("a", 1)).await.unwrap();
+    store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let mut upper = bid("b", 2);
     upper.resource = ResourceName::new("JOBS/nightly").unwrap();
-    let error = store.acquire(&upper).await.unwrap_err();
+    let error = store.acquire(&upper, LIMIT).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
     assert!(error.to_string().contains("collation BINARY"), "{error}");
 }
@@ -138,11 +138,14 @@ async fn triggers_that_undo_a_write_grant_nothing() {
         "CREATE TRIGGER undo BEFORE INSERT ON tenure_leases BEGIN SELECT RAISE(IGNORE); END",
     )
     .unwrap();
-    let error = store.acquire(&bid("a", 1)).await.unwrap_err();
+    let error = store.acquire(&bid("a", 1), LIMIT).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
     assert!(error.to_string().contains("remove triggers"), "{error}");
     sql.execute_batch("DROP TRIGGER undo").unwrap();
-    assert_eq!(store.acquire(&bid("a", 1)).await.unwrap(), granted(1));
+    assert_eq!(
+        store.acquire(&bid("a", 1), LIMIT).await.unwrap(),
+        granted(1)
+    );
 }
 
 fn any_value() -> impl Strategy<Value = Value> {

@@ -15,7 +15,7 @@ async fn a_file_deleted_under_a_running_store_is_noticed_by_every_request() {
     for suffix in ["", "-wal", "-shm"] {
         let place = Place::new();
         let store = place.store();
-        store.acquire(&bid("a", 1)).await.unwrap();
+        store.acquire(&bid("a", 1), LIMIT).await.unwrap();
         fs::remove_file(place.companion(suffix)).unwrap();
         for answer in ask_all(&store)
             .await
@@ -35,17 +35,17 @@ async fn a_file_deleted_under_a_running_store_is_noticed_by_every_request() {
 async fn two_stores_do_not_lead_on_two_files_of_one_path() {
     let place = Place::new();
     let old = place.store();
-    old.acquire(&bid("a", 1)).await.unwrap();
+    old.acquire(&bid("a", 1), LIMIT).await.unwrap();
     fs::remove_file(place.path()).unwrap();
     for suffix in ["-wal", "-shm"] {
         fs::remove_file(place.companion(suffix)).unwrap();
     }
     let new = place.store();
-    new.acquire(&bid("b", 2)).await.unwrap();
-    let error = old.renew(&lease("a", 1), TTL).await.unwrap_err();
+    new.acquire(&bid("b", 2), LIMIT).await.unwrap();
+    let error = old.renew(&lease("a", 1), TTL, LIMIT).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
     let again = place.store();
-    refused(again.acquire(&bid("a", 3)).await.unwrap());
+    refused(again.acquire(&bid("a", 3), LIMIT).await.unwrap());
 }
 
 #[cfg(unix)]
@@ -57,12 +57,12 @@ async fn a_link_that_is_turned_to_another_file_is_noticed() {
     let link = other.directory.path().join("link");
     std::os::unix::fs::symlink(place.path(), &link).unwrap();
     let store = place.builder().open(&link).unwrap();
-    store.acquire(&bid("a", 1)).await.unwrap();
-    refused(place.store().acquire(&bid("b", 2)).await.unwrap());
+    store.acquire(&bid("a", 1), LIMIT).await.unwrap();
+    refused(place.store().acquire(&bid("b", 2), LIMIT).await.unwrap());
     drop(other.store());
     fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink(other.path(), &link).unwrap();
-    let error = store.renew(&lease("a", 1), TTL).await.unwrap_err();
+    let error = store.renew(&lease("a", 1), TTL, LIMIT).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
 }
 
@@ -80,7 +80,7 @@ async fn a_database_locked_past_the_limit_is_unavailable_and_nothing_is_applied(
     let begun = Instant::now();
     let bids: Vec<_> = (0..40).map(|attempt| bid("a", attempt)).collect();
     // Behind each other, and yet each within the limit.
-    let answers = join_all(bids.iter().map(|bid| store.acquire(bid))).await;
+    let answers = join_all(bids.iter().map(|bid| store.acquire(bid, LIMIT))).await;
     let took = begun.elapsed();
     for answer in answers {
         let error = answer.unwrap_err();
@@ -89,8 +89,11 @@ async fn a_database_locked_past_the_limit_is_unavailable_and_nothing_is_applied(
     }
     assert!(took >= limit && took < 20 * limit, "{took:?}");
     writer.execute_batch("ROLLBACK").unwrap();
-    assert_eq!(store.read(&resource()).await.unwrap(), None);
-    assert_eq!(store.acquire(&bid("a", 1)).await.unwrap(), granted(1));
+    assert_eq!(store.read(&resource(), LIMIT).await.unwrap(), None);
+    assert_eq!(
+        store.acquire(&bid("a", 1), LIMIT).await.unwrap(),
+        granted(1)
+    );
 }
 
 #[tokio::test]
@@ -104,7 +107,7 @@ async fn a_lock_that_is_given_back_within_the_limit_is_waited_for() {
     let writer = place.sql();
     writer.execute_batch("BEGIN IMMEDIATE").unwrap();
     let bid = bid("a", 1);
-    let mut asked = store.acquire(&bid);
+    let mut asked = store.acquire(&bid, LIMIT);
     assert!(asked.as_mut().now_or_never().is_none());
     writer.execute_batch("COMMIT").unwrap();
     assert_eq!(asked.await.unwrap(), granted(1));
@@ -121,23 +124,26 @@ async fn a_dropped_request_neither_keeps_the_thread_nor_is_begun() {
     writer.execute_batch("BEGIN IMMEDIATE").unwrap();
     let begun = Instant::now();
     let (first, second) = (bid("a", 1), bid("b", 2));
-    let mut waiting = store.acquire(&first);
+    let mut waiting = store.acquire(&first, LIMIT);
     assert!(waiting.as_mut().now_or_never().is_none());
     while reads.load(Ordering::SeqCst) == 0 {
         assert!(begun.elapsed() < 60 * SECOND);
         std::thread::yield_now();
     }
     // The first has looked and waits for the write lock, the second waits for the first.
-    let mut queued = store.acquire(&second);
+    let mut queued = store.acquire(&second, LIMIT);
     assert!(queued.as_mut().now_or_never().is_none());
     drop(queued);
     drop(waiting);
     let name = resource();
-    let read = tokio::time::timeout(20 * SECOND, store.read(&name)).await;
+    let read = tokio::time::timeout(20 * SECOND, store.read(&name, LIMIT)).await;
     assert_eq!(read.expect("the thread goes on").unwrap(), None);
     assert_eq!(reads.load(Ordering::SeqCst), -2, "the second was begun");
     writer.execute_batch("ROLLBACK").unwrap();
-    assert_eq!(store.acquire(&bid("c", 3)).await.unwrap(), granted(1));
+    assert_eq!(
+        store.acquire(&bid("c", 3), LIMIT).await.unwrap(),
+        granted(1)
+    );
 }
 
 /// A clock that panics when its countdown comes to zero with a reading.
@@ -162,7 +168,7 @@ async fn a_panic_in_a_request_is_an_error_and_leaves_no_lock() {
     // The second time is within the transaction.
     for read in [1, 2] {
         reads.store(read, Ordering::SeqCst);
-        let error = store.acquire(&bid("a", 1)).await.unwrap_err();
+        let error = store.acquire(&bid("a", 1), LIMIT).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
         assert!(
             error.to_string().ends_with("panicked: the clock broke"),
@@ -172,7 +178,10 @@ async fn a_panic_in_a_request_is_an_error_and_leaves_no_lock() {
         writer.busy_timeout(Duration::ZERO).unwrap();
         writer.execute_batch("BEGIN IMMEDIATE; ROLLBACK").unwrap();
     }
-    assert_eq!(store.acquire(&bid("a", 1)).await.unwrap(), granted(1));
+    assert_eq!(
+        store.acquire(&bid("a", 1), LIMIT).await.unwrap(),
+        granted(1)
+    );
 }
 
 #[tokio::test]
@@ -183,7 +192,7 @@ async fn the_thread_ends_with_the_last_clone() {
     let store = builder.open(place.path()).unwrap();
     let clone = store.clone();
     drop(store);
-    clone.acquire(&bid("a", 1)).await.unwrap();
+    clone.acquire(&bid("a", 1), LIMIT).await.unwrap();
     drop(clone);
     let begun = Instant::now();
     while Arc::strong_count(&clock) > 1 {
@@ -198,7 +207,7 @@ fn a_store_is_opened_and_asked_without_a_runtime() {
     let place = Place::new();
     let store = place.store();
     let bid = bid("a", 1);
-    let mut asked = store.acquire(&bid);
+    let mut asked = store.acquire(&bid, LIMIT);
     let begun = Instant::now();
     let outcome = loop {
         assert!(begun.elapsed() < 60 * SECOND);

@@ -23,7 +23,7 @@ async fn only_the_lease_that_is_held_writes() {
         (refused.newest, refused.reason),
         (None, FencedReason::Forgotten)
     );
-    store.acquire(&bid("a", 1)).await.unwrap();
+    store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let before = place.row();
     assert_eq!(write(&store, &mut sql, &lease("a", 1)).unwrap(), 1);
     assert_eq!(place.row(), before, "the record is as it was");
@@ -38,12 +38,15 @@ async fn only_the_lease_that_is_held_writes() {
 #[tokio::test]
 async fn a_lease_that_has_expired_or_was_taken_over_writes_no_more() {
     let (place, store, mut sql) = with_accounts();
-    store.acquire(&bid("a", 1)).await.unwrap();
+    store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     place.clock.advance(TTL);
     let refused = fenced(write(&store, &mut sql, &lease("a", 1)));
     assert_eq!(refused.newest, Some(FencingToken::new(1)));
     assert_eq!(refused.reason, FencedReason::Expired);
-    assert_eq!(store.acquire(&bid("b", 2)).await.unwrap(), granted(2));
+    assert_eq!(
+        store.acquire(&bid("b", 2), LIMIT).await.unwrap(),
+        granted(2)
+    );
     let refused = fenced(write(&store, &mut sql, &lease("a", 1)));
     assert_eq!(refused.newest, Some(FencingToken::new(2)));
     assert_eq!(refused.reason, FencedReason::Superseded);
@@ -54,14 +57,14 @@ async fn a_lease_that_has_expired_or_was_taken_over_writes_no_more() {
 #[tokio::test]
 async fn a_lease_that_was_given_back_or_evicted_writes_no_more() {
     let (_place, store, mut sql) = with_accounts();
-    store.acquire(&bid("a", 1)).await.unwrap();
+    store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     evict(&store, 1, Eviction::Close).await;
     let refused = fenced(write(&store, &mut sql, &lease("a", 1)));
     assert_eq!(refused.reason, FencedReason::Evicted, "it still counts");
-    store.release(&claim("a", 1)).await.unwrap();
+    store.release(&claim("a", 1), LIMIT).await.unwrap();
     let refused = fenced(write(&store, &mut sql, &lease("a", 1)));
     assert_eq!(refused.reason, FencedReason::Released);
-    store.acquire(&bid("a", 2)).await.unwrap();
+    store.acquire(&bid("a", 2), LIMIT).await.unwrap();
     evict(&store, 2, Eviction::Force).await;
     let refused = fenced(write(&store, &mut sql, &lease("a", 2)));
     assert_eq!(refused.reason, FencedReason::Evicted);
@@ -72,7 +75,7 @@ async fn a_lease_that_was_given_back_or_evicted_writes_no_more() {
 #[tokio::test]
 async fn an_error_of_the_work_leaves_nothing_written() {
     let (_place, store, mut sql) = with_accounts();
-    store.acquire(&bid("a", 1)).await.unwrap();
+    store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let failed = store.leader_transaction(&mut sql, &lease("a", 1), |transaction| {
         pay(transaction)?;
         Err::<(), Box<dyn std::error::Error>>("no more money".into())
@@ -87,14 +90,14 @@ async fn nobody_acquires_between_the_look_and_the_commit() {
     let (place, store, mut sql) = with_accounts();
     let patient = place.builder().busy_limit(Duration::from_secs(20));
     let other = patient.open(place.path()).unwrap();
-    store.acquire(&bid("a", 1)).await.unwrap();
+    store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let ours = lease("a", 1);
     let immediate = TransactionBehavior::Immediate;
     let transaction = sql.transaction_with_behavior(immediate).unwrap();
     store.confirm(&transaction, &ours).unwrap();
     // The lease expires after the look, and somebody wants it at once.
     place.clock.advance(TTL);
-    let taking = tokio::spawn(async move { other.acquire(&bid("b", 2)).await.unwrap() });
+    let taking = tokio::spawn(async move { other.acquire(&bid("b", 2), LIMIT).await.unwrap() });
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!taking.is_finished());
     pay(&transaction).unwrap();
@@ -108,11 +111,14 @@ async fn nobody_acquires_between_the_look_and_the_commit() {
 #[tokio::test]
 async fn a_takeover_between_the_look_and_the_write_makes_the_write_fail() {
     let (place, store, mut sql) = with_accounts();
-    store.acquire(&bid("a", 1)).await.unwrap();
+    store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let transaction = sql.transaction().unwrap();
     store.confirm(&transaction, &lease("a", 1)).unwrap();
     place.clock.advance(TTL);
-    assert_eq!(store.acquire(&bid("b", 2)).await.unwrap(), granted(2));
+    assert_eq!(
+        store.acquire(&bid("b", 2), LIMIT).await.unwrap(),
+        granted(2)
+    );
     let error = pay(&transaction).unwrap_err();
     assert_eq!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy));
     drop(transaction);
@@ -122,7 +128,7 @@ async fn a_takeover_between_the_look_and_the_write_makes_the_write_fail() {
 #[tokio::test]
 async fn a_lease_under_a_foreign_clock_writes_no_more_than_it_is_renewed() {
     let (place, store, mut sql) = with_accounts();
-    store.acquire(&bid("a", 1)).await.unwrap();
+    store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let clock = Arc::new(ManualClock::new());
     let there = SqliteStore::builder().clock(clock, "elsewhere");
     let there = there.open(place.path()).unwrap();
@@ -138,7 +144,7 @@ async fn a_lease_under_a_foreign_clock_writes_no_more_than_it_is_renewed() {
 #[tokio::test]
 async fn a_record_for_newer_libraries_is_unsupported_and_a_damaged_one_corrupt() {
     let (_place, store, mut sql) = with_accounts();
-    store.acquire(&bid("a", 1)).await.unwrap();
+    store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     sql.execute_batch("UPDATE tenure_leases SET min_reader = 99")
         .unwrap();
     let newer = write(&store, &mut sql, &lease("a", 1));
@@ -153,7 +159,7 @@ async fn a_record_for_newer_libraries_is_unsupported_and_a_damaged_one_corrupt()
 #[tokio::test]
 async fn a_connection_to_another_database_is_misconfigured() {
     let (place, store, _sql) = with_accounts();
-    store.acquire(&bid("a", 1)).await.unwrap();
+    store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     // A copy knows the lease, and would go on knowing it.
     let copy = place.directory.path().join("copy.db");
     place
@@ -173,7 +179,7 @@ async fn a_connection_to_another_database_is_misconfigured() {
 #[tokio::test]
 async fn a_connection_by_another_name_of_the_same_file_will_do() {
     let (place, store, _sql) = with_accounts();
-    store.acquire(&bid("a", 1)).await.unwrap();
+    store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let link = place.directory.path().join("link.db");
     std::os::unix::fs::symlink(place.path(), &link).unwrap();
     let mut linked = Connection::open(link).unwrap();
@@ -185,11 +191,12 @@ async fn a_renewal_waits_for_a_leader_transaction_and_is_not_lost() {
     let (place, store, mut sql) = with_accounts();
     let patient = place.builder().busy_limit(Duration::from_secs(20));
     let renewing = patient.open(place.path()).unwrap();
-    store.acquire(&bid("a", 1)).await.unwrap();
+    store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let immediate = TransactionBehavior::Immediate;
     let transaction = sql.transaction_with_behavior(immediate).unwrap();
     store.confirm(&transaction, &lease("a", 1)).unwrap();
-    let renewal = tokio::spawn(async move { renewing.renew(&lease("a", 1), TTL).await.unwrap() });
+    let renewal =
+        tokio::spawn(async move { renewing.renew(&lease("a", 1), TTL, LIMIT).await.unwrap() });
     tokio::time::sleep(Duration::from_millis(100)).await;
     pay(&transaction).unwrap();
     transaction.commit().unwrap();
