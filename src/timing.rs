@@ -1,14 +1,15 @@
 //! How long a lease lives and how often it is renewed and asked for.
 
+mod invalid;
+
+pub use invalid::InvalidTiming;
+
 use std::time::Duration;
-
-use thiserror::Error;
-
-use crate::duration::human;
 
 /// The spread of the poll delay: a poll comes up to this part of `poll_every` later.
 pub const POLL_JITTER: f64 = 0.2;
 
+const DEFAULT_TTL: Duration = Duration::from_secs(15);
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
@@ -29,90 +30,6 @@ pub struct Timing {
     margin: Duration,
     call_timeout: Duration,
     yield_for: Duration,
-}
-
-/// Why times do not go together.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum InvalidTiming {
-    /// A time is so short that the lock would do nothing but ask.
-    #[error("{name} of {} is too short: at least {} is needed", human(*given), human(*min))]
-    TooShort {
-        /// Which time.
-        name: &'static str,
-        /// What was given.
-        given: Duration,
-        /// The least that is allowed.
-        min: Duration,
-    },
-    /// A time is absurdly long.
-    #[error("{name} of {} is too long: at most {} is allowed", human(*given), human(*max))]
-    TooLong {
-        /// Which time.
-        name: &'static str,
-        /// What was given.
-        given: Duration,
-        /// The most that is allowed.
-        max: Duration,
-    },
-    /// The first renewal would come when the holder no longer believes in its lease.
-    #[error(
-        "renew_every of {} plus margin of {} leaves nothing of a ttl of {}: renew more often or \
-         lengthen the ttl",
-        human(*renew_every),
-        human(*margin),
-        human(*ttl)
-    )]
-    RenewsTooLate {
-        /// The time between renewals.
-        renew_every: Duration,
-        /// The margin.
-        margin: Duration,
-        /// The ttl.
-        ttl: Duration,
-    },
-    /// A grant that takes as long as a request may would come too late to be taken.
-    #[error(
-        "call_timeout of {} is more than a ttl of {} less twice a margin of {} leaves: a grant that \
-         took so long would not be taken; shorten them or lengthen the ttl",
-        human(*call_timeout),
-        human(*ttl),
-        human(*margin)
-    )]
-    GrantsTooLate {
-        /// The time limit of a request.
-        call_timeout: Duration,
-        /// The ttl.
-        ttl: Duration,
-        /// The margin.
-        margin: Duration,
-    },
-    /// A lock that may be held for less than its ttl.
-    #[error(
-        "max_hold of {} is shorter than the ttl of {}: lengthen it or shorten the ttl",
-        human(*max_hold),
-        human(*ttl)
-    )]
-    HeldTooShort {
-        /// The longest time that the lock may be held.
-        max_hold: Duration,
-        /// The ttl.
-        ttl: Duration,
-    },
-    /// The ttl is shorter than the store can keep.
-    #[error(
-        "a ttl of {} is below the minimum of the {store} store, {}: lengthen the ttl",
-        human(*ttl),
-        human(*min)
-    )]
-    BelowStoreMinimum {
-        /// What was given.
-        ttl: Duration,
-        /// The store's minimum.
-        min: Duration,
-        /// The store's kind.
-        store: &'static str,
-    },
 }
 
 impl Timing {
@@ -163,23 +80,23 @@ impl Timing {
     /// [`InvalidTiming::BelowStoreMinimum`].
     pub fn check_minimum(&self, store: &'static str, min: Duration) -> Result<(), InvalidTiming> {
         let ttl = self.ttl;
-        match ttl < min {
-            true => Err(InvalidTiming::BelowStoreMinimum { ttl, min, store }),
-            false => Ok(()),
+        if ttl < min {
+            return Err(InvalidTiming::BelowStoreMinimum { ttl, min, store });
         }
+        Ok(())
     }
 
     pub(crate) fn check_max_hold(&self, max_hold: Duration) -> Result<(), InvalidTiming> {
         let ttl = self.ttl;
-        within("max_hold", max_hold)?;
-        match max_hold < ttl {
-            true => Err(InvalidTiming::HeldTooShort { max_hold, ttl }),
-            false => Ok(()),
+        check_range("max_hold", max_hold, SHORTEST)?;
+        if max_hold < ttl {
+            return Err(InvalidTiming::HeldTooShort { max_hold, ttl });
         }
+        Ok(())
     }
 
     pub(crate) fn check_at_least_for(at_least_for: Duration) -> Result<(), InvalidTiming> {
-        within("at_least_for", at_least_for)
+        check_range("at_least_for", at_least_for, SHORTEST)
     }
 
     /// The least time between two bids: an eighth of `poll_every`.
@@ -209,35 +126,49 @@ pub struct TimingBuilder {
 }
 
 impl TimingBuilder {
-    /// How long a lease lives in the store without renewal. Default 15 s, 1 ms to 366 days; each store
-    /// has a minimum of its own. After a crash the resource is without a leader for up to a ttl.
+    /// How long a lease lives in the store without renewal.
+    ///
+    /// Default 15 s, at least 10 ms, at most 366 days; each store has a minimum of its own. After a crash
+    /// the resource is without a leader for up to a ttl.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
     }
 
-    /// The time between renewals. Default ttl / 3, at least 1 ms, less than ttl − margin. It may come up to a tenth early, so that many
-    /// leases of one process do not renew at one instant.
+    /// The time between renewals. A renewal comes up to a tenth of it early, so that the leases of one
+    /// process do not renew at one instant.
+    ///
+    /// Default ttl / 3, or what margin and call_timeout leave of the ttl if that is less, down to
+    /// ttl / 10. At least 1 ms; renew_every + margin + call_timeout must not exceed the ttl, so that a
+    /// slow renewal does not lose the lease.
     pub fn renew_every(mut self, every: Duration) -> Self {
         self.renew_every = Some(every);
         self
     }
 
-    /// The time between the bids of a follower, each up to [`POLL_JITTER`] of it later. Default
-    /// ttl / 5, at least 1 ms. After a release the next leader is found within about this time.
+    /// The time between the bids of a follower, each up to [`POLL_JITTER`] of it later. After a release
+    /// the next leader is found within about this time.
+    ///
+    /// Default ttl / 5, at least 1 ms, at most one ttl.
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.poll_every = Some(every);
         self
     }
 
-    /// How much earlier than the ttl the holder stops believing in its lease. Default ttl / 10, at
-    /// least 1 ms. It must exceed what the store's clock and the holder's can drift apart over one ttl.
+    /// How much earlier than the ttl the holder stops believing in its lease. It must exceed what the
+    /// store's clock and the holder's can drift apart over one ttl.
+    ///
+    /// Default ttl / 10, at least 1 ms.
     pub fn margin(mut self, margin: Duration) -> Self {
         self.margin = Some(margin);
         self
     }
 
-    /// The time limit of one store request. Default ttl / 5, at least 1 ms, at most ttl − 2 · margin.
+    /// The time limit of one store request.
+    ///
+    /// Default ttl / 5, or what renew_every and margin leave of the ttl if that is less, down to
+    /// ttl / 10. At least 1 ms; neither renew_every + margin + call_timeout nor call_timeout + 2 · margin
+    /// must exceed the ttl.
     pub fn call_timeout(mut self, limit: Duration) -> Self {
         self.call_timeout = Some(limit);
         self
@@ -253,126 +184,95 @@ impl TimingBuilder {
     /// Checks the times as a whole.
     ///
     /// # Errors
-    /// [`InvalidTiming`] names the times that conflict.
+    /// [`InvalidTiming`] names the times that conflict, of those that were set and the ttl.
     pub fn build(self) -> Result<Timing, InvalidTiming> {
-        let ttl = self.ttl.unwrap_or(Duration::from_secs(15));
+        let ttl = self.ttl.unwrap_or(DEFAULT_TTL);
+        self.check_ranges(ttl)?;
+        let margin = self.margin.unwrap_or(ttl / 10);
+        let least = (ttl / 10).max(SHORTEST);
+        let call_timeout = self.call_timeout.unwrap_or_else(|| {
+            let renew_every = self.renew_every.unwrap_or(least);
+            let left = ttl.saturating_sub(margin + renew_every.max(margin));
+            left.clamp(least, ttl / 5)
+        });
+        let renew_every = self.renew_every.unwrap_or_else(|| {
+            let left = ttl.saturating_sub(margin + call_timeout);
+            left.clamp(least, ttl / 3)
+        });
         let timing = Timing {
             ttl,
-            renew_every: self.renew_every.unwrap_or(ttl / 3),
-            poll_every: self.poll_every.unwrap_or(ttl / 5),
-            margin: self.margin.unwrap_or(ttl / 10),
-            call_timeout: self.call_timeout.unwrap_or(ttl / 5),
-            yield_for: self.yield_for.unwrap_or(ttl),
-        };
-        timing.check()?;
-        Ok(timing)
-    }
-}
-
-impl Timing {
-    fn check(&self) -> Result<(), InvalidTiming> {
-        let times = [
-            ("ttl", self.ttl),
-            ("renew_every", self.renew_every),
-            ("poll_every", self.poll_every),
-            ("margin", self.margin),
-            ("call_timeout", self.call_timeout),
-            ("yield_for", self.yield_for),
-        ];
-        for (name, given) in times {
-            // Zero gives nobody time to stop, which may be wanted.
-            if name != "yield_for" || given > LONGEST {
-                within(name, given)?;
-            }
-        }
-        let Self {
-            ttl,
             renew_every,
+            poll_every: self.poll_every.unwrap_or(ttl / 5),
             margin,
             call_timeout,
-            ..
-        } = *self;
-        if renew_every + margin >= ttl {
+            yield_for: self.yield_for.unwrap_or(ttl),
+        };
+        self.check_together(&timing)?;
+        Ok(timing)
+    }
+
+    fn check_ranges(&self, ttl: Duration) -> Result<(), InvalidTiming> {
+        check_range("ttl", ttl, self.least_ttl())?;
+        for (name, given, min) in [
+            ("renew_every", self.renew_every, SHORTEST),
+            ("poll_every", self.poll_every, SHORTEST),
+            ("margin", self.margin, SHORTEST),
+            ("call_timeout", self.call_timeout, SHORTEST),
+            // Zero gives nobody time to stop, which may be wanted.
+            ("yield_for", self.yield_for, Duration::ZERO),
+        ] {
+            if let Some(given) = given {
+                check_range(name, given, min)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The least ttl from which no time that was not set becomes too short.
+    fn least_ttl(&self) -> Duration {
+        let part = match (self.margin, self.call_timeout, self.poll_every) {
+            (None, _, _) => 10,
+            (_, None, _) | (_, _, None) => 5,
+            _ => 3,
+        };
+        SHORTEST * part
+    }
+
+    fn check_together(&self, timing: &Timing) -> Result<(), InvalidTiming> {
+        let (ttl, margin) = (timing.ttl, timing.margin);
+        if timing.renew_every + margin + timing.call_timeout > ttl {
             return Err(InvalidTiming::RenewsTooLate {
-                renew_every,
-                margin,
+                renew_every: self.renew_every,
+                margin: self.margin,
+                call_timeout: self.call_timeout,
                 ttl,
             });
         }
-        if call_timeout + margin * 2 > ttl {
+        if timing.call_timeout + margin * 2 > ttl {
             return Err(InvalidTiming::GrantsTooLate {
-                call_timeout,
+                margin: self.margin,
+                call_timeout: self.call_timeout,
                 ttl,
-                margin,
             });
+        }
+        let poll_every = timing.poll_every;
+        if poll_every > ttl {
+            return Err(InvalidTiming::PollsTooRarely { poll_every, ttl });
         }
         Ok(())
     }
 }
 
-fn within(name: &'static str, given: Duration) -> Result<(), InvalidTiming> {
-    let (min, max) = (SHORTEST, LONGEST);
+fn check_range(name: &'static str, given: Duration, min: Duration) -> Result<(), InvalidTiming> {
+    let max = LONGEST;
     if given < min {
         return Err(InvalidTiming::TooShort { name, given, min });
     }
-    match given > max {
-        true => Err(InvalidTiming::TooLong { name, given, max }),
-        false => Ok(()),
+    if given > max {
+        return Err(InvalidTiming::TooLong { name, given, max });
     }
+    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const fn secs(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    #[test]
-    fn defaults_follow_from_a_ttl_of_15_s() {
-        let timing = Timing::default();
-        assert_eq!(timing.ttl(), secs(15));
-        assert_eq!(timing.renew_every(), secs(5));
-        assert_eq!(timing.poll_every(), secs(3));
-        assert_eq!(timing.margin(), Duration::from_millis(1500));
-        assert_eq!(timing.call_timeout(), secs(3));
-        assert_eq!(timing.yield_for(), secs(15));
-    }
-
-    #[test]
-    fn an_error_names_both_numbers_that_conflict() {
-        let error = |builder: TimingBuilder| builder.build().unwrap_err().to_string();
-        let builder = Timing::builder().ttl(secs(10));
-        assert_eq!(
-            error(Timing::builder().ttl(secs(0))),
-            "ttl of 0 s is too short: at least 1 ms is needed"
-        );
-        let text = error(builder.renew_every(secs(8)).margin(secs(2)));
-        assert!(
-            text.contains("8 s") && text.contains("2 s") && text.contains("10 s"),
-            "{text}"
-        );
-        assert!(builder.call_timeout(secs(8)).build().is_ok());
-        let text = error(builder.call_timeout(secs(9)));
-        assert!(text.contains("9 s") && text.contains("10 s"), "{text}");
-        let text = error(builder.yield_for(secs(400 * 86_400)));
-        assert!(text.contains("yield_for"), "{text}");
-        assert!(builder.yield_for(secs(0)).build().is_ok());
-        assert!(builder.margin(secs(0)).build().is_err());
-    }
-
-    #[test]
-    fn a_ttl_below_the_minimum_of_the_store_is_refused() {
-        let timing = Timing::builder().ttl(secs(1)).build().unwrap();
-        assert!(timing.check_minimum("etcd", secs(1)).is_ok());
-        let error = timing
-            .check_minimum("etcd", secs(2))
-            .unwrap_err()
-            .to_string();
-        assert_eq!(
-            error,
-            "a ttl of 1 s is below the minimum of the etcd store, 2 s: lengthen the ttl"
-        );
-    }
-}
+mod tests;

@@ -69,7 +69,7 @@ fn times_that_do_not_go_together() {
     let zero = Timing::builder().ttl(Duration::ZERO).build().unwrap_err();
     assert_eq!(
         zero.to_string(),
-        "ttl of 0 s is too short: at least 1 ms is needed"
+        "ttl of 0 s is too short: at least 10 ms is needed"
     );
     let late = Timing::builder()
         .ttl(second)
@@ -78,7 +78,7 @@ fn times_that_do_not_go_together() {
         .unwrap_err();
     assert!(
         late.to_string()
-            .contains("renew_every of 1 s plus margin of 100 ms"),
+            .contains("renew_every of 1 s leaves too little of the ttl of 1 s"),
         "{late}"
     );
 }

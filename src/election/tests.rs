@@ -3,3 +3,4 @@ mod commands;
 mod options;
 mod pace;
 mod rules;
+mod timings;

@@ -53,11 +53,15 @@ impl Bench {
     }
 
     pub(super) fn seeded(seed: u64) -> Self {
+        Self::timed(timing(), seed)
+    }
+
+    pub(super) fn timed(timing: Timing, seed: u64) -> Self {
         let clock = ManualClock::new();
         let config = Config {
             resource: ResourceName::new("r").unwrap(),
             candidate: name("me"),
-            timing: timing(),
+            timing,
             metadata: None,
             clock: Arc::new(clock.clone()),
         };
