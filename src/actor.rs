@@ -3,11 +3,12 @@
 mod builder;
 mod handle;
 mod handlers;
+mod known_leader;
+mod liveness;
 mod lock_actor;
 mod loneliness;
 mod messages;
 mod outlook;
-mod pulse;
 mod signal;
 mod status;
 mod subscribers;
@@ -17,14 +18,15 @@ mod thread;
 
 pub use builder::LockBuilder;
 pub use handle::{LockHandle, Stopped};
+pub use known_leader::KnownLeader;
+pub use liveness::Stalled;
 pub use lock_actor::LockActor;
 pub use messages::{
     BecameFollower, BecameLeader, GetStatus, LeaderChanged, Observe, Pause, Resume, Shutdown,
     StepDown, Subscribe, Unsubscribe,
 };
-pub use pulse::Stalled;
 pub use signal::shutdown_on_signal;
-pub use status::Status;
+pub use status::{Seen, Status};
 pub use thread::start_actor;
 
 use actix::{Actor, AsyncContext, Handler, dev::ToEnvelope};

@@ -1,4 +1,6 @@
-//! How durations are written in messages for people.
+//! How durations are written: in messages for people, and as milliseconds for programs.
+
+pub(crate) mod millis;
 
 use std::{fmt, time::Duration};
 

@@ -19,12 +19,14 @@ mod options;
 mod pace;
 mod release;
 mod request;
+mod state;
 mod steps;
 mod term;
 
 pub(crate) use gate::Audience;
 pub(crate) use options::Options;
 pub(crate) use request::{Call, Reply, Request, RequestId};
+pub use state::{ElectionState, IdleReason};
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -70,21 +72,6 @@ pub enum StepDownOutcome {
     /// A subscriber did not acknowledge in time, or the store did not confirm: the lease runs out by
     /// itself.
     LeftToExpire,
-}
-
-/// What an election is doing, for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ElectionState {
-    /// Contends for the lease.
-    Standby,
-    /// Leads.
-    Leading,
-    /// No longer leads, and waits for its subscribers to acknowledge.
-    Yielding,
-    /// Does not contend: paused, held off, shut down, nobody subscribed, or a subscriber has not yet
-    /// acknowledged.
-    Idle,
 }
 
 #[derive(Debug)]
@@ -357,9 +344,16 @@ impl Election {
     pub(crate) fn state(&self, now: Moment) -> ElectionState {
         match &self.phase {
             Phase::Leading(_) => ElectionState::Leading,
+            // The lease is left to expire, and only the acknowledgement is waited for.
+            Phase::Yielding(yielding) if yielding.is_over => {
+                let reason = self.gate.idle_reason(now);
+                ElectionState::Idle(reason.unwrap_or(IdleReason::AwaitingAcknowledgement))
+            }
             Phase::Yielding(_) => ElectionState::Yielding,
-            Phase::Following if self.contends(now) => ElectionState::Standby,
-            Phase::Following => ElectionState::Idle,
+            Phase::Following => match self.gate.idle_reason(now) {
+                Some(reason) => ElectionState::Idle(reason),
+                None => ElectionState::Standby,
+            },
         }
     }
 

@@ -3,7 +3,11 @@
 
 mod relay;
 
-use std::{future::IntoFuture, pin::pin, sync::Arc};
+use std::{
+    future::{IntoFuture, pending},
+    pin::pin,
+    sync::Arc,
+};
 
 use actix::{Actor as _, Addr};
 use async_trait::async_trait;
@@ -55,7 +59,8 @@ pub enum FollowError {
 }
 
 /// Takes part in the election of a resource's leader, and calls back when this process becomes leader
-/// or follower. Nothing happens until it is awaited.
+/// or follower. Nothing happens until it is awaited or [started](Follow::start), which gives a
+/// [`LockHandle`]: its status, who leads, step-down and the rest.
 ///
 /// The callbacks run in the task that awaits it; leases are renewed on the library's own thread.
 ///
@@ -152,20 +157,87 @@ impl<C: LeaderCallbacks> Follow<C> {
         self
     }
 
+    /// Starts the lock, and gives what is to be awaited. The lock contends when the first callback,
+    /// [`became_follower`](LeaderCallbacks::became_follower), has returned.
+    ///
+    /// # Errors
+    /// [`StartError`] if a name or the times are not accepted, or no thread can be had.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::{future::IntoFuture as _, sync::Arc};
+    /// # use tenure::{LeaderCallbacks, Leadership, MemoryStore, Reason, follow};
+    /// # struct Reports;
+    /// # #[async_trait::async_trait]
+    /// # impl LeaderCallbacks for Reports {
+    /// #     async fn became_leader(&mut self, leadership: Leadership) {}
+    /// #     async fn became_follower(&mut self, reason: Reason) {}
+    /// # }
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let following = follow(Arc::new(MemoryStore::new()), "reports", Reports).start()?;
+    /// let lock = following.handle().clone();
+    /// let task = tokio::spawn(following.into_future());
+    /// let mut leader = lock.watch_leader();
+    /// leader.wait_for(|leader| leader.is_some()).await?;
+    /// assert!(lock.is_leader());
+    /// lock.shutdown().await?; // `became_follower` first, then the lease is given back
+    /// task.await??;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn start(self) -> Result<Following<C>, StartError> {
+        let (events, told) = mpsc::unbounded();
+        Ok(Following {
+            part: Part::take(self.lock, Relay::new(events), self.here)?,
+            told,
+            callbacks: self.callbacks,
+            stop: self.stop,
+        })
+    }
+}
+
+/// A [`follow`] whose lock was started. It calls back, and so takes part, while it is awaited.
+#[must_use = "it takes part only while it is awaited"]
+pub struct Following<C> {
+    part: Part,
+    told: mpsc::UnboundedReceiver<Event>,
+    callbacks: C,
+    stop: Option<BoxFuture<'static, ()>>,
+}
+
+impl<C> std::fmt::Debug for Following<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Following")
+            .field("lock", &self.part.lock)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: LeaderCallbacks> Following<C> {
+    /// The lock, for its status, a step-down and the rest. Clones may outlive this; the lock is shut down
+    /// when this future has ended or was dropped. [Shutting it down](LockHandle::shutdown) ends this
+    /// future, without an error.
+    #[must_use]
+    pub fn handle(&self) -> &LockHandle {
+        &self.part.lock
+    }
+
     async fn run(self) -> Result<(), FollowError> {
-        let mut callbacks = self.callbacks;
-        let (events, mut told) = mpsc::unbounded();
-        let part = Part::take(self.lock, Relay::new(events), self.here)?;
+        let (part, mut told, mut callbacks) = (self.part, self.told, self.callbacks);
         let lock = part.lock.clone();
         let mut calling = pin!(async {
             while let Some(event) = told.next().await {
                 call(&mut callbacks, event).await;
             }
         });
-        let stop = self.stop.unwrap_or_else(|| std::future::pending().boxed());
+        let stop = self.stop.unwrap_or_else(|| pending().boxed());
+        let shut_down = pin!(lock.ended());
+        let stop = select(stop, shut_down);
         match select(calling.as_mut(), stop).await {
             Either::Left(((), _)) => Err(Stopped.into()),
-            Either::Right(((), _)) => {
+            Either::Right(_) => {
                 let ended = pin!(lock.shutdown());
                 match select(calling, ended).await {
                     Either::Left(((), _)) => Err(Stopped.into()),
@@ -193,6 +265,18 @@ async fn call(callbacks: &mut impl LeaderCallbacks, event: Event) {
 }
 
 impl<C> IntoFuture for Follow<C>
+where
+    C: LeaderCallbacks + 'static,
+{
+    type Output = Result<(), FollowError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        async move { self.start()?.run().await }.boxed()
+    }
+}
+
+impl<C> IntoFuture for Following<C>
 where
     C: LeaderCallbacks + 'static,
 {

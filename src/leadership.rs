@@ -17,12 +17,12 @@ use futures::{
     channel::oneshot,
     future::{BoxFuture, Shared},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct as _};
 use thiserror::Error;
 
 use crate::{
     clock::{Clock, Moment},
-    duration::human,
+    duration::{human, millis},
     lease::{CandidateId, FencingToken, Lease, ResourceName},
 };
 
@@ -213,6 +213,16 @@ impl fmt::Debug for Leadership {
             .field("lease", &self.0.lease)
             .field("remaining", &self.remaining())
             .finish()
+    }
+}
+
+impl Serialize for Leadership {
+    /// As `{"token", "remaining_ms"}`; the resource and the holder stand beside it.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut fields = to.serialize_struct("Leadership", 2)?;
+        fields.serialize_field("token", &self.token())?;
+        fields.serialize_field("remaining_ms", &millis::whole(self.remaining()))?;
+        fields.end()
     }
 }
 

@@ -72,7 +72,15 @@
 //! Lock actors and guards run on a thread of the library's own, under `#[actix::main]`, under `#[tokio::main]`
 //! (where [`start_actor`] starts your actors) and without a runtime. A handler of yours that blocks
 //! its thread, or a `System::stop()`, does not keep a lock from renewing or stepping down.
-//! [`LockHandle::health`] tells from outside if that thread is stuck.
+//!
+//! # Probes
+//!
+//! - *Liveness*: [`LockHandle::liveness`] fails if the thread of the lock is stuck or has ended. It asks no
+//!   lock and no store, so that an outage of the database does not restart your processes.
+//! - *Readiness* must not depend on leading: all processes but one would never be ready, and a rollout that
+//!   waits for readiness would not end. Followers are healthy.
+//! - [`LockHandle::is_leader`] and [`LockHandle::status`] are for routing and for status pages,
+//!   [`LockHandle::watch_leader`] for what depends on who leads.
 //!
 //! A panic in a request to a store is caught and counts as a [`StoreError`], one in its `watch` ends the
 //! watching; not so in a program that is built with `panic = "abort"`.
@@ -131,14 +139,14 @@ mod store;
 mod timing;
 
 pub use actor::{
-    BecameFollower, BecameLeader, GetStatus, Leader, LeaderChanged, LockActor, LockBuilder,
-    LockHandle, Observe, Pause, Resume, Shutdown, Stalled, Status, StepDown, Stopped, Subscribe,
-    Unsubscribe, shutdown_on_signal, start_actor,
+    BecameFollower, BecameLeader, GetStatus, KnownLeader, Leader, LeaderChanged, LockActor,
+    LockBuilder, LockHandle, Observe, Pause, Resume, Seen, Shutdown, Stalled, Status, StepDown,
+    Stopped, Subscribe, Unsubscribe, shutdown_on_signal, start_actor,
 };
 pub use clock::{BootClock, Clock, ManualClock, Moment, TokioClock};
 pub use driver::{StartError, StoreStatus};
-pub use election::{ElectionState, StepDownOutcome};
-pub use follow::{Follow, FollowError, LeaderCallbacks, follow};
+pub use election::{ElectionState, IdleReason, StepDownOutcome};
+pub use follow::{Follow, FollowError, Following, LeaderCallbacks, follow};
 pub use leadership::{Leadership, NotEnoughTime, Reason};
 pub use lease::{
     Acquisition, AttemptId, Bid, CandidateId, Claim, FencingToken, InvalidName, Lease, LeaseRecord,

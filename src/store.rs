@@ -31,6 +31,7 @@ mod url;
 pub use self::dynamodb::DynamoStore;
 #[cfg(feature = "mongodb")]
 pub use self::mongodb::MongoStore;
+pub(crate) use error::WithCauses;
 pub use error::{Operation, StoreError, StoreErrorKind};
 pub use faulty::{Calls, Fault, FaultyStore};
 pub use memory::MemoryStore;

@@ -11,8 +11,8 @@ use actix::System;
 use async_trait::async_trait;
 use futures::future::{AbortHandle, abortable};
 use tenure::{
-    Clock as _, Fault, FaultyStore, Follow, LeaderCallbacks, Leadership, LeaseStore, LockActor,
-    MemoryStore, Reason, Timing, TokioClock, follow,
+    Clock as _, ElectionState, Fault, FaultyStore, Follow, IdleReason, LeaderCallbacks, Leadership,
+    LeaseStore, LockActor, MemoryStore, Reason, StepDownOutcome, Timing, TokioClock, follow,
 };
 
 const TTL: Duration = Duration::from_secs(10);
@@ -201,6 +201,54 @@ async fn it_runs_in_a_program_of_plain_tokio() {
         Some(&Said::Followed(Reason::Shutdown)),
         "{said:?}"
     );
+}
+
+#[test]
+fn a_handle_tells_who_leads_steps_down_and_ends_it() {
+    paused(async {
+        let clock = Arc::new(TokioClock::new());
+        let (diary, follow) = following(memory(&clock), &clock, "first");
+        let following = follow.start().unwrap();
+        let lock = following.handle().clone();
+        let task = actix::spawn(following.into_future());
+        let mut leader = lock.watch_leader();
+        leader.changed().await.unwrap();
+        let holder = leader.borrow_and_update().clone().unwrap().holder;
+        assert_eq!(holder.as_str(), "first");
+        pause(TTL).await;
+        diary.take();
+        assert!(lock.is_leader() && lock.liveness().is_ok());
+        assert_eq!(lock.status().await.unwrap().subscribers, 1);
+        assert_eq!(lock.step_down().await, Ok(StepDownOutcome::Released));
+        let end = [Said::Stopped, Said::Followed(Reason::SteppedDown)];
+        assert_eq!(diary.take(), end);
+        assert!(!lock.is_leader() && leader.borrow().is_none());
+        lock.resume().await.unwrap();
+        leader.wait_for(Option::is_some).await.unwrap();
+        assert_eq!(lock.pause().await, Ok(StepDownOutcome::Released));
+        lock.shutdown().await.unwrap();
+        task.await.unwrap().unwrap();
+        assert_eq!(*leader.borrow_and_update(), None);
+        assert!(leader.changed().await.is_err(), "the lock has ended");
+    });
+}
+
+#[test]
+fn one_that_was_started_does_not_contend_before_it_is_awaited() {
+    paused(async {
+        let clock = Arc::new(TokioClock::new());
+        let store = memory(&clock);
+        let (diary, follow) = following(store.clone(), &clock, "first");
+        let following = follow.start().unwrap();
+        pause(TTL).await;
+        let status = following.handle().status().await.unwrap();
+        let waits = ElectionState::Idle(IdleReason::AwaitingAcknowledgement);
+        assert_eq!((status.state, diary.take()), (waits, Vec::new()));
+        assert_eq!(
+            store.read(&"r".try_into().unwrap(), TTL).await.unwrap(),
+            None
+        );
+    });
 }
 
 /// Takes long to hear that it follows.

@@ -11,13 +11,16 @@ use std::{
 /// Each module and what it may name. The order is that of the layers.
 const ARROWS: [(&str, &[&str]); 16] = [
     ("mutants", &[]),
-    ("lease", &[]),
+    ("lease", &["duration"]),
     ("clock", &[]),
     ("duration", &[]),
     ("timing", &["duration"]),
     ("runtime", &[]),
     ("leadership", &["clock", "duration", "lease"]),
-    ("election", &["clock", "leadership", "lease", "timing"]),
+    (
+        "election",
+        &["clock", "duration", "leadership", "lease", "timing"],
+    ),
     ("store", &["clock", "duration", "lease", "runtime"]),
     (
         "driver",

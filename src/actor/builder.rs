@@ -1,9 +1,11 @@
 use std::sync::Arc;
 
 use actix::{Addr, Supervisor};
+use futures::channel::oneshot;
 use rand::{SeedableRng as _, rngs::SmallRng};
+use tokio::sync::watch;
 
-use super::{LockActor, LockHandle, pulse::Pulse};
+use super::{LockActor, LockHandle, known_leader::LeaderWatch, liveness::Liveness};
 use crate::{
     clock::{BootClock, Clock},
     driver::StartError,
@@ -118,11 +120,15 @@ impl LockBuilder {
         };
         let store = self.store;
         config.timing.check_minimum(store.kind(), store.min_ttl())?;
-        let pulse = Arc::new(Pulse::new(config.clock.clone()));
+        let liveness = Arc::new(Liveness::new(config.clock.clone()));
+        let (leader, watched) = watch::channel(None);
+        let (end, ended) = oneshot::channel();
         let rng = self.rng;
         let rng = rng.unwrap_or_else(|| SmallRng::from_rng(&mut rand::rng()));
-        let (lent, beating) = (config.clone(), pulse.clone());
-        let address = start(Box::new(move || LockActor::new(lent, store, beating, rng)))?;
-        Ok(LockHandle::new(address, config, pulse))
+        let (lent, beating) = (config.clone(), liveness.clone());
+        let leader = LeaderWatch::new(leader, end);
+        let make = move || LockActor::new(lent, store, beating, leader, rng);
+        let address = start(Box::new(make))?;
+        Ok(LockHandle::new(address, config, liveness, watched, ended))
     }
 }

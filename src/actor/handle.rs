@@ -1,14 +1,15 @@
 use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, Handler, dev::ToEnvelope};
-use futures::channel::oneshot;
+use futures::{FutureExt as _, channel::oneshot, future::Shared};
 use thiserror::Error;
+use tokio::sync::watch;
 
 use super::{
-    GetStatus, Leader, LeaderChanged, LockActor, Observe, Shutdown, Stalled, Status, Subscribe,
-    Unsubscribe,
-    messages::{Command, What},
-    pulse::Pulse,
+    GetStatus, KnownLeader, Leader, LeaderChanged, LockActor, Observe, Shutdown, Stalled, Status,
+    Subscribe, Unsubscribe,
+    liveness::Liveness,
+    messages::{Command, Watched, What},
 };
 use crate::{
     election::{Config, StepDownOutcome},
@@ -34,7 +35,9 @@ pub struct LockHandle(Arc<Inner>);
 struct Inner {
     address: Addr<LockActor>,
     config: Config,
-    pulse: Arc<Pulse>,
+    liveness: Arc<Liveness>,
+    leader: watch::Receiver<Option<KnownLeader>>,
+    ended: Shared<oneshot::Receiver<()>>,
 }
 
 impl Drop for Inner {
@@ -44,11 +47,19 @@ impl Drop for Inner {
 }
 
 impl LockHandle {
-    pub(super) fn new(address: Addr<LockActor>, config: Config, pulse: Arc<Pulse>) -> Self {
+    pub(super) fn new(
+        address: Addr<LockActor>,
+        config: Config,
+        liveness: Arc<Liveness>,
+        leader: watch::Receiver<Option<KnownLeader>>,
+        ended: oneshot::Receiver<()>,
+    ) -> Self {
         Self(Arc::new(Inner {
             address,
             config,
-            pulse,
+            liveness,
+            leader,
+            ended: ended.shared(),
         }))
     }
 
@@ -128,19 +139,64 @@ impl LockHandle {
         status.await.map_err(|_| Stopped)
     }
 
-    /// A health check that does not ask the lock, so that it also answers when its thread is stuck:
-    /// fails if the lock leads and has not renewed for longer than its ttl plus `tolerance`.
+    /// Whether the thread of the lock runs, for a liveness probe. It asks neither the lock nor the store:
+    /// it also answers when that thread is stuck, and an outage of the store does not make it fail. It says
+    /// nothing about leading.
     ///
-    /// A lock that runs steps down before that. Leadership is safe in either case, because
-    /// [`is_current`](crate::Leadership::is_current) needs no thread; but nobody would be told.
+    /// A stuck thread makes no leadership unsafe, because
+    /// [`is_current`](crate::Leadership::is_current) needs no thread. But leases are not renewed, and nobody
+    /// is told.
     ///
     /// # Errors
-    /// [`Stalled`] tells for how long.
-    pub fn health(&self, tolerance: Duration) -> Result<(), Stalled> {
-        let config = &self.0.config;
-        self.0
-            .pulse
-            .check(&config.resource, &config.timing, tolerance)
+    /// [`Stalled`] if the thread has not run for 10 s of the lock's clock; it says four times a second that
+    /// it runs. For up to 250 ms after the machine has slept it may fail because of the sleep: let a probe
+    /// fail more than once before you act.
+    pub fn liveness(&self) -> Result<(), Stalled> {
+        self.0.liveness.check(self.resource())
+    }
+
+    /// Whether this lock leads: whether its last [`Leadership`](crate::Leadership) is
+    /// [current](crate::Leadership::is_current). It needs no thread and no request.
+    ///
+    /// For routing and status pages. Work asks the `Leadership` that it was given, which is of one
+    /// acquisition. Do not make *readiness* depend on it: all processes but one would never be ready, and
+    /// a rollout that waits for readiness would not end.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.0.liveness.is_leader()
+    }
+
+    /// Who leads, to look at and to wait for on any runtime.
+    ///
+    /// - `Some` while this lock believes in its own lease, and while the last record that the store
+    ///   showed has a holder and has not run out. It never claims more than that record: a leader that
+    ///   has crashed stays there for up to its ttl.
+    /// - `None` until the store has shown a leader, after a release, and when the record has run out and was
+    ///   not seen renewed, as in an outage. Also when this lock's own lease has ended, until another
+    ///   holder is seen.
+    /// - When the lock was shut down or its thread has ended, it is `None` and
+    ///   [`changed`](watch::Receiver::changed) fails.
+    ///
+    /// A lock that contends looks every `poll_every`. So does one without subscribers or that is paused, as
+    /// long as there is such a receiver. The lock's thread sets the value: it is out of date if that is
+    /// [stuck](Self::liveness).
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tenure::{LockActor, MemoryStore};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let lock = LockActor::builder("jobs/reports", Arc::new(MemoryStore::new())).start()?;
+    /// let leader = lock.watch_leader();
+    /// assert!(leader.borrow().is_none(), "nobody leads yet");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn watch_leader(&self) -> watch::Receiver<Option<KnownLeader>> {
+        let leader = self.0.leader.clone();
+        self.0.address.do_send(Watched);
+        leader
     }
 
     /// The resource.
@@ -166,6 +222,12 @@ impl LockHandle {
     #[must_use]
     pub fn address(&self) -> &Addr<LockActor> {
         &self.0.address
+    }
+
+    /// Completes when the lock was shut down, or its thread has ended.
+    pub(crate) async fn ended(&self) {
+        // The sender is only dropped.
+        let _ = self.0.ended.clone().await;
     }
 
     async fn command(&self, what: What) -> Result<StepDownOutcome, Stopped> {

@@ -5,7 +5,7 @@ use super::{
     LockActor, Status,
     messages::{
         Acknowledged, Command, GetStatus, Observe, Pause, Resume, Shutdown, StepDown, Subscribe,
-        Unsubscribe, Wake, What,
+        Unsubscribe, Wake, Watched, What,
     },
 };
 use crate::election::StepDownOutcome;
@@ -121,6 +121,14 @@ impl Handler<Observe> for LockActor {
     }
 }
 
+impl Handler<Watched> for LockActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Watched, _: &mut Context<Self>) {
+        self.tell();
+    }
+}
+
 impl Handler<GetStatus> for LockActor {
     type Result = Status;
 
@@ -133,7 +141,9 @@ impl Handler<GetStatus> for LockActor {
             candidate: self.config().candidate.clone(),
             state: self.election.state(now),
             leadership: self.election.leadership().cloned(),
-            record: self.outlook.record().cloned(),
+            last_renewed: self.election.confirmed_at().map(|at| at.until(now)),
+            leader: self.leader.leader(),
+            last_seen: self.outlook.last_seen(now),
             subscribers: self.subscribers.len(),
             unacknowledged: self.subscribers.unacknowledged(),
             store: self.health.status(now),

@@ -12,8 +12,8 @@ use futures::channel::oneshot;
 use rand::rngs::SmallRng;
 
 use super::{
-    builder::LockBuilder, loneliness::Loneliness, messages::Wake, outlook::Outlook, pulse::Pulse,
-    subscribers::Subscribers,
+    builder::LockBuilder, known_leader::LeaderWatch, liveness::Liveness, loneliness::Loneliness,
+    messages::Wake, outlook::Outlook, subscribers::Subscribers,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -35,7 +35,8 @@ pub struct LockActor {
     pub(super) election: Election,
     exchange: Exchange,
     pub(super) clock: Arc<dyn Clock>,
-    pulse: Arc<Pulse>,
+    liveness: Arc<Liveness>,
+    pub(super) leader: LeaderWatch,
     pub(super) subscribers: Subscribers,
     pub(super) outlook: Outlook,
     /// Those who wait for a step-down to be over.
@@ -70,7 +71,8 @@ impl LockActor {
     pub(super) fn new(
         config: Config,
         store: Arc<dyn LeaseStore>,
-        pulse: Arc<Pulse>,
+        liveness: Arc<Liveness>,
+        leader: LeaderWatch,
         rng: SmallRng,
     ) -> Self {
         let clock = config.clock.clone();
@@ -80,7 +82,8 @@ impl LockActor {
             election: Election::new(config, rng, now),
             exchange: Exchange::new(store),
             clock,
-            pulse,
+            liveness,
+            leader,
             outlook: Outlook::default(),
             waiting: Vec::new(),
             health: StoreHealth::default(),
@@ -171,7 +174,8 @@ impl LockActor {
         let warning = self.loneliness.warn_at();
         let look = self.next_look(now);
         let due = self.election.poll_timeout();
-        let next = [due, warning, look].into_iter().flatten().min();
+        let lapse = self.leader.lapses_at();
+        let next = [due, warning, look, lapse].into_iter().flatten().min();
         if mutant!(TimerNotRearmed) && self.restarts > 0 && !self.alarm.is_set() {
             return Poll::Pending;
         }
@@ -193,6 +197,18 @@ impl LockActor {
         if self.look_at.take_if(|at| *at <= now).is_some() {
             self.subscribers.prune(true);
         }
+    }
+
+    fn is_observed(&self) -> bool {
+        self.outlook.is_observed() || self.leader.is_watched()
+    }
+
+    /// Shows outside of this thread who leads.
+    fn show_leader(&mut self) {
+        let now = self.clock.now();
+        let held = self.election.term().map(|(leadership, _)| leadership);
+        self.liveness.set_leadership(held);
+        self.leader.update(&self.election, &self.outlook, now);
     }
 
     fn answer(&mut self) {
@@ -224,8 +240,8 @@ impl LockActor {
                         self.answer();
                         Journal::became_leader(self.config(), leadership.token());
                         self.subscribers.became_leader(&leadership, &lock);
-                        let (config, now) = (self.election.config(), self.clock.now());
-                        self.outlook.acquired(config, leadership.token(), now);
+                        let config = self.election.config();
+                        self.outlook.acquired(config, leadership.token());
                     }
                     Transition::BecameFollower { token, reason } => {
                         let leader = self.outlook.leader(Some(token), self.clock.now());
@@ -241,16 +257,16 @@ impl LockActor {
             self.subscribers.prune(false);
             self.outlook.prune();
             let audience = self.subscribers.audience();
-            self.election.observe(self.outlook.is_observed());
+            self.election.observe(self.is_observed());
             self.election
                 .subscribers_changed(audience, self.clock.now());
             if !self.election.has_transitions() {
                 break;
             }
         }
-        self.pulse.beat(self.election.confirmed_at());
         self.write_down();
-        let lonely = self.subscribers.len() == 0 && !self.outlook.is_observed();
+        self.show_leader();
+        let lonely = self.subscribers.len() == 0 && !self.is_observed();
         let lonely = lonely && !self.election.is_shut_down();
         self.loneliness
             .look(lonely, self.election.config(), self.clock.now());
@@ -259,6 +275,7 @@ impl LockActor {
         }
         if self.election.is_shut_down() {
             self.address = None;
+            self.leader.close();
         }
     }
 }
@@ -287,12 +304,16 @@ impl Actor for LockActor {
             let lock = ctx.address().downgrade();
             self.address = Some(ctx.address());
             self.lock = Some(lock.clone());
-            watch_for_jumps(move |jumped| match lock.upgrade() {
-                Some(lock) if jumped => {
+            let liveness = self.liveness.clone();
+            watch_for_jumps(move |jumped| {
+                let Some(lock) = lock.upgrade() else {
+                    return false;
+                };
+                liveness.beat();
+                if jumped {
                     lock.do_send(Wake);
-                    true
                 }
-                lock => lock.is_some(),
+                true
             });
         }
         if self.address.is_some() {

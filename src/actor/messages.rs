@@ -43,7 +43,9 @@ impl Message for BecameFollower {
 /// What an [observer](Observe) is told when the lease changes hands, is released or lapses.
 #[derive(Clone, Debug)]
 pub struct LeaderChanged {
-    /// The record as last seen; [`LeaseRecord::is_held`] tells whether there is a leader.
+    /// The record as last seen; [`LeaseRecord::is_held`] tells whether there is a leader. At a grant of the
+    /// observed lock itself it is what that lock knows of its own: without a history, and since the time
+    /// of the local wall clock.
     pub record: LeaseRecord,
 }
 
@@ -199,6 +201,14 @@ pub(super) struct Acknowledged {
 }
 
 impl Message for Acknowledged {
+    type Result = ();
+}
+
+/// Somebody watches from now on who leads: look.
+#[derive(Debug)]
+pub(super) struct Watched;
+
+impl Message for Watched {
     type Result = ();
 }
 

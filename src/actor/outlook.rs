@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 use actix::{Recipient, WeakRecipient};
 
-use super::LeaderChanged;
+use super::{KnownLeader, LeaderChanged, status::Seen};
 use crate::{
     clock::Moment,
     election::{Config, Reply},
@@ -12,14 +12,21 @@ use crate::{
 /// Who leads, as far as a lock has seen, and those who want to know.
 #[derive(Debug, Default)]
 pub(super) struct Outlook {
-    /// As last seen, and when.
+    /// The record that the store showed last, and when.
     seen: Option<(LeaseRecord, Moment)>,
+    /// What observers were shown: also the lock's own grant, whose record the store does not send along.
+    shown: Option<LeaseRecord>,
     observers: Vec<WeakRecipient<LeaderChanged>>,
 }
 
 impl Outlook {
-    pub(super) fn record(&self) -> Option<&LeaseRecord> {
-        self.seen.as_ref().map(|(record, _)| record)
+    /// The record that the store showed last, counted down.
+    pub(super) fn last_seen(&self, now: Moment) -> Option<Seen> {
+        let (record, seen_at) = self.seen.as_ref()?;
+        let age = seen_at.until(now);
+        let mut record = record.clone();
+        record.remaining = record.remaining.saturating_sub(age);
+        Some(Seen { record, age })
     }
 
     pub(super) fn is_observed(&self) -> bool {
@@ -31,7 +38,7 @@ impl Outlook {
         let Some(recipient) = observer.upgrade() else {
             return;
         };
-        if let Some(record) = self.record().cloned() {
+        if let Some(record) = self.shown.clone() {
             recipient.do_send(LeaderChanged { record });
         }
         let is_new =
@@ -43,28 +50,49 @@ impl Outlook {
 
     /// Who leads, as far as the last look can tell, other than by the token that has just ended.
     pub(super) fn leader(&self, ended: Option<FencingToken>, now: Moment) -> Option<CandidateId> {
+        self.holder(ended, now).map(|(leader, _)| leader.holder)
+    }
+
+    /// The same as a whole, and until when that record stands.
+    pub(super) fn holder(
+        &self,
+        ended: Option<FencingToken>,
+        now: Moment,
+    ) -> Option<(KnownLeader, Moment)> {
         let (record, seen_at) = self.seen.as_ref()?;
-        let stands = now < *seen_at + record.remaining && Some(record.token) != ended;
-        record.holder.clone().filter(|_| stands)
+        let until = *seen_at + record.remaining;
+        if until <= now || Some(record.token) == ended {
+            return None;
+        }
+        let leader = KnownLeader {
+            holder: record.holder.clone()?,
+            token: record.token,
+            metadata: record.metadata.clone(),
+        };
+        Some((leader, until))
     }
 
     /// Learns from an answer of the store.
     pub(super) fn saw(&mut self, reply: &Reply, record: Option<LeaseRecord>, now: Moment) {
-        match (reply, record, self.record()) {
-            (_, Some(record), _) => self.show(record, now),
+        match (reply, record, &self.shown) {
+            (_, Some(record), _) => {
+                self.seen = Some((record.clone(), now));
+                self.show(record);
+            }
             // Our own lease, given back.
             (Reply::Released { was_held: true }, None, Some(last)) => {
                 let mut record = last.clone();
                 record.holder = None;
                 record.remaining = Duration::ZERO;
-                self.show(record, now);
+                self.show(record);
             }
             _ => {}
         }
     }
 
-    /// Our own grant, whose record the store does not send along.
-    pub(super) fn acquired(&mut self, config: &Config, token: FencingToken, now: Moment) {
+    /// Our own grant. It shows no record, and what the store showed before it is out of date.
+    pub(super) fn acquired(&mut self, config: &Config, token: FencingToken) {
+        self.seen = None;
         let mut record = LeaseRecord::new(config.resource.clone(), token);
         record.holder = Some(config.candidate.clone());
         record.ttl = config.timing.ttl();
@@ -72,7 +100,7 @@ impl Outlook {
         record.since = SystemTime::now();
         record.metadata.clone_from(&config.metadata);
         if !mutant!(GrantNotShown) {
-            self.show(record, now);
+            self.show(record);
         }
     }
 
@@ -81,12 +109,12 @@ impl Outlook {
         self.observers.retain(|observer| alive(observer).is_some());
     }
 
-    fn show(&mut self, record: LeaseRecord, now: Moment) {
+    fn show(&mut self, record: LeaseRecord) {
         let key = |record: &LeaseRecord| {
             let holder = record.holder.clone().filter(|_| record.is_held());
             (record.token, holder)
         };
-        if self.record().map(key) != Some(key(&record)) || mutant!(LookTakenForChange) {
+        if self.shown.as_ref().map(key) != Some(key(&record)) || mutant!(LookTakenForChange) {
             for observer in self.observers.iter().filter_map(alive) {
                 let record = record.clone();
                 if mutant!(EndShownLate) && !record.is_held() {
@@ -99,7 +127,7 @@ impl Outlook {
                 observer.do_send(LeaderChanged { record });
             }
         }
-        self.seen = Some((record, now));
+        self.shown = Some(record);
     }
 }
 

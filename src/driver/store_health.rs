@@ -1,16 +1,20 @@
 use std::{sync::Arc, time::Duration};
 
+use serde::Serialize;
+
 use crate::{
     clock::Moment,
+    duration::millis,
     election::Config,
-    store::{StoreError, StoreErrorKind},
+    store::{StoreError, StoreErrorKind, WithCauses},
 };
 
 /// How a store has been answering a lock.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct StoreStatus {
     /// For how long no request has succeeded; `None` while they do.
+    #[serde(rename = "failing_for_ms", serialize_with = "millis::serialize_option")]
     pub failing_for: Option<Duration>,
     /// Failed requests since the last one that succeeded.
     pub failures: u64,
@@ -61,7 +65,7 @@ impl StoreHealth {
                 resource = %config.resource,
                 candidate = %config.candidate,
                 kind = %kind,
-                error = %Chain(&error),
+                error = %WithCauses(&error),
                 "the store does not answer as it should; trying on"
             );
         }
@@ -81,20 +85,5 @@ impl StoreHealth {
             failures: self.failures,
             last_error: self.last_error.clone(),
         }
-    }
-}
-
-/// An error with its sources, for one line of a log.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
     }
 }

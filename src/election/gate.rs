@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::IdleReason;
 use crate::clock::Moment;
 
 /// What the election knows of those who follow it.
@@ -49,6 +50,25 @@ impl Gate {
         let acknowledged = self.audience.acknowledged || mutant!(ToldBeforeAcknowledged);
         let audience = self.audience.present && acknowledged;
         (audience && !self.paused && !self.shut_down).then_some(self.held_off_until)
+    }
+
+    /// What keeps the candidate from contending, if anything does.
+    pub(super) fn idle_reason(&self, now: Moment) -> Option<IdleReason> {
+        if self.opens_at().is_some_and(|opens| opens <= now) {
+            return None;
+        }
+        Some(if self.shut_down {
+            IdleReason::ShutDown
+        } else if self.paused {
+            IdleReason::Paused
+        } else if !self.audience.present {
+            IdleReason::NoSubscriber
+        } else if !self.audience.acknowledged {
+            IdleReason::AwaitingAcknowledgement
+        } else {
+            let remaining = now.until(self.held_off_until);
+            IdleReason::HeldOff { remaining }
+        })
     }
 
     pub(super) fn hold_off(&mut self, time: Duration, now: Moment) {

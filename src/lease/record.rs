@@ -3,8 +3,12 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::{CandidateId, FencingToken, Metadata, ResourceName};
+use crate::duration::millis;
 
 /// What a store knows of a resource, as read at one moment.
+///
+/// Serialized, durations are whole milliseconds under names that end in `_ms`, and times of day are
+/// milliseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LeaseRecord {
@@ -15,10 +19,12 @@ pub struct LeaseRecord {
     /// Who holds the lease; `None` once it was released.
     pub holder: Option<CandidateId>,
     /// The ttl that the holder asked for; challengers judge by this one, not by their own.
+    #[serde(rename = "ttl_ms", with = "millis")]
     pub ttl: Duration,
     /// How long the lease had to live when the store answered; zero when it is free.
     ///
     /// A store without a clock of its own tells how long the reader still has to observe.
+    #[serde(rename = "remaining_ms", with = "millis")]
     pub remaining: Duration,
     /// When the lease was acquired, by the store's wall clock. For people; nothing is decided by it.
     #[serde(with = "unix_millis")]

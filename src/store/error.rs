@@ -1,9 +1,11 @@
 use std::{error::Error, fmt};
 
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 use thiserror::Error;
 
 /// Why a store did not answer a request, and whether the request may have been applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StoreErrorKind {
     /// The store could not be reached or is busy; the request was **not** applied. Retried with
@@ -49,7 +51,8 @@ impl fmt::Display for StoreErrorKind {
 }
 
 /// A request to a store, for messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Operation {
     /// Opening the store.
@@ -139,5 +142,32 @@ impl StoreError {
     #[must_use]
     pub const fn operation(&self) -> Operation {
         self.operation
+    }
+}
+
+impl Serialize for StoreError {
+    /// As `{"kind", "store", "operation", "message"}`; the message is the whole text with the causes.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut fields = to.serialize_struct("StoreError", 4)?;
+        fields.serialize_field("kind", &self.kind)?;
+        fields.serialize_field("store", self.store)?;
+        fields.serialize_field("operation", &self.operation)?;
+        fields.serialize_field("message", &WithCauses(self).to_string())?;
+        fields.end()
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) struct WithCauses<'a>(pub(crate) &'a dyn Error);
+
+impl fmt::Display for WithCauses<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
     }
 }

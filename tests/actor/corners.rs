@@ -173,7 +173,7 @@ fn a_command_whose_future_was_polled_and_dropped_is_done_nevertheless() {
         assert!(lock.pause().now_or_never().is_none(), "polled once");
         sleep(5.0).await;
         let state = lock.status().await.unwrap().state;
-        assert_eq!(state, ElectionState::Idle);
+        assert_eq!(state, ElectionState::Idle(IdleReason::Paused));
     });
 }
 

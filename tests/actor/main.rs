@@ -5,6 +5,7 @@ mod corners;
 mod events;
 mod losing;
 mod real_time;
+mod status;
 mod subscribers;
 mod supervision;
 mod support;

@@ -1,15 +1,15 @@
 //! On real clocks and real threads, with short times; nothing here asserts that the machine is fast.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
 
 use actix::System;
 use tenure::{
-    BecameFollower, BecameLeader, Fault, FaultyStore, LeaseStore, LockActor, LockHandle,
-    MemoryStore, Reason, StepDownOutcome, Timing,
+    BecameFollower, BecameLeader, Clock, Fault, FaultyStore, LeaseStore, LockActor, LockHandle,
+    ManualClock, MemoryStore, Moment, Reason, StepDownOutcome, Timing,
 };
 
 use crate::support::*;
@@ -149,6 +149,44 @@ fn the_application_stopping_its_system_does_not_stop_the_lock() {
     assert_eq!(store.calls().release, 0);
 }
 
+/// Stands still on the library's thread for as long as a test holds the gate.
+#[derive(Debug)]
+struct StuckClock {
+    time: ManualClock,
+    gate: Arc<Mutex<()>>,
+}
+
+impl Clock for StuckClock {
+    fn now(&self) -> Moment {
+        if thread::current().name() == Some("tenure-locks") {
+            drop(self.gate.lock().unwrap());
+        }
+        self.time.now()
+    }
+}
+
+#[test]
+fn liveness_answers_from_outside_when_the_thread_is_stuck() {
+    let (time, gate) = (ManualClock::new(), Arc::new(Mutex::new(())));
+    let clock = StuckClock {
+        time: time.clone(),
+        gate: gate.clone(),
+    };
+    let builder = LockActor::builder("r", Arc::new(MemoryStore::new()));
+    let lock = builder.clock(Arc::new(clock)).start().unwrap();
+    assert_eq!(lock.liveness(), Ok(()));
+    let closed = gate.lock().unwrap();
+    time.advance(Duration::from_secs(11));
+    let stalled = lock.liveness().unwrap_err();
+    assert!(stalled.silent_for >= Duration::from_secs(11), "{stalled}");
+    drop(closed);
+    let since = Instant::now();
+    while lock.liveness().is_err() {
+        assert!(since.elapsed() < Duration::from_secs(60), "it runs again");
+        thread::yield_now();
+    }
+}
+
 struct Worker(std::sync::mpsc::Sender<u64>);
 
 impl actix::Actor for Worker {
@@ -177,6 +215,6 @@ async fn it_works_under_plain_tokio() {
         .await
         .unwrap();
     assert_eq!(token, 1);
-    assert!(lock.health(Duration::ZERO).is_ok());
+    assert!(lock.liveness().is_ok() && lock.is_leader());
     assert_eq!(lock.shutdown().await, Ok(StepDownOutcome::Released));
 }

@@ -1,7 +1,9 @@
 use std::sync::{Arc, Mutex};
 
 use actix::prelude::*;
-use tenure::{BecameFollower, BecameLeader, ElectionState, LeaderChanged, Reason, StepDownOutcome};
+use tenure::{
+    BecameFollower, BecameLeader, ElectionState, IdleReason, LeaderChanged, Reason, StepDownOutcome,
+};
 
 use crate::support::*;
 
@@ -47,7 +49,8 @@ fn when_the_last_subscriber_is_gone_the_lease_is_left_to_expire() {
         recorder.do_send(Stop);
         sleep(4.0).await;
         let status = lock.status().await.unwrap();
-        assert_eq!((status.subscribers, status.state), (0, ElectionState::Idle));
+        let idle = ElectionState::Idle(IdleReason::NoSubscriber);
+        assert_eq!((status.subscribers, status.state), (0, idle));
         assert_eq!(lab.log.leadership().lost().await, Reason::SteppedDown);
         sleep(20.0).await;
         assert_eq!(lab.store.calls().release, 0);
@@ -71,7 +74,8 @@ fn an_actor_whose_address_was_dropped_is_no_subscriber() {
         drop(Plain::start_with(&lock, &lab.log));
         sleep(20.0).await;
         assert_eq!(lab.store.calls().acquire, 0);
-        assert_eq!(lock.status().await.unwrap().state, ElectionState::Idle);
+        let idle = ElectionState::Idle(IdleReason::NoSubscriber);
+        assert_eq!(lock.status().await.unwrap().state, idle);
     });
 }
 

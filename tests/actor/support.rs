@@ -210,6 +210,14 @@ impl Lab {
             .clock(Arc::new(self.clock))
     }
 
+    /// A lock for which the store never fails.
+    pub(crate) fn healthy(&self, candidate: &str) -> LockBuilder {
+        LockActor::builder("r", Arc::new(self.memory.clone()))
+            .candidate(candidate)
+            .timing(timing())
+            .clock(Arc::new(self.clock))
+    }
+
     /// A lock that leads with token 1, and its recorder.
     pub(crate) async fn leader(&self) -> (LockHandle, Addr<Recorder>) {
         let lock = self.lock("me").start_here().unwrap();

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use actix::Actor as _;
-use tenure::{ElectionState, Reason, StepDownOutcome};
+use tenure::{ElectionState, IdleReason, Reason, StepDownOutcome};
 
 use crate::support::*;
 
@@ -144,7 +144,8 @@ fn pause_and_resume() {
         assert_eq!(lock.pause().await, Ok(StepDownOutcome::Released));
         assert_eq!(lab.log.last().1, follower(Reason::Paused));
         sleep(100.0).await;
-        assert_eq!(lock.status().await.unwrap().state, ElectionState::Idle);
+        let paused = ElectionState::Idle(IdleReason::Paused);
+        assert_eq!(lock.status().await.unwrap().state, paused);
         assert_eq!(lock.pause().await, Ok(StepDownOutcome::NotLeading));
         lock.resume().await.unwrap();
         lab.log.wait(4).await;

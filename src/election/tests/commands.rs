@@ -1,7 +1,7 @@
 use super::bench::*;
 use crate::{
     clock::Clock as _,
-    election::{Call, ElectionState, Reply, StepDownOutcome},
+    election::{Call, ElectionState, IdleReason, Reply, StepDownOutcome},
     leadership::Reason,
     lease::Claim,
 };
@@ -17,7 +17,11 @@ fn a_hold_off_counts_from_when_the_lease_was_given_up() {
     let release = bench.request();
     bench.reply(&release, Reply::Released { was_held: true });
     let given_up = bench.clock.now();
-    assert_eq!(bench.election.state(given_up), ElectionState::Idle);
+    let remaining = secs(5.0);
+    assert_eq!(
+        bench.election.state(given_up),
+        ElectionState::Idle(IdleReason::HeldOff { remaining })
+    );
     let bid = bench.request();
     assert!(matches!(bid.call, Call::Acquire(_)));
     assert_eq!(bid.sent_at, given_up + secs(5.0));

@@ -3,7 +3,7 @@
 use super::bench::*;
 use crate::{
     clock::Clock as _,
-    election::{Call, ElectionState, Reply, StepDownOutcome, Transition},
+    election::{Call, ElectionState, IdleReason, Reply, StepDownOutcome, Transition},
     leadership::Reason,
     lease::{AttemptId, Claim},
 };
@@ -342,7 +342,10 @@ fn rule_8_the_last_subscriber_gone_ends_the_leadership() {
         assert_eq!(leadership.is_current(), !clean);
         let request = bench.poll().map(|request| request.call);
         assert_eq!(request.is_some_and(|call| is_release_of(&call, 1)), clean);
-        assert_eq!(bench.election.state(bench.clock.now()), ElectionState::Idle);
+        assert_eq!(
+            bench.election.state(bench.clock.now()),
+            ElectionState::Idle(IdleReason::NoSubscriber)
+        );
     }
 }
 

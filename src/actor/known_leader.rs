@@ -1,0 +1,110 @@
+use futures::channel::oneshot;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::outlook::Outlook;
+use crate::{
+    clock::Moment,
+    election::Election,
+    lease::{CandidateId, FencingToken, Metadata},
+};
+
+/// Who leads a resource, as far as a lock knows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[non_exhaustive]
+pub struct KnownLeader {
+    /// The candidate that holds the lease.
+    pub holder: CandidateId,
+    /// The token of its acquisition.
+    pub token: FencingToken,
+    /// What it has published, for instance its address.
+    pub metadata: Option<Metadata>,
+}
+
+/// Shows to receivers on any thread who leads.
+#[derive(Debug)]
+pub(super) struct LeaderWatch {
+    /// `None` once the lock was shut down, which closes the channel.
+    sender: Option<watch::Sender<Option<KnownLeader>>>,
+    /// Dropped then.
+    end: Option<oneshot::Sender<()>>,
+    /// The last token that this lock has led. A record that still shows it shows a lease that was given
+    /// up, or has lapsed.
+    led: Option<FencingToken>,
+    /// When what is shown lapses by itself.
+    lapses_at: Option<Moment>,
+}
+
+impl LeaderWatch {
+    pub(super) fn new(
+        sender: watch::Sender<Option<KnownLeader>>,
+        end: oneshot::Sender<()>,
+    ) -> Self {
+        Self {
+            sender: Some(sender),
+            end: Some(end),
+            led: None,
+            lapses_at: None,
+        }
+    }
+
+    /// Whether anybody looks, besides the lock's own handle.
+    pub(super) fn is_watched(&self) -> bool {
+        let sender = self.sender.as_ref();
+        sender.map_or(0, watch::Sender::receiver_count) > 1
+    }
+
+    pub(super) fn lapses_at(&self) -> Option<Moment> {
+        self.lapses_at
+    }
+
+    pub(super) fn leader(&self) -> Option<KnownLeader> {
+        self.sender.as_ref()?.borrow().clone()
+    }
+
+    /// Shows what is known now: this lock while it believes in its own lease, otherwise the holder of the
+    /// record that the store showed last, until that has run out. Gives the leader if it is another and
+    /// was not shown before.
+    pub(super) fn update(
+        &mut self,
+        election: &Election,
+        outlook: &Outlook,
+        now: Moment,
+    ) -> Option<KnownLeader> {
+        let own = election.term().filter(|(_, deadline)| now < *deadline);
+        if let Some((leadership, _)) = own {
+            self.led = Some(leadership.token());
+        }
+        let seen = outlook.holder(self.led, now).filter(|_| own.is_none());
+        self.lapses_at = seen.as_ref().map(|(_, until)| *until);
+        let leader = match own {
+            Some((leadership, _)) => Some(KnownLeader {
+                holder: leadership.lease().holder.clone(),
+                token: leadership.token(),
+                metadata: election.config().metadata.clone(),
+            }),
+            None => seen.map(|(leader, _)| leader),
+        };
+        let changed = self.sender.as_ref()?.send_if_modified(|shown| {
+            let changed = *shown != leader;
+            shown.clone_from(&leader);
+            changed
+        });
+        leader.filter(|_| changed && own.is_none())
+    }
+
+    /// Shows no leader, and closes the channel.
+    pub(super) fn close(&mut self) {
+        self.lapses_at = None;
+        if let Some(sender) = self.sender.take() {
+            sender.send_replace(None);
+        }
+        self.end = None;
+    }
+}
+
+impl Drop for LeaderWatch {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
