@@ -97,6 +97,8 @@ mod switch {
         AnyAcknowledgementCounts,
         /// Only the newest subscriber has to acknowledge.
         NewestAcknowledges,
+        /// Acknowledgements count while others have yet to be told of the end.
+        AcknowledgedBeforeAllTold,
         /// A subscriber that subscribes again is told of a leadership before it has acknowledged.
         ToldWhilePending,
         /// A restart forgets what the subscribers were told.

@@ -5,7 +5,9 @@ use futures::channel::oneshot;
 use rand::{SeedableRng as _, rngs::SmallRng};
 use tokio::sync::watch;
 
-use super::{LockActor, LockHandle, known_leader::LeaderWatch, liveness::Liveness};
+use super::{
+    LockActor, LockHandle, known_leader::LeaderWatch, liveness::Liveness, subscribers::PORTION,
+};
 use crate::{
     clock::{BootClock, Clock},
     driver::StartError,
@@ -28,6 +30,8 @@ pub struct LockBuilder {
     clock: Arc<dyn Clock>,
     /// What the jitter is drawn from; a random one if there is none.
     rng: Option<SmallRng>,
+    /// How many subscribers are told in one turn.
+    portion: usize,
 }
 
 impl LockBuilder {
@@ -43,6 +47,7 @@ impl LockBuilder {
             timing: Timing::default(),
             clock: Arc::new(BootClock),
             rng: None,
+            portion: PORTION,
         }
     }
 
@@ -79,6 +84,13 @@ impl LockBuilder {
     #[cfg(test)]
     pub(crate) fn rng(mut self, rng: SmallRng) -> Self {
         self.rng = Some(rng);
+        self
+    }
+
+    /// How many subscribers are told in one turn, so that a test with few sees several turns.
+    #[cfg(test)]
+    pub(crate) fn portion(mut self, portion: usize) -> Self {
+        self.portion = portion;
         self
     }
 
@@ -123,11 +135,11 @@ impl LockBuilder {
         let liveness = Arc::new(Liveness::new(config.clock.clone()));
         let (leader, watched) = watch::channel(None);
         let (end, ended) = oneshot::channel();
-        let rng = self.rng;
+        let (rng, portion) = (self.rng, self.portion);
         let rng = rng.unwrap_or_else(|| SmallRng::from_rng(&mut rand::rng()));
         let (lent, beating) = (config.clone(), liveness.clone());
         let leader = LeaderWatch::new(leader, end);
-        let make = move || LockActor::new(lent, store, beating, leader, rng);
+        let make = move || LockActor::new(lent, store, beating, leader, rng, portion);
         let address = start(Box::new(make))?;
         Ok(LockHandle::new(address, config, liveness, watched, ended))
     }

@@ -1,4 +1,4 @@
-use actix::{Context, Handler, ResponseFuture};
+use actix::{AsyncContext as _, Context, Handler, ResponseFuture, WrapFuture as _};
 use futures::channel::oneshot;
 
 use super::{
@@ -31,6 +31,14 @@ impl LockActor {
             _ => self.waiting.push(answer),
         }
         self.tell();
+    }
+
+    /// Lets the other locks of the thread have their turn after some messages in a row: actix goes on
+    /// for as long as there are any.
+    fn heard_subscriber(&mut self, ctx: &mut Context<Self>) {
+        if self.subscribers.took_message() {
+            ctx.wait(tokio::task::yield_now().into_actor(self));
+        }
     }
 
     fn ask(&mut self, what: What) -> ResponseFuture<StepDownOutcome> {
@@ -85,7 +93,8 @@ impl Handler<Resume> for LockActor {
 impl Handler<Subscribe> for LockActor {
     type Result = ();
 
-    fn handle(&mut self, message: Subscribe, _: &mut Context<Self>) {
+    fn handle(&mut self, message: Subscribe, ctx: &mut Context<Self>) {
+        self.heard_subscriber(ctx);
         let Some(lock) = self.lock.clone() else {
             return;
         };
@@ -104,7 +113,8 @@ impl Handler<Subscribe> for LockActor {
 impl Handler<Unsubscribe> for LockActor {
     type Result = ();
 
-    fn handle(&mut self, message: Unsubscribe, _: &mut Context<Self>) {
+    fn handle(&mut self, message: Unsubscribe, ctx: &mut Context<Self>) {
+        self.heard_subscriber(ctx);
         if let Some(lock) = self.lock.clone() {
             self.subscribers.unsubscribe(&message, &lock);
         }
@@ -155,7 +165,8 @@ impl Handler<GetStatus> for LockActor {
 impl Handler<Acknowledged> for LockActor {
     type Result = ();
 
-    fn handle(&mut self, message: Acknowledged, _: &mut Context<Self>) {
+    fn handle(&mut self, message: Acknowledged, ctx: &mut Context<Self>) {
+        self.heard_subscriber(ctx);
         // Before anybody who has died is taken out: this may be its last word.
         if let Some(lock) = self.lock.clone() {
             self.subscribers.acknowledged(&message, &lock);

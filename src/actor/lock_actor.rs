@@ -16,7 +16,7 @@ use super::{
     messages::Wake, outlook::Outlook, subscribers::Subscribers,
 };
 use crate::{
-    clock::{Clock, Moment},
+    clock::Clock,
     driver::{Alarm, Answered, Exchange, Hints, Journal, StoreHealth, watch_for_jumps},
     election::{Config, Election, Reply, StepDownOutcome, Transition},
     lease::{InvalidName, ResourceName},
@@ -52,7 +52,6 @@ pub struct LockActor {
     address: Option<Addr<LockActor>>,
     hints: Hints,
     pub(super) alarm: Alarm,
-    look_at: Option<Moment>,
 }
 
 /// How much is done before the other locks of the thread have their turn.
@@ -74,11 +73,12 @@ impl LockActor {
         liveness: Arc<Liveness>,
         leader: LeaderWatch,
         rng: SmallRng,
+        portion: usize,
     ) -> Self {
         let clock = config.clock.clone();
         let now = clock.now();
         Self {
-            subscribers: Subscribers::new(config.resource.clone()),
+            subscribers: Subscribers::new(config.resource.clone(), portion),
             election: Election::new(config, rng, now),
             exchange: Exchange::new(store),
             clock,
@@ -94,7 +94,6 @@ impl LockActor {
             address: None,
             hints: Hints::default(),
             alarm: Alarm::default(),
-            look_at: None,
         }
     }
 
@@ -105,8 +104,8 @@ impl LockActor {
     /// Does what is due, until there is nothing left to do but wait. Ready when the lock has ended for
     /// good.
     fn drive(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        self.subscribers.begin_turn();
         for _ in 0..STEPS {
-            self.look();
             if !mutant!(LateReplyTakenForPrompt) {
                 self.election.handle_timeout(self.clock.now());
             }
@@ -133,10 +132,15 @@ impl LockActor {
             if self.address.is_none() {
                 return Poll::Ready(());
             }
+            let leads = self.election.leadership().is_some();
+            if self.subscribers.has_more_to_do(leads) {
+                break;
+            }
             if self.poll_timer(cx).is_pending() {
                 return Poll::Pending;
             }
         }
+        // The other locks first.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -172,7 +176,7 @@ impl LockActor {
     fn poll_timer(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let now = self.clock.now();
         let warning = self.loneliness.warn_at();
-        let look = self.next_look(now);
+        let look = self.subscribers.look_at();
         let due = self.election.poll_timeout();
         let lapse = self.leader.lapses_at();
         let next = [due, warning, look, lapse].into_iter().flatten().min();
@@ -180,23 +184,6 @@ impl LockActor {
             return Poll::Pending;
         }
         self.alarm.poll(next, now, cx)
-    }
-
-    /// When to look whether those who owe an acknowledgement are alive: an actor that dies does not
-    /// always let go of the answer that it owes.
-    fn next_look(&mut self, now: Moment) -> Option<Moment> {
-        let every = self.config().timing.poll_every();
-        let pending = self.subscribers.unacknowledged() > 0;
-        let at = self.look_at.unwrap_or(now + every);
-        self.look_at = pending.then_some(at);
-        self.look_at
-    }
-
-    fn look(&mut self) {
-        let now = self.clock.now();
-        if self.look_at.take_if(|at| *at <= now).is_some() {
-            self.subscribers.prune(true);
-        }
     }
 
     fn is_observed(&self) -> bool {
@@ -239,22 +226,20 @@ impl LockActor {
                         // A command that came before this leadership is over with.
                         self.answer();
                         Journal::became_leader(self.config(), leadership.token());
-                        self.subscribers.became_leader(&leadership, &lock);
+                        self.subscribers.became_leader();
                         let config = self.election.config();
                         self.outlook.acquired(config, leadership.token());
                     }
                     Transition::BecameFollower { token, reason } => {
                         let leader = self.outlook.leader(Some(token), self.clock.now());
                         Journal::became_follower(self.config(), token, &reason, leader.as_ref());
-                        self.subscribers
-                            .became_follower(reason, leader.as_ref(), &lock);
+                        self.subscribers.became_follower(reason, leader);
                     }
                 }
             }
-            if let Some(leadership) = self.election.leadership() {
-                self.subscribers.tell_leadership(leadership, &lock);
-            }
-            self.subscribers.prune(false);
+            self.subscribers.tell(self.election.leadership(), &lock);
+            let every = self.config().timing.poll_every();
+            self.subscribers.look(every, self.clock.now());
             self.outlook.prune();
             let audience = self.subscribers.audience();
             self.election.observe(self.is_observed());
@@ -273,7 +258,7 @@ impl LockActor {
         if self.election.is_settled() {
             self.answer();
         }
-        if self.election.is_shut_down() {
+        if self.election.is_shut_down() && !self.subscribers.has_more_to_tell() {
             self.address = None;
             self.leader.close();
         }

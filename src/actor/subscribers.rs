@@ -1,89 +1,83 @@
-use actix::{Message, Recipient, WeakAddr, WeakRecipient, dev::RecipientRequest};
+mod mailbox;
+mod replies;
+mod roster;
+mod subscriber;
+
+use std::time::Duration;
+
+use actix::WeakAddr;
 
 use super::{
     LockActor,
     messages::{Acknowledged, BecameFollower, BecameLeader, Subscribe, Unsubscribe},
 };
 use crate::{
+    clock::Moment,
     election::Audience,
     leadership::{Leadership, Reason},
-    lease::{CandidateId, FencingToken, ResourceName},
+    lease::{CandidateId, ResourceName},
 };
+use mailbox::MailboxId;
+use replies::Replies;
+use roster::Roster;
+use subscriber::Subscriber;
+
+/// How many subscribers a lock hears, tells and looks at before the other locks of the thread have
+/// their turn.
+pub(super) const PORTION: usize = 128;
 
 /// Those who are told, what they were told, and what they have not yet acknowledged.
+///
+/// What all must hear is told in portions, so that a lock with many subscribers does not hold up the
+/// other locks of its thread: [`begin_turn`](Self::begin_turn) allows the next portion, and
+/// [`has_more_to_do`](Self::has_more_to_do) asks for another turn.
 #[derive(Debug)]
 pub(super) struct Subscribers {
     resource: ResourceName,
-    list: Vec<Subscriber>,
-    last_key: u64,
+    roster: Roster,
+    replies: Replies,
     clean: bool,
+    /// The leadership that has ended, until everybody who was told of it has been told of its end.
+    ended: Option<End>,
+    portion: usize,
+    /// How many may still be told in this turn.
+    tells_left: usize,
+    /// How many may still be looked at in this turn.
+    looks_left: usize,
+    /// How many messages of subscribers may still be handled in this turn.
+    messages_left: usize,
+    /// Who was looked at last, in a round of looks that is under way.
+    looked_at: Option<u64>,
+    next_look: Moment,
 }
 
-#[derive(Debug)]
-struct Subscriber {
-    key: u64,
-    leader: WeakRecipient<BecameLeader>,
-    follower: WeakRecipient<BecameFollower>,
-    /// The token under which it was told that it leads, until it was told that it does not.
-    leads: Option<FencingToken>,
-    /// It was told so, and has not yet acknowledged the end: its work may be running.
-    working: bool,
-    /// Messages sent and not yet acknowledged.
-    pending: u32,
-    /// It has unsubscribed, and has yet to hear that what it was told before is over.
-    leaving: bool,
-    /// It was dead at the last look already.
-    missed: bool,
-}
-
-impl Subscriber {
-    fn is_alive(&self) -> bool {
-        // A dead actor whose address is kept somewhere can still be upgraded.
-        alive(&self.follower).is_some()
-    }
-
-    /// Tells it that it follows, and takes back what it was told of a leadership.
-    fn follow(&mut self, address: &Recipient<BecameFollower>, news: &News<'_>) {
-        let message = BecameFollower {
-            resource: news.resource.clone(),
-            token: self.leads.take(),
-            reason: news.reason.clone(),
-            leader: news.leader.cloned(),
-        };
-        self.pending += 1;
-        deliver(address, message, self.key, news.lock);
-    }
-}
-
-/// What those hear who follow, and from which lock.
-struct News<'a> {
-    resource: &'a ResourceName,
+/// How a leadership has ended.
+#[derive(Clone, Debug)]
+struct End {
     reason: Reason,
-    leader: Option<&'a CandidateId>,
-    lock: &'a WeakAddr<LockActor>,
-}
-
-fn alive<M>(recipient: &WeakRecipient<M>) -> Option<Recipient<M>>
-where
-    M: Message + Send,
-    M::Result: Send,
-{
-    recipient.upgrade().filter(Recipient::connected)
+    leader: Option<CandidateId>,
 }
 
 impl Subscribers {
-    pub(super) fn new(resource: ResourceName) -> Self {
+    pub(super) fn new(resource: ResourceName, portion: usize) -> Self {
         Self {
             resource,
-            list: Vec::new(),
-            last_key: 0,
+            roster: Roster::default(),
+            replies: Replies::default(),
             clean: true,
+            ended: None,
+            portion,
+            tells_left: portion,
+            looks_left: portion,
+            messages_left: portion,
+            looked_at: None,
+            next_look: Moment::default(),
         }
     }
 
     pub(super) fn audience(&self) -> Audience {
         Audience {
-            present: self.list.iter().any(|subscriber| !subscriber.leaving),
+            present: self.roster.present() > 0,
             acknowledged: self.all_acknowledged(),
             clean: self.clean,
         }
@@ -91,24 +85,29 @@ impl Subscribers {
 
     fn all_acknowledged(&self) -> bool {
         if mutant!(NewestAcknowledges) {
-            return self.list.last().is_none_or(|newest| newest.pending == 0);
+            return self
+                .roster
+                .newest()
+                .is_none_or(|newest| newest.pending == 0);
+        }
+        if mutant!(AcknowledgedBeforeAllTold) {
+            return self.roster.unacknowledged() == 0;
         }
         self.unacknowledged() == 0
     }
 
     pub(super) fn len(&self) -> usize {
-        self.list.len()
+        self.roster.len()
     }
 
+    /// How many have something to acknowledge; that may be an end of which they have yet to be told.
     pub(super) fn unacknowledged(&self) -> usize {
-        self.list
-            .iter()
-            .filter(|subscriber| subscriber.pending > 0)
-            .count()
+        let untold = self.ended.as_ref().map(|_| self.roster.quiet_leaders());
+        self.roster.unacknowledged() + untold.unwrap_or(0)
     }
 
     /// Takes a subscriber in and tells it the present state; of a leadership it hears by
-    /// [`tell_leadership`](Self::tell_leadership).
+    /// [`tell`](Self::tell).
     pub(super) fn subscribe(
         &mut self,
         subscribe: Subscribe,
@@ -116,202 +115,252 @@ impl Subscribers {
         leader: Option<&CandidateId>,
         lock: &WeakAddr<LockActor>,
     ) {
-        let Some(address) = alive(&subscribe.follower) else {
+        let Some(subscriber) = Subscriber::new(subscribe) else {
             return;
         };
-        let known = self.position(&address);
-        let index = known.unwrap_or_else(|| {
-            self.last_key += 1;
-            self.list.push(Subscriber {
-                key: self.last_key,
-                leader: subscribe.leader,
-                follower: subscribe.follower,
-                leads: None,
-                working: false,
-                pending: 0,
-                leaving: false,
-                missed: false,
-            });
-            self.list.len() - 1
+        let known = self.roster.find(subscriber.mailbox);
+        let key = known.unwrap_or_else(|| self.roster.add(subscriber));
+        let known = self.roster.update(key, |subscriber| {
+            subscriber.leaving = false;
+            (subscriber.leads(), subscriber.working)
         });
-        let subscriber = &mut self.list[index];
-        subscriber.leaving = false;
-        // One that subscribes again has restarted, and cannot vouch for what it had spawned before.
-        self.clean &= !subscriber.working || mutant!(RestartedTakenForClean);
+        let (leads, working) = known.unwrap_or_default();
         // It has lost its state, and hears of the end first.
-        if !leading || subscriber.leads.is_some() {
-            let news = News {
-                resource: &self.resource,
-                reason: Reason::NotElected,
-                leader,
-                lock,
-            };
-            subscriber.follow(&address, &news);
+        if !leading || leads {
+            self.follow(key, Reason::NotElected, leader, lock);
         }
+        // One that subscribes again has restarted, and cannot vouch for what it had spawned before.
+        self.clean &= !working || mutant!(RestartedTakenForClean);
     }
 
     /// Takes a subscriber out, at its own word that its work has stopped. That word cannot be about
     /// a message that it has not yet handled: of such a leadership it hears the end first.
     pub(super) fn unsubscribe(&mut self, unsubscribe: &Unsubscribe, lock: &WeakAddr<LockActor>) {
-        let address = &unsubscribe.follower;
-        let Some(index) = self.position(address) else {
+        let mailbox = MailboxId::of(&unsubscribe.follower);
+        let Some(key) = self.roster.find(mailbox) else {
             return;
         };
-        let subscriber = &mut self.list[index];
-        if subscriber.pending == 0 || mutant!(UnsubscribedNotAwaited) {
-            self.list.remove(index);
-            return;
-        }
-        subscriber.leaving = true;
-        if subscriber.leads.is_some() {
-            let news = News {
-                resource: &self.resource,
-                reason: Reason::SteppedDown,
-                leader: None,
-                lock,
-            };
-            subscriber.follow(address, &news);
+        let waits = self.roster.update(key, |subscriber| {
+            subscriber.leaving = subscriber.pending > 0 && !mutant!(UnsubscribedNotAwaited);
+            subscriber.leaving.then_some(subscriber.leads())
+        });
+        match waits.flatten() {
+            Some(true) => drop(self.follow(key, Reason::SteppedDown, None, lock)),
+            Some(false) => {}
+            None => drop(self.roster.remove(key)),
         }
     }
 
-    fn position(&self, address: &Recipient<BecameFollower>) -> Option<usize> {
-        let is_it = |known: &Subscriber| known.follower.upgrade().as_ref() == Some(address);
-        self.list.iter().position(is_it)
-    }
-
-    pub(super) fn became_leader(&mut self, leadership: &Leadership, lock: &WeakAddr<LockActor>) {
-        self.clean = true;
-        self.tell_leadership(leadership, lock);
-    }
-
-    /// Tells of the leadership those who do not know of it, once they have acknowledged everything
-    /// before.
-    pub(super) fn tell_leadership(&mut self, leadership: &Leadership, lock: &WeakAddr<LockActor>) {
-        for subscriber in &mut self.list {
-            let pending = subscriber.pending > 0 && !mutant!(ToldWhilePending);
-            if subscriber.leads.is_some() || pending || subscriber.leaving {
-                continue;
-            }
-            if let Some(recipient) = alive(&subscriber.leader) {
-                let leadership = leadership.clone();
-                subscriber.leads = Some(leadership.token());
-                subscriber.working = true;
-                subscriber.pending += 1;
-                deliver(
-                    &recipient,
-                    BecameLeader { leadership },
-                    subscriber.key,
-                    lock,
-                );
-            }
-        }
-    }
-
-    /// Tells everybody who was told of a leadership that it has ended.
-    pub(super) fn became_follower(
+    /// Tells one that it follows: how its leadership has ended if it has yet to hear that, and this
+    /// otherwise. False if it is dead.
+    fn follow(
         &mut self,
+        key: u64,
         reason: Reason,
         leader: Option<&CandidateId>,
         lock: &WeakAddr<LockActor>,
-    ) {
-        let news = News {
-            resource: &self.resource,
+    ) -> bool {
+        let Some(Some((address, token))) = self.roster.update(key, Subscriber::tell_follower)
+        else {
+            return false;
+        };
+        let ended = self.ended.as_ref().filter(|_| token.is_some());
+        let (reason, leader) = match ended {
+            Some(end) => (end.reason.clone(), end.leader.clone()),
+            None => (reason, leader.cloned()),
+        };
+        let message = BecameFollower {
+            resource: self.resource.clone(),
+            token,
             reason,
             leader,
-            lock,
         };
-        let told = self
-            .list
-            .iter_mut()
-            .filter(|subscriber| subscriber.leads.is_some());
-        for subscriber in told {
-            if let Some(address) = alive(&subscriber.follower) {
-                subscriber.follow(&address, &news);
+        self.replies.deliver(&address, message, key, lock);
+        true
+    }
+
+    /// A leadership begins: what happened under the last one no longer counts.
+    pub(super) fn became_leader(&mut self) {
+        self.clean = true;
+    }
+
+    /// A leadership has ended: everybody who was told of it is to be told so.
+    pub(super) fn became_follower(&mut self, reason: Reason, leader: Option<CandidateId>) {
+        self.ended = Some(End { reason, leader });
+    }
+
+    /// Allows the next portion to be heard, told and looked at.
+    pub(super) fn begin_turn(&mut self) {
+        self.tells_left = self.portion;
+        self.looks_left = self.portion;
+        self.messages_left = self.portion;
+    }
+
+    /// A message of a subscriber has come; whether it was the last of this turn.
+    pub(super) fn took_message(&mut self) -> bool {
+        self.messages_left = self.messages_left.saturating_sub(1);
+        self.messages_left == 0
+    }
+
+    /// Whether the next portion waits for its turn.
+    pub(super) fn has_more_to_do(&self, leads: bool) -> bool {
+        self.has_more_to_tell() || (leads && self.roster.ready() > 0) || self.looked_at.is_some()
+    }
+
+    /// Whether some have yet to be told that a leadership has ended.
+    pub(super) fn has_more_to_tell(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// Tells the next portion what it has to know: of the end of a leadership those who were told of
+    /// it; then of the present leadership those who do not know of it, once they have acknowledged
+    /// everything before.
+    pub(super) fn tell(&mut self, leadership: Option<&Leadership>, lock: &WeakAddr<LockActor>) {
+        self.tell_end(lock);
+        let Some(leadership) = leadership.filter(|_| self.ended.is_none()) else {
+            return;
+        };
+        while let Some(key) = self.roster.first_ready()
+            && self.may_tell()
+        {
+            let token = leadership.token();
+            let told = self
+                .roster
+                .update(key, |subscriber| subscriber.tell_leader(token));
+            let Some(address) = told.flatten() else {
+                self.bury(key);
+                continue;
+            };
+            let leadership = leadership.clone();
+            let message = BecameLeader { leadership };
+            self.replies.deliver(&address, message, key, lock);
+        }
+    }
+
+    fn tell_end(&mut self, lock: &WeakAddr<LockActor>) {
+        if self.ended.is_none() {
+            return;
+        }
+        while let Some(key) = self.roster.first_leading() {
+            if !self.may_tell() {
+                return;
+            }
+            if !self.follow(key, Reason::NotElected, None, lock) {
+                // It has died at work, and can acknowledge no end.
+                self.clean &= mutant!(DeadTakenForClean);
+                self.roster.update(key, |subscriber| {
+                    (subscriber.leads, subscriber.working) = (None, false);
+                });
             }
         }
+        self.ended = None;
+    }
+
+    fn may_tell(&mut self) -> bool {
+        let may = self.tells_left > 0;
+        self.tells_left = self.tells_left.saturating_sub(1);
+        may
     }
 
     /// A subscriber has handled a message, or has died or restarted over it.
     pub(super) fn acknowledged(&mut self, message: &Acknowledged, lock: &WeakAddr<LockActor>) {
-        let is_it = |known: &Subscriber| known.key == message.subscriber;
-        let Some(index) = self.list.iter().position(is_it) else {
-            return;
-        };
-        let subscriber = &mut self.list[index];
-        subscriber.pending = match mutant!(AnyAcknowledgementCounts) {
-            true => 0,
-            false => subscriber.pending.saturating_sub(1),
-        };
-        if !message.handled && subscriber.working {
+        let key = message.subscriber;
+        let known = self.roster.update(key, |subscriber| {
+            subscriber.pending = match mutant!(AnyAcknowledgementCounts) {
+                true => 0,
+                false => subscriber.pending.saturating_sub(1),
+            };
+            (subscriber.leads(), subscriber.working)
+        });
+        let (leads, working) = known.unwrap_or_default();
+        if !message.handled && working {
             // Work that it spawned may run on; and if it lives, it no longer knows that it leads.
             self.clean &= mutant!(RestartedTakenForClean);
-            let address = alive(&subscriber.follower).filter(|_| subscriber.leads.is_some());
-            if let Some(address) = address {
-                let news = News {
-                    resource: &self.resource,
-                    reason: Reason::NotElected,
-                    leader: None,
-                    lock,
-                };
-                subscriber.follow(&address, &news);
+            if leads {
+                self.follow(key, Reason::NotElected, None, lock);
             }
         }
-        subscriber.working &= subscriber.leads.is_some() || subscriber.pending > 0;
-        if subscriber.leaving && subscriber.pending == 0 {
-            self.list.remove(index);
+        let gone = self.roster.update(key, |subscriber| {
+            subscriber.working &= subscriber.leads() || subscriber.pending > 0;
+            subscriber.leaving && subscriber.pending == 0
+        });
+        if gone == Some(true) {
+            self.roster.remove(key);
         }
     }
 
     /// The facts outlive a restart of the lock; but for faults there is nothing to do.
     pub(super) fn restarted(&mut self) {
-        for subscriber in &mut self.list {
-            if mutant!(RestartForgetsTold) {
-                subscriber.leads = None;
-            }
-            if mutant!(RestartForgetsPending) {
-                subscriber.pending = 0;
-            }
+        if !mutant!(RestartForgetsTold) && !mutant!(RestartForgetsPending) {
+            return;
         }
-    }
-
-    /// Takes out those who have died. One that died at work leaves something behind that nobody can
-    /// vouch for.
-    ///
-    /// Of one that owes an acknowledgement, that may be on its way: only when it is dead at two
-    /// `look`s, which lie a while apart, is nothing more expected from it.
-    pub(super) fn prune(&mut self, look: bool) {
-        let clean = &mut self.clean;
-        self.list.retain_mut(|subscriber| {
-            let dead = !subscriber.is_alive();
-            let gone = dead && (subscriber.pending == 0 || (look && subscriber.missed));
-            if look {
-                subscriber.missed = dead;
-            }
-            *clean &= !gone || !subscriber.working || mutant!(DeadTakenForClean);
-            !gone
-        });
-    }
-}
-
-/// Sends a message and passes its acknowledgement on.
-///
-/// `Recipient::send` queues at once, and always, because each upgraded recipient has a slot of its
-/// own in the mailbox: that keeps the order. The task belongs to the thread and not to the lock's
-/// context, for a restart of the lock would drop it, and actix takes a message back whose sender was
-/// dropped.
-fn deliver<M>(recipient: &Recipient<M>, message: M, subscriber: u64, lock: &WeakAddr<LockActor>)
-where
-    M: Message<Result = ()> + Send + 'static,
-{
-    let reply: RecipientRequest<M> = recipient.send(message);
-    let lock = lock.clone();
-    actix::spawn(async move {
-        let handled = reply.await.is_ok();
-        if let Some(lock) = lock.upgrade() {
-            lock.do_send(Acknowledged {
-                subscriber,
-                handled,
+        let mut next = self.roster.after(0);
+        while let Some(key) = next {
+            self.roster.update(key, |subscriber| {
+                if mutant!(RestartForgetsTold) {
+                    subscriber.leads = None;
+                } else {
+                    subscriber.pending = 0;
+                }
             });
+            next = self.roster.after(key);
         }
-    });
+    }
+
+    /// When those who owe an acknowledgement are to be looked at, if any do: an actor that dies does
+    /// not always let go of the answer that it owes.
+    pub(super) fn look_at(&self) -> Option<Moment> {
+        (self.unacknowledged() > 0).then_some(self.next_look)
+    }
+
+    /// Looks for subscribers who have died and takes them out: for a few each time, for many once in a
+    /// while and in portions.
+    pub(super) fn look(&mut self, every: Duration, now: Moment) {
+        let is_due = self.next_look <= now;
+        let few = self.roster.len() <= self.looks_left;
+        if self.looked_at.is_none() && (is_due || few) {
+            self.looked_at = Some(0);
+        }
+        while let Some(last) = self.looked_at {
+            let Some(key) = self.roster.after(last) else {
+                self.looked_at = None;
+                if is_due {
+                    self.next_look = now + every;
+                }
+                return;
+            };
+            if self.looks_left == 0 {
+                return;
+            }
+            self.looks_left -= 1;
+            self.looked_at = Some(key);
+            self.look_for(key, every, now);
+        }
+    }
+
+    /// Of one that owes an acknowledgement, that may be on its way: only when it has been dead for a
+    /// while is nothing more expected from it.
+    fn look_for(&mut self, key: u64, patience: Duration, now: Moment) {
+        let Some(subscriber) = self.roster.get(key) else {
+            return;
+        };
+        let dead_since = (!subscriber.is_alive()).then(|| subscriber.dead_since.unwrap_or(now));
+        let Some(since) = dead_since else {
+            return;
+        };
+        if subscriber.pending == 0 || since + patience <= now {
+            self.bury(key);
+        } else {
+            self.roster
+                .update(key, |subscriber| subscriber.dead_since = dead_since);
+        }
+    }
+
+    /// Takes out one that has died. If it died at work, it leaves something behind that nobody can
+    /// vouch for.
+    fn bury(&mut self, key: u64) {
+        if let Some(subscriber) = self.roster.remove(key) {
+            self.clean &= !subscriber.working || mutant!(DeadTakenForClean);
+        }
+    }
 }

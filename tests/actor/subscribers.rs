@@ -1,8 +1,12 @@
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use actix::prelude::*;
 use tenure::{
-    BecameFollower, BecameLeader, ElectionState, IdleReason, LeaderChanged, Reason, StepDownOutcome,
+    BecameFollower, BecameLeader, ElectionState, IdleReason, LeaderChanged, LockHandle, Reason,
+    StepDownOutcome, Timing,
 };
 
 use crate::support::*;
@@ -204,5 +208,85 @@ fn messages_alternate_for_each_subscriber_whatever_is_commanded() {
         }
         assert!(pairing.connected(), "it has not panicked");
         assert!(lab.token().await.get() > 3);
+    });
+}
+
+/// So many that they are told in several portions.
+const MANY: usize = 1000;
+
+/// That many subscribers, who have all been told that they lead.
+async fn many_leaders(lock: &LockHandle, log: &Log) -> Vec<Addr<Plain>> {
+    let plain: Vec<_> = (0..MANY).map(|_| Plain::start_with(lock, log)).collect();
+    let leads = |event: &Event| matches!(event, Event::Leader(_));
+    while log.events().into_iter().filter(leads).count() < MANY {
+        sleep(0.001).await;
+    }
+    plain
+}
+
+#[test]
+fn a_thousand_subscribers_are_told_and_the_other_tasks_of_the_thread_have_their_turns_between() {
+    paused(async {
+        let lab = Lab::new();
+        let lock = lab.lock("me").start_here().unwrap();
+        let subscribers = many_leaders(&lock, &lab.log).await;
+        lab.log.clear();
+        let turns = actix::spawn({
+            let log = lab.log.clone();
+            async move {
+                let mut told = vec![0];
+                while told.last() < Some(&MANY) {
+                    tokio::task::yield_now().await;
+                    told.push(log.timed().len());
+                }
+                told
+            }
+        });
+        lock.step_down().await.unwrap();
+        let told = turns.await.unwrap();
+        let most = told.windows(2).map(|pair| pair[1] - pair[0]).max();
+        assert!(most <= Some(MANY / 3), "{most:?} in one turn");
+        assert_eq!(lab.log.events(), vec![follower(Reason::SteppedDown); MANY]);
+        drop(subscribers);
+    });
+}
+
+#[test]
+fn the_lease_of_a_thousand_subscribers_is_released_when_the_last_portion_has_acknowledged() {
+    paused(async {
+        let lab = Lab::new();
+        let lock = lab.lock("me").start_here().unwrap();
+        let subscribers = many_leaders(&lock, &lab.log).await;
+        let last = Recorder::new(&lock, &lab.log);
+        let stopping_takes = Some(secs(3.0));
+        let last = Recorder {
+            stopping_takes,
+            ..last
+        }
+        .start();
+        sleep(0.1).await;
+        lab.log.clear();
+        let before = lab.log.now();
+        assert_eq!(lock.step_down().await, Ok(StepDownOutcome::Released));
+        assert_eq!(lab.log.events().len(), MANY + 1);
+        assert_eq!(lab.log.now() - before, 3.0);
+        drop((subscribers, last));
+    });
+}
+
+#[test]
+fn a_shutdown_that_waits_for_nobody_still_tells_a_thousand_subscribers() {
+    paused(async {
+        let lab = Lab::new();
+        let timing = Timing::builder().ttl(secs(10.0)).yield_for(Duration::ZERO);
+        let timing = timing.build().unwrap();
+        let lock = lab.lock("me").timing(timing).start_here().unwrap();
+        let subscribers = many_leaders(&lock, &lab.log).await;
+        lab.log.clear();
+        lock.shutdown().await.unwrap();
+        drop(lock);
+        sleep(0.1).await;
+        assert_eq!(lab.log.events(), vec![follower(Reason::Shutdown); MANY]);
+        drop(subscribers);
     });
 }

@@ -82,6 +82,10 @@ impl Log {
         self.timed().last().cloned().expect("an event")
     }
 
+    pub(crate) fn clear(&self) {
+        self.events.lock().unwrap().clear();
+    }
+
     /// The last leadership that was given.
     pub(crate) fn leadership(&self) -> Leadership {
         self.leadership

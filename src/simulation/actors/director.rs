@@ -140,7 +140,8 @@ impl Director {
                 .candidate(self.nodes[index].name.as_str())
                 .timing(world.plan.base.timing)
                 .clock(std::sync::Arc::new(clock))
-                .rng(rng);
+                .rng(rng)
+                .portion(world.plan.portion);
             let subscribers = world.plan.subscribers[index].clone();
             (
                 life,

@@ -21,6 +21,11 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
         "§6: acknowledged means the replies to both messages",
     ),
     (NewestAcknowledges, &[Acknowledged], "8: by everybody"),
+    (
+        AcknowledgedBeforeAllTold,
+        &[Acknowledged],
+        "13 ◆: nothing is left to deliver",
+    ),
     (ToldWhilePending, &[Acknowledged], "8 ◆: its own last one"),
     (RestartForgetsTold, &[Told], "§6: the facts stay"),
     (

@@ -14,6 +14,8 @@ pub(super) struct Plan {
     pub(super) subscribers: Vec<Vec<SubscriberPlan>>,
     /// Those who observe it from its start, and whether they are restarted.
     pub(super) observers: Vec<Vec<bool>>,
+    /// How many of them a lock tells in one turn.
+    pub(super) portion: usize,
     /// The chance that a store call panics.
     pub(super) panics: f64,
     /// Whether the store pushes hints.
@@ -162,6 +164,7 @@ impl Plan {
             base,
             subscribers,
             observers,
+            portion: 1 + seed as usize % 3,
             panics: match rng.random_bool(0.3) {
                 true => rng.random_range(0.0..0.1),
                 false => 0.0,

@@ -1,0 +1,39 @@
+use std::hash::{Hash as _, Hasher};
+
+use actix::Recipient;
+
+use crate::actor::BecameFollower;
+
+/// Which actor an address leads to. actix compares two recipients by the one number that they hash;
+/// this is that number, without the recipient, which would keep the actor alive.
+///
+/// It stands for one actor for as long as a weak address of that actor is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct MailboxId(u64);
+
+impl MailboxId {
+    pub(super) fn of(address: &Recipient<BecameFollower>) -> Self {
+        let mut hasher = Identity(0);
+        address.hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
+/// Hashes one number to itself.
+struct Identity(u64);
+
+impl Hasher for Identity {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.0 = number as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
