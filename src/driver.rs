@@ -7,6 +7,7 @@ mod exchange;
 mod hints;
 mod journal;
 mod jump;
+mod os_attempts;
 mod start_error;
 mod store_health;
 
@@ -19,4 +20,5 @@ pub(crate) use exchange::{Answered, Exchange};
 pub(crate) use hints::Hints;
 pub(crate) use journal::Journal;
 pub(crate) use jump::watch as watch_for_jumps;
+pub(crate) use os_attempts::OsAttempts;
 pub(crate) use store_health::StoreHealth;

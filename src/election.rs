@@ -1,7 +1,7 @@
 //! The election of one resource as a state machine without I/O.
 //!
-//! It reads no clock, draws no number of its own and sends nothing: `now` and the random source come
-//! from outside, requests and transitions are polled. What it assumes and what it guarantees is in
+//! It reads no clock, draws no number of its own and sends nothing: `now`, the generator for jitter and
+//! the source of attempts come from outside, requests and transitions are polled. What it assumes and what it guarantees is in
 //! the crate's documentation; what each rule is for stands at the test of its name.
 //!
 //! ```text
@@ -13,6 +13,7 @@
 //!
 //! `Following` is Standby while the [`Gate`] is open and Idle while it is closed.
 
+mod attempts;
 mod budget;
 mod gate;
 mod options;
@@ -23,6 +24,9 @@ mod state;
 mod steps;
 mod term;
 
+pub(crate) use attempts::AttemptSource;
+#[cfg(test)]
+pub(crate) use attempts::SeededAttempts;
 pub(crate) use gate::Audience;
 pub(crate) use options::Options;
 pub(crate) use request::{Call, Reply, Request, RequestId};
@@ -127,7 +131,9 @@ enum Kind {
 pub(crate) struct Election {
     config: Config,
     options: Options,
+    /// For jitter, and for nothing that two processes must not share.
     rng: SmallRng,
+    attempts: Box<dyn AttemptSource>,
     phase: Phase,
     gate: Gate,
     pace: Pace,
@@ -144,13 +150,19 @@ pub(crate) struct Election {
 }
 
 impl Election {
-    pub(crate) fn new(config: Config, rng: SmallRng, now: Moment) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        rng: SmallRng,
+        attempts: Box<dyn AttemptSource>,
+        now: Moment,
+    ) -> Self {
         Self {
             pace: Pace::new(now),
             budget: Budget::default(),
             config,
             options: Options::default(),
             rng,
+            attempts,
             phase: Phase::Following,
             gate: Gate::default(),
             bidding: None,
@@ -204,10 +216,12 @@ impl Election {
         let following = matches!(self.phase, Phase::Following);
         let may_bid = following && may_ask && self.releases.is_empty();
         if may_bid && self.contends(now) && self.pace.next_bid <= now {
-            let bid = self.bid();
-            let attempt = Some(bid.attempt);
-            self.pace.bid(&timing, now);
-            return Some(self.send(Kind::Acquire, attempt, Call::Acquire(bid), now, limit));
+            if let Some(bid) = self.bid() {
+                let attempt = Some(bid.attempt);
+                self.pace.bid(&timing, now);
+                return Some(self.send(Kind::Acquire, attempt, Call::Acquire(bid), now, limit));
+            }
+            self.pace.failed(&timing, &mut self.rng, now);
         }
         let leading = matches!(self.phase, Phase::Leading(_));
         if self.gate.observed && !leading && may_ask && self.pace.next_read <= now {

@@ -6,9 +6,9 @@ mod record;
 pub use name::{CandidateId, InvalidName, Metadata, ResourceName, Scope};
 pub use record::{Acquisition, LeaseRecord};
 
-use std::{fmt, time::Duration};
+use std::{fmt, io, time::Duration};
 
-use rand::{Rng, RngExt as _};
+use rand::{TryRng as _, rngs::SysRng};
 use serde::{Deserialize, Serialize};
 
 /// A number that grows by at least 1 with every acquisition of a resource.
@@ -50,9 +50,17 @@ impl fmt::Display for FencingToken {
 pub struct AttemptId(u128);
 
 impl AttemptId {
-    /// A new attempt, from 128 random bits.
-    pub fn random(rng: &mut impl Rng) -> Self {
-        Self(rng.random())
+    /// A new attempt: 128 random bits, drawn from the operating system at the moment of the call.
+    ///
+    /// Never draw one from a generator of the process. A `fork` copies its state, so two processes would
+    /// bid with one attempt, and the store would take the second bid for a retry of the first.
+    ///
+    /// # Errors
+    /// If the operating system gives no random bits.
+    pub fn generate() -> io::Result<Self> {
+        let mut bits = [0; 16];
+        SysRng.try_fill_bytes(&mut bits)?;
+        Ok(Self(u128::from_ne_bytes(bits)))
     }
 
     /// The attempt as a number, for a store to keep.

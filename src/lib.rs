@@ -51,7 +51,9 @@
 //!
 //! Not covered:
 //!
-//! - A virtual machine that is frozen or restored from a snapshot from outside: its clocks stop, too.
+//! - A virtual machine that is frozen or restored from a snapshot from outside: its clocks stop, too. A
+//!   clone of a machine has its candidate ids and its leases.
+//! - A [`Leadership`] that a forked child has from its parent: see [below](#where-it-runs).
 //! - A backup of the store that is restored: its tokens go back.
 //! - [`Eviction::Force`], [reentrant](Bid::reentrant) bids, and releases [by owner](Claim::Holder):
 //!   plain locks of one owner.
@@ -82,6 +84,12 @@
 //! - [`LockHandle::is_leader`] and [`LockHandle::status`] are for routing and for status pages,
 //!   [`LockHandle::watch_leader`] for what depends on who leads.
 //!
+//! These threads do not exist in a forked child, because `fork` copies only the thread that calls it. There,
+//! nothing renews the locks of the parent, and a [`Leadership`] of the parent stays current until its
+//! deadline, whatever the parent does meanwhile. Fork before the first use of this crate, or call `exec` in
+//! the child, as [`std::process::Command`] does. A parent and its child may contend with the same candidate
+//! id: they exclude each other.
+//!
 //! A panic in a request to a store is caught and counts as a [`StoreError`], one in its `watch` ends the
 //! watching; not so in a program that is built with `panic = "abort"`.
 //!
@@ -111,6 +119,7 @@
 //! | `tenure.store_failing` | warn | the store begins to fail, or fails in another way | `kind`, `error` |
 //! | `tenure.store_recovered` | info | it answers again | `failures`, `failing_for` |
 //! | `tenure.no_subscriber` | warn | a lock has no live subscriber for a `poll_every` | |
+//! | `tenure.no_random_bits` | error | the operating system gives no random bits: no lock can bid until it does | `error` |
 //! | `tenure.lease_extended` | debug | each grant and renewal, of guards, too | `token`, `at`, `deadline` |
 //! | `tenure.lease_ended` | debug | a lease is not believed in any more, from `at` on | `token`, `at` |
 //! | `tenure.signal`, `tenure.signal_again` | info, warn | see [`shutdown_on_signal`] | |

@@ -45,6 +45,8 @@ mod switch {
         SlowGrantTaken,
         /// An unknown outcome of a bid is taken for a grant.
         UnknownTakenForGrant,
+        /// Attempts are drawn from the generator of the jitter, which forks share.
+        AttemptFromGenerator,
         /// An attempt is bid again after its leadership.
         AttemptBidAgain,
         /// A late grant is taken, whatever has become of its attempt.

@@ -113,6 +113,8 @@ const FORBIDDEN: [(&str, &[&str]); 5] = [
             "SystemTime",
             "Instant",
             "rand::rng(",
+            "SysRng",
+            "AttemptId::generate",
             "clock.now()",
         ],
     ),

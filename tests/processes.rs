@@ -14,13 +14,19 @@ use std::{
 
 use actix::prelude::*;
 use libtest_mimic::{Arguments, Failed, Trial};
-use tenure::{BecameFollower, BecameLeader, BootClock, Clock as _, LockActor, SqliteStore, Timing};
+use tenure::{
+    BecameFollower, BecameLeader, BootClock, Clock as _, LockActor, LockHandle, SqliteStore, Timing,
+};
+use tokio::sync::mpsc;
 
 const FILE: &str = "TENURE_TEST_FILE";
 const CANDIDATE: &str = "TENURE_TEST_CANDIDATE";
+#[cfg(unix)]
+const FORKS: &str = "TENURE_TEST_FORKS";
 const TTL: Duration = Duration::from_millis(500);
 
-struct Witness;
+/// Writes down when it led, and tells once that it does.
+struct Witness(mpsc::UnboundedSender<()>);
 
 impl Actor for Witness {
     type Context = Context<Self>;
@@ -29,6 +35,8 @@ impl Actor for Witness {
 impl Handler<BecameLeader> for Witness {
     type Result = ();
     fn handle(&mut self, BecameLeader { leadership }: BecameLeader, _: &mut Context<Self>) {
+        // Nobody may be left who wants to know.
+        let _ = self.0.send(());
         // A plain thread, so that no runtime stands between the question and the answer.
         thread::spawn(move || {
             loop {
@@ -38,7 +46,8 @@ impl Handler<BecameLeader> for Witness {
                 }
                 let after = BootClock.now();
                 let line = format!(
-                    "{} {} {}\n",
+                    "{} {} {} {}\n",
+                    std::process::id(),
                     leadership.token(),
                     before.as_nanos(),
                     after.as_nanos()
@@ -55,35 +64,68 @@ impl Handler<BecameFollower> for Witness {
     fn handle(&mut self, _: BecameFollower, _: &mut Context<Self>) {}
 }
 
-fn contend(file: &str, candidate: &str) {
+/// A lock, who follows it, and a channel that tells when it leads.
+fn contend(
+    file: &str,
+    candidate: &str,
+    ttl: Duration,
+) -> (LockHandle, Addr<Witness>, mpsc::UnboundedReceiver<()>) {
+    let store = SqliteStore::open(file).unwrap();
+    let timing = Timing::builder().ttl(ttl).build().unwrap();
+    let lock = LockActor::builder("r", Arc::new(store))
+        .candidate(candidate)
+        .timing(timing);
+    let lock = lock.start().unwrap();
+    let (tell, leads) = mpsc::unbounded_channel();
+    let witness = Witness(tell).start();
+    lock.subscribe(&witness);
+    (lock, witness, leads)
+}
+
+fn contend_until_killed(file: &str, candidate: &str) {
     System::new().block_on(async {
-        let store = SqliteStore::open(file).unwrap();
-        let timing = Timing::builder().ttl(TTL).build().unwrap();
-        let lock = LockActor::builder("r", Arc::new(store))
-            .candidate(candidate)
-            .timing(timing);
-        let lock = lock.start().unwrap();
-        let witness = Witness.start();
-        lock.subscribe(&witness);
+        let _contends = contend(file, candidate, TTL);
         // A bound, in case the parent dies.
         actix::clock::sleep(Duration::from_secs(30)).await;
     });
 }
 
-fn start(file: &Path, candidate: &str, out: &Path) -> Result<Child, Failed> {
-    let out = std::fs::File::create(out)?;
-    let child = Command::new(std::env::current_exe()?)
-        .env(FILE, file)
-        .env(CANDIDATE, candidate)
-        .stdout(Stdio::from(out))
-        .spawn()?;
-    Ok(child)
+/// Becomes two processes that have drawn the same random numbers so far. Each leads for some renewals,
+/// and steps down for the other.
+#[cfg(unix)]
+fn fork_and_contend(file: &str, candidate: &str) {
+    // A thread's generator is seeded by its first use; the fork copies it.
+    let _: u64 = rand::random();
+    let fork = fork::fork().unwrap();
+    System::new().block_on(async {
+        let ttl = Duration::from_secs(2);
+        let (lock, _witness, mut leads) = contend(file, candidate, ttl);
+        let led = actix::clock::timeout(Duration::from_secs(20), leads.recv()).await;
+        assert_eq!(led, Ok(Some(())), "it never leads");
+        actix::clock::sleep(ttl).await;
+        lock.shutdown().await.unwrap();
+    });
+    if let fork::Fork::Parent(child) = fork {
+        fork::waitpid(child).unwrap();
+    }
 }
 
-/// From the first answer of true to the last, for each token; a call counts from its start to its
-/// end where that makes overlaps harder to miss.
-fn intervals(folder: &Path) -> Result<BTreeMap<u64, (u64, u64)>, Failed> {
-    let mut intervals: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+fn command(file: &Path, candidate: &str, out: &Path) -> Result<Command, Failed> {
+    let out = std::fs::File::create(out)?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .env(FILE, file)
+        .env(CANDIDATE, candidate)
+        .stdout(Stdio::from(out));
+    Ok(command)
+}
+
+/// From the first answer of true to the last, for each token and process; a call counts from its
+/// start to its end where that makes overlaps harder to miss.
+type Intervals = BTreeMap<(u64, u64), (u64, u64)>;
+
+fn intervals(folder: &Path) -> Result<Intervals, Failed> {
+    let mut intervals = Intervals::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_none_or(|ending| ending != "out") {
@@ -91,16 +133,57 @@ fn intervals(folder: &Path) -> Result<BTreeMap<u64, (u64, u64)>, Failed> {
         }
         let text = std::fs::read_to_string(path)?;
         // A process that was killed may have left half a line.
-        for line in text.lines().filter(|line| line.split(' ').count() == 3) {
+        for line in text.lines().filter(|line| line.split(' ').count() == 4) {
             let numbers: Result<Vec<u64>, _> = line.split(' ').map(str::parse).collect();
-            let Ok([token, before, after]) = numbers.as_deref() else {
+            let Ok([process, token, before, after]) = numbers.as_deref() else {
                 continue;
             };
-            let interval = intervals.entry(*token).or_insert((*after, *before));
+            let led = intervals.entry((*token, *process));
+            let interval = led.or_insert((*after, *before));
             *interval = (interval.0.min(*after), interval.1.max(*before));
         }
     }
     Ok(intervals)
+}
+
+fn none_at_once(intervals: &Intervals) -> Result<(), Failed> {
+    let ordered: Vec<_> = intervals.iter().collect();
+    for pair in ordered.windows(2) {
+        let [(older, (_, last)), (younger, (first, _))] = pair else {
+            continue;
+        };
+        if older.0 == younger.0 {
+            return Err(format!("two processes have led with token {}", older.0).into());
+        }
+        if last >= first {
+            return Err(format!(
+                "tokens {} and {} led at once, for {} ns",
+                older.0,
+                younger.0,
+                *last - *first
+            )
+            .into());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn forks_exclude_each_other() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("leases.db");
+    // Made before, so that neither waits for the other while it makes it, a random time long.
+    drop(SqliteStore::open(&file)?);
+    let out = folder.path().join("forked.out");
+    let status = command(&file, "twin", &out)?.env(FORKS, "1").status()?;
+    if !status.success() {
+        return Err(format!("the process that forks has failed: {status}").into());
+    }
+    let intervals = intervals(folder.path())?;
+    if intervals.len() != 2 {
+        return Err(format!("not one leadership of each process: {intervals:?}").into());
+    }
+    none_at_once(&intervals)
 }
 
 /// Three processes, the leader killed every ttl and a half, and started again.
@@ -111,7 +194,8 @@ fn exclude_each_other(candidates: [&str; 3]) -> Result<(), Failed> {
     let mut runs = 0;
     let mut launch = |candidate: &str| -> Result<Child, Failed> {
         runs += 1;
-        start(&file, candidate, &folder.path().join(format!("{runs}.out")))
+        let out = folder.path().join(format!("{runs}.out"));
+        Ok(command(&file, candidate, &out)?.spawn()?)
     };
     for candidate in candidates {
         children.push((candidate, launch(candidate)?));
@@ -134,25 +218,17 @@ fn exclude_each_other(candidates: [&str; 3]) -> Result<(), Failed> {
     if intervals.len() < 3 {
         return Err(format!("only {} leaderships", intervals.len()).into());
     }
-    let ordered: Vec<_> = intervals.iter().collect();
-    for pair in ordered.windows(2) {
-        let [(older, (_, last)), (younger, (first, _))] = pair else {
-            continue;
-        };
-        if last >= first {
-            return Err(format!(
-                "tokens {older} and {younger} led at once, for {} ns",
-                *last - *first
-            )
-            .into());
-        }
-    }
-    Ok(())
+    none_at_once(&intervals)
 }
 
 fn main() -> ExitCode {
     if let (Ok(file), Ok(candidate)) = (std::env::var(FILE), std::env::var(CANDIDATE)) {
-        contend(&file, &candidate);
+        #[cfg(unix)]
+        if std::env::var_os(FORKS).is_some() {
+            fork_and_contend(&file, &candidate);
+            return ExitCode::SUCCESS;
+        }
+        contend_until_killed(&file, &candidate);
         return ExitCode::SUCCESS;
     }
     let trials = vec![
@@ -163,6 +239,11 @@ fn main() -> ExitCode {
         Trial::test(
             "processes_with_the_same_candidate_id_exclude_each_other",
             || exclude_each_other(["twin", "twin", "twin"]),
+        ),
+        #[cfg(unix)]
+        Trial::test(
+            "a_process_and_its_fork_with_one_candidate_id_exclude_each_other",
+            forks_exclude_each_other,
         ),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

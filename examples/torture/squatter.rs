@@ -34,7 +34,7 @@ async fn take(store: &dyn LeaseStore, contest: &Contest) -> Option<Lease> {
     let bid = Bid {
         resource: contest.resource.parse().ok()?,
         candidate: "squatter".parse().ok()?,
-        attempt: AttemptId::random(&mut rand::rng()),
+        attempt: AttemptId::generate().ok()?,
         ttl: contest.ttl,
         metadata: None,
         reentrant: false,

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     clock::{BootClock, Clock},
-    driver::StartError,
-    election::Config,
+    driver::{OsAttempts, StartError},
+    election::{AttemptSource, Config},
     lease::{CandidateId, InvalidName, Metadata, ResourceName},
     runtime,
     store::LeaseStore,
@@ -32,6 +32,7 @@ pub struct LockBuilder {
     rng: Option<SmallRng>,
     /// How many subscribers are told in one turn.
     portion: usize,
+    attempts: Box<dyn AttemptSource>,
 }
 
 impl LockBuilder {
@@ -48,6 +49,7 @@ impl LockBuilder {
             clock: Arc::new(BootClock),
             rng: None,
             portion: PORTION,
+            attempts: Box::new(OsAttempts),
         }
     }
 
@@ -82,8 +84,8 @@ impl LockBuilder {
 
     /// Where jitter and attempts are drawn from, so that a run can be repeated.
     #[cfg(test)]
-    pub(crate) fn rng(mut self, rng: SmallRng) -> Self {
-        self.rng = Some(rng);
+    pub(crate) fn random(mut self, rng: SmallRng, attempts: Box<dyn AttemptSource>) -> Self {
+        (self.rng, self.attempts) = (Some(rng), attempts);
         self
     }
 
@@ -137,9 +139,9 @@ impl LockBuilder {
         let (end, ended) = oneshot::channel();
         let (rng, portion) = (self.rng, self.portion);
         let rng = rng.unwrap_or_else(|| SmallRng::from_rng(&mut rand::rng()));
-        let (lent, beating) = (config.clone(), liveness.clone());
+        let (lent, beating, attempts) = (config.clone(), liveness.clone(), self.attempts);
         let leader = LeaderWatch::new(leader, end);
-        let make = move || LockActor::new(lent, store, beating, leader, rng, portion);
+        let make = move || LockActor::new(lent, store, beating, leader, rng, attempts, portion);
         let address = start(Box::new(make))?;
         Ok(LockHandle::new(address, config, liveness, watched, ended))
     }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     clock::Clock,
     driver::{Alarm, Answered, Exchange, Hints, Journal, StoreHealth, watch_for_jumps},
-    election::{Config, Election, Reply, StepDownOutcome, Transition},
+    election::{AttemptSource, Config, Election, Reply, StepDownOutcome, Transition},
     lease::{InvalidName, ResourceName},
     store::{LeaseStore, StoreError},
 };
@@ -73,6 +73,7 @@ impl LockActor {
         liveness: Arc<Liveness>,
         leader: LeaderWatch,
         rng: SmallRng,
+        attempts: Box<dyn AttemptSource>,
         portion: usize,
     ) -> Self {
         let clock = config.clock.clone();
@@ -80,6 +81,8 @@ impl LockActor {
         Self {
             subscribers: Subscribers::new(config.resource.clone(), portion),
             election: Election::new(config, rng, now),
+            subscribers: Subscribers::new(config.resource.clone()),
+            election: Election::new(config, rng, attempts, now),
             exchange: Exchange::new(store),
             clock,
             liveness,

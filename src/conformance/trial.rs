@@ -115,7 +115,7 @@ impl Trial {
         Bid {
             resource: self.resource.clone(),
             candidate: name(candidate),
-            attempt: AttemptId::random(&mut rand::rng()),
+            attempt: AttemptId::generate().expect("the operating system gives random bits"),
             ttl: self.ttl(),
             metadata: None,
             reentrant: false,

@@ -1,5 +1,7 @@
 //! What the inputs of an election lead to.
 
+use rand::RngExt as _;
+
 use super::{
     Bidding, Call, Election, InFlight, Kind, Phase, Reply, Request, RequestId, StepDownOutcome,
     Transition,
@@ -16,19 +18,31 @@ impl Election {
         self.gate.opens_at().is_some_and(|opens| opens <= now)
     }
 
-    pub(super) fn bid(&mut self) -> Bid {
-        let bidding = self.bidding.get_or_insert_with(|| Bidding {
-            attempt: AttemptId::random(&mut self.rng),
-            maybe_granted_since: None,
-        });
-        Bid {
+    /// The next bid; `None` if there is no attempt to be had.
+    pub(super) fn bid(&mut self) -> Option<Bid> {
+        let bidding = match self.bidding {
+            Some(bidding) => bidding,
+            None => Bidding {
+                attempt: self.draw_attempt()?,
+                maybe_granted_since: None,
+            },
+        };
+        self.bidding = Some(bidding);
+        Some(Bid {
             resource: self.config.resource.clone(),
             candidate: self.config.candidate.clone(),
             attempt: bidding.attempt,
             ttl: self.config.timing.ttl(),
             metadata: self.config.metadata.clone(),
             reentrant: self.reenters,
+        })
+    }
+
+    fn draw_attempt(&mut self) -> Option<AttemptId> {
+        if mutant!(AttemptFromGenerator) {
+            return Some(AttemptId::new(self.rng.random()));
         }
+        self.attempts.draw()
     }
 
     pub(super) fn send(

@@ -1,6 +1,6 @@
-use std::{convert::Infallible, fmt, str::FromStr, sync::Arc};
+use std::{convert::Infallible, fmt, str::FromStr, sync::Arc, time::SystemTime};
 
-use rand::RngExt as _;
+use rand::{TryRng as _, rngs::SysRng};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -173,7 +173,7 @@ impl ResourceName {
 }
 
 impl CandidateId {
-    /// A new id, `host-pid-random`.
+    /// A new id, `host-pid-random`. The random part is drawn from the operating system.
     #[must_use]
     pub fn generate() -> Self {
         Self::generate_for(&Self::of_host())
@@ -185,7 +185,7 @@ impl CandidateId {
         while name.len() > 200 {
             name.pop();
         }
-        let random: u32 = rand::rng().random();
+        let random = SysRng.try_next_u32().unwrap_or_else(|_| wall_clock_nanos());
         Self(format!("{name}-{}-{random:08x}", std::process::id()).into())
     }
 
@@ -201,6 +201,12 @@ impl CandidateId {
             false => Self(host.into()),
         }
     }
+}
+
+/// Stands in for random bits where the operating system gives none.
+fn wall_clock_nanos() -> u32 {
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    since.as_nanos() as u32
 }
 
 /// The path that a [`ResourceName`] lies in: the name up to and including its last `/`.

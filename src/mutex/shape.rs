@@ -5,7 +5,7 @@ use rand::{SeedableRng as _, rngs::SmallRng};
 use super::{options::MutexOptions, place::Place};
 use crate::{
     clock::Clock,
-    driver::StartError,
+    driver::{OsAttempts, StartError},
     election::{Config, Election, Options},
     lease::CandidateId,
     store::LeaseStore,
@@ -93,6 +93,12 @@ impl Shape {
             Form::Guarded => (&self.guarded, self.options),
         };
         let rng = SmallRng::from_rng(&mut rand::rng());
-        Election::new(config.clone(), rng, config.clock.now()).with(options)
+        Election::new(
+            config.clone(),
+            rng,
+            Box::new(OsAttempts),
+            config.clock.now(),
+        )
+        .with(options)
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     election::{Call, Config, Reply},
     lease::{AttemptId, Bid, Claim, Lease, LeaseRecord, ResourceName},
     mutex::{Guard, LockError, LockManager, Place, is_for_good},
-    store::{LeaseStore, StoreError},
+    store::{LeaseStore, Operation, StoreError, StoreErrorKind},
     timing::{POLL_JITTER, Timing},
 };
 
@@ -81,7 +81,7 @@ impl Marker {
         let record = self.there(|this| async move {
             let claim = Claim::Attempt {
                 resource: this.config.resource.clone(),
-                attempt: AttemptId::random(&mut rand::rng()),
+                attempt: this.new_attempt(Operation::Release)?,
             };
             match this.ask(Call::Release(claim)).await?.record {
                 Some(record) => Ok(Some(record)),
@@ -143,7 +143,7 @@ impl Marker {
         let bid = Bid {
             resource: resource.clone(),
             candidate: holder.clone(),
-            attempt: AttemptId::random(&mut rand::rng()),
+            attempt: self.new_attempt(Operation::Acquire)?,
             // Not for long: it keeps only other marks out, if it is not given back.
             ttl: self.timing().call_timeout().max(self.store.min_ttl()),
             metadata: None,
@@ -178,6 +178,14 @@ impl Marker {
 
     async fn look(&self, resource: ResourceName) -> Result<Option<LeaseRecord>, Arc<StoreError>> {
         Ok(self.ask(Call::Read(resource)).await?.record)
+    }
+
+    fn new_attempt(&self, operation: Operation) -> Result<AttemptId, Arc<StoreError>> {
+        AttemptId::generate().map_err(|error| {
+            let (kind, store) = (StoreErrorKind::Unavailable, self.store.kind());
+            let message = "not asked: the operating system gives no random bits";
+            Arc::new(StoreError::new(kind, store, operation, message).with_source(error))
+        })
     }
 
     /// Asks until there is an answer, or an error that waiting does not mend.

@@ -32,6 +32,11 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
         "3 ◆: an attempt is never bid again",
     ),
     (
+        AttemptFromGenerator,
+        &[Tokens, Exclusion],
+        "14 ◆: attempts from the operating system",
+    ),
+    (
         LateGrantTaken,
         &[Tokens, Exclusion],
         "3 ◆: a late grant is released",

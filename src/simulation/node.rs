@@ -15,7 +15,9 @@ use super::{
 };
 use crate::{
     clock::{Clock as _, ManualClock, Moment},
-    election::{Audience, Call, Config, Election, Reply, Request, RequestId, Transition},
+    election::{
+        Audience, Call, Config, Election, Reply, Request, RequestId, SeededAttempts, Transition,
+    },
     leadership::{Leadership, Reason},
     lease::{CandidateId, FencingToken, ResourceName},
     store::{
@@ -30,6 +32,7 @@ pub(super) struct Node {
     pub(super) name: CandidateId,
     pub(super) clock: ManualClock,
     rate: Rate,
+    generator: Option<u64>,
     pub(super) election: Option<Election>,
     /// Grows with every start; events of an older one are void.
     pub(super) incarnation: u32,
@@ -90,6 +93,7 @@ impl Node {
         Self {
             name: CandidateId::new(format!("node{index}")).expect("a good name"),
             rate: plan.clock,
+            generator: plan.generator,
             election: None,
             incarnation: 0,
             paused: false,
@@ -119,8 +123,10 @@ impl Node {
             metadata: None,
             clock: Arc::new(self.clock.clone()),
         };
-        let seed = SmallRng::seed_from_u64(rng.random());
-        let election = Election::new(config, seed, self.clock.now());
+        let own = rng.random();
+        let jitter = SmallRng::seed_from_u64(self.generator.unwrap_or(own));
+        let attempts = SeededAttempts::new(rng.random());
+        let election = Election::new(config, jitter, attempts, self.clock.now());
         self.election = Some(election.with(plan.options));
         self.report();
     }

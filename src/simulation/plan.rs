@@ -45,6 +45,8 @@ pub(super) struct NodePlan {
     pub(super) starts: Duration,
     /// It was given the id of the first node by mistake.
     pub(super) impostor: bool,
+    /// The state of its generator, if it shares that with others: they are forks of one process.
+    pub(super) generator: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +145,7 @@ impl Plan {
         });
         let members: Vec<_> = members.collect();
         let impostor = rng.random_bool(0.2);
+        let generator = rng.random_bool(0.3).then(|| rng.random());
         let nodes = (0..rng.random_range(2..=7)).map(|index| NodePlan {
             clock: {
                 let ahead = Duration::from_secs(rng.random_range(3_600..1_000_000));
@@ -150,6 +153,7 @@ impl Plan {
             },
             starts: rng.random_range(Duration::ZERO..Duration::from_secs(5)),
             impostor: impostor && index == 1,
+            generator: generator.filter(|_| index < 2),
         });
         let nodes: Vec<_> = nodes.collect();
         let network = Network::new(timing.call_timeout(), &mut rng);

@@ -67,7 +67,7 @@ async fn held_by(bed: &Bed, once: &Once, holder: &str, released: bool) {
     let bid = Bid {
         resource: ResourceName::new(format!("{}/done", once.resource())).unwrap(),
         candidate: CandidateId::new(holder).unwrap(),
-        attempt: AttemptId::random(&mut rand::rng()),
+        attempt: AttemptId::generate().unwrap(),
         ttl: TTL / 2,
         metadata: None,
         reentrant: false,

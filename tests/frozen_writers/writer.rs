@@ -68,7 +68,7 @@ pub(crate) async fn run(orders: &Orders) {
         let bid = Bid {
             resource: ResourceName::new(orders.place.run.as_str()).unwrap(),
             candidate: CandidateId::new(orders.name.as_str()).unwrap(),
-            attempt: AttemptId::random(&mut rand::rng()),
+            attempt: AttemptId::generate().unwrap(),
             ttl: TTL,
             metadata: None,
             reentrant: false,

@@ -6,7 +6,10 @@ use rand::{SeedableRng as _, rngs::SmallRng};
 
 use crate::{
     clock::{Clock as _, ManualClock},
-    election::{Audience, Call, Config, Election, Options, Reply, Request, Transition},
+    election::{
+        AttemptSource, Audience, Call, Config, Election, Options, Reply, Request, SeededAttempts,
+        Transition,
+    },
     leadership::{Leadership, Reason},
     lease::{CandidateId, FencingToken, Lease, LeaseRecord, ResourceName},
     timing::Timing,
@@ -57,6 +60,14 @@ impl Bench {
     }
 
     pub(super) fn timed(timing: Timing, seed: u64) -> Self {
+        Self::drawing(timing, seed, SeededAttempts::new(!seed))
+    }
+
+    pub(super) fn with_attempts(attempts: Box<dyn AttemptSource>) -> Self {
+        Self::drawing(timing(), 1, attempts)
+    }
+
+    fn drawing(timing: Timing, seed: u64, attempts: Box<dyn AttemptSource>) -> Self {
         let clock = ManualClock::new();
         let config = Config {
             resource: ResourceName::new("r").unwrap(),
@@ -65,7 +76,8 @@ impl Bench {
             metadata: None,
             clock: Arc::new(clock.clone()),
         };
-        let mut election = Election::new(config, SmallRng::seed_from_u64(seed), clock.now());
+        let jitter = SmallRng::seed_from_u64(seed);
+        let mut election = Election::new(config, jitter, attempts, clock.now());
         election.subscribers_changed(READY, clock.now());
         Self { election, clock }
     }

@@ -3,7 +3,8 @@ use std::collections::BTreeSet;
 use super::bench::*;
 use crate::{
     clock::Clock as _,
-    election::{Audience, Call, Reply},
+    election::{AttemptSource, Audience, Call, Reply},
+    lease::AttemptId,
 };
 
 #[test]
@@ -45,6 +46,37 @@ fn errors_back_off_up_to_poll_every() {
         assert!((0.5..=2.0).contains(&waited), "{waited}");
         last = next;
     }
+}
+
+/// Has none for the first three times.
+#[derive(Debug)]
+struct DryAttempts(u32);
+
+impl AttemptSource for DryAttempts {
+    fn draw(&mut self) -> Option<AttemptId> {
+        self.0 += 1;
+        (self.0 > 3).then_some(AttemptId::new(7))
+    }
+}
+
+#[test]
+fn a_bid_for_which_no_attempt_can_be_drawn_is_tried_again_later() {
+    let mut bench = Bench::with_attempts(Box::new(DryAttempts(0)));
+    let begun = bench.clock.now();
+    for _ in 0..3 {
+        assert!(bench.poll().is_none());
+        let next = bench.election.poll_timeout().unwrap();
+        assert!(
+            bench.clock.now() + secs(0.5) <= next,
+            "no more often than a bid that failed"
+        );
+        bench.clock.advance_to(next);
+    }
+    let Call::Acquire(bid) = bench.request().call else {
+        panic!("no bid");
+    };
+    assert_eq!(bid.attempt, AttemptId::new(7));
+    assert!(begun.until(bench.clock.now()) <= secs(6.0));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     actor::{LockActor, LockHandle},
+    election::SeededAttempts,
     simulation::{
         plan,
         properties::{Property, Violation},
@@ -140,8 +141,12 @@ impl Director {
                 .candidate(self.nodes[index].name.as_str())
                 .timing(world.plan.base.timing)
                 .clock(std::sync::Arc::new(clock))
+<<<<<<< HEAD
                 .rng(rng)
                 .portion(world.plan.portion);
+=======
+                .random(rng, SeededAttempts::new(world.rng.random()));
+>>>>>>> 20ac037 (election: draw attempts from the operating system)
             let subscribers = world.plan.subscribers[index].clone();
             (
                 life,

@@ -103,7 +103,7 @@ fn one_process_of_several() {
     let mut rounds = 0;
     while rounds < ROUNDS {
         assert!(begun.elapsed() < 300 * SECOND, "after {rounds} rounds");
-        let mut bid = bid(name.as_str(), AttemptId::random(&mut rand::rng()).get());
+        let mut bid = bid(name.as_str(), AttemptId::generate().unwrap().get());
         bid.ttl = ttl;
         let AcquireOutcome::Granted { token } = block_on(store.acquire(&bid, LIMIT)).unwrap()
         else {
