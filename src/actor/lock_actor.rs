@@ -80,8 +80,6 @@ impl LockActor {
         let now = clock.now();
         Self {
             subscribers: Subscribers::new(config.resource.clone(), portion),
-            election: Election::new(config, rng, now),
-            subscribers: Subscribers::new(config.resource.clone()),
             election: Election::new(config, rng, attempts, now),
             exchange: Exchange::new(store),
             clock,

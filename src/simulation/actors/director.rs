@@ -141,12 +141,8 @@ impl Director {
                 .candidate(self.nodes[index].name.as_str())
                 .timing(world.plan.base.timing)
                 .clock(std::sync::Arc::new(clock))
-<<<<<<< HEAD
-                .rng(rng)
+                .random(rng, SeededAttempts::new(world.rng.random()))
                 .portion(world.plan.portion);
-=======
-                .random(rng, SeededAttempts::new(world.rng.random()));
->>>>>>> 20ac037 (election: draw attempts from the operating system)
             let subscribers = world.plan.subscribers[index].clone();
             (
                 life,
