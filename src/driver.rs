@@ -8,6 +8,7 @@ mod hints;
 mod journal;
 mod jump;
 mod os_attempts;
+mod outages;
 mod start_error;
 mod store_health;
 

@@ -64,6 +64,21 @@ pub enum Reason {
     Expired,
 }
 
+impl Reason {
+    /// Whether neither this process nor its user wanted it: the work may have been cut off.
+    #[must_use]
+    pub const fn is_involuntary(&self) -> bool {
+        match self {
+            Self::Deposed { .. }
+            | Self::Evicted
+            | Self::StoreLost
+            | Self::MaxHold
+            | Self::Expired => true,
+            Self::NotElected | Self::SteppedDown | Self::Paused | Self::Shutdown => false,
+        }
+    }
+}
+
 /// Less time is left than was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(

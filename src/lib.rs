@@ -110,22 +110,33 @@
 //!
 //! # Events
 //!
-//! `tracing` events have stable names and fields, `resource` and `candidate` among them:
+//! The crate writes `tracing` events under the target `tenure`, so that the filter `tenure=info` selects
+//! them. Each has a stable name, which is also its field `event`, and stable fields: `resource` and
+//! `candidate` besides those of the table (the signals and `no_random_bits` have neither).
 //!
-//! | name | level | when | further fields |
-//! | --- | --- | --- | --- |
-//! | `tenure.became_leader` | info | leadership was won | `token` |
-//! | `tenure.became_follower` | info | leadership ended | `token`, `reason`, `leader` |
-//! | `tenure.store_failing` | warn | the store begins to fail, or fails in another way | `kind`, `error` |
-//! | `tenure.store_recovered` | info | it answers again | `failures`, `failing_for` |
-//! | `tenure.no_subscriber` | warn | a lock has no live subscriber for a `poll_every` | |
-//! | `tenure.no_random_bits` | error | the operating system gives no random bits: no lock can bid until it does | `error` |
-//! | `tenure.lease_extended` | debug | each grant and renewal, of guards, too | `token`, `at`, `deadline` |
-//! | `tenure.lease_ended` | debug | a lease is not believed in any more, from `at` on | `token`, `at` |
-//! | `tenure.signal`, `tenure.signal_again` | info, warn | see [`shutdown_on_signal`] | |
+//! | event | level | fields | when | what to do |
+//! | --- | --- | --- | --- | --- |
+//! | `tenure.became_leader` | info | `token` | leadership was won | nothing |
+//! | `tenure.became_follower` | info, warn | `token`, `reason`, `leader` | leadership ended; a warning if nobody asked for it: deposed, evicted, store lost, expired, held for as long as allowed | for a warning, look at the [reason](Reason): the store and the network if it was lost, a process that was frozen or starved if it expired, `max_hold` if it took too long |
+//! | `tenure.following` | info | `leader`, `token` | a contender sees another leader, once for each | nothing |
+//! | `tenure.store_failing` | warn | `store`, `kind`, `error` | a store begins to fail, or fails in another way; once for all locks of the process | do what the error says; the leader leads on until its deadline |
+//! | `tenure.store_still_failing` | warn | `store`, `kind`, `error`, `failing_for`, `locks` | it still fails, each minute; with how many locks that concerns | the same; nobody leads these resources here |
+//! | `tenure.store_recovered` | info | `store`, `failures`, `failing_for` | all these locks have an answer again | nothing |
+//! | `tenure.no_subscriber` | warn | | a lock has no live subscriber for a `poll_every` | keep the address of the actor; or shut the lock down |
+//! | `tenure.no_random_bits` | error | `error` | the operating system gives no random bits: no lock can bid until it does | look at what limits the process; it tries again |
+//! | `tenure.lock_acquired` | debug | `token` | a [`Mutex`] was locked, also by [`Once`] | nothing |
+//! | `tenure.lock_lost` | warn | `token`, `reason` | a [`Guard`] was lost, also that of a [`Once`] | as for `tenure.became_follower`; the work was cut off, or ran on unprotected |
+//! | `tenure.lease_extended` | debug | `token`, `at`, `deadline` | each grant and renewal, of guards, too | nothing; to see who believed in which lease when |
+//! | `tenure.lease_ended` | debug | `token`, `at` | a lease is not believed in any more, from `at` on | nothing |
+//! | `tenure.signal` | info | | [`shutdown_on_signal`] has got a signal and gives the leases back | nothing |
+//! | `tenure.signal_again` | warn | | a second signal ends that: leases may be left to expire | wait for up to `yield_for` next time |
 //!
-//! `at` and `deadline` are nanoseconds of the holder's [`Clock`].
+//! `at` and `deadline` are nanoseconds of the holder's [`Clock`]; `failing_for` is text, as `1 min 5 s`.
+//! Stores are told apart by their `Arc`: give one to all locks. An error of one record (corrupt, or of a newer
+//! library) is told for each resource.
 
+#[macro_use]
+mod events;
 #[macro_use]
 mod mutants;
 

@@ -9,7 +9,8 @@ use std::{
 };
 
 /// Each module and what it may name. The order is that of the layers.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
+    ("events", &[]),
     ("mutants", &[]),
     ("lease", &["duration"]),
     ("clock", &[]),

@@ -63,14 +63,13 @@ impl LeaderWatch {
     }
 
     /// Shows what is known now: this lock while it believes in its own lease, otherwise the holder of the
-    /// record that the store showed last, until that has run out. Gives the leader if it is another and
-    /// was not shown before.
+    /// record that the store showed last, until that has run out. Gives the leader if it is another.
     pub(super) fn update(
         &mut self,
         election: &Election,
         outlook: &Outlook,
         now: Moment,
-    ) -> Option<KnownLeader> {
+    ) -> Option<(CandidateId, FencingToken)> {
         let own = election.term().filter(|(_, deadline)| now < *deadline);
         if let Some((leadership, _)) = own {
             self.led = Some(leadership.token());
@@ -85,12 +84,16 @@ impl LeaderWatch {
             }),
             None => seen.map(|(leader, _)| leader),
         };
-        let changed = self.sender.as_ref()?.send_if_modified(|shown| {
-            let changed = *shown != leader;
-            shown.clone_from(&leader);
-            changed
-        });
-        leader.filter(|_| changed && own.is_none())
+        let other = leader.as_ref().filter(|_| own.is_none());
+        let other = other.map(|leader| (leader.holder.clone(), leader.token));
+        if let Some(sender) = &self.sender {
+            sender.send_if_modified(|shown| {
+                let changed = *shown != leader;
+                *shown = leader;
+                changed
+            });
+        }
+        other
     }
 
     /// Shows no leader, and closes the channel.

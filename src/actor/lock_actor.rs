@@ -81,13 +81,13 @@ impl LockActor {
         Self {
             subscribers: Subscribers::new(config.resource.clone(), portion),
             election: Election::new(config, rng, attempts, now),
-            exchange: Exchange::new(store),
+            exchange: Exchange::new(store.clone()),
             clock,
             liveness,
             leader,
             outlook: Outlook::default(),
             waiting: Vec::new(),
-            health: StoreHealth::default(),
+            health: StoreHealth::new(store),
             restarts: 0,
             loneliness: Loneliness::default(),
             journal: Journal::default(),
@@ -196,7 +196,13 @@ impl LockActor {
         let now = self.clock.now();
         let held = self.election.term().map(|(leadership, _)| leadership);
         self.liveness.set_leadership(held);
-        self.leader.update(&self.election, &self.outlook, now);
+        let other = self.leader.update(&self.election, &self.outlook, now);
+        if let Some((leader, token)) = other
+            && self.subscribers.len() > 0
+        {
+            let config = self.election.config();
+            self.journal.following(config, &leader, token);
+        }
     }
 
     fn answer(&mut self) {

@@ -22,8 +22,9 @@ impl Loneliness {
             if warn_at <= now {
                 self.warned = true;
                 self.warn_at = None;
-                tracing::warn!(
-                    name: "tenure.no_subscriber",
+                event!(
+                    warn,
+                    "tenure.no_subscriber",
                     resource = %config.resource,
                     candidate = %config.candidate,
                     "no live actor is subscribed, so this lock does not contend; is the address of \

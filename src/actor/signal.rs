@@ -19,13 +19,17 @@ use super::LockHandle;
 pub async fn shutdown_on_signal(locks: impl IntoIterator<Item = LockHandle>) -> io::Result<()> {
     let mut signals = Signals::new()?;
     signals.next().await?;
-    tracing::info!(name: "tenure.signal", "shutting down");
+    event!(info, "tenure.signal", "shutting down");
     let locks: Vec<_> = locks.into_iter().collect();
     let shutdowns = Box::pin(join_all(locks.iter().map(LockHandle::shutdown)));
     let again = Box::pin(signals.next());
     if let Either::Right((signal, _)) = select(shutdowns, again).await {
         signal?;
-        tracing::warn!(name: "tenure.signal_again", "not waiting for the leases to be given back");
+        event!(
+            warn,
+            "tenure.signal_again",
+            "not waiting for the leases to be given back"
+        );
     }
     Ok(())
 }

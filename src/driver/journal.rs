@@ -14,12 +14,15 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     term: Option<(Leadership, Moment)>,
+    /// The last token of another that was followed.
+    followed: Option<FencingToken>,
 }
 
 impl Journal {
     pub(crate) fn became_leader(config: &Config, token: FencingToken) {
-        tracing::info!(
-            name: "tenure.became_leader",
+        event!(
+            info,
+            "tenure.became_leader",
             resource = %config.resource,
             candidate = %config.candidate,
             token = token.get(),
@@ -33,14 +36,64 @@ impl Journal {
         reason: &Reason,
         leader: Option<&CandidateId>,
     ) {
-        tracing::info!(
-            name: "tenure.became_follower",
+        let leader = leader.map(tracing::field::display);
+        // The level is a constant of the event.
+        macro_rules! became_follower {
+            ($level:ident) => {
+                event!(
+                    $level,
+                    "tenure.became_follower",
+                    resource = %config.resource,
+                    candidate = %config.candidate,
+                    token = token.get(),
+                    reason = %reason,
+                    leader,
+                    "became follower: {reason}"
+                )
+            };
+        }
+        if reason.is_involuntary() {
+            became_follower!(warn);
+        } else {
+            became_follower!(info);
+        }
+    }
+
+    /// Says whom a lock follows, once for each leader.
+    pub(crate) fn following(&mut self, config: &Config, leader: &CandidateId, token: FencingToken) {
+        if self.followed.replace(token) != Some(token) {
+            event!(
+                info,
+                "tenure.following",
+                resource = %config.resource,
+                candidate = %config.candidate,
+                leader = %leader,
+                token = token.get(),
+                "following {leader}"
+            );
+        }
+    }
+
+    pub(crate) fn lock_acquired(config: &Config, token: FencingToken) {
+        event!(
+            debug,
+            "tenure.lock_acquired",
+            resource = %config.resource,
+            candidate = %config.candidate,
+            token = token.get(),
+            "lock acquired"
+        );
+    }
+
+    pub(crate) fn lock_lost(config: &Config, token: FencingToken, reason: &Reason) {
+        event!(
+            warn,
+            "tenure.lock_lost",
             resource = %config.resource,
             candidate = %config.candidate,
             token = token.get(),
             reason = %reason,
-            leader = leader.map(tracing::field::display),
-            "became follower"
+            "lock lost: {reason}"
         );
     }
 
@@ -61,8 +114,9 @@ impl Journal {
             } else {
                 now.min(*deadline)
             };
-            tracing::debug!(
-                name: "tenure.lease_ended",
+            event!(
+                debug,
+                "tenure.lease_ended",
                 resource = %config.resource,
                 candidate = %config.candidate,
                 token = last.token().get(),
@@ -76,8 +130,9 @@ impl Journal {
                 .as_ref()
                 .is_none_or(|(last, known)| last != present || *known != deadline)
         {
-            tracing::debug!(
-                name: "tenure.lease_extended",
+            event!(
+                debug,
+                "tenure.lease_extended",
                 resource = %config.resource,
                 candidate = %config.candidate,
                 token = present.token().get(),

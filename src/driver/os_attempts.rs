@@ -8,9 +8,10 @@ impl AttemptSource for OsAttempts {
     fn draw(&mut self) -> Option<AttemptId> {
         AttemptId::generate()
             .inspect_err(|error| {
-                tracing::error!(
-                    name: "tenure.no_random_bits",
-                    %error,
+                event!(
+                    error,
+                    "tenure.no_random_bits",
+                    error = %error,
                     "the operating system gives no random bits: no lock of this process can bid until it \
                      does"
                 );

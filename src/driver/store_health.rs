@@ -2,11 +2,12 @@ use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
+use super::outages::Concerned;
 use crate::{
     clock::Moment,
     duration::millis,
     election::Config,
-    store::{StoreError, StoreErrorKind, WithCauses},
+    store::{LeaseStore, StoreError},
 };
 
 /// How a store has been answering a lock.
@@ -22,27 +23,33 @@ pub struct StoreStatus {
     pub last_error: Option<Arc<StoreError>>,
 }
 
-/// Whether the store answers: one warning when it begins to fail or fails in another way, one line
-/// when it answers again, nothing in between.
-#[derive(Debug, Default)]
+/// Whether the store answers one lock. What the log is told of it, it is told of all locks of the store
+/// together.
+#[derive(Debug)]
 pub(crate) struct StoreHealth {
-    failing: Option<(Moment, StoreErrorKind)>,
+    store: Arc<dyn LeaseStore>,
+    failing_since: Option<Moment>,
     failures: u64,
     last_error: Option<Arc<StoreError>>,
+    concerned: Option<Concerned>,
 }
 
 impl StoreHealth {
-    pub(crate) fn succeeded(&mut self, config: &Config, now: Moment) {
-        if let Some((since, _)) = self.failing.take() {
-            tracing::info!(
-                name: "tenure.store_recovered",
-                resource = %config.resource,
-                candidate = %config.candidate,
-                failures = self.failures,
-                failing_for = ?since.until(now),
-                "the store answers again"
-            );
+    pub(crate) fn new(store: Arc<dyn LeaseStore>) -> Self {
+        Self {
+            store,
+            failing_since: None,
+            failures: 0,
+            last_error: None,
+            concerned: None,
         }
+    }
+
+    pub(crate) fn succeeded(&mut self, config: &Config, now: Moment) {
+        if let Some(concerned) = self.concerned.take() {
+            concerned.recovered(&*self.store, config, now);
+        }
+        self.failing_since = None;
         self.failures = 0;
     }
 
@@ -54,21 +61,13 @@ impl StoreHealth {
         now: Moment,
     ) -> Arc<StoreError> {
         self.failures += 1;
+        self.failing_since.get_or_insert(now);
         let kind = error.kind();
-        let (since, before) = self
-            .failing
-            .map_or((now, None), |(since, kind)| (since, Some(kind)));
-        self.failing = Some((since, kind));
-        if before != Some(kind) {
-            tracing::warn!(
-                name: "tenure.store_failing",
-                resource = %config.resource,
-                candidate = %config.candidate,
-                kind = %kind,
-                error = %WithCauses(&error),
-                "the store does not answer as it should; trying on"
-            );
-        }
+        // Dropped before the next is made: a lock takes part in one outage.
+        self.concerned = self.concerned.take().filter(|known| known.covers(kind));
+        self.concerned
+            .get_or_insert_with(|| Concerned::new(&self.store, kind, &config.resource))
+            .failed(&error, config, now);
         let error = Arc::new(error);
         self.last_error = Some(error.clone());
         error
@@ -76,12 +75,12 @@ impl StoreHealth {
 
     /// The error of the last request, if it failed.
     pub(crate) fn present_error(&self) -> Option<Arc<StoreError>> {
-        self.failing.and_then(|_| self.last_error.clone())
+        self.failing_since.and_then(|_| self.last_error.clone())
     }
 
     pub(crate) fn status(&self, now: Moment) -> StoreStatus {
         StoreStatus {
-            failing_for: self.failing.map(|(since, _)| since.until(now)),
+            failing_for: self.failing_since.map(|since| since.until(now)),
             failures: self.failures,
             last_error: self.last_error.clone(),
         }

@@ -120,7 +120,7 @@ impl Task {
             hints: Hints::default(),
             alarm: Alarm::default(),
             journal: Journal::default(),
-            health: StoreHealth::default(),
+            health: StoreHealth::new(shape.store.clone()),
             stage: Stage::Waiting(waiter),
             patience,
             obstacle: None,
@@ -302,7 +302,10 @@ impl Task {
             while let Some(transition) = self.election.poll_transition() {
                 match transition {
                     Transition::BecameLeader { leadership } => self.granted(leadership),
-                    Transition::BecameFollower { reason, .. } => {
+                    Transition::BecameFollower { token, reason } => {
+                        if matches!(self.stage, Stage::Held(_)) && reason.is_involuntary() {
+                            Journal::lock_lost(self.config(), token, &reason);
+                        }
                         self.lost.get_or_insert(reason);
                         // One acquisition is all that was asked for.
                         self.election.shutdown(self.clock.now());
@@ -334,8 +337,10 @@ impl Task {
         let stage = std::mem::replace(&mut self.stage, Stage::Leaving(None));
         if let Stage::Waiting(waiter) = stage {
             let (orders, ordered) = oneshot::channel();
+            let token = leadership.token();
             if waiter.send(Ok(Held { leadership, orders })).is_ok() {
                 self.stage = Stage::Held(ordered);
+                Journal::lock_acquired(self.config(), token);
                 return;
             }
         }

@@ -190,7 +190,7 @@ impl Marker {
 
     /// Asks until there is an answer, or an error that waiting does not mend.
     async fn ask(&self, request: Call) -> Result<Answer, Arc<StoreError>> {
-        let mut health = StoreHealth::default();
+        let mut health = StoreHealth::new(self.store.clone());
         loop {
             let answer = self.ask_once(request.clone()).await;
             let now = self.config.clock.now();

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, Once},
 };
 
-use tenure::{Fault, StoreErrorKind};
+use tenure::{Eviction, Fault, LeaseStore as _, LockManager, Reason, StoreErrorKind, TokioClock};
 use tracing::{
     Event as TracingEvent, Level, Subscriber,
     field::{Field, Visit},
@@ -38,6 +38,10 @@ impl Journal {
 struct Reader<'a>(&'a mut Fields);
 
 impl Visit for Reader<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().to_owned(), value.to_owned());
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.0.insert(field.name().to_owned(), format!("{value:?}"));
     }
@@ -60,6 +64,7 @@ impl<S: Subscriber> Layer<S> for Scribe {
         let mut fields = Fields::new();
         event.record(&mut Reader(&mut fields));
         let metadata = event.metadata();
+        fields.insert("target".to_owned(), metadata.target().to_owned());
         if metadata.name().starts_with("tenure.") {
             let entry = (metadata.name().to_owned(), *metadata.level(), fields);
             journal.0.lock().unwrap().push(entry);
@@ -121,10 +126,11 @@ fn an_outage_is_one_warning_and_one_word_at_its_end() {
         lab.store.always(Fault::Error(StoreErrorKind::Unavailable));
         sleep(60.0).await;
         assert!(lock.status().await.unwrap().store.failures > 20);
-        assert_eq!(journal.warnings(), ["tenure.store_failing"]);
+        let told = ["tenure.store_failing", "tenure.became_follower"];
+        assert_eq!(journal.warnings(), told);
         lab.store.always(Fault::Error(StoreErrorKind::Denied));
-        sleep(60.0).await;
-        assert_eq!(journal.warnings().len(), 2, "it fails in another way");
+        sleep(50.0).await;
+        assert_eq!(journal.warnings().len(), 3, "it fails in another way");
         lab.store.always(None);
         sleep(5.0).await;
     });
@@ -136,6 +142,143 @@ fn an_outage_is_one_warning_and_one_word_at_its_end() {
     let recovered = journal.named("tenure.store_recovered");
     assert_eq!(recovered.len(), 1);
     assert!(recovered[0]["failures"].parse::<u32>().unwrap() > 40);
+}
+
+/// Each has the name in a field, too, and one target.
+#[test]
+fn every_event_has_its_name_in_a_field_and_the_target_tenure() {
+    let journal = journal();
+    paused(async {
+        let lab = Lab::new();
+        let (lock, _recorder) = lab.leader().await;
+        lab.store.always(Fault::Error(StoreErrorKind::Unavailable));
+        sleep(20.0).await;
+        lab.store.always(None);
+        sleep(20.0).await;
+        lock.shutdown().await.unwrap();
+    });
+    let events = journal.0.lock().unwrap();
+    assert!(events.len() > 6);
+    for (name, _, fields) in &*events {
+        assert_eq!(
+            (&fields["event"], &fields["target"]),
+            (name, &"tenure".to_owned())
+        );
+    }
+}
+
+#[test]
+fn an_outage_is_told_once_a_minute_for_all_locks_of_a_store_and_once_when_it_is_over() {
+    let journal = journal();
+    paused(async {
+        let lab = Lab::new();
+        let store: Arc<dyn tenure::LeaseStore> = Arc::new(lab.store.clone());
+        let locks: Vec<_> = (0..100)
+            .map(|number| {
+                let lock = lab.lock_on(store.clone(), &format!("r/{number}"));
+                let lock = lock.start_here().unwrap();
+                let recorder = Recorder::follow(&lock, &Log::new());
+                (lock, recorder)
+            })
+            .collect();
+        sleep(5.0).await;
+        lab.store.always(Fault::Error(StoreErrorKind::Unavailable));
+        sleep(60.0).await;
+        let count = |name: &str| journal.named(name).len();
+        assert_eq!(count("tenure.store_failing"), 1);
+        assert_eq!(count("tenure.store_still_failing"), 0);
+        sleep(10.0).await;
+        // One of them asks no more, and counts no more.
+        locks[0].0.pause().await.unwrap();
+        sleep(170.0).await;
+        let reminders = journal.named("tenure.store_still_failing");
+        assert_eq!(reminders.len(), 3);
+        assert_eq!(
+            (&*reminders[0]["locks"], &*reminders[2]["locks"]),
+            ("100", "99")
+        );
+        assert!(
+            reminders[1]["failing_for"].starts_with("2 min"),
+            "{reminders:?}"
+        );
+        lab.store.always(None);
+        sleep(30.0).await;
+        assert_eq!(count("tenure.store_recovered"), 1);
+        assert_eq!(count("tenure.store_failing"), 1);
+        // Another outage is another story.
+        lab.store.always(Fault::Error(StoreErrorKind::Unavailable));
+        sleep(10.0).await;
+        assert_eq!(count("tenure.store_failing"), 2);
+    });
+}
+
+#[test]
+fn a_follower_says_whom_it_follows_once_for_each_leader() {
+    let journal = journal();
+    paused(async {
+        let lab = Lab::new();
+        let rival = lab.healthy("rival").start_here().unwrap();
+        let _rival = Recorder::follow(&rival, &Log::new());
+        sleep(1.0).await;
+        let lock = lab.lock("me").start_here().unwrap();
+        let _recorder = Recorder::follow(&lock, &lab.log);
+        sleep(30.0).await;
+        // What is seen lapses in an outage, and is seen again.
+        lab.store.always(Fault::Error(StoreErrorKind::Unavailable));
+        sleep(30.0).await;
+        lab.store.always(None);
+        sleep(30.0).await;
+    });
+    let following = journal.named("tenure.following");
+    assert_eq!(following.len(), 1, "{following:?}");
+    assert_eq!(following[0]["leader"], "rival");
+    assert_eq!(
+        (&*following[0]["candidate"], &*following[0]["token"]),
+        ("me", "1")
+    );
+}
+
+#[test]
+fn an_end_that_nobody_asked_for_is_a_warning() {
+    let journal = journal();
+    paused(async {
+        let lab = Lab::new();
+        let (lock, _recorder) = lab.leader().await;
+        lock.step_down_for(secs(1.0)).await.unwrap();
+        sleep(5.0).await;
+        assert!(lock.is_leader());
+        assert!(journal.warnings().is_empty(), "it was asked to");
+        let (resource, token) = ("r".parse().unwrap(), lab.token().await);
+        lab.memory
+            .evict(&resource, token, Eviction::Close, secs(1.0))
+            .await
+            .unwrap();
+        sleep(5.0).await;
+    });
+    assert_eq!(journal.warnings(), ["tenure.became_follower"]);
+    let ends = journal.named("tenure.became_follower");
+    assert_eq!(ends.last().unwrap()["reason"], "evicted");
+}
+
+#[test]
+fn a_guard_tells_of_its_acquisition_and_of_its_loss() {
+    let journal = journal();
+    paused(async {
+        let lab = Lab::new();
+        let store = Arc::new(lab.store.clone());
+        let locks = LockManager::builder(store).ttl(secs(10.0));
+        let locks = locks.clock(Arc::new(TokioClock::new()));
+        let mutex = locks.build_here().unwrap().mutex("m").unwrap();
+        mutex.guard().await.unwrap().release().await.unwrap();
+        assert!(journal.warnings().is_empty());
+        let guard = mutex.guard().await.unwrap();
+        lab.store.always(Fault::Hang);
+        assert_eq!(guard.lost().await, Reason::StoreLost);
+    });
+    assert_eq!(journal.named("tenure.lock_acquired").len(), 2);
+    let lost = journal.named("tenure.lock_lost");
+    assert_eq!(lost.len(), 1);
+    assert_eq!((&*lost[0]["resource"], &*lost[0]["token"]), ("m", "2"));
 }
 
 #[test]

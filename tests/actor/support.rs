@@ -6,8 +6,8 @@ use std::{
 
 use actix::prelude::*;
 use tenure::{
-    BecameFollower, BecameLeader, FaultyStore, FencingToken, Leader as _, Leadership, LockActor,
-    LockBuilder, LockHandle, MemoryStore, Reason, Timing, TokioClock,
+    BecameFollower, BecameLeader, FaultyStore, FencingToken, Leader as _, Leadership, LeaseStore,
+    LockActor, LockBuilder, LockHandle, MemoryStore, Reason, Timing, TokioClock,
 };
 
 /// The time limit of a call that is not about it: longer than what a store of the tests needs.
@@ -210,6 +210,13 @@ impl Lab {
     pub(crate) fn lock(&self, candidate: &str) -> LockBuilder {
         LockActor::builder("r", Arc::new(self.store.clone()))
             .candidate(candidate)
+            .timing(timing())
+            .clock(Arc::new(self.clock))
+    }
+
+    /// A lock on another resource, on a store that it shares with others.
+    pub(crate) fn lock_on(&self, store: Arc<dyn LeaseStore>, resource: &str) -> LockBuilder {
+        LockActor::builder(resource, store)
             .timing(timing())
             .clock(Arc::new(self.clock))
     }

@@ -1,0 +1,114 @@
+//! The table of events in the crate's documentation is what the code writes.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+/// The levels and the fields of each event, without those that all have.
+type Events = BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)>;
+
+const ALWAYS: [&str; 2] = ["resource", "candidate"];
+
+fn set<'a>(words: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+    words.into_iter().map(str::to_owned).collect()
+}
+
+/// What stands in backticks.
+fn quoted(text: &str) -> BTreeSet<String> {
+    set(text.split('`').skip(1).step_by(2))
+}
+
+/// The rows of the table: event, level, fields, when, what to do.
+fn documented() -> Events {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs");
+    let lib = fs::read_to_string(root).unwrap();
+    let rows = lib
+        .lines()
+        .filter(|line| line.starts_with("//! | `tenure."));
+    let mut events = Events::new();
+    for row in rows {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        assert!(
+            cells.len() == 7 && !cells[5].is_empty(),
+            "what to do: {row}"
+        );
+        let name = cells[1].trim_matches('`').to_owned();
+        let levels = set(cells[2].split(", "));
+        let known = events.insert(name, (levels, quoted(cells[3])));
+        assert!(known.is_none(), "twice: {row}");
+    }
+    events
+}
+
+/// The arguments of a macro, split at the commas that are not in parentheses or in text.
+fn arguments(text: &str) -> Vec<&str> {
+    let (mut depth, mut in_text, mut start, mut found) = (0, false, 0, Vec::new());
+    for (index, c) in text.char_indices() {
+        match c {
+            '"' => in_text = !in_text,
+            _ if in_text => {}
+            '(' => depth += 1,
+            ')' if depth == 0 => {
+                found.push(text[start..index].trim());
+                return found;
+            }
+            ')' => depth -= 1,
+            ',' if depth == 0 => {
+                found.push(text[start..index].trim());
+                start = index + 1;
+            }
+            _ => {}
+        }
+    }
+    panic!("no end: {text}");
+}
+
+fn read(folder: &Path, events: &mut Events) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read(&path, events);
+            continue;
+        }
+        let code = fs::read_to_string(&path).unwrap();
+        for level in ["error", "warn", "info", "debug", "trace"] {
+            let written = code.contains(&format!("tracing::{level}!("));
+            assert!(!written, "{} writes past the macro", path.display());
+        }
+        for (start, found) in code.match_indices("event!(") {
+            if code[..start].ends_with("tracing::") {
+                continue;
+            }
+            let arguments = arguments(&code[start + found.len()..]);
+            let name = arguments[1].trim_matches('"').to_owned();
+            // The level is a parameter of a macro that has the name of the event.
+            let levels = if arguments[0].starts_with('$') {
+                let call = format!("{}!(", name.trim_start_matches("tenure."));
+                let calls = code.match_indices(&call);
+                set(calls.map(|(at, _)| code[at + call.len()..].split(')').next().unwrap()))
+            } else {
+                set([arguments[0]])
+            };
+            let fields = arguments[2..]
+                .iter()
+                .take_while(|text| !text.starts_with('"'));
+            let fields = fields.map(|field| field.split([' ', '=']).next().unwrap());
+            let fields = set(fields.filter(|field| !ALWAYS.contains(field)));
+            let event = events.entry(name).or_default();
+            event.0.extend(levels);
+            event.1.extend(fields);
+        }
+    }
+}
+
+#[test]
+fn the_table_lists_every_event_with_its_levels_and_fields() {
+    let mut written = Events::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    read(&root, &mut written);
+    assert!(written.len() > 10, "{written:?}");
+    assert_eq!(documented(), written);
+}
