@@ -97,6 +97,7 @@ macro_rules! __conformance_cases {
             a_record_for_newer_libraries_is_not_written
             a_lease_that_is_renewed_is_never_taken_over
             an_observation_counts_from_the_arrival_of_the_reply
+            a_write_that_cannot_be_answered_is_an_error_within_its_limit
             one_of_32_bidders_wins_in_every_round
             one_of_many_bidders_wins_each_of_60_free_keys
         }

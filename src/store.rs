@@ -31,6 +31,8 @@ mod url;
 pub use self::dynamodb::DynamoStore;
 #[cfg(feature = "mongodb")]
 pub use self::mongodb::MongoStore;
+#[cfg(feature = "mongodb")]
+pub(crate) use self::mongodb::Servers;
 pub(crate) use error::WithCauses;
 pub use error::{Operation, StoreError, StoreErrorKind};
 pub use faulty::{Calls, Fault, FaultyStore};
@@ -48,6 +50,11 @@ use async_trait::async_trait;
 use futures::{future::join_all, stream::BoxStream};
 
 use crate::lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, Scope};
+
+/// What a database has to answer within, before `ensure` says that it cannot be reached: less than it
+/// promises.
+#[cfg(any(feature = "dynamodb", feature = "mongodb"))]
+pub(crate) const REACHED_WITHIN: Duration = Duration::from_millis(4_500);
 
 /// The answer to a bid.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -132,6 +132,25 @@ mod mongodb {
     }
 
     #[test]
+    fn a_server_that_was_never_reached_is_named_with_the_cause_within_5_s() {
+        for (host, cause) in [
+            ("127.0.0.1:9", "127.0.0.1:9: Connection refused"),
+            (
+                "no.such.host",
+                "no.such.host:27017: failed to lookup address information",
+            ),
+        ] {
+            // The driver by itself would look for a server for 30 s.
+            let store = open(&format!("mongodb://{host}"));
+            let begun = Instant::now();
+            let error = block_on(store.ensure()).unwrap_err();
+            assert!(begun.elapsed() < Duration::from_secs(5));
+            assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+            assert!(error.to_string().contains(cause), "{error}");
+        }
+    }
+
+    #[test]
     fn the_path_and_a_parameter_name_database_and_collection() {
         let store = open("mongodb://127.0.0.1:9/app?w=1&collection=locks");
         assert_eq!(format!("{store:?}"), r#"MongoStore("app.locks")"#);

@@ -4,9 +4,11 @@
 mod owners;
 
 use std::{
+    any::Any,
     collections::BTreeMap,
+    future::pending,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
@@ -19,8 +21,8 @@ use crate::{
     clock::{Clock as _, ManualClock, Moment},
     lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, Metadata, ResourceName, Scope},
     store::{
-        AcquireOutcome, Eviction, LeaseStore, ReleaseOutcome, RenewOutcome, StoreError,
-        StoredRecord,
+        AcquireOutcome, Eviction, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
+        StoreErrorKind, StoredRecord,
     },
 };
 
@@ -64,6 +66,7 @@ pub(super) enum Fault {
     HistoryForgotten,
     ObservationFromTheRequest,
     VersionOfTheClient,
+    LimitIgnored,
 }
 
 /// What the database keeps, and what surrounds it.
@@ -72,6 +75,8 @@ struct Shared {
     records: Mutex<BTreeMap<String, StoredRecord>>,
     clock: ManualClock,
     clients: AtomicU64,
+    /// Alive while the database answers no writes.
+    stalled: Mutex<Weak<()>>,
 }
 
 /// A subject whose store has this fault, or none.
@@ -88,6 +93,7 @@ impl Broken {
                 records: Mutex::default(),
                 clock: ManualClock::new(),
                 clients: AtomicU64::new(0),
+                stalled: Mutex::default(),
             }),
         }
     }
@@ -115,6 +121,12 @@ impl Subject for Broken {
 
     async fn pass(&self, time: Duration) {
         self.shared.clock.advance(time);
+    }
+
+    async fn stall(&self) -> Option<Box<dyn Any + Send>> {
+        let stalled = Arc::new(());
+        *self.shared.stalled.lock().unwrap() = Arc::downgrade(&stalled);
+        Some(Box::new(stalled))
     }
 }
 
@@ -199,6 +211,24 @@ impl Client {
             records.insert(key, record);
         }
         outcome
+    }
+
+    /// Waits for a database that answers no writes.
+    async fn wait(&self, operation: Operation, limit: Duration) -> Result<(), StoreError> {
+        if self.shared.stalled.lock().unwrap().strong_count() == 0 {
+            return Ok(());
+        }
+        if self.has(Fault::LimitIgnored) {
+            return pending().await;
+        }
+        tokio::time::sleep(limit).await;
+        let text = "no answer";
+        Err(StoreError::new(
+            StoreErrorKind::Unknown,
+            "broken",
+            operation,
+            text,
+        ))
     }
 
     fn acquire_by(&self, record: &mut StoredRecord, bid: &Bid, now: Moment) -> AcquireOutcome {
@@ -303,8 +333,9 @@ impl LeaseStore for Client {
         &self,
         lease: &Lease,
         ttl: Duration,
-        _: Duration,
+        limit: Duration,
     ) -> Result<RenewOutcome, StoreError> {
+        self.wait(Operation::Renew, limit).await?;
         let outcome = self.step(&lease.resource, |record, now| {
             let mut lease = lease.clone();
             let version = record.version;
@@ -337,7 +368,8 @@ impl LeaseStore for Client {
         Ok(outcome.await)
     }
 
-    async fn release(&self, claim: &Claim, _: Duration) -> Result<ReleaseOutcome, StoreError> {
+    async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError> {
+        self.wait(Operation::Release, limit).await?;
         let outcome = self.step(claim.resource(), |record, now| {
             let claim = match claim {
                 Claim::Lease(lease) if self.has(Fault::ReleaseWithoutOwnerCheck) => {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::trial::{
     LIMIT, Trial, granted, lost, metadata, name, not_held, refused, released, renewed,
 };
@@ -495,4 +497,22 @@ pub(super) async fn a_record_for_newer_libraries_is_not_written(t: &Trial) {
         Err(StoreErrorKind::Unsupported),
         "nor when it has expired"
     );
+}
+
+pub(super) async fn a_write_that_cannot_be_answered_is_an_error_within_its_limit(t: &Trial) {
+    /// The caller waits a little longer than the store; a machine with other tests is slow.
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let limit = Duration::from_millis(300);
+    let token = t.held().await;
+    let Some(stalled) = t.subject.stall().await else {
+        return;
+    };
+    let lease = t.lease("a", token);
+    let renewed = timeout(limit + PATIENCE, t.store().renew(&lease, t.ttl(), limit)).await;
+    assert!(renewed.expect("an answer in time").is_err());
+    let claim = t.claim("a", token);
+    let released = timeout(limit + PATIENCE, t.store().release(&claim, limit)).await;
+    assert!(released.expect("an answer in time").is_err());
+    drop(stalled);
+    t.store().read(&t.resource, LIMIT).await.expect("an answer");
 }

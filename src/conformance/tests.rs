@@ -150,6 +150,10 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
         "an_observation_counts_from_the_arrival_of_the_reply",
     ),
     (
+        Fault::LimitIgnored,
+        "a_write_that_cannot_be_answered_is_an_error_within_its_limit",
+    ),
+    (
         Fault::VersionOfTheClient,
         "a_lease_that_is_renewed_is_never_taken_over",
     ),

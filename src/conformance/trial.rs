@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{any::Any, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -54,6 +54,12 @@ pub trait Subject: Send + Sync + 'static {
     /// Lets time pass. Default: sleeps; a store whose clock is moved by hand moves it.
     async fn pass(&self, time: Duration) {
         tokio::time::sleep(time).await;
+    }
+
+    /// Keeps the store from answering writes while the returned value lives. Default: it cannot, and what
+    /// the contract says of time limits is not tested.
+    async fn stall(&self) -> Option<Box<dyn Any + Send>> {
+        None
     }
 
     /// Adds to the record a field that no version of this library knows.

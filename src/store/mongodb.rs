@@ -5,7 +5,6 @@ use futures::TryStreamExt as _;
 use mongodb::{
     Collection, IndexModel,
     bson::{Document, doc},
-    error::Error,
     options::{
         Acknowledgment, Collation, IndexOptions, ReadConcern, ReadPreference, ReturnDocument,
         SelectionCriteria, WriteConcern,
@@ -18,16 +17,20 @@ mod fencing;
 mod gate;
 mod limit;
 mod pipeline;
+mod servers;
 
+pub(crate) use self::servers::Servers;
 use self::{
     document::Purpose,
-    failure::{Access, Answer, Failure, is_duplicate_key},
+    failure::{Access, Answer, DriverError, Failure, is_duplicate_key},
     gate::Gate,
     limit::Limit,
     pipeline::Change,
 };
+
 use super::{
-    AcquireOutcome, Eviction, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
+    AcquireOutcome, Eviction, LeaseStore, Operation, REACHED_WITHIN, ReleaseOutcome, RenewOutcome,
+    StoreError,
 };
 use crate::lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, Scope};
 
@@ -88,6 +91,18 @@ const KIND: &str = "mongodb";
 /// The client's connections live on the runtime that made it: while that is blocked, no request gets
 /// on, and the leases lapse. [`open_store`](crate::open_store) makes it on the thread of the lock actors.
 ///
+/// # What an error says
+///
+/// A store of [`open_store`](crate::open_store) follows each request: an error names the server and the
+/// cause (`db1:27017: Connection refused (os error 111)`), and a write that was not handed to a connection is
+/// [`Unavailable`](super::StoreErrorKind::Unavailable).
+///
+/// Of a client of yours it sees only what the driver answers. The driver looks for a server for 30 s, and a
+/// call that ends before that knows no cause, so that a write is [`Unknown`](super::StoreErrorKind::Unknown).
+/// Set `server_selection_timeout` (`serverSelectionTimeoutMS` in the driver's URL) to less than nine tenths of
+/// the [`call_timeout`](crate::Timing::call_timeout), 500 ms for a ttl of 3 s: then the driver's own error
+/// comes first, and names them.
+///
 /// # Isolation
 ///
 /// Writes ask for `{ w: "majority", j: true }`, reads for the primary and read concern `majority`,
@@ -134,8 +149,16 @@ impl MongoStore {
     pub fn new(collection: Collection<Document>) -> Self {
         Self {
             call_limit: Duration::from_secs(2),
-            gate: Arc::new(Gate::new(collection.client())),
+            gate: Arc::new(Gate::new(collection.client(), None)),
             collection,
+        }
+    }
+
+    /// The same for a client whose options tell of its [`Servers`].
+    pub(super) fn of_servers(collection: Collection<Document>, servers: Arc<Servers>) -> Self {
+        Self {
+            gate: Arc::new(Gate::new(collection.client(), Some(servers))),
+            ..Self::new(collection)
         }
     }
 
@@ -155,7 +178,7 @@ impl MongoStore {
         &self,
         bid: &Bid,
         limit: Limit,
-    ) -> Answer<Result<Option<Document>, Error>> {
+    ) -> Answer<Result<Option<Document>, DriverError>> {
         let request = self
             .collection
             .find_one_and_update(pipeline::by_name(&bid.resource), pipeline::acquire(bid))
@@ -171,7 +194,7 @@ impl MongoStore {
     async fn bid(&self, bid: &Bid, limit: Limit) -> Answer<AcquireOutcome> {
         let mut answer = self.acquire_once(bid, limit).await?;
         // The other upsert of the race has made the document: now there is one to decide on.
-        if answer.as_ref().is_err_and(is_duplicate_key) {
+        if (answer.as_ref()).is_err_and(|refused| is_duplicate_key(&refused.error)) {
             answer = self.acquire_once(bid, limit).await?;
         }
         match answer.map_err(|error| Access::Write.failure(error))? {
@@ -250,6 +273,16 @@ impl MongoStore {
             .keys(doc! { "scope": 1, "_id": 1 })
             .options(IndexOptions::builder().collation(exact()).build())
             .build();
+        // Of a server that was never reached, the driver would know no more after a longer wait.
+        let client = self.collection.client();
+        let reached = self
+            .gate
+            .ask(Limit::new(REACHED_WITHIN), Access::Read, |_| {
+                gate::ping(client)
+            });
+        reached
+            .await?
+            .map_err(|error| Access::Read.failure(error))?;
         let limit = Limit::new(self.call_limit.saturating_mul(10));
         let request = self
             .collection

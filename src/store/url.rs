@@ -62,12 +62,14 @@ const SCHEMES: [(&str, &str, Option<&str>, bool); 5] = [
 /// | parameter | of | default |
 /// | --- | --- | --- |
 /// | `collection=NAME` | `mongodb` | `leases` |
+/// | `call_limit=TIME` | `mongodb`, `dynamodb` | `2s`: what an operation takes at most, with all its requests |
 /// | every other | `mongodb` | the driver's |
 /// | `region=NAME` | `dynamodb` | `AWS_REGION`, `AWS_DEFAULT_REGION`, or the profile's; instance metadata is not asked |
 /// | `endpoint=URL` | `dynamodb` | `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL`, the profile's, or that of the region |
 /// | `create_table_if_missing=true` | `dynamodb` | `false`: tables are somebody's to plan and to pay |
 ///
-/// Values are percent-encoded; a `@` in them must be (`%40`).
+/// Values are percent-encoded; a `@` in them must be (`%40`). A time is a whole number and its unit: `500ms`,
+/// `5s`.
 ///
 /// It prepares nothing in the database, with the exception of that parameter: call
 /// [`ensure`](LeaseStore::ensure) where a table or an index may be missing. It makes no request to a

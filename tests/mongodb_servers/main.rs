@@ -21,6 +21,7 @@ mod replica_set;
 mod standalone;
 #[cfg(feature = "conformance")]
 mod standalone_kit;
+mod stopped;
 #[path = "../mongodb/support.rs"]
 #[allow(dead_code, reason = "shared with the tests on the common set")]
 mod support;

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     duration::human,
-    store::{Operation, StoreError, StoreErrorKind},
+    store::{Operation, REACHED_WITHIN, StoreError, StoreErrorKind},
 };
 
 /// AWS takes some seconds for an empty table.
@@ -69,7 +69,7 @@ impl DynamoStore {
 
     async fn table_state(&self) -> Answer<State> {
         let request = self.client.describe_table().table_name(&*self.table);
-        let call = Call::new(self, self.call_limit);
+        let call = Call::new(self, REACHED_WITHIN);
         match call.limited(Access::Read, request.send()).await? {
             Ok(answer) => Ok(answer.table.as_ref().map_or(State::Missing, State::of)),
             Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(State::Missing),

@@ -2,20 +2,31 @@ use std::{io, time::Duration};
 
 use mongodb::error::{CommandError, Error, ErrorKind, WriteFailure};
 
+use super::servers::Trace;
 pub(super) use crate::store::failure::{Answer, Failure};
 use crate::{duration::human, store::StoreErrorKind};
 
 impl Failure {
     /// No answer within the limit of the call.
-    pub(super) fn late(access: Access, limit: Duration) -> Self {
-        let message = format!("no answer within {}: {LOOK}", human(limit));
-        Self::new(access.unanswered(), message)
+    pub(super) fn late(access: Access, limit: Duration, trace: &Trace) -> Self {
+        let kind = access.kind_of(access.unanswered(), trace);
+        let limit = human(limit);
+        let message = match (trace.server(), trace.servers()) {
+            (Some(server), _) => format!("no answer from {server} within {limit}: {LOOK}"),
+            (None, Some(servers)) => format!(
+                "not sent within {limit}, because there was no connection to a server that takes writes \
+                 ({servers}): {LOOK}"
+            ),
+            (None, None) => format!("no answer within {limit}: {LOOK}"),
+        };
+        Self::new(kind, message)
     }
 
     /// Nothing was sent within the limit, because too many requests wait for an answer.
-    pub(super) fn held_back(limit: Duration) -> Self {
+    pub(super) fn held_back(limit: Duration, trace: &Trace) -> Self {
+        let servers = (trace.servers()).map_or_else(String::new, |servers| format!(" ({servers})"));
         let message = format!(
-            "not sent within {}, since others have no answer yet: {LOOK}",
+            "not sent within {}, because others have no answer yet{servers}: {LOOK}",
             human(limit)
         );
         Self::new(StoreErrorKind::Unavailable, message)
@@ -29,6 +40,13 @@ impl Failure {
         );
         Self::new(StoreErrorKind::Denied, message)
     }
+}
+
+/// An error of the driver, and the way of the request that it belongs to.
+#[derive(Debug)]
+pub(super) struct DriverError {
+    pub(super) error: Error,
+    pub(super) trace: Trace,
 }
 
 /// Whether a request could have changed something.
@@ -46,11 +64,35 @@ impl Access {
         }
     }
 
+    /// What the way of a request makes of the kind of its error.
+    fn kind_of(self, kind: StoreErrorKind, trace: &Trace) -> StoreErrorKind {
+        use StoreErrorKind::{Unavailable, Unknown};
+        match (self, trace.times_sent()) {
+            (Self::Write, Some(0)) if kind == Unknown => Unavailable,
+            // What the last try was refused for may not be true of the first.
+            (Self::Write, Some(2..)) => Unknown,
+            _ => kind,
+        }
+    }
+
+    pub(super) fn failure(self, error: DriverError) -> Failure {
+        let DriverError { error, trace } = error;
+        let (kind, message) = self.judge(&error);
+        let kind = self.kind_of(kind, &trace);
+        let is_about_a_server =
+            matches!(kind, StoreErrorKind::Unavailable | StoreErrorKind::Unknown);
+        let message = match trace.place().filter(|_| is_about_a_server) {
+            Some(place) => format!("{message} ({place})"),
+            None => message.to_owned(),
+        };
+        Failure::new(kind, message).because(error)
+    }
+
     /// The driver keeps the error of a request that it may have sent when a second try does not get as
     /// far as being sent: so what says that nothing was sent is true of both.
-    pub(super) fn failure(self, error: Error) -> Failure {
+    fn judge(self, error: &Error) -> (StoreErrorKind, &'static str) {
         use StoreErrorKind::{Denied, Misconfigured, Unavailable, Unsupported};
-        let (kind, message) = match &*error.kind {
+        match &*error.kind {
             ErrorKind::Command(command) => self.refusal(command),
             ErrorKind::Write(WriteFailure::WriteConcernError(_)) => (
                 self.unanswered(),
@@ -69,10 +111,21 @@ impl Access {
                 "no server that takes writes can be reached: look whether the members run, have a \
                  primary, and can be reached under the names in the client's URL",
             ),
-            // What is told to those that wait for a connection when another one fails.
+            // What is told to those that wait for a connection when another one fails. There is no kind
+            // for it; a test with a frozen server tells when the words change.
+            ErrorKind::ConnectionPoolCleared { message, .. }
+                if message.starts_with("Connection pool for ") =>
+            {
+                (
+                    Unavailable,
+                    "no connection, because another request has just failed: look at its error",
+                )
+            }
+            // And to those that wait for an answer when the server has missed a heartbeat.
             ErrorKind::ConnectionPoolCleared { .. } => (
-                Unavailable,
-                "no connection, because another request has just failed: look at its error",
+                self.unanswered(),
+                "the driver has dropped the connection, because the server does not answer: look whether \
+                 it hangs",
             ),
             // Only where a connection is opened.
             ErrorKind::Io(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => (
@@ -83,17 +136,16 @@ impl Access {
                 Misconfigured,
                 "the driver does not accept the request: look at the client's options",
             ),
-            ErrorKind::IncompatibleServer { .. } | ErrorKind::SessionsNotSupported => {
-                (Unsupported, OLD_SERVER)
-            }
+            ErrorKind::IncompatibleServer { .. } => (Unsupported, OLD_SERVER),
+            // A server that has no sessions, after one that has: the first may have written.
+            ErrorKind::SessionsNotSupported => (self.unanswered(), OLD_SERVER),
             ErrorKind::Shutdown => (Unavailable, "the client has been shut down: make another"),
             _ => (
                 self.unanswered(),
                 "the request failed on its way or at the server: look after the network and at the \
                  server's log",
             ),
-        };
-        Failure::new(kind, message).because(error)
+        }
     }
 
     fn refusal(self, command: &CommandError) -> (StoreErrorKind, &'static str) {
@@ -236,12 +288,12 @@ mod tests {
             (987_654, "", Unavailable, Unknown),
         ] {
             assert_eq!(
-                Access::Read.failure(command(code, message)).kind,
+                Access::Read.judge(&command(code, message)).0,
                 read,
                 "{code}"
             );
             assert_eq!(
-                Access::Write.failure(command(code, message)).kind,
+                Access::Write.judge(&command(code, message)).0,
                 write,
                 "{code}"
             );
@@ -250,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_write_that_may_have_been_sent_is_unknown() {
-        let kind = |error: ErrorKind| Access::Write.failure(error.into()).kind;
+        let kind = |error: ErrorKind| Access::Write.judge(&error.into()).0;
         let io = |kind: io::ErrorKind| ErrorKind::Io(std::sync::Arc::new(kind.into()));
         assert_eq!(kind(io(io::ErrorKind::UnexpectedEof)), Unknown);
         assert_eq!(kind(io(io::ErrorKind::ConnectionReset)), Unknown);
@@ -259,5 +311,41 @@ mod tests {
             doc! { "code": 64, "codeName": "", "errmsg": "waiting for replication timed out" };
         let concern = WriteFailure::WriteConcernError(deserialize_from_document(concern).unwrap());
         assert_eq!(kind(ErrorKind::Write(concern)), Unknown);
+    }
+
+    #[test]
+    fn what_was_never_handed_to_a_connection_is_not_applied() {
+        let refused = ErrorKind::Io(std::sync::Arc::new(io::ErrorKind::ConnectionReset.into()));
+        let kind = |trace| {
+            let error = refused.clone().into();
+            Access::Write.failure(DriverError { error, trace }).kind
+        };
+        assert_eq!(
+            kind(Trace::default()),
+            Unknown,
+            "a client that does not tell"
+        );
+        assert_eq!(kind(Trace::of_times(0)), Unavailable);
+        assert_eq!(kind(Trace::of_times(1)), Unknown);
+    }
+
+    #[test]
+    fn a_refusal_of_a_second_try_says_nothing_of_the_first() {
+        for (times, expected) in [(1, Denied), (2, Unknown)] {
+            let error = command(13, "not authorized");
+            let trace = Trace::of_times(times);
+            let failure = Access::Write.failure(DriverError { error, trace });
+            assert_eq!(failure.kind, expected);
+            let error = command(13, "not authorized");
+            let trace = Trace::of_times(times);
+            let failure = Access::Read.failure(DriverError { error, trace });
+            assert_eq!(failure.kind, Denied);
+        }
+        assert_eq!(
+            Access::Write
+                .judge(&ErrorKind::SessionsNotSupported.into())
+                .0,
+            Unknown
+        );
     }
 }

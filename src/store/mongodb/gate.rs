@@ -2,7 +2,10 @@
 
 use std::{
     future::IntoFuture,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -14,9 +17,10 @@ use mongodb::{
 };
 
 use super::{
-    failure::{Access, Answer, Failure, is_of_credentials},
+    failure::{Access, Answer, DriverError, Failure, is_of_credentials},
     limit::Limit,
     primary,
+    servers::{Servers, Trace},
 };
 use crate::store::turns::Turns;
 
@@ -33,15 +37,18 @@ const PLACES: usize = 10;
 pub(super) struct Gate {
     closed: AtomicBool,
     client: Client,
+    /// Only of a client that was made to tell of them.
+    servers: Option<Arc<Servers>>,
     turns: Turns,
 }
 
 impl Gate {
-    pub(super) fn new(client: &Client) -> Self {
+    pub(super) fn new(client: &Client, servers: Option<Arc<Servers>>) -> Self {
         let probed = client.clone();
         Self {
             closed: AtomicBool::new(false),
             client: client.clone(),
+            servers,
             turns: Turns::new(PLACES, move || {
                 let client = probed.clone();
                 async move { drop(ping(&client).await) }.boxed()
@@ -56,36 +63,41 @@ impl Gate {
         limit: Limit,
         access: Access,
         request: impl FnOnce(Duration) -> R,
-    ) -> Answer<Result<T, Error>>
+    ) -> Answer<Result<T, DriverError>>
     where
         R: IntoFuture<Output = Result<T, Error>>,
     {
+        let trace = Trace::new(self.servers.clone());
         let Some(turn) = limit.wait(self.turns.next(limit.whole())).await else {
             return Err(match self.closed.load(Relaxed) {
                 true => Failure::locked_out(limit.whole()),
-                false => Failure::held_back(limit.whole()),
+                false => Failure::held_back(limit.whole(), &trace),
             });
         };
         if self.closed.load(Relaxed) {
-            match limit.keep(Access::Read, ping(&self.client)).await {
-                Ok(Ok(_)) => self.closed.store(false, Relaxed),
-                Ok(Err(error)) => {
+            match limit.wait(ping(&self.client)).await {
+                Some(Ok(_)) => self.closed.store(false, Relaxed),
+                Some(Err(error)) => {
                     turn.end();
-                    return Err(Access::Read.failure(error));
+                    return Err(Access::Read.failure(DriverError { error, trace }));
                 }
-                Err(_) => return Err(Failure::locked_out(limit.whole())),
+                None => return Err(Failure::locked_out(limit.whole())),
             }
         }
-        let answer = limit.keep(access, request(limit.max_time())).await?;
+        let request = request(limit.max_time()).into_future();
+        let Some(answer) = limit.wait(trace.follow(request)).await else {
+            return Err(Failure::late(access, limit.whole(), &trace));
+        };
         turn.end();
         if answer.as_ref().is_err_and(is_of_credentials) {
             self.closed.store(true, Relaxed);
         }
-        Ok(answer)
+        Ok(answer.map_err(|error| DriverError { error, trace }))
     }
 }
 
-async fn ping(client: &Client) -> Result<Document, Error> {
+/// Answered by a server that takes writes.
+pub(super) async fn ping(client: &Client) -> Result<Document, Error> {
     let admin = client.database("admin");
     let ping = admin.run_command(doc! { "ping": 1 });
     ping.selection_criteria(primary()).await

@@ -1,12 +1,6 @@
-use std::{
-    future::{Future, IntoFuture},
-    time::Duration,
-};
+use std::{future::Future, time::Duration};
 
-use mongodb::error::Error;
 use tokio::time::{Instant, timeout};
-
-use super::failure::{Access, Failure};
 
 /// The time that one operation may take, all its requests together.
 #[derive(Clone, Copy, Debug)]
@@ -36,19 +30,9 @@ impl Limit {
         self.left().clamp(LEAST, MOST)
     }
 
-    /// What has to come before a request, unless that takes all the time.
+    /// The end of a wait, unless that takes all the time.
     pub(super) async fn wait<T>(&self, until: impl Future<Output = T>) -> Option<T> {
         timeout(self.left(), until).await.ok()
-    }
-
-    /// The answer to a request, unless it does not come in time.
-    pub(super) async fn keep<T>(
-        &self,
-        access: Access,
-        request: impl IntoFuture<Output = Result<T, Error>>,
-    ) -> Result<Result<T, Error>, Failure> {
-        let answer = self.wait(request.into_future()).await;
-        answer.ok_or_else(|| Failure::late(access, self.whole))
     }
 }
 
@@ -61,8 +45,8 @@ mod tests {
         let limit = Limit::new(Duration::from_secs(2));
         tokio::time::sleep(Duration::from_millis(1500)).await;
         assert_eq!(limit.max_time(), Duration::from_millis(500));
-        let hanging = std::future::pending::<Result<(), Error>>();
-        assert!(limit.keep(Access::Write, hanging).await.is_err());
+        let hanging = std::future::pending::<()>();
+        assert_eq!(limit.wait(hanging).await, None);
         assert_eq!(limit.begun.elapsed(), Duration::from_secs(2));
     }
 
@@ -72,6 +56,6 @@ mod tests {
         assert_eq!(spent.max_time(), Duration::from_millis(1));
         let endless = Limit::new(Duration::MAX);
         assert_eq!(endless.max_time().as_millis(), i32::MAX as u128);
-        assert!(endless.keep(Access::Read, async { Ok(()) }).await.is_ok());
+        assert_eq!(endless.wait(async {}).await, Some(()));
     }
 }

@@ -1,4 +1,4 @@
-use std::{net::Ipv6Addr, sync::Arc};
+use std::{net::Ipv6Addr, sync::Arc, time::Duration};
 
 use aws_config::{
     BehaviorVersion, Region, environment::EnvironmentVariableRegionProvider,
@@ -25,7 +25,8 @@ use crate::{
 };
 
 const KIND: &str = "dynamodb";
-const KNOWN: &str = "the parameters are `region`, `endpoint` and `create_table_if_missing`";
+const KNOWN: &str =
+    "the parameters are `region`, `endpoint`, `create_table_if_missing` and `call_limit`";
 const TLS: Provider = Provider::Rustls(CryptoMode::Ring);
 
 #[derive(Debug, PartialEq, Eq)]
@@ -34,6 +35,7 @@ pub(super) struct Target {
     pub(super) region: Option<String>,
     pub(super) endpoint: Option<String>,
     pub(super) create: bool,
+    pub(super) call_limit: Option<Duration>,
 }
 
 impl Target {
@@ -59,6 +61,7 @@ impl Target {
             region: None,
             endpoint: None,
             create: false,
+            call_limit: None,
         };
         for parameter in split(KIND, query)? {
             target.take(parameter)?;
@@ -89,6 +92,7 @@ impl Target {
                 }
                 self.endpoint = Some(endpoint);
             }
+            "call_limit" => self.call_limit = Some(parameter.duration(KIND)?),
             "create_table_if_missing" => {
                 self.create = match &*parameter.decoded(KIND)? {
                     "true" => true,
@@ -150,7 +154,10 @@ impl Target {
         let credentials = config.credentials_provider().map(Lasting::new);
         let mut config = config::Builder::from(&config);
         config.set_credentials_provider(credentials.map(SharedCredentialsProvider::new));
-        let store = DynamoStore::new(Client::from_conf(config.build()), self.table);
+        let mut store = DynamoStore::new(Client::from_conf(config.build()), self.table);
+        if let Some(limit) = self.call_limit {
+            store = store.call_limit(limit);
+        }
         if self.create {
             store.create_table_if_missing().await?;
         }

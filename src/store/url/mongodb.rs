@@ -1,4 +1,4 @@
-use std::{future::IntoFuture as _, sync::Arc};
+use std::{future::IntoFuture as _, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use mongodb::{
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     runtime::Host,
     store::{
-        LeaseStore, MongoStore, Operation, StoreError, StoreErrorKind,
+        LeaseStore, MongoStore, Operation, Servers, StoreError, StoreErrorKind,
         hosted::{self, Hosted},
     },
 };
@@ -27,6 +27,7 @@ pub(super) struct Target {
     url: String,
     pub(super) database: String,
     pub(super) collection: String,
+    pub(super) call_limit: Option<Duration>,
 }
 
 impl Target {
@@ -48,11 +49,14 @@ impl Target {
         let parameters = split(KIND, query)?;
         let (ours, theirs): (Vec<Parameter<'_>>, Vec<_>) = parameters
             .into_iter()
-            .partition(|parameter| parameter.name == "collection");
-        let collection = match ours.first() {
-            Some(parameter) => checked("collection", parameter.decoded(KIND)?)?,
-            None => "leases".to_owned(),
-        };
+            .partition(|parameter| matches!(parameter.name, "collection" | "call_limit"));
+        let (mut collection, mut call_limit) = ("leases".to_owned(), None);
+        for parameter in ours {
+            match parameter.name {
+                "collection" => collection = checked("collection", parameter.decoded(KIND)?)?,
+                _ => call_limit = Some(parameter.duration(KIND)?),
+            }
+        }
         let url = join(scheme, before, &theirs);
         let accepted = ConnectionString::parse(&url);
         let Some(accepted) = accepted.ok().filter(|_| accepts(&url)) else {
@@ -66,6 +70,7 @@ impl Target {
             url,
             database,
             collection,
+            call_limit,
         })
     }
 
@@ -78,10 +83,15 @@ impl Target {
 
     /// Connections are opened later, by tasks of the runtime that this runs on.
     async fn make(self) -> Result<MongoStore, StoreError> {
-        let options = ClientOptions::parse(&self.url).await.map_err(refused)?;
+        let mut options = ClientOptions::parse(&self.url).await.map_err(refused)?;
+        let servers = Servers::listen(&mut options);
         let client = Client::with_options(options).map_err(refused)?;
         let collection = client.database(&self.database).collection(&self.collection);
-        Ok(MongoStore::new(collection))
+        let store = MongoStore::of_servers(collection, servers);
+        Ok(match self.call_limit {
+            Some(limit) => store.call_limit(limit),
+            None => store,
+        })
     }
 }
 
@@ -138,7 +148,7 @@ fn accepts(url: &str) -> bool {
 /// Why the driver refuses a URL. It is asked about the parts, because its own message may quote any
 /// of them, and the password is one.
 fn diagnosis(scheme: &str, before: &str, parameters: &[Parameter<'_>]) -> String {
-    let known = "tenure's own is `collection`, the others are those of a connection string";
+    let known = "tenure's own are `collection` and `call_limit`, the others are those of a connection string";
     if let Some(unknown) = parameters.iter().find(|it| is_unknown(**it)) {
         return format!("{} is not known; {known}", unknown.shown());
     }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use percent_encoding::percent_decode_str;
 
 use super::misconfigured;
@@ -64,6 +66,30 @@ impl Parameter<'_> {
         match decoded.trim().is_empty() {
             true => Err(refuse("is empty")),
             false => Ok(decoded.into_owned()),
+        }
+    }
+
+    /// A time of more than zero: a whole number and `ms` or `s`.
+    pub(super) fn duration(self, store: &'static str) -> Result<Duration, StoreError> {
+        let text = self.decoded(store)?;
+        let (number, unit) = match text.strip_suffix("ms") {
+            Some(number) => (number, Duration::from_millis(1)),
+            None => (text.strip_suffix('s').unwrap_or(""), Duration::from_secs(1)),
+        };
+        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        let time = number
+            .parse()
+            .ok()
+            .and_then(|count| unit.checked_mul(count));
+        match time.filter(|time| is_number && !time.is_zero()) {
+            Some(time) => Ok(time),
+            None => {
+                let message = format!(
+                    "the value of {} is no time: write a whole number and its unit, like `500ms` or `5s`",
+                    self.shown()
+                );
+                Err(misconfigured(store, message))
+            }
         }
     }
 }

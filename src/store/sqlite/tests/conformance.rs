@@ -1,6 +1,9 @@
 //! The kit, on stores that share a clock and on stores that can only observe each other.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    any::Any,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use super::*;
 use crate::conformance::{Capabilities, Subject};
@@ -50,6 +53,12 @@ impl Subject for Sqlite {
 
     async fn pass(&self, time: Duration) {
         self.place.clock.advance(time);
+    }
+
+    async fn stall(&self) -> Option<Box<dyn Any + Send>> {
+        let other = self.place.sql();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        Some(Box::new(other))
     }
 
     async fn add_unknown_field(&self, resource: &ResourceName) {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::{super::dynamodb::Target as Dynamo, *};
 
 fn target(url: &str) -> Dynamo {
@@ -15,18 +17,20 @@ fn table_and_parameters_are_read() {
         region: None,
         endpoint: None,
         create: false,
+        call_limit: None,
     };
     assert_eq!(target("dynamodb://my.Leases_1"), plain);
     assert_eq!(
         target("dynamodb://my.Leases_1/?create_table_if_missing=false"),
         plain
     );
-    let url = "dynamodb://my.Leases_1?region=eu-central-1&create_table_if_missing=true\
+    let url = "dynamodb://my.Leases_1?region=eu-central-1&create_table_if_missing=true&call_limit=1500ms\
                &endpoint=http%3A%2F%2F127.0.0.1:8000";
     let full = Dynamo {
         region: Some("eu-central-1".to_owned()),
         endpoint: Some("http://127.0.0.1:8000".to_owned()),
         create: true,
+        call_limit: Some(Duration::from_millis(1500)),
         ..plain
     };
     assert_eq!(target(url), full);

@@ -39,11 +39,36 @@ fn the_database_and_the_collection_have_defaults() {
 }
 
 #[test]
+fn a_call_limit_is_a_whole_number_with_its_unit() {
+    let millis = |text: &str| {
+        let target = target(&format!("mongodb://h/?call_limit={text}&w=1"));
+        target.call_limit.map(|limit| limit.as_millis())
+    };
+    assert_eq!(millis("500ms"), Some(500));
+    assert_eq!(millis("5s"), Some(5000));
+    assert_eq!(target("mongodb://h/").call_limit, None);
+    for text in [
+        "5",
+        "s",
+        "0s",
+        "-1s",
+        "1.5s",
+        "+5s",
+        "5m",
+        "99999999999999999999s",
+    ] {
+        let error = Target::parse(&format!("mongodb://h/?call_limit={text}"));
+        let error = error.err().expect("no such time").to_string();
+        assert!(error.contains("`call_limit` is no time"), "{error}");
+    }
+}
+
+#[test]
 fn a_parameter_that_is_not_accepted_is_named() {
     for (url, expected) in [
         (
             "mongodb://h/?colection=x",
-            "parameter `colection` is not known; tenure's own is `collection`",
+            "parameter `colection` is not known; tenure's own are `collection` and `call_limit`",
         ),
         (
             "mongodb://u:p@h/?w=1&Collection=x",

@@ -1,0 +1,157 @@
+//! A server that is stopped or frozen in the middle of a request: what the error says, and whether it calls
+//! the request applied.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use mongodb::options::ClientOptions;
+use rustix::process::Signal;
+use tenure::{
+    LeaseStore, ResourceName, StoreError,
+    StoreErrorKind::{Unavailable, Unknown},
+    open_store,
+};
+use tokio::time::sleep;
+
+use crate::{
+    standalone::Standalone,
+    support::{LIMIT, Place, TTL, granted},
+};
+
+/// What a lock with a ttl of 3 s gives a store of the 0.6 s that it waits itself.
+const SHORT: Duration = Duration::from_millis(540);
+
+async fn opened(server: &Standalone, parameters: &str) -> Arc<dyn LeaseStore> {
+    let url = format!(
+        "mongodb://{}/tenure_test?{parameters}",
+        server.mongod.address()
+    );
+    open_store(&url).await.unwrap()
+}
+
+/// A client that misses a heartbeat within a second.
+async fn impatient(server: &Standalone) -> ClientOptions {
+    let mut options = server.options();
+    options.heartbeat_freq = Some(Duration::from_millis(500));
+    options.connect_timeout = Some(Duration::from_millis(500));
+    options.retry_writes = Some(false);
+    options
+}
+
+/// Waits until the record has been written by the attempt of a bid.
+async fn is_applied(place: &Place, name: &ResourceName) -> bool {
+    let mut looks = 0..50;
+    loop {
+        let found = place.store.read(name, LIMIT).await;
+        if found.is_ok_and(|record| record.is_some_and(|record| record.holder.is_some())) {
+            return true;
+        }
+        if looks.next().is_none() {
+            return false;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[track_caller]
+fn names(error: &StoreError, server: &Standalone, cause: &str) {
+    let expected = format!("{}: {cause}", server.mongod.address());
+    assert!(error.to_string().contains(&expected), "{error}");
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB's program: scripts/servers mongod"]
+async fn on_a_stopped_server_each_error_names_the_host_and_the_cause_within_a_short_limit() {
+    let mut server = Standalone::start(&[]);
+    let store = opened(&server, "").await;
+    store.ensure().await.unwrap();
+    let place = Place::of(server.options());
+    let acquired = store.acquire(&place.bid("a", 1), LIMIT).await.unwrap();
+    assert_eq!(acquired, granted(1));
+    server.mongod.kill();
+    // The first request may find the connection that has just been lost.
+    sleep(Duration::from_millis(200)).await;
+    // More of them than the driver is given at once.
+    for _ in 0..15 {
+        let begun = Instant::now();
+        let error = store.renew(&place.lease("a", 1), TTL, SHORT).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), Unavailable, "{error}");
+        names(&error, &server, "Connection refused (os error 111)");
+        let error = store.acquire(&place.bid("b", 2), SHORT).await.unwrap_err();
+        assert_eq!(error.kind(), Unavailable, "{error}");
+        names(&error, &server, "Connection refused (os error 111)");
+        assert!(begun.elapsed() < SHORT * 3, "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB's program: scripts/servers mongod"]
+async fn a_bid_that_a_frozen_server_carries_out_later_is_unknown_whoever_made_the_client() {
+    let server = Standalone::start(&[]);
+    let mut place = Place::of(impatient(&server).await);
+    place.store = place.store.call_limit(Duration::from_secs(20));
+    let parameters =
+        "heartbeatFrequencyMS=500&connectTimeoutMS=500&retryWrites=false&call_limit=20s";
+    let opened = opened(&server, parameters).await;
+    let stores: [Arc<dyn LeaseStore>; 2] = [Arc::new(place.store.clone()), opened];
+    for (index, store) in stores.into_iter().enumerate() {
+        let mut bid = place.bid("a", 1);
+        bid.resource = ResourceName::new(format!("{}/{index}", place.name)).unwrap();
+        store.read(&bid.resource, LIMIT).await.unwrap();
+        server.mongod.signal(Signal::STOP);
+        let error = store.acquire(&bid, LIMIT).await.unwrap_err();
+        assert_eq!(error.kind(), Unknown, "{error}");
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("monitor timeout"), "{source}");
+        server.mongod.signal(Signal::CONT);
+        assert!(is_applied(&place, &bid.resource).await, "{index}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB's program: scripts/servers mongod"]
+async fn on_a_frozen_server_a_bid_that_waits_for_a_connection_is_unavailable_and_never_applied() {
+    let server = Standalone::start(&[]);
+    let mut options = impatient(&server).await;
+    options.max_pool_size = Some(1);
+    let mut place = Place::of(options);
+    place.store = place.store.call_limit(Duration::from_secs(20));
+    place.store.read(&place.name, LIMIT).await.unwrap();
+    server.mongod.signal(Signal::STOP);
+    let mut bids = [place.bid("a", 1), place.bid("b", 2)];
+    for (index, bid) in bids.iter_mut().enumerate() {
+        bid.resource = ResourceName::new(format!("{}/{index}", place.name)).unwrap();
+    }
+    let (sent, waiting) = tokio::join!(
+        place.store.acquire(&bids[0], LIMIT),
+        place.store.acquire(&bids[1], LIMIT)
+    );
+    assert_eq!(sent.unwrap_err().kind(), Unknown);
+    let error = waiting.unwrap_err();
+    assert_eq!(error.kind(), Unavailable, "{error}");
+    server.mongod.signal(Signal::CONT);
+    assert!(is_applied(&place, &bids[0].resource).await);
+    let record = place.store.read(&bids[1].resource, LIMIT).await.unwrap();
+    assert!(record.is_none(), "{record:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs MongoDB's program: scripts/servers mongod"]
+async fn a_bid_without_an_answer_in_time_names_the_server_that_has_it() {
+    let server = Standalone::start(&[]);
+    let store = opened(&server, "").await;
+    let place = Place::of(server.options());
+    store.read(&place.name, LIMIT).await.unwrap();
+    server.mongod.signal(Signal::STOP);
+    let error = store.acquire(&place.bid("a", 1), SHORT).await.unwrap_err();
+    assert_eq!(error.kind(), Unknown, "{error}");
+    let expected = format!("no answer from {} within 540 ms", server.mongod.address());
+    assert!(error.to_string().contains(&expected), "{error}");
+    let error = store.read(&place.name, SHORT).await.unwrap_err();
+    assert_eq!(error.kind(), Unavailable, "{error}");
+    server.mongod.signal(Signal::CONT);
+    assert!(is_applied(&place, &place.name).await);
+}
