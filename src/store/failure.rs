@@ -35,6 +35,12 @@ impl Failure {
         self
     }
 
+    /// What it comes from, if that is an error of this type.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn cause<E: Error + 'static>(&self) -> Option<&E> {
+        self.source.as_ref()?.downcast_ref()
+    }
+
     /// The error of this request; `place` is the file or the collection.
     pub(crate) fn of(self, store: &'static str, operation: Operation, place: &str) -> StoreError {
         let message = format!("{place}: {}", self.message);

@@ -7,6 +7,7 @@ mod failure;
 mod fencing;
 mod files;
 mod identity;
+mod log;
 mod row;
 mod schema;
 mod session;
@@ -86,6 +87,17 @@ const KIND: &str = "sqlite";
 /// The file is switched to the write-ahead log (`journal_mode = WAL`, which stays with the file),
 /// and every commit is flushed to the disk (`synchronous = FULL`, `fullfsync` on macOS). Transactions
 /// are serializable.
+///
+/// # Room on the disk
+///
+/// Leave 1 MB for it, and 5 KB for each resource with metadata. The log is written back when it has grown to
+/// 256 KiB, and is cut to that again where a long transaction of your application has made it longer. While
+/// others fill the disk, leases that exist are still renewed and released, in the room that the file and its
+/// log have. A new lease may find none: that is [`Unavailable`](super::StoreErrorKind::Unavailable) or
+/// [`Unknown`](super::StoreErrorKind::Unknown) until there is some, and nothing needs to be opened again.
+///
+/// If connections of your application fill the disk with the log itself, it can be written back only when
+/// there is room in the file for what the log holds: free some space.
 ///
 /// # Least privileges
 ///

@@ -17,8 +17,20 @@ impl Failure {
         if is_busy(&error) {
             return error.into();
         }
-        let message = "the commit failed and may come back with the log after a crash";
+        let message = match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => {
+                "the disk is full, so that the commit failed; it may come back with the log after a \
+                 crash: free some space"
+            }
+            _ => "the commit failed and may come back with the log after a crash",
+        };
         Self::new(StoreErrorKind::Unknown, message).because(error)
+    }
+
+    /// Whether there was no room on the disk.
+    pub(super) fn is_full(&self) -> bool {
+        let cause = self.cause::<rusqlite::Error>();
+        cause.and_then(rusqlite::Error::sqlite_error_code) == Some(ErrorCode::DiskFull)
     }
 }
 
@@ -65,7 +77,7 @@ impl From<rusqlite::Error> for Failure {
             Some(ErrorCode::DiskFull) => (Unavailable, "the disk is full: free some space"),
             Some(ErrorCode::SystemIoFailure) => (
                 Unavailable,
-                "the file system failed: look for disk errors, and for locks that it does not support",
+                "the file system failed: look for disk errors, a full disk, and locks that it does not support",
             ),
             Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => (
                 Misconfigured,

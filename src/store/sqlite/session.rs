@@ -8,8 +8,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{
     busy::Patience,
-    failure::{Answer, Failure, is_busy},
+    failure::{Answer, Failure},
     files::{Files, check_path},
+    log,
     row::Row,
     schema::Missing,
 };
@@ -76,12 +77,14 @@ impl Session {
         }
         // Before anything is changed, the journal mode included.
         Missing::check(&connection)?;
-        use_log(&connection, &patience)?;
+        log::switch_on(&connection, &patience)?;
         // A token that was granted must survive a power loss, or it would be granted again.
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "fullfsync", true)?;
         connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+        log::limit(&connection)?;
         add_missing(&connection)?;
+        log::write_back(&connection);
         Ok(Self {
             files: Arc::new(Files::opened(&path, &connection)?),
             connection,
@@ -248,7 +251,17 @@ impl Session {
         })
     }
 
-    fn transact<T>(&mut self, work: impl FnOnce(&mut Self) -> Answer<T>) -> Answer<T> {
+    /// Commits the work, if need be at the second try: a log that begins anew has room.
+    fn transact<T>(&mut self, work: impl Fn(&mut Self) -> Answer<T>) -> Answer<T> {
+        match self.try_transact(&work) {
+            Err(failure) if failure.is_full() && log::begin_anew(&self.connection) => {
+                self.try_transact(&work)
+            }
+            done => done,
+        }
+    }
+
+    fn try_transact<T>(&mut self, work: impl FnOnce(&mut Self) -> Answer<T>) -> Answer<T> {
         self.connection
             .prepare_cached("BEGIN IMMEDIATE")?
             .execute([])?;
@@ -282,23 +295,6 @@ fn roll_back(connection: &Connection) -> Answer<()> {
         connection.prepare_cached("ROLLBACK")?.execute([])?;
     }
     Ok(())
-}
-
-/// Switches to the write-ahead log. SQLite does not call the busy handler for this.
-fn use_log(connection: &Connection, patience: &Patience) -> Answer<()> {
-    loop {
-        let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
-        let mode: String = match mode {
-            Err(error) if is_busy(&error) && patience.pause() => continue,
-            mode => mode?,
-        };
-        return match mode.eq_ignore_ascii_case("wal") {
-            true => Ok(()),
-            false => Err(Failure::misconfigured(format!(
-                "the journal mode stays {mode:?} instead of \"wal\": use a local file system"
-            ))),
-        };
-    }
 }
 
 /// Adds what the table lacks; two processes may do it at once.

@@ -171,10 +171,12 @@ async fn settings_of_the_connection_are_as_documented() {
             read("synchronous")?,
             read("fullfsync")?,
             read("checkpoint_fullfsync")?,
+            read("wal_autocheckpoint")?,
+            read("journal_size_limit")?,
         ])
     };
-    let settings: [i64; 3] = store.call(Operation::Read, LIMIT, read).await.unwrap();
-    assert_eq!(settings, [2, 1, 1]);
+    let settings: [i64; 5] = store.call(Operation::Read, LIMIT, read).await.unwrap();
+    assert_eq!(settings, [2, 1, 1, 64, 256 * 1024]);
     let mode: String = place
         .sql()
         .pragma_query_value(None, "journal_mode", |row| row.get(0))
