@@ -230,14 +230,14 @@ pub(super) fn is_of_credentials(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use mongodb::bson::{deserialize_from_document, doc};
+    use serde_json::{from_value, json};
 
     use super::*;
     use StoreErrorKind::{Denied, Misconfigured, Throttled, Unavailable, Unknown, Unsupported};
 
     fn command(code: i32, message: &str) -> Error {
-        let command = doc! { "code": code, "codeName": "", "errmsg": message };
-        ErrorKind::Command(deserialize_from_document(command).unwrap()).into()
+        let command = json!({ "code": code, "codeName": "", "errmsg": message });
+        ErrorKind::Command(from_value(command).unwrap()).into()
     }
 
     #[test]
@@ -308,8 +308,8 @@ mod tests {
         assert_eq!(kind(io(io::ErrorKind::ConnectionReset)), Unknown);
         assert_eq!(kind(io(io::ErrorKind::ConnectionRefused)), Unavailable);
         let concern =
-            doc! { "code": 64, "codeName": "", "errmsg": "waiting for replication timed out" };
-        let concern = WriteFailure::WriteConcernError(deserialize_from_document(concern).unwrap());
+            json!({ "code": 64, "codeName": "", "errmsg": "waiting for replication timed out" });
+        let concern = WriteFailure::WriteConcernError(from_value(concern).unwrap());
         assert_eq!(kind(ErrorKind::Write(concern)), Unknown);
     }
 
