@@ -259,7 +259,7 @@ impl Election {
             }
             _ => {
                 if let Some(term) = self.phase.term() {
-                    term.renewal_failed(&timing, now, &mut self.rng);
+                    term.renewal_failed(&timing, &self.budget, now, &mut self.rng);
                 }
             }
         }

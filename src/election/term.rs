@@ -2,6 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use rand::{RngExt as _, rngs::SmallRng};
 
+use super::budget::Budget;
 use crate::{
     clock::{Clock, Moment},
     leadership::{Hold, Leadership, Reason},
@@ -131,21 +132,36 @@ impl Term {
     }
 
     /// Tries again soon: within the deadline, each time a little later, but never so late that no
-    /// further try is left. A store that refuses at once is still not asked more often, over a ttl, than
-    /// four times as often as one that answers.
-    pub(super) fn renewal_failed(&mut self, timing: &Timing, now: Moment, rng: &mut SmallRng) {
+    /// further try is left. The first tries follow each other quickly, if the budget has room for steady
+    /// ones up to the deadline besides; otherwise those that it has room for are spread over what is left.
+    pub(super) fn renewal_failed(
+        &mut self,
+        timing: &Timing,
+        budget: &Budget,
+        now: Moment,
+        rng: &mut SmallRng,
+    ) {
         let left = self
             .hold
             .deadline()
             .map_or(Duration::ZERO, |deadline| now.until(deadline));
         let backoff = timing.call_timeout() / 16 * 2u32.pow(self.failures.min(3));
         let backoff = backoff.mul_f64(rng.random_range(0.5..=1.0));
-        let least = match self.failures {
-            0..QUICK_TRIES => shortest(timing),
-            _ => timing.poll_every().min(timing.renew_every()) / 4,
+        let room = u32::try_from(budget.room(timing, now)).unwrap_or(u32::MAX);
+        let steady = timing.poll_every().min(timing.renew_every()) / 4;
+        let quick = self.failures < QUICK_TRIES && left < steady.saturating_mul(room);
+        let least = if quick {
+            shortest(timing)
+        } else {
+            let spread = left / room.max(1).saturating_add(1);
+            spread.max(steady.min(left / 2)).max(shortest(timing))
         };
-        self.failures = self.failures.saturating_add(1);
         self.renew_at = now + backoff.min(left / 4).max(least);
+        // One more try is always made: a single error ends no term.
+        if self.failures > 0 {
+            self.renew_at = self.renew_at.max(budget.retry_at(timing));
+        }
+        self.failures = self.failures.saturating_add(1);
         if mutant!(RenewalsUnpaced) {
             self.renew_at = now + shortest(timing) / 100;
         }

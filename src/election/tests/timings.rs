@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::bench::*;
 use crate::{
-    clock::Clock as _,
+    clock::{Clock as _, Moment},
     election::{Call, Reply},
     timing::{Timing, TimingBuilder},
 };
@@ -68,6 +68,95 @@ proptest! {
             }
             bench.reply(&renewal, Reply::Renewed);
             prop_assert!(bench.transition().is_none());
+            prop_assert!(leadership.is_current());
+        }
+    }
+}
+
+/// What a store does with a request.
+#[derive(Clone, Copy, Debug)]
+enum Treatment {
+    Answers,
+    RefusesAtOnce,
+    NeverAnswers,
+}
+
+/// Has an election run on a store that treats each request in one of these ways, for some hundred
+/// requests, and gives the moments at which they were sent.
+fn requests_sent(timing: Timing, seed: u64, treatments: &[Treatment]) -> Vec<Moment> {
+    let mut bench = Bench::timed(timing, seed);
+    let mut sent = Vec::new();
+    while sent.len() < 200 {
+        while bench.transition().is_some() {}
+        bench.audience(READY);
+        let Some(request) = bench.poll() else {
+            let next = bench.election.poll_timeout().expect("it contends for ever");
+            bench.clock.advance_to(next);
+            bench.election.handle_timeout(next);
+            continue;
+        };
+        sent.push(request.sent_at);
+        let reply = match (treatments[sent.len() % treatments.len()], &request.call) {
+            (Treatment::NeverAnswers, _) => continue,
+            (Treatment::RefusesAtOnce, _) => Reply::Failed,
+            (_, Call::Acquire(_)) => granted(sent.len() as u64),
+            (_, Call::Renew { .. }) => Reply::Renewed,
+            (_, Call::Release(_)) => Reply::Released { was_held: true },
+            (_, Call::Read(_)) => Reply::Read,
+        };
+        bench.reply(&request, reply);
+        // Now and then it steps down, so that it releases, too.
+        if sent.len() % 17 == 0 {
+            bench.election.step_down(Duration::ZERO, bench.clock.now());
+        }
+    }
+    sent
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// Any window of a ttl begins just before a request; it holds one more than the rate times the ttl.
+    #[test]
+    fn no_store_is_asked_more_than_four_times_as_often_as_one_that_answers(
+        timing in accepted_timings(),
+        seed: u64,
+        treatments in proptest::collection::vec(
+            prop_oneof![
+                Just(Treatment::Answers),
+                Just(Treatment::RefusesAtOnce),
+                Just(Treatment::NeverAnswers),
+            ],
+            1..12,
+        ),
+    ) {
+        let every = timing.poll_every().min(timing.renew_every());
+        let most = (timing.ttl().as_nanos() * 4 / every.as_nanos()) as usize + 1;
+        let sent = requests_sent(timing, seed, &treatments);
+        for window in sent.windows(most + 1) {
+            let took = window[0].until(window[most]);
+            prop_assert!(took >= timing.ttl(), "{} requests in {:?}", most + 1, took);
+        }
+    }
+
+    #[test]
+    fn a_renewal_that_fails_once_is_tried_again_before_the_deadline(
+        timing in accepted_timings(),
+        seed: u64,
+        refused in 0_u32..20,
+    ) {
+        let mut bench = Bench::timed(timing, seed);
+        for _ in 0..refused {
+            let bid = bench.request();
+            bench.reply(&bid, Reply::Failed);
+        }
+        let leadership = bench.win(1);
+        for _ in 0..5 {
+            let renewal = bench.request();
+            bench.reply(&renewal, Reply::Failed);
+            let again = bench.request();
+            prop_assert!(matches!(again.call, Call::Renew { .. }), "{:?}", again);
+            bench.reply(&again, Reply::Renewed);
             prop_assert!(leadership.is_current());
         }
     }
