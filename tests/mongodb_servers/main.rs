@@ -18,6 +18,7 @@ mod proxy;
 #[allow(dead_code, reason = "shared with the tests of other stores")]
 mod recovery;
 mod replica_set;
+mod script;
 mod standalone;
 #[cfg(feature = "conformance")]
 mod standalone_kit;
