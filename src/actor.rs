@@ -10,6 +10,7 @@ mod loneliness;
 mod messages;
 mod outlook;
 mod signal;
+mod slow_subscribers;
 mod status;
 mod subscribers;
 #[cfg(test)]

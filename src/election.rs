@@ -359,7 +359,7 @@ impl Election {
         match &self.phase {
             Phase::Leading(_) => ElectionState::Leading,
             // The lease is left to expire, and only the acknowledgement is waited for.
-            Phase::Yielding(yielding) if yielding.is_over => {
+            Phase::Yielding(_) if self.has_given_up() => {
                 let reason = self.gate.idle_reason(now);
                 ElectionState::Idle(reason.unwrap_or(IdleReason::AwaitingAcknowledgement))
             }
@@ -421,6 +421,12 @@ impl Election {
 
     pub(crate) fn is_shut_down(&self) -> bool {
         self.gate.shut_down && self.is_settled()
+    }
+
+    /// Whether the time for the subscribers to acknowledge the end of a leadership is over, and they have
+    /// not.
+    pub(crate) fn has_given_up(&self) -> bool {
+        matches!(&self.phase, Phase::Yielding(yielding) if yielding.is_over)
     }
 
     pub(crate) fn has_transitions(&self) -> bool {

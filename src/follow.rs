@@ -4,6 +4,7 @@
 mod relay;
 
 use std::{
+    any::type_name,
     future::{IntoFuture, pending},
     pin::pin,
     sync::Arc,
@@ -19,7 +20,7 @@ use futures::{
 use thiserror::Error;
 
 use crate::{
-    actor::{LockActor, LockBuilder, LockHandle, Stopped},
+    actor::{LockActor, LockBuilder, LockHandle, Stopped, Subscribe},
     driver::StartError,
     leadership::{Leadership, Reason},
     lease::{InvalidName, ResourceName},
@@ -190,7 +191,7 @@ impl<C: LeaderCallbacks> Follow<C> {
     pub fn start(self) -> Result<Following<C>, StartError> {
         let (events, told) = mpsc::unbounded();
         Ok(Following {
-            part: Part::take(self.lock, Relay::new(events), self.here)?,
+            part: Part::take(self.lock, Relay::new(events), type_name::<C>(), self.here)?,
             told,
             callbacks: self.callbacks,
             stop: self.stop,
@@ -295,7 +296,13 @@ struct Part {
 }
 
 impl Part {
-    fn take(lock: LockBuilder, relay: Relay, here: bool) -> Result<Self, StartError> {
+    /// `callbacks` names the type of what is called back.
+    fn take(
+        lock: LockBuilder,
+        relay: Relay,
+        callbacks: &'static str,
+        here: bool,
+    ) -> Result<Self, StartError> {
         let (lock, relay) = match here {
             true => (lock.start_here()?, relay.start()),
             false => {
@@ -304,7 +311,7 @@ impl Part {
                 (lock, Relay::start_in_arbiter(&thread, |_| relay))
             }
         };
-        lock.subscribe(&relay);
+        lock.address().do_send(Subscribe::named(&relay, callbacks));
         Ok(Self { lock, relay })
     }
 }

@@ -123,6 +123,9 @@
 //! | `tenure.store_still_failing` | warn | `store`, `kind`, `error`, `failing_for`, `locks` | it still fails, each minute; with how many locks that concerns | the same; nobody leads these resources here |
 //! | `tenure.store_recovered` | info | `store`, `failures`, `failing_for` | all these locks have an answer again | nothing |
 //! | `tenure.no_subscriber` | warn | | a lock has no live subscriber for a `poll_every` | keep the address of the actor; or shut the lock down |
+//! | `tenure.subscriber_slow` | warn | `actor`, `awaits`, `waiting_for`, `subscribers` | an actor has not acknowledged the end of a leadership, or its first message, for a quarter of `yield_for` (of a ttl, where that is zero): its type, the message, and how many have not | look at what its handlers wait for |
+//! | `tenure.subscriber_given_up` | warn | `actor`, `awaits`, `waiting_for`, `subscribers` | it has not for `yield_for`: the lease is left to expire, and the next leader comes up to a ttl later | mend the handler, or give it more time with `yield_for` |
+//! | `tenure.not_contending` | warn | `actor`, `awaits`, `waiting_for`, `subscribers` | because of that this process does not contend, a `yield_for` after the first message or a ttl after it was given up on | restart the process, if the actor is stuck |
 //! | `tenure.no_random_bits` | error | `error` | the operating system gives no random bits: no lock can bid until it does | look at what limits the process; it tries again |
 //! | `tenure.lock_acquired` | debug | `token` | a [`Mutex`] was locked, also by [`Once`] | nothing |
 //! | `tenure.lock_lost` | warn | `token`, `reason` | a [`Guard`] was lost, also that of a [`Once`] | as for `tenure.became_follower`; the work was cut off, or ran on unprotected |
@@ -131,7 +134,8 @@
 //! | `tenure.signal` | info | | [`shutdown_on_signal`] has got a signal and gives the leases back | nothing |
 //! | `tenure.signal_again` | warn | | a second signal ends that: leases may be left to expire | wait for up to `yield_for` next time |
 //!
-//! `at` and `deadline` are nanoseconds of the holder's [`Clock`]; `failing_for` is text, as `1 min 5 s`.
+//! `at` and `deadline` are nanoseconds of the holder's [`Clock`]; `failing_for` and `waiting_for` are
+//! text, as `1 min 5 s`.
 //! Stores are told apart by their `Arc`: give one to all locks. An error of one record (corrupt, or of a newer
 //! library) is told for each resource.
 

@@ -13,7 +13,7 @@ use rand::rngs::SmallRng;
 
 use super::{
     builder::LockBuilder, known_leader::LeaderWatch, liveness::Liveness, loneliness::Loneliness,
-    messages::Wake, outlook::Outlook, subscribers::Subscribers,
+    messages::Wake, outlook::Outlook, slow_subscribers::SlowSubscribers, subscribers::Subscribers,
 };
 use crate::{
     clock::Clock,
@@ -44,6 +44,7 @@ pub struct LockActor {
     pub(super) health: StoreHealth,
     pub(super) restarts: u64,
     loneliness: Loneliness,
+    slow_subscribers: SlowSubscribers,
     journal: Journal,
     /// Where acknowledgements are sent to; it does not keep the lock up.
     pub(super) lock: Option<WeakAddr<LockActor>>,
@@ -79,7 +80,7 @@ impl LockActor {
         let clock = config.clock.clone();
         let now = clock.now();
         Self {
-            subscribers: Subscribers::new(config.resource.clone(), portion),
+            subscribers: Subscribers::new(config.resource.clone(), clock.clone(), portion),
             election: Election::new(config, rng, attempts, now),
             exchange: Exchange::new(store.clone()),
             clock,
@@ -90,6 +91,7 @@ impl LockActor {
             health: StoreHealth::new(store),
             restarts: 0,
             loneliness: Loneliness::default(),
+            slow_subscribers: SlowSubscribers::default(),
             journal: Journal::default(),
             lock: None,
             address: None,
@@ -180,7 +182,11 @@ impl LockActor {
         let look = self.subscribers.look_at();
         let due = self.election.poll_timeout();
         let lapse = self.leader.lapses_at();
-        let next = [due, warning, look, lapse].into_iter().flatten().min();
+        let slow = self.slow_subscribers.warn_at();
+        let next = [due, warning, look, lapse, slow]
+            .into_iter()
+            .flatten()
+            .min();
         if mutant!(TimerNotRearmed) && self.restarts > 0 && !self.alarm.is_set() {
             return Poll::Pending;
         }
@@ -262,6 +268,9 @@ impl LockActor {
         let lonely = lonely && !self.election.is_shut_down();
         self.loneliness
             .look(lonely, self.election.config(), self.clock.now());
+        let awaited = self.subscribers.awaited();
+        self.slow_subscribers
+            .look(awaited, &self.election, self.clock.now());
         if self.election.is_settled() {
             self.answer();
         }

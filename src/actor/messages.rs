@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{any::type_name, time::Duration};
 
 use actix::{Actor, Addr, Handler, Message, Recipient, WeakRecipient, dev::ToEnvelope};
 use futures::channel::oneshot;
@@ -59,6 +59,8 @@ impl Message for LeaderChanged {
 /// had been told `BecameLeader`, then the present state.
 #[derive(Clone, Debug)]
 pub struct Subscribe {
+    /// The type of the actor, for messages.
+    pub(super) actor: &'static str,
     pub(super) leader: WeakRecipient<BecameLeader>,
     pub(super) follower: WeakRecipient<BecameFollower>,
 }
@@ -67,7 +69,13 @@ impl Subscribe {
     /// The subscription of this actor.
     #[must_use]
     pub fn new<A: Leader>(actor: &Addr<A>) -> Self {
+        Self::named(actor, type_name::<A>())
+    }
+
+    /// The same for an actor that stands for something else.
+    pub(crate) fn named<A: Leader>(actor: &Addr<A>, name: &'static str) -> Self {
         Self {
+            actor: name,
             leader: actor.downgrade().recipient(),
             follower: actor.downgrade().recipient(),
         }
@@ -197,7 +205,22 @@ impl Message for Command {
 #[derive(Debug)]
 pub(super) struct Acknowledged {
     pub(super) subscriber: u64,
+    /// The [name](Notice::NAME) of the message.
+    pub(super) message: &'static str,
     pub(super) handled: bool,
+}
+
+/// A message that subscribers must acknowledge.
+pub(super) trait Notice: Message<Result = ()> + Send + 'static {
+    const NAME: &'static str;
+}
+
+impl Notice for BecameLeader {
+    const NAME: &'static str = "BecameLeader";
+}
+
+impl Notice for BecameFollower {
+    const NAME: &'static str = "BecameFollower";
 }
 
 impl Message for Acknowledged {

@@ -3,16 +3,17 @@ mod replies;
 mod roster;
 mod subscriber;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix::WeakAddr;
 
 use super::{
     LockActor,
     messages::{Acknowledged, BecameFollower, BecameLeader, Subscribe, Unsubscribe},
+    slow_subscribers::Awaited,
 };
 use crate::{
-    clock::Moment,
+    clock::{Clock, Moment},
     election::Audience,
     leadership::{Leadership, Reason},
     lease::{CandidateId, ResourceName},
@@ -34,6 +35,7 @@ pub(super) const PORTION: usize = 128;
 #[derive(Debug)]
 pub(super) struct Subscribers {
     resource: ResourceName,
+    clock: Arc<dyn Clock>,
     roster: Roster,
     replies: Replies,
     clean: bool,
@@ -59,9 +61,10 @@ struct End {
 }
 
 impl Subscribers {
-    pub(super) fn new(resource: ResourceName, portion: usize) -> Self {
+    pub(super) fn new(resource: ResourceName, clock: Arc<dyn Clock>, portion: usize) -> Self {
         Self {
             resource,
+            clock,
             roster: Roster::default(),
             replies: Replies::default(),
             clean: true,
@@ -104,6 +107,18 @@ impl Subscribers {
     pub(super) fn unacknowledged(&self) -> usize {
         let untold = self.ended.as_ref().map(|_| self.roster.quiet_leaders());
         self.roster.unacknowledged() + untold.unwrap_or(0)
+    }
+
+    /// The one whose acknowledgement has been waited for longest, not counting a `BecameLeader` of one
+    /// that still leads.
+    pub(super) fn awaited(&self) -> Option<Awaited> {
+        let (subscriber, since) = self.roster.longest_awaited()?;
+        Some(Awaited {
+            actor: subscriber.actor,
+            message: subscriber.unacknowledged(),
+            since,
+            subscribers: self.unacknowledged(),
+        })
     }
 
     /// Takes a subscriber in and tells it the present state; of a leadership it hears by
@@ -160,8 +175,11 @@ impl Subscribers {
         leader: Option<&CandidateId>,
         lock: &WeakAddr<LockActor>,
     ) -> bool {
-        let Some(Some((address, token))) = self.roster.update(key, Subscriber::tell_follower)
-        else {
+        let now = self.clock.now();
+        let told = self
+            .roster
+            .update(key, |subscriber| subscriber.tell_follower(now));
+        let Some((address, token)) = told.flatten() else {
             return false;
         };
         let ended = self.ended.as_ref().filter(|_| token.is_some());
@@ -266,10 +284,7 @@ impl Subscribers {
     pub(super) fn acknowledged(&mut self, message: &Acknowledged, lock: &WeakAddr<LockActor>) {
         let key = message.subscriber;
         let known = self.roster.update(key, |subscriber| {
-            subscriber.pending = match mutant!(AnyAcknowledgementCounts) {
-                true => 0,
-                false => subscriber.pending.saturating_sub(1),
-            };
+            subscriber.acknowledged(message.message);
             (subscriber.leads(), subscriber.working)
         });
         let (leads, working) = known.unwrap_or_default();

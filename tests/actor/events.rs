@@ -4,10 +4,15 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     fmt,
+    future::IntoFuture as _,
     sync::{Arc, Mutex, Once},
 };
 
-use tenure::{Eviction, Fault, LeaseStore as _, LockManager, Reason, StoreErrorKind, TokioClock};
+use actix::Actor as _;
+use tenure::{
+    Eviction, Fault, LeaderCallbacks, Leadership, LeaseStore as _, LockManager, Reason,
+    StoreErrorKind, TokioClock,
+};
 use tracing::{
     Event as TracingEvent, Level, Subscriber,
     field::{Field, Visit},
@@ -279,6 +284,111 @@ fn a_guard_tells_of_its_acquisition_and_of_its_loss() {
     let lost = journal.named("tenure.lock_lost");
     assert_eq!(lost.len(), 1);
     assert_eq!((&*lost[0]["resource"], &*lost[0]["token"]), ("m", "2"));
+}
+
+#[test]
+fn a_subscriber_that_does_not_acknowledge_is_warned_of_until_the_lock_does_not_contend() {
+    let journal = journal();
+    paused(async {
+        let lab = Lab::new();
+        let lock = lab.lock("me").start_here().unwrap();
+        let mut stuck = Recorder::new(&lock, &lab.log);
+        stuck.stopping_takes = None;
+        let _stuck = stuck.start();
+        let _other = Recorder::follow(&lock, &Log::new());
+        lab.log.wait(2).await;
+        sleep(60.0).await;
+        assert!(journal.warnings().is_empty(), "it leads");
+        let stepping_down = actix::spawn({
+            let lock = lock.clone();
+            async move { lock.step_down().await }
+        });
+        // yield_for is one ttl: 10 s.
+        sleep(2.4).await;
+        assert!(journal.warnings().is_empty());
+        sleep(0.2).await;
+        assert_eq!(journal.warnings(), ["tenure.subscriber_slow"]);
+        sleep(7.3).await;
+        assert_eq!(journal.warnings().len(), 1);
+        sleep(0.2).await;
+        assert_eq!(journal.warnings()[1..], ["tenure.subscriber_given_up"]);
+        stepping_down.await.unwrap().unwrap();
+        sleep(9.8).await;
+        assert_eq!(journal.warnings().len(), 2);
+        sleep(0.2).await;
+        assert_eq!(journal.warnings()[2..], ["tenure.not_contending"]);
+        sleep(3600.0).await;
+        assert_eq!(journal.warnings().len(), 3, "each once");
+    });
+    let slow = &journal.named("tenure.subscriber_slow")[0];
+    assert!(slow["actor"].ends_with("Recorder"), "{slow:?}");
+    assert_eq!(slow["awaits"], "BecameFollower");
+    assert_eq!(
+        (&*slow["waiting_for"], &*slow["subscribers"]),
+        ("2.5 s", "1")
+    );
+    let idle = &journal.named("tenure.not_contending")[0];
+    assert_eq!(idle["waiting_for"], "20 s");
+}
+
+#[test]
+fn a_handler_of_became_leader_that_outlives_the_leadership_is_named() {
+    let journal = journal();
+    paused(async {
+        let lab = Lab::new();
+        let lock = lab.lock("me").start_here().unwrap();
+        let mut stuck = Recorder::new(&lock, &lab.log);
+        stuck.leading_takes = Some(secs(100.0));
+        let _stuck = stuck.start();
+        lab.log.wait(2).await;
+        sleep(60.0).await;
+        assert!(journal.warnings().is_empty(), "it may work while it leads");
+        lock.step_down_for(secs(0.0)).await.unwrap();
+        sleep(100.0).await;
+    });
+    let told = [
+        "tenure.subscriber_slow",
+        "tenure.subscriber_given_up",
+        "tenure.not_contending",
+    ];
+    assert_eq!(journal.warnings(), told);
+    assert_eq!(journal.named(told[0])[0]["awaits"], "BecameLeader");
+    assert_eq!(
+        journal.named("tenure.became_leader").len(),
+        2,
+        "it contends again"
+    );
+}
+
+#[test]
+fn a_subscriber_that_does_not_acknowledge_its_first_message_is_warned_of() {
+    let journal = journal();
+    paused(async {
+        let lab = Lab::new();
+        let builder = lab.lock("me");
+        let follow = builder.follow(Slow).here().start().unwrap();
+        let lock = follow.handle().clone();
+        let task = actix::spawn(follow.into_future());
+        sleep(300.0).await;
+        lock.pause().await.unwrap();
+        task.abort();
+    });
+    let told = ["tenure.subscriber_slow", "tenure.not_contending"];
+    assert_eq!(journal.warnings(), told);
+    let slow = &journal.named(told[0])[0];
+    assert!(slow["actor"].ends_with("events::Slow"), "{slow:?}");
+    assert_eq!(journal.named(told[1])[0]["waiting_for"], "10 s");
+}
+
+/// Never gets over it that it follows.
+struct Slow;
+
+#[async_trait::async_trait]
+impl LeaderCallbacks for Slow {
+    async fn became_leader(&mut self, _: Leadership) {}
+    async fn became_follower(&mut self, _: Reason) {
+        std::future::pending().await
+    }
 }
 
 #[test]

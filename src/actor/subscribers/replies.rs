@@ -1,6 +1,6 @@
 use std::{future::poll_fn, task::Poll};
 
-use actix::{Message, Recipient, WeakAddr, dev::RecipientRequest};
+use actix::{Recipient, WeakAddr, dev::RecipientRequest};
 use futures::{
     FutureExt as _, StreamExt as _,
     channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
@@ -8,7 +8,10 @@ use futures::{
     stream::FuturesUnordered,
 };
 
-use crate::actor::{LockActor, messages::Acknowledged};
+use crate::actor::{
+    LockActor,
+    messages::{Acknowledged, Notice},
+};
 
 /// The replies of subscribers that are still to come, which it passes on to the lock.
 ///
@@ -35,11 +38,12 @@ impl Replies {
         subscriber: u64,
         lock: &WeakAddr<LockActor>,
     ) where
-        M: Message<Result = ()> + Send + 'static,
+        M: Notice,
     {
         let reply: RecipientRequest<M> = recipient.send(message);
         let reply = reply.map(move |reply| Acknowledged {
             subscriber,
+            message: M::NAME,
             handled: reply.is_ok(),
         });
         let task = self.0.get_or_insert_with(|| {

@@ -4,6 +4,7 @@ use std::{
 };
 
 use super::{MailboxId, Subscriber};
+use crate::clock::Moment;
 
 /// All subscribers, with an index for each question that is asked of them: no answer takes longer
 /// than the logarithm of their number.
@@ -14,6 +15,7 @@ pub(super) struct Roster {
     by_mailbox: HashMap<MailboxId, u64>,
     leading: BTreeSet<u64>,
     ready: BTreeSet<u64>,
+    awaited: BTreeSet<(Moment, u64)>,
     present: usize,
     unacknowledged: usize,
     quiet_leaders: usize,
@@ -28,6 +30,7 @@ struct Standing {
     present: bool,
     unacknowledged: bool,
     quiet_leader: bool,
+    awaited_since: Option<Moment>,
 }
 
 impl Standing {
@@ -41,6 +44,7 @@ impl Standing {
             present: !subscriber.leaving,
             unacknowledged,
             quiet_leader: leading && !unacknowledged,
+            awaited_since: subscriber.awaited_since,
         }
     }
 }
@@ -78,6 +82,12 @@ impl Roster {
     /// The first that may be told of a leadership: it knows of none, and has acknowledged everything.
     pub(super) fn first_ready(&self) -> Option<u64> {
         self.ready.first().copied()
+    }
+
+    /// The one whose acknowledgement has been waited for longest, and since when.
+    pub(super) fn longest_awaited(&self) -> Option<(&Subscriber, Moment)> {
+        let (since, key) = self.awaited.first()?;
+        Some((self.get(*key)?, *since))
     }
 
     pub(super) fn newest(&self) -> Option<&Subscriber> {
@@ -138,6 +148,9 @@ impl Roster {
         if standing.ready {
             self.ready.insert(key);
         }
+        if let Some(since) = standing.awaited_since {
+            self.awaited.insert((since, key));
+        }
         self.present += usize::from(standing.present);
         self.unacknowledged += usize::from(standing.unacknowledged);
         self.quiet_leaders += usize::from(standing.quiet_leader);
@@ -149,6 +162,9 @@ impl Roster {
         }
         if standing.ready {
             self.ready.remove(&key);
+        }
+        if let Some(since) = standing.awaited_since {
+            self.awaited.remove(&(since, key));
         }
         self.present -= usize::from(standing.present);
         self.unacknowledged -= usize::from(standing.unacknowledged);

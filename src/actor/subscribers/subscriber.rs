@@ -2,7 +2,7 @@ use actix::{Message, Recipient, WeakRecipient};
 
 use super::MailboxId;
 use crate::{
-    actor::messages::{BecameFollower, BecameLeader, Subscribe},
+    actor::messages::{BecameFollower, BecameLeader, Notice as _, Subscribe},
     clock::Moment,
     lease::FencingToken,
 };
@@ -11,6 +11,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Subscriber {
     pub(super) mailbox: MailboxId,
+    /// The type of the actor.
+    pub(super) actor: &'static str,
     leader: WeakRecipient<BecameLeader>,
     follower: WeakRecipient<BecameFollower>,
     /// The token under which it was told that it leads, until it was told that it does not.
@@ -19,6 +21,10 @@ pub(super) struct Subscriber {
     pub(super) working: bool,
     /// Messages sent and not yet acknowledged.
     pub(super) pending: u32,
+    /// A `BecameLeader` is among them: while it leads, its handler may run.
+    leader_pending: bool,
+    /// Since when it is to acknowledge all of them: since it was told that it follows.
+    pub(super) awaited_since: Option<Moment>,
     /// It has unsubscribed, and has yet to hear that what it was told before is over.
     pub(super) leaving: bool,
     /// Since when it is known to be dead.
@@ -31,14 +37,37 @@ impl Subscriber {
         let mailbox = MailboxId::of(&alive(&subscribe.follower)?);
         Some(Self {
             mailbox,
+            actor: subscribe.actor,
             leader: subscribe.leader,
             follower: subscribe.follower,
             leads: None,
             working: false,
             pending: 0,
+            leader_pending: false,
+            awaited_since: None,
             leaving: false,
             dead_since: None,
         })
+    }
+
+    /// Notes that it has acknowledged a message of this name.
+    pub(super) fn acknowledged(&mut self, message: &str) {
+        self.pending = if mutant!(AnyAcknowledgementCounts) {
+            0
+        } else {
+            self.pending.saturating_sub(1)
+        };
+        self.leader_pending &= message != BecameLeader::NAME;
+        self.awaited_since = self.awaited_since.filter(|_| self.pending > 0);
+    }
+
+    /// Which message it has not acknowledged; the older one, if both.
+    pub(super) fn unacknowledged(&self) -> &'static str {
+        if self.leader_pending {
+            BecameLeader::NAME
+        } else {
+            BecameFollower::NAME
+        }
     }
 
     pub(super) fn leads(&self) -> bool {
@@ -56,6 +85,7 @@ impl Subscriber {
         self.leads = Some(token);
         self.working = true;
         self.pending += 1;
+        self.leader_pending = true;
         Some(address)
     }
 
@@ -63,9 +93,11 @@ impl Subscriber {
     /// to and of which token, unless it is dead.
     pub(super) fn tell_follower(
         &mut self,
+        now: Moment,
     ) -> Option<(Recipient<BecameFollower>, Option<FencingToken>)> {
         let address = alive(&self.follower)?;
         self.pending += 1;
+        self.awaited_since.get_or_insert(now);
         Some((address, self.leads.take()))
     }
 }
