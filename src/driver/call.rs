@@ -107,3 +107,18 @@ async fn answer(store: &dyn LeaseStore, call: Call, limit: Duration) -> Result<A
     };
     Ok(Answer { reply, record })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_given_less_time_than_its_caller_waits() {
+        let ms = Duration::from_millis;
+        for (wait, limit) in [(ms(600), ms(540)), (ms(1), Duration::from_micros(900))] {
+            assert_eq!(limit_of_store(wait), limit);
+        }
+        assert_eq!(limit_of_store(Duration::ZERO), Duration::ZERO);
+        assert!(limit_of_store(Duration::MAX) < Duration::MAX);
+    }
+}

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::FutureExt as _;
 use mongodb::options::ClientOptions;
 use rustix::process::Signal;
 use tenure::{
@@ -16,6 +17,7 @@ use tenure::{
 use tokio::time::sleep;
 
 use crate::{
+    recovery::a_lock_keeps_trying_and_leads_when_it_is_mended as recovers,
     standalone::Standalone,
     support::{LIMIT, Place, TTL, granted},
 };
@@ -154,4 +156,18 @@ async fn a_bid_without_an_answer_in_time_names_the_server_that_has_it() {
     assert_eq!(error.kind(), Unavailable, "{error}");
     server.mongod.signal(Signal::CONT);
     assert!(is_applied(&place, &place.name).await);
+}
+
+/// The lock's own time limit would make it unknown, without a word of the cause.
+#[actix::test]
+#[ignore = "needs MongoDB's program: scripts/servers mongod"]
+async fn a_lock_with_a_short_ttl_hears_the_error_of_the_store_before_it_gives_up() {
+    let mut server = Standalone::start(&[]);
+    let store = opened(&server, "").await;
+    store.ensure().await.unwrap();
+    let place = Place::of(server.options());
+    server.mongod.kill();
+    sleep(Duration::from_millis(200)).await;
+    let mend = async { server.mongod.launch() };
+    recovers(store, &place.name, Unavailable, mend.boxed_local()).await;
 }
