@@ -57,6 +57,14 @@ impl Sub<Duration> for Moment {
     }
 }
 
+/// The instant of the runtime's timers that comes after this time; 30 years from now if it lies beyond
+/// what they can count. The only sum of an instant and a duration that a user may have chosen.
+pub(crate) fn instant_after(time: Duration) -> tokio::time::Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+    let now = tokio::time::Instant::now();
+    now.checked_add(time).unwrap_or_else(|| now + FAR)
+}
+
 /// A monotonic clock that also runs while the machine sleeps.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The present moment.
@@ -106,7 +114,11 @@ impl ManualClock {
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(nanos(by), Ordering::SeqCst);
+        let later = |now: u64| Some(now.saturating_add(nanos(by)));
+        // It always gives a later moment, so the update is always made.
+        let _ = self
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
     }
 
     /// Sets the clock; a moment that has passed is ignored, for the clock only goes forward.

@@ -3,9 +3,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until};
 
-use crate::clock::Moment;
+use crate::clock::{Moment, instant_after};
 
 /// The one timer of a driver, set to moments of the holder's clock.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ impl Alarm {
             self.0 = None;
             return Poll::Pending;
         };
-        let at = || Instant::now() + now.until(next);
+        let at = || instant_after(now.until(next));
         match &mut self.0 {
             Some((armed, _)) if *armed == next => {}
             Some((armed, sleep)) => {

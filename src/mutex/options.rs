@@ -73,6 +73,12 @@ impl MutexOptions {
     /// if the process ends then. A process that dies before leaves its lease to run out, which may be
     /// earlier; so may a guard that is lost, as by a shorter [`max_hold`](Self::max_hold), and a store
     /// that takes no write for as long as the lease lasts.
+    ///
+    /// On DynamoDB, which has no clock, the lock may stay closed for nearly twice as long. Each process counts
+    /// the rest from when it first sees it. One that is already waiting sees it within a poll; but if the
+    /// first one comes shortly before the rest is over, it waits for all of the rest again. Example: the
+    /// shortest time is 60 s and the guard is given back after 1 s. If nobody asks before 59 s, the next
+    /// guard is granted at 118 s.
     pub fn at_least_for(mut self, shortest: Duration) -> Self {
         self.at_least_for = Some(shortest);
         self

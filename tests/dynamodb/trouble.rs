@@ -153,6 +153,16 @@ async fn an_unreachable_server_is_told_within_the_limit() {
     }
 }
 
+/// No server is needed: nothing listens there.
+#[tokio::test]
+async fn a_call_limit_without_an_end_is_as_good_as_any() {
+    let client = Client::from_conf(config("http://127.0.0.1:1".to_owned()).build());
+    let store = DynamoStore::new(client, TABLE).call_limit(Duration::MAX);
+    let name = tenure::ResourceName::new("a").unwrap();
+    let error = store.read(&name, Duration::MAX).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
+}
+
 /// No server is needed: nothing is sent.
 #[tokio::test]
 async fn missing_credentials_or_a_missing_region_are_told() {

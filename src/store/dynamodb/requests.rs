@@ -16,6 +16,7 @@ use super::{
     item::{self, NAME, SCOPE, Stored},
 };
 use crate::{
+    clock::instant_after,
     lease::{FencingToken, ResourceName, Scope},
     store::{
         StoreErrorKind,
@@ -52,7 +53,7 @@ impl<'a> Call<'a> {
         Self {
             store,
             limit,
-            end: Instant::now() + limit,
+            end: instant_after(limit),
         }
     }
 
