@@ -63,7 +63,7 @@ impl Mark {
 
     /// The mark that counts: the one that was written under the newest guard, whatever came after it.
     pub(super) fn of(record: &LeaseRecord) -> Result<Seen, Unreadable> {
-        if record.history.last().map(|last| last.token) != Some(record.token) {
+        if !ends_with_the_last_acquisition(record) {
             return Err(Unreadable::NoHistory);
         }
         let marks = record.history.iter().filter_map(|acquired| {
@@ -85,6 +85,22 @@ impl Mark {
             (None, None) => Err(Unreadable::NoHistory),
         }
     }
+}
+
+/// Whether no line is missing at the end of the history. Its token may be less than that of the record,
+/// where an operator has raised that one after a restore; then the time of the acquisition tells.
+fn ends_with_the_last_acquisition(record: &LeaseRecord) -> bool {
+    let Some(last) = record.history.last() else {
+        return false;
+    };
+    let was_raised = last.token < record.token && millis(last.since) == millis(record.since);
+    last.token == record.token || was_raised
+}
+
+/// A history need not have more than milliseconds.
+fn millis(moment: SystemTime) -> Option<u128> {
+    let since = moment.duration_since(SystemTime::UNIX_EPOCH);
+    Some(since.ok()?.as_millis())
 }
 
 impl fmt::Display for Mark {

@@ -9,5 +9,7 @@ mod memory;
 #[path = "../common/once.rs"]
 mod once;
 #[cfg(feature = "sqlite")]
+mod raised_tokens;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 mod trouble;

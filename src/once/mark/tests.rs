@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -9,10 +11,12 @@ fn record(holders: &[&str]) -> LeaseRecord {
     let token = FencingToken::new(holders.len() as u64);
     let mut record = LeaseRecord::new(resource, token);
     for (index, holder) in holders.iter().enumerate() {
+        let number = index as u64 + 1;
+        record.since = SystemTime::UNIX_EPOCH + Duration::from_secs(number);
         record.history.push(Acquisition {
-            token: FencingToken::new(index as u64 + 1),
+            token: FencingToken::new(number),
             holder: CandidateId::new(holder).unwrap(),
-            since: SystemTime::UNIX_EPOCH,
+            since: record.since,
         });
     }
     record
@@ -69,6 +73,21 @@ fn a_record_without_its_history_is_no_marker() {
     assert_eq!(Mark::of(&cut), Err(Unreadable::NoHistory));
     cut.history.clear();
     assert_eq!(Mark::of(&cut), Err(Unreadable::NoHistory));
+}
+
+#[test]
+fn a_token_that_was_raised_after_a_restore_changes_no_mark() {
+    for holders in [&["done 1 a"][..], &["done 1 a", "open 2 b"]] {
+        let mut raised = record(holders);
+        raised.token = FencingToken::new(1_764_000_000_000);
+        assert_eq!(Mark::of(&raised), Mark::of(&record(holders)));
+        let mut cut = raised;
+        cut.history.pop();
+        assert_eq!(Mark::of(&cut), Err(Unreadable::NoHistory));
+    }
+    let mut lowered = record(&["done 1 a", "done 2 a"]);
+    lowered.token = FencingToken::new(1);
+    assert_eq!(Mark::of(&lowered), Err(Unreadable::NoHistory));
 }
 
 #[test]

@@ -128,3 +128,16 @@ proptest! {
         prop_assert_eq!(stored.found.record.ttl, Duration::from_secs(15));
     }
 }
+
+#[test]
+fn a_token_that_was_raised_is_that_of_the_last_acquisition() {
+    let mut raised = good(3, None);
+    let token = AttributeValue::N("1764000000000".to_owned());
+    raised.insert("token".to_owned(), token);
+    let record = Stored::decode(&raised).unwrap().found.record;
+    let tokens: Vec<_> = record.history.iter().map(|line| line.token.get()).collect();
+    assert_eq!(
+        (record.token.get(), tokens),
+        (1_764_000_000_000, vec![1_764_000_000_000])
+    );
+}

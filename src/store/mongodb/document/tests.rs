@@ -98,3 +98,13 @@ fn a_good_record_is_read_whole() {
     assert_eq!((record.token.get(), record.history.len()), (3, 1));
     assert!(record.is_held() && record.remaining >= Duration::from_secs(5));
 }
+
+#[test]
+fn a_token_that_was_raised_above_its_history_is_legal() {
+    let mut raised = good(3);
+    raised.insert("token", 1_764_000_000_000_i64);
+    let record = record(&raised, Purpose::Write).unwrap().unwrap();
+    assert_eq!(record.token.get(), 1_764_000_000_000);
+    assert_eq!(record.history[0].token.get(), 3);
+    assert_eq!(record.history[0].since, record.since);
+}

@@ -1,0 +1,39 @@
+//! What the book tells to do after a backup was restored.
+
+use std::{convert::Infallible, sync::Arc};
+
+use rusqlite::Connection;
+use tenure::{Once, OnceStatus, SqliteStore};
+
+use crate::bed::TTL;
+
+/// The statement of the book.
+fn statement() -> String {
+    let book = concat!(env!("CARGO_MANIFEST_DIR"), "/book/src/guarantees.md");
+    let text = std::fs::read_to_string(book).unwrap();
+    let (_, rest) = text.split_once("```sql\n").expect("a statement");
+    rest.split_once("\n```").unwrap().0.to_owned()
+}
+
+async fn seven() -> Result<u32, Infallible> {
+    Ok(7)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_that_was_done_stays_done_when_the_tokens_are_raised_and_a_reset_has_it_done_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("leases.db");
+    let store = Arc::new(SqliteStore::open(&path).unwrap());
+    let once = Once::builder(store.clone(), "jobs/migrate").ttl(TTL);
+    let once = once.build().unwrap();
+    assert!(once.run(seven).await.unwrap().is_here());
+    let sql = Connection::open(&path).unwrap();
+    assert_eq!(sql.execute(&statement(), []).unwrap(), 2);
+    assert!(matches!(once.status().await.unwrap(), OnceStatus::Done(_)));
+    assert!(!once.run(seven).await.unwrap().is_here(), "done before");
+    once.reset().await.unwrap();
+    let again = once.run(seven).await.unwrap();
+    assert!(again.is_here(), "it was reset");
+    assert!(again.token().get() > 1_700_000_000_000, "{again:?}");
+    assert!(!once.run(seven).await.unwrap().is_here());
+}
