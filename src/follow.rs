@@ -152,7 +152,9 @@ impl<C: LeaderCallbacks> Follow<C> {
         self
     }
 
-    /// Elects on the current arbiter of actix, for tests under paused time.
+    /// Elects on the current thread, for tests under paused time: in its actix system, or on its
+    /// current-thread runtime of tokio, which is that of `#[tokio::test]`. Elsewhere it ends with
+    /// [`StartError::Here`].
     pub fn here(mut self) -> Self {
         self.here = true;
         self
@@ -304,7 +306,7 @@ impl Part {
         here: bool,
     ) -> Result<Self, StartError> {
         let (lock, relay) = match here {
-            true => (lock.start_here()?, relay.start()),
+            true => (lock.start_here()?, runtime::here(|| relay.start())?),
             false => {
                 let thread = runtime::locks().map_err(StartError::Thread)?;
                 let lock = lock.start()?;

@@ -4,10 +4,12 @@
 
 #[cfg(any(feature = "dynamodb", feature = "sqlite"))]
 mod aside;
+mod here;
 mod host;
 
 #[cfg(any(feature = "dynamodb", feature = "sqlite"))]
 pub(crate) use aside::aside;
+pub(crate) use here::{NotHere, here};
 pub(crate) use host::{Host, Lost};
 
 use std::{

@@ -293,3 +293,88 @@ fn a_follower_that_takes_longer_than_it_may_is_dropped_and_the_lease_runs_out() 
         );
     });
 }
+
+#[tokio::test(start_paused = true)]
+async fn under_paused_time_of_plain_tokio_one_leads_steps_down_and_gives_the_lease_back() {
+    let clock = Arc::new(TokioClock::new());
+    let store = memory(&clock);
+    let (first, follow) = following(store.clone(), &clock, "first");
+    let following = follow.until(pause(TTL * 3)).start().unwrap();
+    let lock = following.handle().clone();
+    let ended = tokio::spawn(following.into_future());
+    pause(TTL).await;
+    let led = [Said::Followed(Reason::NotElected), Said::Led(1)];
+    assert_eq!(first.take(), led);
+    assert!(lock.is_leader());
+    ended.await.unwrap().unwrap();
+    let end = [Said::Stopped, Said::Followed(Reason::Shutdown)];
+    assert_eq!(first.take(), end);
+    let record = store.read(&"r".try_into().unwrap(), LIMIT).await.unwrap();
+    assert!(!record.unwrap().is_held());
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_plain_tokio_a_dropped_future_gives_the_lease_back() {
+    let clock = Arc::new(TokioClock::new());
+    let store = memory(&clock);
+    let (first, follow) = following(store.clone(), &clock, "first");
+    let (work, handle) = abortable(follow.into_future());
+    let task = tokio::spawn(work);
+    pause(TTL).await;
+    handle.abort();
+    assert!(task.await.unwrap().is_err(), "aborted");
+    pause(TTL / 10).await;
+    assert_eq!(first.take().last(), Some(&Said::Stopped));
+    let record = store.read(&"r".try_into().unwrap(), LIMIT).await.unwrap();
+    assert!(!record.unwrap().is_held());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_nothing_can_run_here_it_says_so() {
+    let store = Arc::new(MemoryStore::new());
+    let follow = follow(store.clone(), "r", Diary::default()).here();
+    let error = follow.await.unwrap_err().to_string();
+    assert!(error.contains("current-thread runtime"), "{error}");
+    let error = LockActor::builder("r", store).start_here().unwrap_err();
+    assert!(
+        error.to_string().contains("current-thread runtime"),
+        "{error}"
+    );
+}
+
+#[test]
+fn outside_any_runtime_it_says_so() {
+    let store = Arc::new(MemoryStore::new());
+    let error = LockActor::builder("r", store).start_here().unwrap_err();
+    assert!(
+        error.to_string().contains("current-thread runtime"),
+        "{error}"
+    );
+}
+
+/// What a runtime leaves behind that ends while a lock is up, after it has run for so long.
+fn left_behind(by: tokio::runtime::Runtime, time: Duration) -> tenure::LockHandle {
+    by.block_on(async {
+        let clock = Arc::new(TokioClock::new());
+        let (_, follow) = following(memory(&clock), &clock, "first");
+        let following = follow.start().unwrap();
+        let lock = following.handle().clone();
+        drop(tokio::spawn(following.into_future()));
+        if !time.is_zero() {
+            pause(time).await;
+            assert!(lock.is_leader());
+        }
+        lock
+    })
+}
+
+#[test]
+fn a_runtime_that_ends_under_a_lock_panics_in_no_destructor_and_the_next_one_elects_again() {
+    for time in [Duration::ZERO, TTL, TTL] {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().start_paused(true).build().unwrap();
+        let lock = left_behind(runtime, time);
+        let ended = paused(async move { lock.status().await });
+        assert!(ended.is_err(), "{ended:?}");
+    }
+}

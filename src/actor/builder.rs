@@ -109,16 +109,13 @@ impl LockBuilder {
         })
     }
 
-    /// Starts the lock on the current arbiter, for tests under paused time. There a handler that
-    /// blocks delays renewals and step-downs.
+    /// Starts the lock on the current thread, for tests under paused time: in its actix system, or on
+    /// its current-thread runtime of tokio. There a handler that blocks delays renewals and step-downs.
     ///
     /// # Errors
-    /// [`StartError`] if a name or the times are not accepted.
-    ///
-    /// # Panics
-    /// Outside an actix system.
+    /// [`StartError`] if a name or the times are not accepted, or the thread has neither.
     pub fn start_here(self) -> Result<LockHandle, StartError> {
-        self.start_by(|make| Ok(Supervisor::start(|_| make())))
+        self.start_by(|make| Ok(runtime::here(|| Supervisor::start(|_| make()))?))
     }
 
     fn start_by(

@@ -22,19 +22,20 @@ thread_local! {
 /// Calls `wake` with true whenever the machine has slept, and with false in between, until it answers
 /// that there is nobody to be woken any more. On a thread of actix's, for one of its drivers.
 pub(crate) fn watch(wake: impl Fn(bool) -> bool + 'static) {
-    DRIVERS.with_borrow_mut(|drivers| {
+    let running = DRIVERS.with_borrow_mut(|drivers| {
         let running = drivers.is_some();
         drivers.get_or_insert_default().push(Box::new(wake));
-        if !running {
-            actix::spawn(run());
-        }
+        running
     });
+    if !running {
+        // While nothing is borrowed: a runtime that ends drops the task at once.
+        actix::spawn(run(Forget));
+    }
 }
 
-async fn run() {
+/// The loop ends with the thread's runtime; the list must not outlive it.
+async fn run(_list: Forget) {
     let mut gap = Gap::new(BootClock.now(), Instant::now());
-    // The loop ends with the thread's runtime; the list must not outlive it.
-    let _guard = Forget;
     loop {
         actix::clock::sleep(LOOK_EVERY).await;
         let jumped = gap.has_jumped(BootClock.now(), Instant::now());

@@ -2,7 +2,7 @@ use std::io;
 
 use thiserror::Error;
 
-use crate::{lease::InvalidName, timing::InvalidTiming};
+use crate::{lease::InvalidName, runtime::NotHere, timing::InvalidTiming};
 
 /// Why a lock was not started.
 #[derive(Debug, Error)]
@@ -17,4 +17,17 @@ pub enum StartError {
     /// The operating system gives no thread for the locks.
     #[error("cannot start the thread of the locks")]
     Thread(#[source] io::Error),
+    /// It was to start here, where no actor can run: see
+    /// [`LockBuilder::start_here`](crate::LockBuilder::start_here).
+    #[error(
+        "no actor can run on this thread: call it in an actix system or on a current-thread runtime \
+         of tokio, or start without `here`"
+    )]
+    Here,
+}
+
+impl From<NotHere> for StartError {
+    fn from(_: NotHere) -> Self {
+        Self::Here
+    }
 }
