@@ -35,6 +35,10 @@ mod switch {
         NoMargin,
         /// A lapsed cell comes back to life.
         LapsedCellRevived,
+        /// A lapse that a reader has seen is not made final.
+        LapseNotFinal,
+        /// A deadline that was looked at is replaced without asking whether it still stands.
+        ExtendedByStore,
         /// The cell lives on while the lease is released.
         ReleasedWhileCurrent,
         /// The deadline is not looked at while a renewal is under way.
@@ -59,10 +63,18 @@ mod switch {
         ReleasedUnacknowledged,
         /// The lease is released though a subscriber has died over it.
         ReleasedUnclean,
+        /// Times are accepted that leave no room for a slow renewal.
+        SlowRenewalsIgnored,
         /// Failures of a bid are not waited after.
         NoBackoff,
         /// Nor failures of a renewal.
         RenewalsUnpaced,
+        /// A lease that others shall not have for a time is given back at once.
+        LeastHoldIgnored,
+        /// A grant is taken by a candidate that was paused or held off meanwhile.
+        TakenWhilePaused,
+        /// An attempt outlives the candidate's contending.
+        AttemptKeptWhilePaused,
         /// Trouble of the store is called an expiry.
         StoreLostCalledExpired,
         /// An eviction is called a deposition.
@@ -89,6 +101,8 @@ mod switch {
         ObservedFromRequest,
         /// A renewal does not increase the version.
         VersionKeptByRenewal,
+        /// A challenger counts its own ttl instead of the holder's.
+        ObservedByOwnTtl,
         /// A takeover does not ask whether anything has changed.
         TakeoverUnconditional,
         /// A record for newer libraries is written.
@@ -113,6 +127,8 @@ mod switch {
         DeadTakenForClean,
         /// A subscriber that restarted over its work is taken for one that has stopped it.
         RestartedTakenForClean,
+        /// A term is not clean because one before it was not.
+        UncleanForEver,
         /// A subscriber that has unsubscribed is not waited for.
         UnsubscribedNotAwaited,
         /// The timer is not armed after a restart.
@@ -133,6 +149,12 @@ mod switch {
         LookTakenForChange,
         /// Observers hear of an end a little later, whatever comes meanwhile.
         EndShownLate,
+        /// SQLite reads the clock before the row.
+        #[cfg(feature = "sqlite")]
+        ClockReadBeforeRow,
+        /// DynamoDB is not asked for consistent reads.
+        #[cfg(feature = "dynamodb")]
+        InconsistentReads,
     }
 
     thread_local! {

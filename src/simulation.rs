@@ -7,6 +7,7 @@
 
 mod actors;
 mod counts;
+mod duties;
 mod handle;
 mod mutations;
 mod nemesis;
@@ -17,6 +18,8 @@ mod port;
 mod properties;
 mod shrink;
 mod store;
+mod timings;
+mod traffic;
 mod world;
 
 use std::{

@@ -240,7 +240,11 @@ impl TimingBuilder {
 
     fn check_together(&self, timing: &Timing) -> Result<(), InvalidTiming> {
         let (ttl, margin) = (timing.ttl, timing.margin);
-        if timing.renew_every + margin + timing.call_timeout > ttl {
+        let mut renewed_by = timing.renew_every + margin + timing.call_timeout;
+        if mutant!(SlowRenewalsIgnored) {
+            renewed_by = timing.renew_every + margin;
+        }
+        if renewed_by > ttl {
             return Err(InvalidTiming::RenewsTooLate {
                 renew_every: self.renew_every,
                 margin: self.margin,

@@ -199,6 +199,9 @@ impl Subscribers {
 
     /// A leadership begins: what happened under the last one no longer counts.
     pub(super) fn became_leader(&mut self) {
+        if mutant!(UncleanForEver) {
+            return;
+        }
         self.clean = true;
     }
 

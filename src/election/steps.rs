@@ -190,7 +190,11 @@ impl Election {
         };
         let deadline = sent_at + (timing.ttl() - timing.margin());
         let too_late = now + timing.margin() > deadline && !mutant!(SlowGrantTaken);
-        if too_late || !self.contends(now) || !matches!(self.phase, Phase::Following) {
+        let mut contends = self.contends(now);
+        if mutant!(TakenWhilePaused) {
+            contends = true;
+        }
+        if too_late || !contends || !matches!(self.phase, Phase::Following) {
             self.pace.failed(&self.config.timing, &mut self.rng, now);
             self.give_back(Claim::Lease(lease), now);
             return;
@@ -330,7 +334,11 @@ impl Election {
             }
         }
         // An attempt ends when its candidate stops contending.
-        if !self.contends(now) && self.in_flight.is_none() {
+        let mut ends = !self.contends(now) && self.in_flight.is_none();
+        if mutant!(AttemptKeptWhilePaused) {
+            ends = false;
+        }
+        if ends {
             self.give_attempt_back(now);
         }
         self.releases.expire(now);

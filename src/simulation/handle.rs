@@ -6,8 +6,7 @@ use rand::RngExt as _;
 
 use super::{
     node::Step,
-    plan::{Clocks, StoreKind},
-    port::{Ask, Told},
+    plan::Clocks,
     properties::{Property, Violation},
     world::{Event, Incarnation, World},
 };
@@ -16,7 +15,6 @@ use crate::{
     election::{Call, Reply, Request, RequestId, Transition},
     leadership::{Leadership, Reason},
     lease::{Claim, FencingToken},
-    store::{StoreErrorKind, failure::Failure},
 };
 
 type Checked = Result<(), Violation>;
@@ -92,7 +90,7 @@ impl World {
             Event::Resume(node) if !self.is_void(node) => self.resume(node.0),
             Event::Start(node) if !self.is_void(node) => {
                 self.log(|| format!("node{} starts", node.0));
-                self.nodes[node.0].start(&self.plan, self.now, &mut self.rng);
+                self.nodes[node.0].start(self.now, &mut self.rng);
                 return self.drive(node.0);
             }
             Event::StoreUp => self.store.up = true,
@@ -116,7 +114,8 @@ impl World {
         let node = &mut self.nodes[index];
         let election = node.election.as_mut().expect("not void");
         let asked = election.in_flight().is_some_and(|(asked, _)| asked == id);
-        let deadline = sent_at + (self.plan.timing.ttl() - self.plan.timing.margin());
+        let timing = &node.plan.timing;
+        let deadline = sent_at + (timing.ttl() - timing.margin());
         match &reply {
             Reply::Granted { .. } if !asked => self.counts.count("late grant"),
             Reply::Granted { .. } => node.granted_until = deadline,
@@ -136,6 +135,9 @@ impl World {
             _ => {}
         }
         let now = node.clock.now();
+        if asked {
+            node.duties.hears(&reply, now);
+        }
         election.handle_reply(id, sent_at, reply, now);
         self.drive(index)
     }
@@ -171,6 +173,10 @@ impl World {
         let election = node.election.as_mut().expect("a node that runs");
         let request = election.poll_request(now);
         let next = election.poll_timeout();
+        if request.is_none() {
+            let ttl = node.plan.timing.ttl();
+            node.duties.check(election, ttl, now)?;
+        }
         let next = next.map(|moment| node.global(moment).max(self.now + 1));
         self.set_timer(index, next);
         match request {
@@ -196,8 +202,9 @@ impl World {
         let event = Event::Wake((index, node.incarnation));
         let delay = Duration::from_nanos(next - self.now);
         // Timers fire late, never early.
+        let most = self.nodes[index].plan.timer_lateness(self.peace);
         let late = match self.rng.random_bool(0.1) {
-            true => self.seconds(0.3),
+            true => self.seconds(most.as_secs_f64()),
             false => Duration::ZERO,
         };
         if !late.is_zero() {
@@ -211,10 +218,12 @@ impl World {
         self.log(|| format!("node{index} leads with token {token}"));
         let node = &mut self.nodes[index];
         node.facts.deadline = node.granted_until;
-        let timing = &self.plan.timing;
+        let timing = &node.plan.timing;
         let since = node.granted_until - (timing.ttl() - timing.margin());
-        node.facts.may_end_at = self.plan.options.max_hold.map(|longest| since + longest);
-        if leadership.remaining() < self.plan.timing.margin() {
+        let peace = node.undisturbed_since;
+        node.facts.undisturbed = peace.is_some_and(|peace| peace <= since);
+        node.facts.may_end_at = node.plan.options.max_hold.map(|longest| since + longest);
+        if leadership.remaining() < timing.margin() {
             let text = format!("token {token} has {:?} left", leadership.remaining());
             return Err(Violation::new(Property::Fresh, text));
         }
@@ -247,6 +256,11 @@ impl World {
             return Err(Violation::new(Property::Reasons, text));
         }
         let by_deadline = matches!(reason, Reason::StoreLost | Reason::Expired);
+        let undisturbed = node.facts.undisturbed && self.taken_at.is_none();
+        if undisturbed && by_deadline && self.clocks == Clocks::WithinMargin {
+            let text = format!("node{index}, token {token}: {reason:?}, and nothing was wrong");
+            return Err(Violation::new(Property::Steady, text));
+        }
         if by_deadline && !node.facts.refused && node.clock.now() < node.facts.deadline {
             let text = format!("node{index}, token {token}: {reason:?} before its deadline");
             return Err(Violation::new(Property::Steady, text));
@@ -255,16 +269,21 @@ impl World {
     }
 
     fn send(&mut self, index: usize, request: Request) -> Checked {
-        let (plan, node) = (&self.plan, &mut self.nodes[index]);
-        let most = 4.0 * plan.timing.ttl().as_secs_f64();
-        let least = plan.timing.poll_every().min(plan.timing.renew_every());
+        let node = &mut self.nodes[index];
+        let timing = &node.plan.timing;
+        let most = 4.0 * timing.ttl().as_secs_f64();
+        let least = timing.poll_every().min(timing.renew_every());
         // One more, because a ttl need not begin with a request.
         let most = (most / least.as_secs_f64()) as usize + 1;
-        let sent = node.count_request(plan);
+        let sent = node.count_request();
         if sent > most {
             let text = format!("node{index} has sent {sent} requests in a ttl, at most {most}");
             return Err(Violation::new(Property::Rate, text));
         }
+        let (election, now) = (node.election.as_ref(), node.clock.now());
+        let state = election.expect("a node that runs").state(now);
+        let floor = node.plan.timing.floor();
+        node.duties.sends(&request.call, state, floor, now)?;
         node.facts.unanswered |= matches!(request.call, Call::Renew { .. });
         self.check_release(index, &request.call)?;
         self.log(|| format!("node{index} sends {:?}", request.call));
@@ -273,49 +292,8 @@ impl World {
             return self.pump(index);
         }
         let from = (index, self.nodes[index].incarnation);
-        let Request {
-            id, sent_at, call, ..
-        } = request;
-        let fate = self.network.fate(self.store.up, &mut self.rng);
-        if let Some(error) = fate.error {
-            let reply = match fate.arrives {
-                None if self.rng.random_bool(0.5) => Reply::Failed,
-                _ => Reply::Unknown,
-            };
-            self.answer(from, id, sent_at, reply, Some(error));
-        }
-        for (delay, answer) in [(fate.again, None), (fate.arrives, fate.answered)] {
-            if let Some(delay) = delay {
-                let call = call.clone();
-                let arrive = Event::Arrive {
-                    from,
-                    id,
-                    sent_at,
-                    call,
-                    answer,
-                };
-                self.after(delay, arrive);
-            }
-        }
-        self.count_fate(fate.again, fate.arrives, fate.answered);
+        self.post(from, &request);
         Ok(())
-    }
-
-    fn count_fate(
-        &mut self,
-        again: Option<Duration>,
-        arrives: Option<Duration>,
-        answered: Option<Duration>,
-    ) {
-        for (what, happened) in [
-            ("duplicate", again.is_some()),
-            ("lost request", arrives.is_none()),
-            ("lost reply", arrives.is_some() && answered.is_none()),
-        ] {
-            if happened {
-                self.counts.count(what);
-            }
-        }
     }
 
     /// Work under a lease has stopped, as far as anybody can know, before it is released; and nobody
@@ -342,100 +320,6 @@ impl World {
             }
             Some(Step::Done(id, sent_at, reply)) => self.hear(index, id, sent_at, reply),
             None => Ok(()),
-        }
-    }
-
-    fn transmit(&mut self, from: Incarnation, op: u64, ask: Ask) {
-        let fate = self.network.fate(self.store.up, &mut self.rng);
-        if let Some(error) = fate.error {
-            let kind = match (fate.arrives, &ask) {
-                (None, _) if self.rng.random_bool(0.5) => StoreErrorKind::Unavailable,
-                (_, Ask::Get) => StoreErrorKind::Unavailable,
-                _ => StoreErrorKind::Unknown,
-            };
-            let told = Told::Failed(Failure::new(kind, "the connection is broken"));
-            self.after(error, Event::Told { to: from, op, told });
-        }
-        for (delay, answer) in [(fate.again, None), (fate.arrives, fate.answered)] {
-            if let Some(delay) = delay {
-                let ask = ask.clone();
-                let event = Event::Ask {
-                    from,
-                    op,
-                    ask,
-                    answer,
-                };
-                self.after(delay, event);
-            }
-        }
-        self.count_fate(fate.again, fate.arrives, fate.answered);
-    }
-
-    fn asked(&mut self, from: Incarnation, op: u64, ask: Ask, answer: Option<Duration>) {
-        let told = match &ask {
-            Ask::Write(change, guard) => Told::Written(self.store.write(change, guard)),
-            Ask::Get => Told::Got(self.store.get()),
-        };
-        self.note_holder();
-        self.log(|| format!("store takes {ask:?} of node{}: {told:?}", from.0));
-        if let Some(delay) = answer {
-            self.after(delay, Event::Told { to: from, op, told });
-        }
-    }
-
-    fn arrive(
-        &mut self,
-        from: Incarnation,
-        id: RequestId,
-        sent_at: Moment,
-        call: &Call,
-        answer: Option<Duration>,
-    ) {
-        let reply = self.store.carry_out(call, self.now);
-        self.note_holder();
-        self.log(|| format!("store answers node{} {reply:?}", from.0));
-        if self.plan.store != StoreKind::Replicated {
-            return self.answer(from, id, sent_at, reply, answer);
-        }
-        // A refusal waits for what it was refused by.
-        let lag = self.seconds(if self.peace { 0.05 } else { 1.0 });
-        self.last_commit = self.last_commit.max(self.now + lag.as_nanos() as u64);
-        let commit = Event::Commit {
-            to: from,
-            id,
-            sent_at,
-            reply,
-            answer,
-            term: self.store.term,
-            record: self.store.record.clone(),
-        };
-        self.after(Duration::from_nanos(self.last_commit - self.now), commit);
-    }
-
-    fn note_holder(&mut self) {
-        let record = &self.store.record;
-        if let Some(holder) = &record.holder {
-            let holders = self.acquired.entry(record.token.get()).or_default();
-            holders.insert(holder.clone());
-        }
-    }
-
-    fn answer(
-        &mut self,
-        to: Incarnation,
-        id: RequestId,
-        sent_at: Moment,
-        reply: Reply,
-        delay: Option<Duration>,
-    ) {
-        if let Some(delay) = delay {
-            let answer = Event::Answer {
-                to,
-                id,
-                sent_at,
-                reply,
-            };
-            self.after(delay, answer);
         }
     }
 

@@ -5,7 +5,7 @@ use super::{
     properties::Violation,
     world::{Event, World},
 };
-use crate::{clock::Clock as _, election::Election, lease::CandidateId};
+use crate::{clock::Clock as _, election::Election, lease::CandidateId, timing::Timing};
 
 impl World {
     pub(super) fn strike(&mut self, fault: FaultKind) -> Result<(), Violation> {
@@ -44,16 +44,20 @@ impl World {
                 }
             }
             FaultKind::StepDown { node, hold_off } if running(self, node) => {
+                let now = self.nodes[node].clock.now();
                 self.nodes[node].facts.stepped_down = true;
+                self.nodes[node].duties.told_to_step_down(hold_off, now);
                 return self.command(node, "step down", |election, now| {
                     election.step_down(hold_off, now);
                 });
             }
             FaultKind::PauseLock { node } if running(self, node) => {
                 self.nodes[node].facts.paused = true;
+                self.nodes[node].duties.told_to_pause();
                 return self.command(node, "pause", Election::pause);
             }
             FaultKind::ResumeLock { node } if running(self, node) => {
+                self.nodes[node].duties.told_to_resume();
                 return self.command(node, "resume", Election::resume);
             }
             FaultKind::Hint { node } if running(self, node) => {
@@ -102,10 +106,11 @@ impl World {
         self.log(|| "faults stop".to_owned());
         self.peace = true;
         self.store.up = true;
-        self.network = self.network.mended();
+        self.network = self.network.mended(self.plan.store);
         // What is still under way arrives soon, and everybody acknowledges.
         let under_way: Vec<_> = std::mem::take(&mut self.queue).into_vec();
-        let later = self.now + self.plan.timing.ttl().as_nanos() as u64 / 100;
+        let soon = self.plan.shortest(Timing::ttl) / 100;
+        let later = self.now + soon.as_nanos() as u64;
         for Reverse((time, key)) in under_way {
             let stays = matches!(
                 self.events[&key],
@@ -119,8 +124,11 @@ impl World {
                 self.resume(index);
             }
             if self.nodes[index].election.is_none() {
-                self.nodes[index].start(&self.plan, self.now, &mut self.rng);
+                self.nodes[index].start(self.now, &mut self.rng);
             }
+            let node = &mut self.nodes[index];
+            node.duties.told_to_resume();
+            node.undisturbed_since = Some(node.clock.now());
             self.command(index, "resume", Election::resume)?;
         }
         Ok(())

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use rand::{RngExt as _, rngs::SmallRng};
 
+use super::plan::StoreKind;
+
 /// What becomes of one message to the store and of its answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Fate {
@@ -18,7 +20,9 @@ pub(super) struct Fate {
 /// How bad the network is for one run. A chance of 0 is none.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Network {
-    pub(super) call_timeout: Duration,
+    /// The longest that a message takes which is not late, as a part of what its sender waits for the
+    /// answer.
+    pub(super) usual: f64,
     pub(super) loss: f64,
     pub(super) late: f64,
     pub(super) duplicates: f64,
@@ -28,14 +32,14 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn new(call_timeout: Duration, rng: &mut SmallRng) -> Self {
+    pub(super) fn new(rng: &mut SmallRng) -> Self {
         let mut chance = |most: f64| match rng.random_bool(0.5) {
             true => rng.random_range(0.0..most),
             false => 0.0,
         };
         let refuses = chance(1.0) > 0.0;
         Self {
-            call_timeout,
+            usual: 0.3,
             refuses,
             loss: chance(0.4),
             late: chance(0.3),
@@ -44,9 +48,12 @@ impl Network {
         }
     }
 
-    /// The same without faults.
-    pub(super) fn mended(self) -> Self {
+    /// The same without faults: one request and its answer come just within the time that there is for
+    /// them, where an operation is not several of them.
+    pub(super) fn mended(self, store: StoreKind) -> Self {
+        let observed = matches!(store, StoreKind::Observed { .. });
         Self {
+            usual: if observed { self.usual } else { 0.45 },
             loss: 0.0,
             late: 0.0,
             duplicates: 0.0,
@@ -55,29 +62,30 @@ impl Network {
         }
     }
 
-    pub(super) fn delay(&self, rng: &mut SmallRng) -> Duration {
-        // Late means later than its sender waits, up to several ttl.
+    /// How long a message takes whose answer has to come within `limit`.
+    fn delay(&self, limit: Duration, rng: &mut SmallRng) -> Duration {
+        // Late means later than that, up to several ttl.
         let most = match rng.random_bool(self.late) {
             true => 20.0,
-            false => 0.3,
+            false => self.usual,
         };
-        self.call_timeout.mul_f64(rng.random_range(0.001..most))
+        limit.mul_f64(rng.random_range(0.001..most))
     }
 
-    pub(super) fn fate(&self, store_up: bool, rng: &mut SmallRng) -> Fate {
+    pub(super) fn fate(&self, limit: Duration, store_up: bool, rng: &mut SmallRng) -> Fate {
         if self.refuses && !store_up {
             return Fate {
                 error: Some(Duration::from_millis(1)),
                 ..Fate::default()
             };
         }
-        let arrives = (store_up && !rng.random_bool(self.loss)).then(|| self.delay(rng));
-        let answered = (!rng.random_bool(self.loss)).then(|| self.delay(rng));
+        let arrives = (store_up && !rng.random_bool(self.loss)).then(|| self.delay(limit, rng));
+        let answered = (!rng.random_bool(self.loss)).then(|| self.delay(limit, rng));
         let again = rng
             .random_bool(self.duplicates)
-            .then(|| self.delay(rng) * 2);
+            .then(|| self.delay(limit, rng) * 2);
         let broken = arrives.is_none() || answered.is_none();
-        let error = (broken && rng.random_bool(self.errors)).then(|| self.delay(rng));
+        let error = (broken && rng.random_bool(self.errors)).then(|| self.delay(limit, rng));
         Fate {
             arrives,
             again: again.filter(|_| store_up),

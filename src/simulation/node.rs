@@ -9,7 +9,8 @@ use futures::future::BoxFuture;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 use super::{
-    plan::{NodePlan, Plan, Rate},
+    duties::Duties,
+    plan::NodePlan,
     port::{Ask, Port, Told},
     properties::{Property, Violation},
 };
@@ -30,9 +31,8 @@ use crate::{
 /// they like.
 pub(super) struct Node {
     pub(super) name: CandidateId,
+    pub(super) plan: NodePlan,
     pub(super) clock: ManualClock,
-    rate: Rate,
-    generator: Option<u64>,
     pub(super) election: Option<Election>,
     /// Grows with every start; events of an older one are void.
     pub(super) incarnation: u32,
@@ -49,6 +49,9 @@ pub(super) struct Node {
     /// When its requests of the last ttl were sent, by its own clock.
     pub(super) sent: VecDeque<Moment>,
     pub(super) facts: Facts,
+    pub(super) duties: Duties,
+    /// Since when nothing goes wrong.
+    pub(super) undisturbed_since: Option<Moment>,
     /// The deadline of the last grant.
     pub(super) granted_until: Moment,
     observer: Arc<Observer>,
@@ -67,6 +70,8 @@ pub(super) struct Facts {
     pub(super) refused: bool,
     /// Up to when the term lasts at least, by what it has heard.
     pub(super) deadline: Moment,
+    /// Nothing went wrong since its grant was asked for.
+    pub(super) undisturbed: bool,
     /// When it may end because it was held for long enough.
     pub(super) may_end_at: Option<Moment>,
 }
@@ -92,8 +97,7 @@ impl Node {
         let index = if plan.impostor { 0 } else { index };
         Self {
             name: CandidateId::new(format!("node{index}")).expect("a good name"),
-            rate: plan.clock,
-            generator: plan.generator,
+            plan: *plan,
             election: None,
             incarnation: 0,
             paused: false,
@@ -105,6 +109,8 @@ impl Node {
             misled_since: None,
             sent: VecDeque::new(),
             facts: Facts::default(),
+            duties: Duties::default(),
+            undisturbed_since: None,
             granted_until: Moment::default(),
             observer: Arc::new(Observer::new(Arc::new(clock.clone()))),
             clock,
@@ -113,21 +119,21 @@ impl Node {
         }
     }
 
-    pub(super) fn start(&mut self, plan: &Plan, now: u64, rng: &mut SmallRng) {
+    pub(super) fn start(&mut self, now: u64, rng: &mut SmallRng) {
         self.stop();
         self.set_clock(now);
         let config = Config {
             resource: ResourceName::new("r").expect("a good name"),
             candidate: self.name.clone(),
-            timing: plan.timing,
+            timing: self.plan.timing,
             metadata: None,
             clock: Arc::new(self.clock.clone()),
         };
         let own = rng.random();
-        let jitter = SmallRng::seed_from_u64(self.generator.unwrap_or(own));
+        let jitter = SmallRng::seed_from_u64(self.plan.generator.unwrap_or(own));
         let attempts = SeededAttempts::new(rng.random());
         let election = Election::new(config, jitter, attempts, self.clock.now());
-        self.election = Some(election.with(plan.options));
+        self.election = Some(election.with(self.plan.options));
         self.report();
     }
 
@@ -144,22 +150,23 @@ impl Node {
         self.misled_since = None;
         self.sent.clear();
         self.facts = Facts::default();
+        self.duties = Duties::default();
         self.observer = Arc::new(Observer::new(Arc::new(self.clock.clone())));
         self.op = None;
     }
 
     /// When the node's clock shows this moment, rounded up.
     pub(super) fn global(&self, moment: Moment) -> u64 {
-        let local = (Moment::default() + self.rate.ahead)
+        let local = (Moment::default() + self.plan.clock.ahead)
             .until(moment)
             .as_nanos() as f64;
-        (local / self.rate.rate) as u64 + 2
+        (local / self.plan.clock.rate) as u64 + 2
     }
 
     pub(super) fn set_clock(&self, now: u64) {
-        let own = Duration::from_nanos((now as f64 * self.rate.rate) as u64);
+        let own = Duration::from_nanos((now as f64 * self.plan.clock.rate) as u64);
         self.clock
-            .advance_to(Moment::default() + self.rate.ahead + own);
+            .advance_to(Moment::default() + self.plan.clock.ahead + own);
     }
 
     /// The tokens under which this process believes that it leads.
@@ -217,6 +224,8 @@ impl Node {
                 let older = self.leaderships.len().saturating_sub(4);
                 self.leaderships.drain(..older);
                 self.leaderships.push((leadership.clone(), false));
+                let keep = self.plan.options.at_least_for;
+                (self.duties).leads(leadership.token(), keep, self.clock.now())?;
             }
             Transition::BecameFollower { token, .. } => {
                 if self.told_leader.take() != Some(*token) {
@@ -243,14 +252,10 @@ impl Node {
     }
 
     /// How many requests it has sent in the ttl before now.
-    pub(super) fn count_request(&mut self, plan: &Plan) -> usize {
-        let now = self.clock.now();
+    pub(super) fn count_request(&mut self) -> usize {
+        let (now, ttl) = (self.clock.now(), self.plan.timing.ttl());
         self.sent.push_back(now);
-        while self
-            .sent
-            .front()
-            .is_some_and(|at| *at + plan.timing.ttl() <= now)
-        {
+        while self.sent.front().is_some_and(|at| *at + ttl <= now) {
             self.sent.pop_front();
         }
         self.sent.len()

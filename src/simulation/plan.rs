@@ -1,17 +1,14 @@
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
-use super::network::Network;
+use super::{network::Network, timings};
 use crate::{election::Options, timing::Timing};
 
 /// Everything that is decided before a run. What is drawn while it runs follows from the seed.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) seed: u64,
-    pub(super) timing: Timing,
-    /// What guards ask for besides; the same for all.
-    pub(super) options: Options,
     pub(super) store: StoreKind,
     /// The clocks of those who can become primary; one, unless the store fails over.
     pub(super) members: Vec<Rate>,
@@ -41,6 +38,9 @@ pub(super) struct Rate {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NodePlan {
+    pub(super) timing: Timing,
+    /// What its guards ask for besides.
+    pub(super) options: Options,
     pub(super) clock: Rate,
     pub(super) starts: Duration,
     /// It was given the id of the first node by mistake.
@@ -106,14 +106,11 @@ pub(super) enum Clocks {
 }
 
 impl Plan {
-    pub(super) const TTL: Duration = Duration::from_secs(10);
     /// Faults stop after this.
     pub(super) const PEACE: Duration = Duration::from_secs(100);
 
     pub(super) fn new(seed: u64, clocks: Clocks) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
-        let timing = Timing::builder().ttl(Self::TTL).build();
-        let timing = timing.expect("a ttl alone goes together");
         let store = match rng.random_range(0..6) {
             0 | 1 => StoreKind::Clocked,
             2 | 3 => StoreKind::Replicated,
@@ -121,46 +118,41 @@ impl Plan {
                 returns_record: other == 4,
             },
         };
-        // Any two clocks differ over one ttl by less than the margin, a tenth: by their rates, and what
-        // is left for steps and for members that disagree.
-        let (drift, ahead) = match (clocks, store) {
-            (Clocks::Wild, _) => (0.3, 0.5),
-            (_, StoreKind::Observed { .. }) => (0.045, 0.0),
-            _ => (0.025, 0.045),
-        };
-        let ahead = Self::TTL.mul_f64(ahead);
-        let clock = |rng: &mut SmallRng, ahead: Duration| Rate {
-            rate: 1.0 + rng.random_range(-drift..=drift),
-            ahead,
-        };
+        let impostor = rng.random_bool(0.2);
+        let generator = rng.random_bool(0.3).then(|| rng.random());
+        let nodes = (0..rng.random_range(2..=7)).map(|index| {
+            let timing = timings::random(&mut rng);
+            NodePlan {
+                timing,
+                options: guard_options(&timing, &mut rng),
+                clock: Rate {
+                    rate: holder_rate(&timing, store, clocks, &mut rng),
+                    ahead: Duration::from_secs(rng.random_range(3_600..1_000_000)),
+                },
+                starts: rng.random_range(Duration::ZERO..Duration::from_secs(5)),
+                impostor: impostor && index == 1,
+                generator: generator.filter(|_| index < 2),
+            }
+        });
+        let nodes: Vec<_> = nodes.collect();
+        let ahead = most_ahead(&nodes, store, clocks);
         let members = match store {
             StoreKind::Replicated => rng.random_range(2..=3),
             _ => 1,
         };
         // One rate for all: something keeps their clocks together, to within what they are ahead.
-        let common = clock(&mut rng, Duration::ZERO);
+        let rate = match clocks {
+            Clocks::WithinMargin => rng.random_range(0.95..=FASTEST),
+            Clocks::Wild => rng.random_range(WILD),
+        };
         let members = (0..members).map(|_| Rate {
             ahead: rng.random_range(Duration::ZERO..=ahead),
-            ..common
+            rate,
         });
         let members: Vec<_> = members.collect();
-        let impostor = rng.random_bool(0.2);
-        let generator = rng.random_bool(0.3).then(|| rng.random());
-        let nodes = (0..rng.random_range(2..=7)).map(|index| NodePlan {
-            clock: {
-                let ahead = Duration::from_secs(rng.random_range(3_600..1_000_000));
-                clock(&mut rng, ahead)
-            },
-            starts: rng.random_range(Duration::ZERO..Duration::from_secs(5)),
-            impostor: impostor && index == 1,
-            generator: generator.filter(|_| index < 2),
-        });
-        let nodes: Vec<_> = nodes.collect();
-        let network = Network::new(timing.call_timeout(), &mut rng);
+        let network = Network::new(&mut rng);
         let mut plan = Self {
             seed,
-            timing,
-            options: Options::default(),
             store,
             members,
             nodes,
@@ -168,13 +160,26 @@ impl Plan {
             faults: Vec::new(),
         };
         plan.plan_faults(ahead, &mut rng);
-        if rng.random_bool(0.15) {
-            plan.options.at_least_for = rng.random_range(Duration::ZERO..Self::TTL * 2);
-        }
-        if rng.random_bool(0.15) {
-            plan.options.max_hold = Some(rng.random_range(Self::TTL..Self::TTL * 4));
-        }
         plan
+    }
+
+    /// The longest of some time of the candidates.
+    pub(super) fn longest(&self, time: impl Fn(&NodePlan) -> Duration) -> Duration {
+        let times = self.nodes.iter().map(time);
+        times.max().expect("a plan has candidates")
+    }
+
+    pub(super) fn shortest(&self, time: impl Fn(&Timing) -> Duration) -> Duration {
+        let times = self.nodes.iter().map(|node| time(&node.timing));
+        times.min().expect("a plan has candidates")
+    }
+
+    /// How long something takes that is counted by any of the candidates' clocks, or by the store's.
+    pub(super) fn on_the_slowest_clock(&self, time: Duration) -> Duration {
+        let clocks = self.nodes.iter().map(|node| node.clock);
+        let rates = clocks.chain(self.members.iter().copied());
+        let slowest = rates.map(|clock| clock.rate).fold(FASTEST, f64::min);
+        time.mul_f64(1.0 / slowest)
     }
 
     fn plan_faults(&mut self, ahead: Duration, rng: &mut SmallRng) {
@@ -228,6 +233,63 @@ impl Plan {
             self.faults.sort_by_key(|fault| fault.at);
         }
     }
+}
+
+impl NodePlan {
+    /// By how much its timers fire late at the most.
+    pub(super) fn timer_lateness(&self, peace: bool) -> Duration {
+        let part = if peace { 0.05 } else { 0.15 };
+        let most = self.timing.call_timeout().mul_f64(part);
+        most.min(Self::LATEST_TIMER)
+    }
+
+    const LATEST_TIMER: Duration = Duration::from_millis(300);
+}
+
+/// The rate of the fastest clock, unless the clocks are [`Wild`](Clocks::Wild).
+const FASTEST: f64 = 1.0;
+const WILD: RangeInclusive<f64> = 0.7..=1.3;
+
+/// How fast the clock of a candidate runs. Over one ttl it falls behind any other by less than its own
+/// margin: by its rate, and what is left for steps of the store's clock and for members that disagree.
+fn holder_rate(timing: &Timing, store: StoreKind, clocks: Clocks, rng: &mut SmallRng) -> f64 {
+    if clocks == Clocks::Wild {
+        return rng.random_range(WILD);
+    }
+    let margin = timing.margin().div_duration_f64(timing.ttl());
+    let part = match store {
+        StoreKind::Observed { .. } => 0.95,
+        _ => 0.5,
+    };
+    rng.random_range(FASTEST - margin * part..=FASTEST)
+}
+
+/// How far the clocks of a store may be apart, or be stepped.
+fn most_ahead(nodes: &[NodePlan], store: StoreKind, clocks: Clocks) -> Duration {
+    let timings = nodes.iter().map(|node| node.timing);
+    match (clocks, store) {
+        (Clocks::Wild, _) => {
+            let longest = timings.map(|timing| timing.ttl()).max();
+            longest.unwrap_or_default().mul_f64(0.5)
+        }
+        (_, StoreKind::Observed { .. }) => Duration::ZERO,
+        _ => {
+            let least = timings.map(|timing| timing.margin()).min();
+            least.unwrap_or_default().mul_f64(0.45)
+        }
+    }
+}
+
+fn guard_options(timing: &Timing, rng: &mut SmallRng) -> Options {
+    let ttl = timing.ttl();
+    let mut options = Options::default();
+    if rng.random_bool(0.15) {
+        options.at_least_for = rng.random_range(Duration::ZERO..ttl * 2);
+    }
+    if rng.random_bool(0.15) {
+        options.max_hold = Some(rng.random_range(ttl..ttl * 4));
+    }
+    options
 }
 
 impl FaultKind {

@@ -22,12 +22,21 @@ pub(super) enum Property {
     Fresh,
     /// Each reason fits what has happened.
     Reasons,
-    /// Trouble of the store that is shorter than the deadline changes nothing.
+    /// Trouble of the store that is shorter than the deadline changes nothing, and where there is none no
+    /// lease is lost.
     Steady,
-    /// Over any ttl no candidate sends more than four times what an undisturbed one does.
+    /// Over any ttl no candidate sends more than four times what an undisturbed one does, and it waits
+    /// between two bids.
     Rate,
     /// After the faults have stopped, one leads within the bound.
     Liveness,
+    /// Nobody begins to lead while it is paused or held off.
+    HeldBack,
+    /// What others shall not have for a time is not given back before.
+    Kept,
+    /// What is no longer wanted is given back: the lease of a planned and clean end, and what an attempt
+    /// may have been granted whose candidate stops contending. Nor is such an attempt bid again.
+    GivenBack,
     /// The register takes no write with a token older than one that it has seen.
     StaleWrites,
     /// A record for newer libraries is not written.

@@ -10,7 +10,7 @@ use super::{
     counts::Counts,
     network::Network,
     node::Node,
-    plan::{Clocks, FaultKind, Plan, StoreKind},
+    plan::{Clocks, FaultKind, NodePlan, Plan, StoreKind},
     port::{Ask, Told},
     properties::{Property, Violation},
     store::Store,
@@ -151,14 +151,16 @@ impl World {
 
     /// How long after the faults have stopped there is a leader at the latest: what is left of the
     /// last lease, or a whole ttl for those who observe, or what a lease is kept for when it was given
-    /// back; two polls, each with its jitter and a call,
-    /// to see that and to take it. All on the slowest clock.
+    /// back; two polls, each with its jitter, a late timer and a call, to see that and to take it. The
+    /// longest of all candidates', on the slowest clock.
     pub(super) fn bound(&self) -> Duration {
-        let timing = &self.plan.timing;
-        let polls = timing.poll_every().mul_f64(2.0 * (1.0 + POLL_JITTER));
-        let kept = self.plan.options.at_least_for;
-        let bound = timing.ttl().max(kept) + polls + timing.call_timeout() * 2;
-        bound.mul_f64(1.0 / (1.0 - 0.045))
+        let lease = |node: &NodePlan| node.timing.ttl().max(node.options.at_least_for);
+        let looks = |node: &NodePlan| {
+            let poll = node.timing.poll_every().mul_f64(1.0 + POLL_JITTER);
+            (poll + node.timer_lateness(true) + node.timing.call_timeout()) * 2
+        };
+        let bound = self.plan.longest(lease) + self.plan.longest(looks);
+        self.plan.on_the_slowest_clock(bound)
     }
 
     pub(super) fn run(&mut self) -> Result<(), Violation> {
@@ -172,7 +174,8 @@ impl World {
         let verdict = Plan::PEACE + self.bound();
         self.after(Plan::PEACE, Event::Peace);
         self.after(verdict, Event::Verdict);
-        self.after(verdict + self.plan.timing.ttl() * 2, Event::End);
+        let ttl = self.plan.longest(|node| node.timing.ttl());
+        self.after(verdict + ttl * 2, Event::End);
         while let Some(Reverse((time, key))) = self.queue.pop() {
             self.now = time;
             for node in &self.nodes {
@@ -238,18 +241,19 @@ impl World {
         self.check_ends()
     }
 
-    /// Timers fire up to 0.3 s late here; nobody may go on believing for longer.
+    /// Nobody may go on believing for longer than timers fire late.
     fn check_ends(&mut self) -> Result<(), Violation> {
-        const LATE: u64 = 400_000_000;
+        const AT_ONCE: Duration = Duration::from_millis(50);
         for index in 0..self.nodes.len() {
             let now = self.now;
             let node = &mut self.nodes[index];
+            let late = node.plan.timer_lateness(false) + AT_ONCE;
             let misled = node
                 .told_leader
                 .filter(|token| !node.paused && !node.leads(*token));
             node.misled_since = misled.map(|_| node.misled_since.unwrap_or(now));
             if let (Some(token), Some(since)) = (misled, node.misled_since)
-                && now - since > LATE
+                && now - since > late.as_nanos() as u64
             {
                 let text = format!("node{index} was not told that token {token} has ended");
                 return Err(Violation::new(Property::OnTime, text));
@@ -270,7 +274,7 @@ impl World {
                 let text = format!("version {now} of a record that was version {version}");
                 return Err(Violation::new(Property::NewerRecords, text));
             }
-        } else if leaders == 0 && self.plan.options.max_hold.is_some() {
+        } else if leaders == 0 && self.some_hold_ends() {
             // Between two holds.
             self.counts.count("no leader after a longest hold");
         } else if leaders != 1 && self.clocks == Clocks::WithinMargin {
@@ -278,6 +282,12 @@ impl World {
             return Err(Violation::new(Property::Liveness, text));
         }
         Ok(())
+    }
+
+    /// Whether a candidate gives the lease up from time to time.
+    fn some_hold_ends(&self) -> bool {
+        let mut nodes = self.plan.nodes.iter();
+        nodes.any(|node| node.options.max_hold.is_some())
     }
 
     pub(super) fn is_void(&self, (node, incarnation): Incarnation) -> bool {

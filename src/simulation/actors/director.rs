@@ -10,11 +10,11 @@ use super::{
     process::Process,
     subscriber::Subscriber,
     wire::Wire,
-    world::{Life, OwnClock, Shared},
+    world::{Command, Life, OwnClock, Shared},
 };
 use crate::{
     actor::{LockActor, LockHandle},
-    election::SeededAttempts,
+    election::{SeededAttempts, StepDownOutcome},
     simulation::{
         plan,
         properties::{Property, Violation},
@@ -80,11 +80,12 @@ impl Director {
         let known = verdict + self.shared.world().bound_to_know();
         self.wait_until(known).await?;
         self.check_known();
-        self.wait_until(verdict + plan.base.timing.ttl() * 2)
-            .await?;
+        let ttl = plan.base.longest(|node| node.timing.ttl());
+        self.wait_until(verdict + ttl * 2).await?;
         self.check_leader();
         self.check_known();
         self.check_told().await;
+        self.check_step_down().await;
         self.outcome()
     }
 
@@ -139,7 +140,7 @@ impl Director {
             let store = Wire::new(self.shared.clone(), life, clock);
             let builder = LockActor::builder("r", std::sync::Arc::new(store))
                 .candidate(self.nodes[index].name.as_str())
-                .timing(world.plan.base.timing)
+                .timing(world.plan.base.nodes[index].timing)
                 .clock(std::sync::Arc::new(clock))
                 .random(rng, SeededAttempts::new(world.rng.random()))
                 .portion(world.plan.portion);
@@ -238,6 +239,24 @@ impl Director {
     fn check_known(&self) {
         let lives: Vec<_> = self.nodes.iter().map(|node| node.life).collect();
         self.shared.world().check_known(&lives);
+    }
+
+    /// A planned end in peace gives the lease back, whatever happened in the terms before.
+    async fn check_step_down(&self) {
+        let Some((life, token)) = self.shared.world().command_leader(Command::StepDown) else {
+            return;
+        };
+        let mut nodes = self.nodes.iter().filter(|node| node.life == life);
+        let Some(lock) = nodes.next().and_then(|node| node.lock.clone()) else {
+            return;
+        };
+        let outcome = lock.step_down().await;
+        let world = &mut *self.shared.world();
+        let clean = !world.lives[life].term(token).unclean;
+        if clean && !matches!(outcome, Ok(StepDownOutcome::Released)) {
+            let text = format!("token {token}, a clean planned end: {outcome:?}");
+            world.fail(Property::GivenBack, text);
+        }
     }
 
     /// Nobody has missed a message.

@@ -49,6 +49,11 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
         "8: work that it spawned may run on",
     ),
     (
+        UncleanForEver,
+        &[GivenBack],
+        "7: released if all of its own term have acknowledged",
+    ),
+    (
         UnsubscribedNotAwaited,
         &[Acknowledged],
         "§6: acknowledged means the replies to both messages",

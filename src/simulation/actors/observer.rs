@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use actix::{
-    Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler, Message, Supervised,
-};
+use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler, Supervised};
 
-use super::world::{Shared, World};
+use super::{
+    plan::Prod,
+    world::{Observing, Shared, World},
+};
 use crate::{
     actor::{LeaderChanged, LockActor, Observe},
-    lease::{CandidateId, FencingToken, LeaseRecord},
-    simulation::properties::Property,
+    lease::LeaseRecord,
+    simulation::{plan::NodePlan, properties::Property},
     timing::POLL_JITTER,
 };
 
@@ -22,15 +23,6 @@ pub(super) struct Observer {
     supervised: bool,
     /// Which one it is in the world.
     index: usize,
-}
-
-/// What one observer was told.
-pub(super) struct Observing {
-    pub(super) life: usize,
-    alive: bool,
-    /// How often it may hear of the same again, because it asked.
-    asked: u64,
-    last: Option<(FencingToken, Option<CandidateId>)>,
 }
 
 impl Observer {
@@ -92,14 +84,6 @@ impl Handler<LeaderChanged> for Observer {
     }
 }
 
-/// What the simulation does to an observer.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub(super) enum Prod {
-    Stop,
-    Observe,
-}
-
 impl Handler<Prod> for Observer {
     type Result = ();
 
@@ -144,9 +128,12 @@ impl World {
     /// and now only looks, looks two polls and a call later, with its jitter, and looks for the time
     /// of a call. On the slowest clock.
     pub(super) fn bound_to_know(&self) -> Duration {
-        let timing = &self.plan.base.timing;
-        let polls = timing.poll_every().mul_f64(2.0 * (1.0 + POLL_JITTER));
-        (polls + timing.call_timeout() * 2).mul_f64(1.0 / (1.0 - 0.045))
+        let looks = |node: &NodePlan| {
+            let poll = node.timing.poll_every().mul_f64(1.0 + POLL_JITTER);
+            (poll + node.timing.call_timeout()) * 2
+        };
+        let plan = &self.plan.base;
+        plan.on_the_slowest_clock(plan.longest(looks))
     }
 
     /// The observers of these locks know who leads.

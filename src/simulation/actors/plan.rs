@@ -1,8 +1,8 @@
 use std::time::Duration;
 
+use actix::Message;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
-use super::observer::Prod;
 use crate::simulation::plan::{self, Clocks, FaultKind};
 
 /// A plan of the first layer, and what becomes of the actors.
@@ -92,6 +92,14 @@ pub(super) enum Trouble {
         time: Duration,
         new_id: bool,
     },
+}
+
+/// What the simulation does to an observer.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub(super) enum Prod {
+    Stop,
+    Observe,
 }
 
 impl SubscriberPlan {

@@ -8,7 +8,7 @@ use std::{
 use tokio::task::LocalSet;
 
 use super::world::{Life, Shared, World};
-use crate::clock::{Clock as _, Moment};
+use crate::clock::Clock as _;
 
 /// All that runs in one process: a lock, those who follow it, and what they have spawned.
 ///
@@ -42,15 +42,6 @@ impl Process {
         let _inside = self.0.enter();
         work()
     }
-}
-
-/// Whether a process runs.
-#[derive(Debug, Default)]
-pub(super) struct Gate {
-    pub(super) frozen: bool,
-    /// When it last went on, by its own clock.
-    pub(super) thawed_at: Moment,
-    waker: Option<Waker>,
 }
 
 impl World {

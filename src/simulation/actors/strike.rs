@@ -114,7 +114,7 @@ impl Director {
         let (life, shared) = (node.life, self.shared.clone());
         world.log(|| format!("node{index} (life {life}) stands still"));
         world.counts.count("freeze");
-        if time > world.plan.base.timing.ttl() {
+        if time > world.timing(node.life).ttl() {
             world.counts.count("freeze beyond the ttl");
         }
         actix::spawn(async move {

@@ -59,6 +59,10 @@ impl Subscriber {
         let seen = &mut world.subscribers[self.index];
         seen.again |= seen.subscribed || seen.messages > 0;
         seen.subscribed = true;
+        // One that subscribes again cannot vouch for what it did before.
+        if let Some(token) = seen.told {
+            world.lives[seen.life].term(token).unclean = true;
+        }
         world.log(|| format!("subscriber {} subscribes", self.index));
         self.lock.do_send(Subscribe::new(&ctx.address()));
     }

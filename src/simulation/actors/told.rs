@@ -63,10 +63,11 @@ impl World {
             self.fail(Property::Acknowledged, text);
         }
         // The message may lie in a process that stands still.
+        let margin = self.timing(at).margin();
         let life = &mut self.lives[at];
         let granted_at = life.term(token).granted_at;
         let held_up = life.gate.thawed_at > granted_at;
-        if leadership.remaining() < self.plan.base.timing.margin() && !held_up {
+        if leadership.remaining() < margin && !held_up {
             let text = format!("token {token} has {:?} left", leadership.remaining());
             self.fail(Property::Fresh, text);
         }

@@ -25,6 +25,7 @@ use crate::{
         failure::{Answer, Failure},
         observed::{Change, Found, Guard, Observer, Table, Written},
     },
+    timing::Timing,
 };
 
 /// The way of one lock to the store. It keeps no time limit: the lock must not rely on it.
@@ -69,7 +70,9 @@ impl Wire {
     ) -> Answer<T> {
         let (fate, kind) = {
             let world = &mut *self.shared.world();
-            let fate = world.network.fate(world.store.up, &mut world.rng);
+            let timing = world.timing(self.life);
+            let limit = timing.call_timeout().min(timing.renew_every());
+            let fate = world.network.fate(limit, world.store.up, &mut world.rng);
             for (what, happened) in [
                 ("duplicate", fate.again.is_some()),
                 ("lost request", fate.arrives.is_none()),
@@ -89,19 +92,19 @@ impl Wire {
             };
             (fate, kind)
         };
-        let (tell, told) = oneshot::channel();
+        let (life, (tell, told)) = (self.life, oneshot::channel());
         if let Some(again) = fate.again {
             let (shared, apply) = (self.shared.clone(), apply.clone());
             tokio::spawn(async move {
                 shared.wait(again).await;
-                let _ = carry_out(&shared, &apply).await;
+                let _ = carry_out(&shared, life, &apply).await;
             });
         }
         if let Some(arrives) = fate.arrives {
             let shared = self.shared.clone();
             tokio::spawn(async move {
                 shared.wait(arrives).await;
-                let answer = carry_out(&shared, &apply).await;
+                let answer = carry_out(&shared, life, &apply).await;
                 if let (Some(answered), Some(answer)) = (fate.answered, answer) {
                     shared.wait(answered).await;
                     // The sender may have given up.
@@ -163,7 +166,7 @@ impl Wire {
         self.log(|| format!("sends {what}"));
         let world = &mut *self.shared.world();
         world.check();
-        let timing = world.plan.base.timing;
+        let timing = world.timing(self.life);
         let most = 4.0 * timing.ttl().as_secs_f64();
         let least = timing.poll_every().min(timing.renew_every());
         // One more, because a ttl need not begin with a request.
@@ -187,8 +190,22 @@ impl Wire {
     }
 }
 
+impl World {
+    /// How long it takes a majority to have a write.
+    fn lag(&mut self, life: usize) -> Duration {
+        let most = if self.peace {
+            // All writes wait for each other.
+            let shortest = self.plan.base.shortest(Timing::call_timeout);
+            shortest.mul_f64(0.025)
+        } else {
+            self.timing(life).call_timeout().mul_f64(0.5)
+        };
+        self.seconds(most.as_secs_f64())
+    }
+}
+
 /// The store takes a request; its answer, once a majority has what it wrote.
-async fn carry_out<T>(shared: &Shared, apply: &impl Fn(&mut World) -> T) -> Option<T> {
+async fn carry_out<T>(shared: &Shared, life: usize, apply: &impl Fn(&mut World) -> T) -> Option<T> {
     let (answer, commit) = {
         let world = &mut *shared.world();
         let answer = apply(world);
@@ -198,7 +215,7 @@ async fn carry_out<T>(shared: &Shared, apply: &impl Fn(&mut World) -> T) -> Opti
             return Some(answer);
         }
         // A refusal waits for what it was refused by.
-        let lag = world.seconds(if world.peace { 0.05 } else { 1.0 });
+        let lag = world.lag(life);
         let now = world.now();
         world.last_commit = world.last_commit.max(now + lag.as_nanos() as u64);
         let lag = Duration::from_nanos(world.last_commit - now);
@@ -255,7 +272,7 @@ impl LeaseStore for Wire {
         let outcome = self.sends(Operation::Acquire, what, request).await?;
         if let AcquireOutcome::Granted { token } = &outcome {
             let world = &mut *self.shared.world();
-            let timing = world.plan.base.timing;
+            let timing = world.timing(self.life);
             let term = world.lives[self.life].term(*token);
             term.granted_at = self.clock.now();
             term.deadline = sent_at + (timing.ttl() - timing.margin());
@@ -286,7 +303,7 @@ impl LeaseStore for Wire {
         let what = format!("a renewal of {token}");
         let outcome = self.sends(Operation::Renew, what, request).await?;
         let world = &mut *self.shared.world();
-        let timing = world.plan.base.timing;
+        let timing = world.timing(self.life);
         let term = world.lives[self.life].term(token);
         match &outcome {
             // One that comes after the deadline does not prolong the term.

@@ -2,17 +2,14 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Waker,
     time::Duration,
 };
 
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use tokio::{sync::Notify, time::Instant};
 
-use super::{
-    observer::Observing,
-    plan::{Plan, Style},
-    process::Gate,
-};
+use super::plan::{Plan, Style};
 use crate::{
     clock::{Clock, Moment},
     leadership::Leadership,
@@ -20,10 +17,11 @@ use crate::{
     simulation::{
         counts::Counts,
         network::Network,
-        plan::Rate,
+        plan::{NodePlan, Rate},
         properties::{Property, Violation},
         store::Store,
     },
+    timing::{POLL_JITTER, Timing},
 };
 
 /// What all actors of a run share; all of them run on one thread.
@@ -84,6 +82,24 @@ pub(super) struct Life {
     /// When it was told what, and when subscribers have left it.
     pub(super) commands: Vec<(Moment, Command)>,
     pub(super) sent: VecDeque<Moment>,
+}
+
+/// Whether a process runs.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    pub(super) frozen: bool,
+    /// When it last went on, by its own clock.
+    pub(super) thawed_at: Moment,
+    pub(super) waker: Option<Waker>,
+}
+
+/// What one observer was told.
+pub(super) struct Observing {
+    pub(super) life: usize,
+    pub(super) alive: bool,
+    /// How often it may hear of the same again, because it asked.
+    pub(super) asked: u64,
+    pub(super) last: Option<(FencingToken, Option<CandidateId>)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +200,11 @@ impl Shared {
 }
 
 impl World {
+    /// The times of the lock of a life.
+    pub(super) fn timing(&self, life: usize) -> Timing {
+        self.plan.base.nodes[self.lives[life].node].timing
+    }
+
     pub(super) fn now(&self) -> u64 {
         self.origin.elapsed().as_nanos() as u64
     }
@@ -209,7 +230,7 @@ impl World {
         self.log(|| "faults stop".to_owned());
         self.peace = true;
         self.store.up = true;
-        self.network = self.network.mended();
+        self.network = self.network.mended(self.plan.base.store);
         self.stop_waiting.notify_waiters();
     }
 
@@ -218,12 +239,14 @@ impl World {
     /// to see that and to take it; and before all that two looks at subscribers who have died and owe
     /// an acknowledgement, `poll_every` apart, the first up to as much later. All on the slowest clock.
     pub(super) fn bound(&self) -> Duration {
-        let timing = &self.plan.base.timing;
-        let jitter = 1.0 + crate::timing::POLL_JITTER;
-        let polls = timing.poll_every().mul_f64(2.0 * jitter);
-        let looks = timing.poll_every() * 3;
-        let bound = timing.ttl() + polls + timing.call_timeout() * 2 + looks;
-        bound.mul_f64(1.0 / (1.0 - 0.045))
+        let looks = |node: &NodePlan| {
+            let poll = node.timing.poll_every();
+            let bid = poll.mul_f64(1.0 + POLL_JITTER) + node.timing.call_timeout();
+            bid * 2 + poll * 3
+        };
+        let plan = &self.plan.base;
+        let ttl = plan.longest(|node| node.timing.ttl());
+        plan.on_the_slowest_clock(ttl + plan.longest(looks))
     }
 
     /// What holds at every moment.
@@ -300,6 +323,17 @@ impl World {
                 current.map(move |(given, _)| (index, given.token()))
             })
             .collect()
+    }
+
+    /// Notes a command to the one who leads, and tells its life and its token.
+    pub(super) fn command_leader(&mut self, command: Command) -> Option<(usize, FencingToken)> {
+        let (life, token) = self.leaders().pop()?;
+        self.log(|| format!("life {life} is told to {command:?}"));
+        let Life {
+            clock, commands, ..
+        } = &mut self.lives[life];
+        commands.push((clock.now(), command));
+        Some((life, token))
     }
 
     pub(super) fn note_holder(&mut self) {

@@ -87,6 +87,9 @@ impl Observer {
             Some((token, version, _)) => Some((take(), Guard::Unchanged { token, version })),
         };
         let rules = |record: &mut StoredRecord, now| {
+            if mutant!(ObservedByOwnTtl) {
+                record.expires_at = record.expires_at - record.ttl + bid.ttl;
+            }
             let token = record.token;
             match record.acquire(bid, now, since) {
                 outcome @ AcquireOutcome::Refused(_) => ControlFlow::Break(outcome),

@@ -1,0 +1,179 @@
+use std::time::Duration;
+
+use super::properties::{Property, Violation};
+use crate::{
+    clock::Moment,
+    election::{Call, Election, ElectionState, Reply},
+    lease::{AttemptId, Claim, FencingToken},
+};
+
+/// What one candidate owes to the others, by what it was told and by what it has heard.
+#[derive(Debug, Default)]
+pub(super) struct Duties {
+    paused: bool,
+    held_off_until: Moment,
+    last_bid: Option<Moment>,
+    attempt: Option<Attempt>,
+    /// The token last led, and until when others shall not have its lease.
+    keeps: Option<(FencingToken, Moment)>,
+}
+
+/// The attempt of the last bid.
+#[derive(Debug)]
+struct Attempt {
+    id: AttemptId,
+    /// Its last bid is under way.
+    asked: bool,
+    /// Since when it has waited no longer for an answer to a bid that may have been granted.
+    unheard_since: Option<Moment>,
+    /// Its candidate did not contend, with no bid under way.
+    over: bool,
+}
+
+type Checked = Result<(), Violation>;
+
+impl Duties {
+    pub(super) fn told_to_pause(&mut self) {
+        self.paused = true;
+    }
+
+    pub(super) fn told_to_step_down(&mut self, hold_off: Duration, now: Moment) {
+        self.held_off_until = now + hold_off;
+    }
+
+    pub(super) fn told_to_resume(&mut self) {
+        self.paused = false;
+        self.held_off_until = Moment::default();
+    }
+
+    fn contends(&self, now: Moment) -> bool {
+        !self.paused && self.held_off_until <= now
+    }
+
+    /// It begins to lead.
+    pub(super) fn leads(&mut self, token: FencingToken, keep: Duration, now: Moment) -> Checked {
+        self.keeps = Some((token, now + keep));
+        if self.contends(now) {
+            return Ok(());
+        }
+        let text = format!("token {token} is led while paused or held off");
+        Err(Violation::new(Property::HeldBack, text))
+    }
+
+    /// It sends a request; `floor` is the least time between two bids.
+    pub(super) fn sends(
+        &mut self,
+        call: &Call,
+        state: ElectionState,
+        floor: Duration,
+        now: Moment,
+    ) -> Checked {
+        self.nothing_under_way(now);
+        match call {
+            Call::Acquire(bid) => {
+                self.waits_between_bids(floor, now)?;
+                return self.bids(bid.attempt);
+            }
+            Call::Release(Claim::Attempt { attempt, .. }) => {
+                let given_back = self.attempt.as_mut().filter(|own| own.id == *attempt);
+                if let Some(own) = given_back {
+                    own.unheard_since = None;
+                }
+            }
+            Call::Release(Claim::Lease(lease)) => {
+                return self.keeps(lease.token, now, "is released");
+            }
+            // The last one of a lease that is not given back yet; before it comes to that it is renewed.
+            Call::Renew { lease, ttl } if !leads(state) => {
+                return self.keeps(lease.token, now + *ttl, "is left to expire");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// No request is under way: a bid without an answer so far may have been granted, and an attempt ends
+    /// whose candidate does not contend.
+    fn nothing_under_way(&mut self, now: Moment) {
+        let contends = self.contends(now);
+        if let Some(attempt) = &mut self.attempt {
+            if std::mem::take(&mut attempt.asked) {
+                attempt.unheard_since = Some(now);
+            }
+            attempt.over |= !contends;
+        }
+    }
+
+    fn waits_between_bids(&mut self, floor: Duration, now: Moment) -> Checked {
+        match self.last_bid.replace(now) {
+            Some(last) if last.until(now) < floor => {
+                let apart = last.until(now);
+                let text = format!("two bids within {apart:?}, less than {floor:?}");
+                Err(Violation::new(Property::Rate, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn bids(&mut self, id: AttemptId) -> Checked {
+        let same = self.attempt.take().filter(|attempt| attempt.id == id);
+        if same.as_ref().is_some_and(|same| same.over) {
+            let text = format!("{id:?} is bid again, and its candidate had stopped contending");
+            return Err(Violation::new(Property::GivenBack, text));
+        }
+        self.attempt = Some(Attempt {
+            id,
+            asked: true,
+            unheard_since: same.and_then(|same| same.unheard_since),
+            over: false,
+        });
+        Ok(())
+    }
+
+    fn keeps(&self, token: FencingToken, free_at: Moment, what: &str) -> Checked {
+        match self.keeps {
+            Some((kept, until)) if kept == token && free_at < until => {
+                let early = free_at.until(until);
+                let text = format!("the lease of token {token} {what} {early:?} too early");
+                Err(Violation::new(Property::Kept, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// It hears the answer to the request that it waits for.
+    pub(super) fn hears(&mut self, reply: &Reply, now: Moment) {
+        let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.asked) else {
+            return;
+        };
+        attempt.asked = false;
+        match reply {
+            Reply::Granted { .. } | Reply::Refused(_) => attempt.unheard_since = None,
+            Reply::Unknown => attempt.unheard_since = Some(now),
+            _ => {}
+        }
+    }
+
+    /// Whether it gives back what it may have been granted, once it has had its turn.
+    pub(super) fn check(&mut self, election: &Election, ttl: Duration, now: Moment) -> Checked {
+        if election.in_flight().is_some() {
+            return Ok(());
+        }
+        self.nothing_under_way(now);
+        let Some(attempt) = &self.attempt else {
+            return Ok(());
+        };
+        // After a ttl what was granted has run out.
+        let unheard = attempt.unheard_since;
+        let due = attempt.over && unheard.is_some_and(|since| now < since + ttl);
+        if due && election.poll_timeout().is_none() {
+            let text = format!("what may have been granted is not given back: {attempt:?}");
+            return Err(Violation::new(Property::GivenBack, text));
+        }
+        Ok(())
+    }
+}
+
+fn leads(state: ElectionState) -> bool {
+    matches!(state, ElectionState::Leading | ElectionState::Yielding)
+}

@@ -1,0 +1,173 @@
+//! What becomes of requests and answers on their way, and what the store makes of them.
+
+use std::time::Duration;
+
+use rand::RngExt as _;
+
+use super::{
+    network::Fate,
+    plan::StoreKind,
+    port::{Ask, Told},
+    world::{Event, Incarnation, World},
+};
+use crate::{
+    clock::Moment,
+    election::{Call, Reply, Request, RequestId},
+    store::{StoreErrorKind, failure::Failure},
+    timing::Timing,
+};
+
+impl World {
+    fn fate(&mut self, from: Incarnation) -> Fate {
+        let timing = &self.nodes[from.0].plan.timing;
+        let limit = timing.call_timeout().min(timing.renew_every());
+        let fate = self.network.fate(limit, self.store.up, &mut self.rng);
+        for (what, happened) in [
+            ("duplicate", fate.again.is_some()),
+            ("lost request", fate.arrives.is_none()),
+            (
+                "lost reply",
+                fate.arrives.is_some() && fate.answered.is_none(),
+            ),
+        ] {
+            if happened {
+                self.counts.count(what);
+            }
+        }
+        fate
+    }
+
+    /// Sends a request to a store with a clock.
+    pub(super) fn post(&mut self, from: Incarnation, request: &Request) {
+        let Request {
+            id, sent_at, call, ..
+        } = request;
+        let (id, sent_at) = (*id, *sent_at);
+        let fate = self.fate(from);
+        if let Some(error) = fate.error {
+            let reply = match fate.arrives {
+                None if self.rng.random_bool(0.5) => Reply::Failed,
+                _ => Reply::Unknown,
+            };
+            self.answer(from, id, sent_at, reply, Some(error));
+        }
+        for (delay, answer) in [(fate.again, None), (fate.arrives, fate.answered)] {
+            if let Some(delay) = delay {
+                let arrive = Event::Arrive {
+                    from,
+                    id,
+                    sent_at,
+                    call: call.clone(),
+                    answer,
+                };
+                self.after(delay, arrive);
+            }
+        }
+    }
+
+    /// Sends what an observing client asks.
+    pub(super) fn transmit(&mut self, from: Incarnation, op: u64, ask: Ask) {
+        let fate = self.fate(from);
+        if let Some(error) = fate.error {
+            let kind = match (fate.arrives, &ask) {
+                (None, _) if self.rng.random_bool(0.5) => StoreErrorKind::Unavailable,
+                (_, Ask::Get) => StoreErrorKind::Unavailable,
+                _ => StoreErrorKind::Unknown,
+            };
+            let told = Told::Failed(Failure::new(kind, "the connection is broken"));
+            self.after(error, Event::Told { to: from, op, told });
+        }
+        for (delay, answer) in [(fate.again, None), (fate.arrives, fate.answered)] {
+            if let Some(delay) = delay {
+                let ask = ask.clone();
+                let event = Event::Ask {
+                    from,
+                    op,
+                    ask,
+                    answer,
+                };
+                self.after(delay, event);
+            }
+        }
+    }
+
+    pub(super) fn asked(&mut self, from: Incarnation, op: u64, ask: Ask, answer: Option<Duration>) {
+        let told = match &ask {
+            Ask::Write(change, guard) => Told::Written(self.store.write(change, guard)),
+            Ask::Get => Told::Got(self.store.get()),
+        };
+        self.note_holder();
+        self.log(|| format!("store takes {ask:?} of node{}: {told:?}", from.0));
+        if let Some(delay) = answer {
+            self.after(delay, Event::Told { to: from, op, told });
+        }
+    }
+
+    pub(super) fn arrive(
+        &mut self,
+        from: Incarnation,
+        id: RequestId,
+        sent_at: Moment,
+        call: &Call,
+        answer: Option<Duration>,
+    ) {
+        let reply = self.store.carry_out(call, self.now);
+        self.note_holder();
+        self.log(|| format!("store answers node{} {reply:?}", from.0));
+        if self.plan.store != StoreKind::Replicated {
+            return self.answer(from, id, sent_at, reply, answer);
+        }
+        // A refusal waits for what it was refused by.
+        let lag = self.lag(from);
+        self.last_commit = self.last_commit.max(self.now + lag.as_nanos() as u64);
+        let commit = Event::Commit {
+            to: from,
+            id,
+            sent_at,
+            reply,
+            answer,
+            term: self.store.term,
+            record: self.store.record.clone(),
+        };
+        self.after(Duration::from_nanos(self.last_commit - self.now), commit);
+    }
+
+    /// How long it takes a majority to have a write.
+    fn lag(&mut self, from: Incarnation) -> Duration {
+        let most = if self.peace {
+            // All writes wait for each other.
+            self.plan.shortest(Timing::call_timeout).mul_f64(0.025)
+        } else {
+            let timing = &self.nodes[from.0].plan.timing;
+            timing.call_timeout().mul_f64(0.5)
+        };
+        self.seconds(most.as_secs_f64())
+    }
+
+    fn note_holder(&mut self) {
+        let record = &self.store.record;
+        if let Some(holder) = &record.holder {
+            let holders = self.acquired.entry(record.token.get()).or_default();
+            holders.insert(holder.clone());
+        }
+    }
+
+    pub(super) fn answer(
+        &mut self,
+        to: Incarnation,
+        id: RequestId,
+        sent_at: Moment,
+        reply: Reply,
+        delay: Option<Duration>,
+    ) {
+        if let Some(delay) = delay {
+            let answer = Event::Answer {
+                to,
+                id,
+                sent_at,
+                reply,
+            };
+            self.after(delay, answer);
+        }
+    }
+}
