@@ -78,7 +78,7 @@ impl<'a> Call<'a> {
             .key_condition_expression("#scope = :scope")
             .expression_attribute_names("#scope", SCOPE)
             .expression_attribute_values(":scope", item::scope_key(scope))
-            .consistent_read(true)
+            .consistent_read(!mutant!(InconsistentReads))
             .into_paginator()
             .send();
         let mut found = Vec::new();
@@ -148,10 +148,13 @@ impl Table for Call<'_> {
             .table_name(&*self.store.table)
             .key(SCOPE, item::scope_key(&resource.scope()))
             .key(NAME, item::name_key(resource))
-            .consistent_read(true);
+            .consistent_read(!mutant!(InconsistentReads));
         let answer = self.limited(Access::Read, request.send()).await?;
         let answer = answer.map_err(|error| Access::Read.failure(error))?;
         let stored = answer.item.as_ref().map(Stored::decode).transpose()?;
         Ok(stored.map(|stored| stored.found))
     }
 }
+
+#[cfg(test)]
+mod tests;

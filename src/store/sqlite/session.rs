@@ -221,12 +221,13 @@ impl Session {
     }
 
     fn look(&mut self, resource: &ResourceName) -> Answer<Sight> {
+        let early = mutant!(ClockReadBeforeRow).then(|| self.clock.clock.now());
         let stored = Row::find(&self.connection, resource)?;
         // After the read, which may have waited: files that are others' by now answer nothing.
         self.files.check()?;
         // Also after the read, so that an observation counts from the arrival of the row; and under
         // the write lock, if it is held, so that rows and moments have one order.
-        let now = self.clock.clock.now();
+        let now = early.unwrap_or_else(|| self.clock.clock.now());
         let Some(row) = &stored else {
             return Ok(Sight {
                 record: StoredRecord::default(),

@@ -13,6 +13,7 @@ use crate::{
     },
 };
 
+mod clock_order;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod failures;

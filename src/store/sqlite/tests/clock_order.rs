@@ -1,0 +1,81 @@
+//! The clock is read after the row: what was written meanwhile is not judged by an older moment.
+
+use std::sync::Mutex;
+
+use super::*;
+use crate::{
+    clock::Moment,
+    mutants::{Mutant, with},
+};
+
+type Meanwhile = Box<dyn FnOnce() + Send>;
+
+/// A clock whose reader is held up once, right after it has read the time.
+#[derive(Clone)]
+struct HeldUp {
+    clock: ManualClock,
+    meanwhile: Arc<Mutex<Option<Meanwhile>>>,
+}
+
+impl fmt::Debug for HeldUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HeldUp")
+    }
+}
+
+impl HeldUp {
+    fn new() -> Self {
+        Self {
+            clock: ManualClock::new(),
+            meanwhile: Arc::default(),
+        }
+    }
+
+    fn holds_up(&self, meanwhile: impl FnOnce() + Send + 'static) {
+        *self.meanwhile.lock().unwrap() = Some(Box::new(meanwhile));
+    }
+}
+
+impl Clock for HeldUp {
+    fn now(&self) -> Moment {
+        let now = self.clock.now();
+        let meanwhile = self.meanwhile.lock().unwrap().take();
+        if let Some(meanwhile) = meanwhile {
+            meanwhile();
+        }
+        now
+    }
+}
+
+fn session(place: &Place, clock: Arc<dyn Clock>, identity: &str) -> Session {
+    let identity = identity.into();
+    let clock = NamedClock { clock, identity };
+    Session::open(&place.path(), clock, SECOND).unwrap()
+}
+
+/// Half a ttl passes between two steps of a challenger, and meanwhile the holder renews a lease that
+/// only it can date. Tells whether the challenger waits for the whole ttl of that renewal.
+fn it_waits_for_the_renewal() -> bool {
+    let place = Place::new();
+    let clock = HeldUp::new();
+    let mut holder = session(&place, Arc::new(clock.clock.clone()), "there");
+    let mut challenger = session(&place, Arc::new(clock.clone()), "here");
+    assert_eq!(holder.acquire(&bid("a", 1)).unwrap(), granted(1));
+    let now = clock.clock.clone();
+    clock.holds_up(move || {
+        now.advance(TTL / 2);
+        let renewed = holder.renew(&lease("a", 1), TTL).unwrap();
+        assert_eq!(renewed, RenewOutcome::Renewed);
+    });
+    refused(challenger.acquire(&bid("b", 2)).unwrap());
+    clock.clock.advance(TTL / 2);
+    let bid = challenger.acquire(&bid("b", 2)).unwrap();
+    matches!(bid, AcquireOutcome::Refused(_))
+}
+
+#[test]
+fn an_observation_does_not_begin_before_the_row_was_read() {
+    assert!(it_waits_for_the_renewal());
+    let early = Some(Mutant::ClockReadBeforeRow);
+    assert!(!with(early, it_waits_for_the_renewal), "the test is blind");
+}
