@@ -4,10 +4,7 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::Poll,
     time::Duration,
 };
@@ -24,6 +21,7 @@ use crate::{
     clock::{Clock, Moment},
     duration::{human, millis},
     lease::{CandidateId, FencingToken, Lease, ResourceName},
+    sync::{AtomicU64, Ordering},
 };
 
 /// Why a candidate follows, or why a leadership ended.
@@ -138,6 +136,9 @@ impl Leadership {
                 return Duration::ZERO;
             }
             let left = self.0.clock.now().until(Moment::from_nanos(deadline));
+            if mutant!(LapseNotFinal) {
+                return left;
+            }
             // A lapse that was seen is made final, so that a renewal under way cannot undo it.
             if !left.is_zero() || self.end(deadline) {
                 return left;
@@ -306,6 +307,10 @@ impl Hold {
         };
         let (old, new) = (standing.as_nanos(), deadline.max(standing).as_nanos());
         let cell = &self.leadership.0.deadline;
+        if mutant!(ExtendedByStore) {
+            cell.store(new, Ordering::SeqCst);
+            return true;
+        }
         cell.compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst)
             .is_ok()
     }
@@ -320,7 +325,8 @@ impl Hold {
 
     /// Ends the leadership for every holder of a clone, at once and for good.
     pub(crate) fn kill(&self) {
-        self.leadership.0.deadline.store(ENDED, Ordering::SeqCst);
+        // As one step with the extension that it may race with.
+        (self.leadership.0.deadline).swap(ENDED, Ordering::SeqCst);
     }
 
     /// Gives up the hold and lets the leadership run to its deadline, which nobody moves any more.

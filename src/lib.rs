@@ -160,6 +160,7 @@ mod runtime;
 #[cfg(test)]
 mod simulation;
 mod store;
+mod sync;
 mod timing;
 
 pub use actor::{

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Each module and what it may name. The order is that of the layers.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("events", &[]),
     ("mutants", &[]),
     ("lease", &["duration"]),
@@ -17,7 +17,8 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("duration", &[]),
     ("timing", &["duration"]),
     ("runtime", &[]),
-    ("leadership", &["clock", "duration", "lease"]),
+    ("sync", &[]),
+    ("leadership", &["clock", "duration", "lease", "sync"]),
     (
         "election",
         &["clock", "duration", "leadership", "lease", "timing"],

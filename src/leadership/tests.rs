@@ -1,3 +1,6 @@
+#[cfg(tenure_loom)]
+mod interleavings;
+
 use super::*;
 use crate::clock::ManualClock;
 

@@ -1,0 +1,179 @@
+//! Every interleaving of a cell's readers with the election that owns it, tried by loom.
+
+use loom::{
+    model,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    thread::{self, JoinHandle},
+};
+
+use super::*;
+use crate::mutants::{Mutant, with};
+
+const START: u64 = 100;
+const DEADLINE: u64 = 110;
+/// Where a renewal moves the deadline.
+const RENEWED: u64 = 120;
+
+/// A clock that one thread moves while others read it, and what they know.
+#[derive(Debug)]
+struct Scene {
+    now: AtomicU64,
+    /// Whether any thread knows that the leadership has ended.
+    ended: AtomicBool,
+}
+
+impl Clock for Scene {
+    fn now(&self) -> Moment {
+        Moment::from_nanos(self.now.load(SeqCst))
+    }
+}
+
+impl Scene {
+    fn new() -> (Arc<Self>, Hold) {
+        let lease = Lease {
+            resource: ResourceName::new("r").unwrap(),
+            holder: CandidateId::new("a").unwrap(),
+            token: FencingToken::new(7),
+        };
+        let scene = Arc::new(Self {
+            now: AtomicU64::new(START),
+            ended: AtomicBool::new(false),
+        });
+        let deadline = Moment::from_nanos(DEADLINE);
+        let hold = Hold::new(lease, deadline, scene.clone());
+        (scene, hold)
+    }
+
+    fn set_clock(&self, now: u64) {
+        self.now.store(now, SeqCst);
+    }
+
+    /// Asks whether it is current: never again once any thread knows that it has ended.
+    fn ask(&self, leadership: &Leadership) -> bool {
+        let ended = self.ended.load(SeqCst);
+        let current = leadership.is_current();
+        assert!(!(ended && current), "current again after its end");
+        if !current {
+            self.ended.store(true, SeqCst);
+        }
+        current
+    }
+
+    /// Another thread asks twice.
+    fn reader(self: &Arc<Self>, leadership: &Leadership) -> JoinHandle<()> {
+        let (scene, leadership) = (self.clone(), leadership.clone());
+        thread::spawn(move || {
+            scene.ask(&leadership);
+            scene.ask(&leadership);
+        })
+    }
+}
+
+/// The answer to a renewal arrives that was sent at the start.
+fn renew(hold: &Hold) -> bool {
+    hold.extend(Moment::from_nanos(RENEWED), Moment::from_nanos(START))
+}
+
+/// One thread renews, one gives up, and one asks.
+fn killed_during_a_renewal() {
+    let (scene, hold) = Scene::new();
+    let hold = Arc::new(hold);
+    let renewing = hold.clone();
+    let renewal = thread::spawn(move || renew(&renewing));
+    let reader = scene.reader(hold.leadership());
+    hold.kill();
+    scene.ended.store(true, SeqCst);
+    assert!(!scene.ask(hold.leadership()));
+    renewal.join().unwrap();
+    reader.join().unwrap();
+    assert!(!scene.ask(hold.leadership()));
+}
+
+/// Time passes beyond the deadline while one thread renews and two ask.
+fn lapsed_during_a_renewal() {
+    let (scene, hold) = Scene::new();
+    let leadership = hold.leadership().clone();
+    let renewal = thread::spawn(move || (renew(&hold), hold));
+    let reader = scene.reader(&leadership);
+    scene.set_clock(DEADLINE);
+    scene.ask(&leadership);
+    let (renewed, _hold) = renewal.join().unwrap();
+    reader.join().unwrap();
+    assert_eq!(scene.ask(&leadership), renewed);
+    scene.set_clock(RENEWED);
+    assert!(!scene.ask(&leadership), "a stale answer");
+}
+
+/// The owner renews once more and lets go, while time passes and another thread asks.
+fn let_go_after_a_renewal(let_go: fn(Hold, &Scene)) -> (Arc<Scene>, Leadership, bool) {
+    let (scene, hold) = Scene::new();
+    let leadership = hold.leadership().clone();
+    let for_owner = scene.clone();
+    let owner = thread::spawn(move || {
+        let renewed = renew(&hold);
+        let_go(hold, &for_owner);
+        renewed
+    });
+    let reader = scene.reader(&leadership);
+    scene.set_clock(DEADLINE);
+    let renewed = owner.join().unwrap();
+    reader.join().unwrap();
+    (scene, leadership, renewed)
+}
+
+fn left_after_a_renewal() {
+    let (scene, leadership, renewed) = let_go_after_a_renewal(|hold, _| hold.leave());
+    assert_eq!(scene.ask(&leadership), renewed);
+    scene.set_clock(RENEWED);
+    assert!(!scene.ask(&leadership), "a stale answer");
+}
+
+fn dropped_after_a_renewal() {
+    let (scene, leadership, _) = let_go_after_a_renewal(|hold, scene| {
+        drop(hold);
+        scene.ended.store(true, SeqCst);
+    });
+    assert!(!scene.ask(&leadership));
+}
+
+fn explore(mutant: Option<Mutant>, scene: fn()) {
+    with(mutant, || model(scene));
+}
+
+#[test]
+fn a_killed_leadership_is_never_current_again() {
+    explore(None, killed_during_a_renewal);
+}
+
+#[test]
+fn a_lapse_that_any_thread_saw_is_final() {
+    explore(None, lapsed_during_a_renewal);
+}
+
+#[test]
+fn a_leadership_left_to_expire_ends_at_its_last_deadline() {
+    explore(None, left_after_a_renewal);
+}
+
+#[test]
+fn a_leadership_whose_owner_is_dropped_ends_at_once() {
+    explore(None, dropped_after_a_renewal);
+}
+
+#[test]
+#[should_panic(expected = "current again after its end")]
+fn a_deadline_that_is_replaced_unasked_revives_a_killed_leadership() {
+    explore(Some(Mutant::ExtendedByStore), killed_during_a_renewal);
+}
+
+#[test]
+#[should_panic(expected = "current again after its end")]
+fn a_deadline_that_is_written_unseen_revives_a_killed_leadership() {
+    explore(Some(Mutant::LapsedCellRevived), killed_during_a_renewal);
+}
+
+#[test]
+#[should_panic(expected = "current again after its end")]
+fn a_lapse_that_is_not_made_final_is_undone_by_a_late_renewal() {
+    explore(Some(Mutant::LapseNotFinal), lapsed_during_a_renewal);
+}

@@ -1,0 +1,7 @@
+//! The atomics of what several threads read. Under `--cfg tenure_loom` they are those of loom, which tries
+//! every interleaving of a test's threads (`scripts/loom`).
+
+#[cfg(tenure_loom)]
+pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+#[cfg(not(tenure_loom))]
+pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
