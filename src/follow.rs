@@ -305,13 +305,12 @@ impl Part {
         callbacks: &'static str,
         here: bool,
     ) -> Result<Self, StartError> {
-        let (lock, relay) = match here {
-            true => (lock.start_here()?, runtime::here(|| relay.start())?),
-            false => {
-                let thread = runtime::locks().map_err(StartError::Thread)?;
-                let lock = lock.start()?;
-                (lock, Relay::start_in_arbiter(&thread, |_| relay))
-            }
+        let (lock, relay) = if here {
+            (lock.start_here()?, runtime::here(|| relay.start())?)
+        } else {
+            let thread = runtime::locks().map_err(StartError::Thread)?;
+            let lock = lock.start()?;
+            (lock, Relay::start_in_arbiter(&thread, |_| relay))
         };
         lock.address().do_send(Subscribe::named(&relay, callbacks));
         Ok(Self { lock, relay })

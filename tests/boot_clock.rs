@@ -28,9 +28,10 @@ fn follows_the_boot_time() -> Result<(), Failed> {
         .output()?;
     let shifted: u64 = String::from_utf8(child.stdout)?.trim().parse()?;
     let after = seconds();
-    match (before + SHIFT..=after + SHIFT + 1).contains(&shifted) {
-        true => Ok(()),
-        false => Err(format!("{shifted} s is not {SHIFT} s after {before} s").into()),
+    if (before + SHIFT..=after + SHIFT + 1).contains(&shifted) {
+        Ok(())
+    } else {
+        Err(format!("{shifted} s is not {SHIFT} s after {before} s").into())
     }
 }
 

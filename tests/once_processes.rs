@@ -111,9 +111,10 @@ fn notes(folder: &Path) -> Vec<String> {
 }
 
 fn check(notes: &[String], expected: &[&str]) -> Result<(), Failed> {
-    match notes == expected {
-        true => Ok(()),
-        false => Err(format!("{notes:#?} instead of {expected:#?}").into()),
+    if notes == expected {
+        Ok(())
+    } else {
+        Err(format!("{notes:#?} instead of {expected:#?}").into())
     }
 }
 

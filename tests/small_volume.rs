@@ -165,9 +165,10 @@ fn trial(name: &str, reason: &str, run: fn()) -> Trial {
             .env(VOLUME, directory.path());
         let output = command.output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        match output.status.success() && text.contains("1 passed") {
-            true => Ok(()),
-            false => Err(text.into()),
+        if output.status.success() && text.contains("1 passed") {
+            Ok(())
+        } else {
+            Err(text.into())
         }
     };
     let ignored = !reason.is_empty();

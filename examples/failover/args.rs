@@ -76,9 +76,10 @@ fn ttl(text: &str) -> Result<Duration, String> {
         (None, None) => None,
     };
     let ttl = ttl.ok_or("give seconds or milliseconds, like 3s, 1.5s or 500ms")?;
-    match (SHORTEST..=LONGEST).contains(&ttl) {
-        true => Ok(ttl),
-        false => Err(format!("{SHORTEST:?} to {LONGEST:?} are allowed")),
+    if (SHORTEST..=LONGEST).contains(&ttl) {
+        Ok(ttl)
+    } else {
+        Err(format!("{SHORTEST:?} to {LONGEST:?} are allowed"))
     }
 }
 

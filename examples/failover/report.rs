@@ -19,19 +19,22 @@ const LONG: Duration = Duration::from_millis(100);
 
 /// Writes down what was found; the exit status says whether all was well.
 pub(crate) fn write(args: &Args, store: &Prepared, findings: Findings) -> ExitCode {
-    let verdict = match findings.is_ok() {
-        true => "ok".to_owned(),
-        false => format!("failed: {}", findings.failures.join("; ")),
+    let verdict = if findings.is_ok() {
+        "ok".to_owned()
+    } else {
+        format!("failed: {}", findings.failures.join("; "))
     };
     // stdout must stay one document, so that the line for people goes to stderr.
-    let written = match args.json {
-        true => writeln!(io::stdout(), "{:#}", document(args, store, &findings))
-            .and_then(|()| writeln!(io::stderr(), "{verdict}")),
-        false => writeln!(io::stdout(), "{}\n{verdict}", table(&findings)),
+    let written = if args.json {
+        writeln!(io::stdout(), "{:#}", document(args, store, &findings))
+            .and_then(|()| writeln!(io::stderr(), "{verdict}"))
+    } else {
+        writeln!(io::stdout(), "{}\n{verdict}", table(&findings))
     };
-    match written.is_ok() && findings.is_ok() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    if written.is_ok() && findings.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 
@@ -65,9 +68,10 @@ fn table(findings: &Findings) -> String {
     }
     text += "\n";
     if let Some(frozen) = &findings.frozen {
-        let says = match frozen.answered_false() {
-            true => "false for every call that",
-            false => "true for a call that",
+        let says = if frozen.answered_false() {
+            "false for every call that"
+        } else {
+            "true for a call that"
         };
         let node = frozen.node;
         text += &format!("\nis_current() of {node}: {says} started after SIGCONT");

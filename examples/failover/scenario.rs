@@ -236,9 +236,10 @@ impl Scenario {
         let logged = leader.deadline.unwrap_or(at) + self.timing.margin();
         // A deadline that is too late must not excuse a leader that is.
         let expiry = logged.min(leader.extended.unwrap_or(at) + self.timing.ttl());
-        let seen_later = match self.observes {
-            true => self.longest_poll() + self.timing.call_timeout(),
-            false => Duration::ZERO,
+        let seen_later = if self.observes {
+            self.longest_poll() + self.timing.call_timeout()
+        } else {
+            Duration::ZERO
         };
         at.until(expiry + seen_later) + (self.timing.ttl() / 10).max(Duration::from_millis(300))
     }

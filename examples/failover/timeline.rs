@@ -54,9 +54,10 @@ impl Timeline {
             return;
         }
         let seconds = self.start.until(at).as_secs_f64();
-        let (on, off) = match self.colours && !colour.is_empty() {
-            true => (format!("\x1b[{colour}m"), "\x1b[0m"),
-            false => (String::new(), ""),
+        let (on, off) = if self.colours && !colour.is_empty() {
+            (format!("\x1b[{colour}m"), "\x1b[0m")
+        } else {
+            (String::new(), "")
         };
         // Whoever reads may have gone; the nodes are looked after nevertheless.
         let _ = writeln!(io::stdout(), "{seconds:7.2} s  {on}{who:<6}  {text}{off}");

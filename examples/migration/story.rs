@@ -16,9 +16,10 @@ pub(crate) fn tell(crash: bool) -> Result<(), Error> {
     let stage = Stage::new(folder.path())?;
     println!("{ROWS} customers in a schema of version {OLD}");
 
-    match crash {
-        true => println!("\none process begins, and four more are started"),
-        false => println!("\n{PROCESSES} processes are started at once"),
+    if crash {
+        println!("\none process begins, and four more are started")
+    } else {
+        println!("\n{PROCESSES} processes are started at once")
     }
     let first = stage.round(crash, show())?;
     check_first(&first, crash)?;
@@ -141,8 +142,9 @@ fn went_on(round: &Round) -> impl Iterator<Item = (usize, Seen)> {
 }
 
 fn must(holds: bool, otherwise: impl Into<String>) -> Result<(), Error> {
-    match holds {
-        true => Ok(()),
-        false => Err(otherwise.into().into()),
+    if holds {
+        Ok(())
+    } else {
+        Err(otherwise.into().into())
     }
 }

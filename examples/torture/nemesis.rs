@@ -81,17 +81,19 @@ impl Nemesis {
     /// The time until the next act. Now and then it is calm for long, so that whoever leads has no
     /// reason to lose.
     pub(crate) fn pause(&mut self) -> Duration {
-        match self.rng.random_bool(0.1) {
-            true => self.shortest_ttl() * 2,
-            false => Duration::from_secs_f64(self.rng.random_range(0.05..1.2)),
+        if self.rng.random_bool(0.1) {
+            self.shortest_ttl() * 2
+        } else {
+            Duration::from_secs_f64(self.rng.random_range(0.05..1.2))
         }
     }
 
     pub(crate) fn act(&mut self) -> Act {
         let resource = self.rng.random_range(0..self.setup.ttls.len());
-        let node = match self.rng.random_bool(0.6) {
-            true => Victim::LeaderOf(resource),
-            false => Victim::Node(self.rng.random_range(1..=self.setup.nodes)),
+        let node = if self.rng.random_bool(0.6) {
+            Victim::LeaderOf(resource)
+        } else {
+            Victim::Node(self.rng.random_range(1..=self.setup.nodes))
         };
         let ttl = self.setup.ttls[resource];
         let kinds = if self.has_wires { 12 } else { 9 };

@@ -54,9 +54,10 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     });
     // Whoever reads may have gone; the exit status says it too.
     let _ = writeln!(io::stdout(), "{}", lines.join("\n"));
-    match found.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    if found.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 

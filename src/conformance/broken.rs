@@ -151,9 +151,10 @@ impl Client {
     }
 
     fn key(&self, resource: &ResourceName) -> String {
-        match self.has(Fault::NamesFolded) {
-            true => resource.as_str().to_lowercase(),
-            false => resource.to_string(),
+        if self.has(Fault::NamesFolded) {
+            resource.as_str().to_lowercase()
+        } else {
+            resource.to_string()
         }
     }
 
@@ -170,9 +171,10 @@ impl Client {
     /// Replaces the expiry of a record by what this client has observed.
     fn observe(&self, key: &str, record: &mut StoredRecord, asked_at: Moment) {
         let mut seen = self.seen.lock().unwrap();
-        let now = match self.has(Fault::ObservationFromTheRequest) {
-            true => asked_at,
-            false => self.now(),
+        let now = if self.has(Fault::ObservationFromTheRequest) {
+            asked_at
+        } else {
+            self.now()
         };
         let sight = seen
             .entry(key.to_owned())
@@ -189,9 +191,10 @@ impl Client {
         step: impl Fn(&mut StoredRecord, Moment) -> T,
     ) -> T {
         let key = self.key(resource);
-        let racy = match self.has(Fault::NoCompareAndSetOnFreeKeys) {
-            true => !self.shared.records.lock().unwrap().contains_key(&key),
-            false => self.has(Fault::NoCompareAndSet),
+        let racy = if self.has(Fault::NoCompareAndSetOnFreeKeys) {
+            !self.shared.records.lock().unwrap().contains_key(&key)
+        } else {
+            self.has(Fault::NoCompareAndSet)
         };
         if racy {
             let copy = self.shared.records.lock().unwrap().get(&key).cloned();
@@ -407,9 +410,12 @@ impl LeaseStore for Client {
 
     async fn list(&self, scope: &Scope, _: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
         let records = self.shared.records.lock().unwrap();
-        let lies_in = |name: &ResourceName| match self.has(Fault::ListsWhatLiesDeeper) {
-            true => name.as_str().starts_with(scope.as_prefix()),
-            false => name.scope() == *scope,
+        let lies_in = |name: &ResourceName| {
+            if self.has(Fault::ListsWhatLiesDeeper) {
+                name.as_str().starts_with(scope.as_prefix())
+            } else {
+                name.scope() == *scope
+            }
         };
         let names = records
             .iter()
@@ -428,13 +434,15 @@ impl LeaseStore for Client {
         _: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         let outcome = self.step(resource, |record, now| {
-            let eviction = match self.has(Fault::EvictionFreesAtOnce) {
-                true => Eviction::Force,
-                false => eviction,
+            let eviction = if self.has(Fault::EvictionFreesAtOnce) {
+                Eviction::Force
+            } else {
+                eviction
             };
-            let token = match self.has(Fault::EvictionWithoutTokenCheck) {
-                true => record.token,
-                false => token,
+            let token = if self.has(Fault::EvictionWithoutTokenCheck) {
+                record.token
+            } else {
+                token
             };
             record.evict(resource, token, eviction, now)
         });

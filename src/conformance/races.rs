@@ -17,9 +17,10 @@ pub(super) async fn a_lease_that_is_renewed_is_never_taken_over(t: &Trial) {
         refused(t.other().acquire(&t.bid("b"), LIMIT).await);
         t.pass(0.4).await;
         // Through any client: the version must come from the store, not from one of them.
-        let client = match t.capabilities.observed {
-            true => &t.clients[0],
-            false => &t.clients[round % 4],
+        let client = if t.capabilities.observed {
+            &t.clients[0]
+        } else {
+            &t.clients[round % 4]
         };
         renewed(client.renew(&t.lease("a", token), t.ttl(), LIMIT).await);
     }

@@ -281,9 +281,10 @@ impl Election {
             .releases
             .answered(done, &self.config.timing, &mut self.rng, now);
         if let Some(released) = own {
-            self.outcome = match released {
-                true => StepDownOutcome::Released,
-                false => StepDownOutcome::LeftToExpire,
+            self.outcome = if released {
+                StepDownOutcome::Released
+            } else {
+                StepDownOutcome::LeftToExpire
             };
         }
     }

@@ -283,9 +283,10 @@ impl Yield {
 const QUICK_TRIES: u32 = 3;
 
 fn deadline(timing: &Timing, sent_at: Moment) -> Moment {
-    let margin = match mutant!(NoMargin) {
-        true => Duration::ZERO,
-        false => timing.margin(),
+    let margin = if mutant!(NoMargin) {
+        Duration::ZERO
+    } else {
+        timing.margin()
     };
     sent_at + (timing.ttl() - margin)
 }

@@ -196,9 +196,10 @@ impl CandidateId {
         while host.len() > MAX_NAME {
             host.pop();
         }
-        match host.is_empty() {
-            true => Self("localhost".into()),
-            false => Self(host.into()),
+        if host.is_empty() {
+            Self("localhost".into())
+        } else {
+            Self(host.into())
         }
     }
 }
@@ -229,9 +230,10 @@ impl Scope {
     pub fn new(path: impl AsRef<str>) -> Result<Self, InvalidName> {
         let path = path.as_ref();
         check("scope", path)?;
-        Ok(match path.ends_with('/') {
-            true => Self(path.into()),
-            false => Self(format!("{path}/").into()),
+        Ok(if path.ends_with('/') {
+            Self(path.into())
+        } else {
+            Self(format!("{path}/").into())
         })
     }
 
@@ -266,9 +268,10 @@ impl Metadata {
     /// [`InvalidName::TooLong`] above 4096 bytes.
     pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidName> {
         let (what, len, max) = ("metadata text", text.as_ref().len(), MAX_METADATA);
-        match len > max {
-            true => Err(InvalidName::TooLong { what, len, max }),
-            false => Ok(Self(text.as_ref().into())),
+        if len > max {
+            Err(InvalidName::TooLong { what, len, max })
+        } else {
+            Ok(Self(text.as_ref().into()))
         }
     }
 

@@ -130,9 +130,10 @@ impl Marker {
             // He who waited may have gone.
             let _ = tell.send(marked);
         });
-        match begun {
-            true => told.await.unwrap_or(Err(LockError::Stopped)),
-            false => Err(LockError::Stopped),
+        if begun {
+            told.await.unwrap_or(Err(LockError::Stopped))
+        } else {
+            Err(LockError::Stopped)
         }
     }
 

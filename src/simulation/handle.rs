@@ -203,9 +203,10 @@ impl World {
         let delay = Duration::from_nanos(next - self.now);
         // Timers fire late, never early.
         let most = self.nodes[index].plan.timer_lateness(self.peace);
-        let late = match self.rng.random_bool(0.1) {
-            true => self.seconds(most.as_secs_f64()),
-            false => Duration::ZERO,
+        let late = if self.rng.random_bool(0.1) {
+            self.seconds(most.as_secs_f64())
+        } else {
+            Duration::ZERO
         };
         if !late.is_zero() {
             self.nodes[index].wake_at = None;

@@ -33,9 +33,12 @@ pub(super) struct Network {
 
 impl Network {
     pub(super) fn new(rng: &mut SmallRng) -> Self {
-        let mut chance = |most: f64| match rng.random_bool(0.5) {
-            true => rng.random_range(0.0..most),
-            false => 0.0,
+        let mut chance = |most: f64| {
+            if rng.random_bool(0.5) {
+                rng.random_range(0.0..most)
+            } else {
+                0.0
+            }
         };
         let refuses = chance(1.0) > 0.0;
         Self {
@@ -65,9 +68,10 @@ impl Network {
     /// How long a message takes whose answer has to come within `limit`.
     fn delay(&self, limit: Duration, rng: &mut SmallRng) -> Duration {
         // Late means later than that, up to several ttl.
-        let most = match rng.random_bool(self.late) {
-            true => 20.0,
-            false => self.usual,
+        let most = if rng.random_bool(self.late) {
+            20.0
+        } else {
+            self.usual
         };
         limit.mul_f64(rng.random_range(0.001..most))
     }

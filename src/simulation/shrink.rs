@@ -30,9 +30,10 @@ pub(super) fn shrink(
             while at < best.faults.len() {
                 let mut plan = best.clone();
                 plan.faults.drain(at..(at + size).min(plan.faults.len()));
-                match attempt(plan, &mut best, &mut how) {
-                    true => smaller = true,
-                    false => at += size,
+                if attempt(plan, &mut best, &mut how) {
+                    smaller = true
+                } else {
+                    at += size
                 }
             }
             size /= 2;

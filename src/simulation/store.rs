@@ -67,9 +67,10 @@ impl Store {
     pub(super) fn fail_over(&mut self, to: usize, lost: bool) {
         self.term += 1;
         self.primary = to;
-        match lost {
-            true => self.record = self.committed.clone(),
-            false => self.committed = self.record.clone(),
+        if lost {
+            self.record = self.committed.clone()
+        } else {
+            self.committed = self.record.clone()
         }
     }
 

@@ -77,9 +77,10 @@ impl Observations {
             looked_at: now,
         };
         if let Some(sight) = self.sights.get_mut(resource) {
-            match (sight.token, sight.version) == (token, version) {
-                true => sight.looked_at = now,
-                false => *sight = first,
+            if (sight.token, sight.version) == (token, version) {
+                sight.looked_at = now
+            } else {
+                *sight = first
             }
             return sight.free_at;
         }

@@ -27,9 +27,10 @@ impl Bed {
             .owner(owner)
             .ttl(TTL)
             .clock(self.clock.clone());
-        match self.here {
-            true => builder.build_here().unwrap(),
-            false => builder.build().unwrap(),
+        if self.here {
+            builder.build_here().unwrap()
+        } else {
+            builder.build().unwrap()
         }
     }
 
@@ -57,9 +58,10 @@ impl Bed {
 
     /// The same if nobody says that it is free.
     pub(crate) fn reaction_to_expiry(&self, mutex: &Mutex) -> Duration {
-        let observing = match self.observed {
-            true => mutex.timing().poll_every(),
-            false => Duration::ZERO,
+        let observing = if self.observed {
+            mutex.timing().poll_every()
+        } else {
+            Duration::ZERO
         };
         self.reaction(mutex) + observing
     }

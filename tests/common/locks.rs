@@ -266,9 +266,10 @@ pub(crate) async fn a_cancelled_wait_leaves_nothing_behind(bed: Bed) {
         // A grant takes about this long at first: before, during and after it.
         let limit = rand::rng().random_range(Duration::ZERO..Duration::from_millis(12));
         let plain = wait % 2 == 0;
-        let cancelled = match plain {
-            true => tokio::time::timeout(limit, async { a.lock().await.map(drop) }).await,
-            false => tokio::time::timeout(limit, async { a.guard().await.map(drop) }).await,
+        let cancelled = if plain {
+            tokio::time::timeout(limit, async { a.lock().await.map(drop) }).await
+        } else {
+            tokio::time::timeout(limit, async { a.guard().await.map(drop) }).await
         };
         let left = bed.now();
         if let Ok(outcome) = cancelled {

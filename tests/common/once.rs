@@ -26,9 +26,10 @@ fn once(bed: &Bed, process: usize, name: &str) -> Once {
         .owner(["a", "b"][process])
         .ttl(TTL)
         .clock(bed.clock.clone());
-    match bed.here {
-        true => builder.build_here().unwrap(),
-        false => builder.build().unwrap(),
+    if bed.here {
+        builder.build_here().unwrap()
+    } else {
+        builder.build().unwrap()
     }
 }
 

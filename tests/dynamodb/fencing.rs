@@ -232,9 +232,10 @@ async fn a_condition_of_the_users_own_still_counts_and_is_told_from_a_refusal() 
         account.guard(5).update_item(existing()).await.unwrap();
         // It is an OR: without parentheses the guard would not count.
         let refusal = account.guard(4).update_item(existing()).await;
-        match server.url() == DYNOXIDE.url() {
-            true => assert_eq!(fenced(refusal).newest, token(5)),
-            false => assert!(matches!(refusal, Err(FencingError::Failed(_)))),
+        if server.url() == DYNOXIDE.url() {
+            assert_eq!(fenced(refusal).newest, token(5))
+        } else {
+            assert!(matches!(refusal, Err(FencingError::Failed(_))))
         }
         assert_eq!(account.get("cents").await, Some(number(2)), "{server:?}");
     }

@@ -98,9 +98,10 @@ impl ProvideCredentials for Late {
     where
         Self: 'a,
     {
-        future::ProvideCredentials::ready(match self.0.load(SeqCst) {
-            true => Ok(Credentials::new("key", "secret", None, None, "test")),
-            false => Err(CredentialsError::provider_error("the role is not there")),
+        future::ProvideCredentials::ready(if self.0.load(SeqCst) {
+            Ok(Credentials::new("key", "secret", None, None, "test"))
+        } else {
+            Err(CredentialsError::provider_error("the role is not there"))
         })
     }
 }

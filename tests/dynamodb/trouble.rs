@@ -54,9 +54,10 @@ async fn a_lost_answer_to_a_renewal_or_a_release_does_no_harm() {
         let place = Place::at(server, wire.lay(server).await).await;
         place.acquire("a", 1).await;
         let lease = place.lease("a", 1);
-        let claim = match by_owner {
-            true => place.owner("a"),
-            false => place.claim("a", 1),
+        let claim = if by_owner {
+            place.owner("a")
+        } else {
+            place.claim("a", 1)
         };
         for _ in 0..cuts {
             wire.cut.store(1, SeqCst);
@@ -97,13 +98,14 @@ async fn an_answer_that_never_comes_is_unknown_within_the_limit() {
         (false, StoreErrorKind::Unavailable),
     ] {
         let sent = Instant::now();
-        let error = match write {
-            true => place
+        let error = if write {
+            place
                 .store
                 .acquire(&place.bid("a", 1), LIMIT)
                 .await
-                .map(drop),
-            false => place.store.read(&place.name, LIMIT).await.map(drop),
+                .map(drop)
+        } else {
+            place.store.read(&place.name, LIMIT).await.map(drop)
         };
         let error = error.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");

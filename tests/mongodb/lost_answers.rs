@@ -95,9 +95,10 @@ async fn a_renewal_whose_answer_is_lost_twice_is_unknown_and_the_lease_stays() {
 async fn a_release_whose_answer_is_lost_twice_is_unknown_and_done_only_once() {
     for by_owner in [false, true] {
         let (wire, place) = wired().await;
-        let claim = match by_owner {
-            true => place.owner("a"),
-            false => place.claim("a", 1),
+        let claim = if by_owner {
+            place.owner("a")
+        } else {
+            place.claim("a", 1)
         };
         place.acquire("a", 1).await;
         wire.cut.store(2, SeqCst);

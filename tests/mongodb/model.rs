@@ -45,9 +45,10 @@ async fn walk(rng: &mut StdRng) {
         let candidate = candidates[rng.random_range(0..2)];
         let token = FencingToken::new(rng.random_range(0..6));
         let last = reference.read(&place.name, LIMIT).await.unwrap();
-        let token = match rng.random_bool(0.7) {
-            true => last.map_or(token, |record| record.token),
-            false => token,
+        let token = if rng.random_bool(0.7) {
+            last.map_or(token, |record| record.token)
+        } else {
+            token
         };
         let lease = place.lease(candidate, token.get());
         let bid = {

@@ -122,9 +122,10 @@ async fn an_unreachable_server_is_told_within_the_limit() {
             sent.elapsed()
         );
         // Whether a request that was cut short had been sent, only the driver knows.
-        let kind = match direct {
-            true => StoreErrorKind::Unavailable,
-            false => StoreErrorKind::Unknown,
+        let kind = if direct {
+            StoreErrorKind::Unavailable
+        } else {
+            StoreErrorKind::Unknown
         };
         assert_eq!(write.kind(), kind, "{write}");
         assert_eq!(read.kind(), StoreErrorKind::Unavailable, "{read}");

@@ -89,9 +89,10 @@ fn initiate(ports: &[u16]) -> Result<(), Failure> {
     initiate.args(ports.iter().map(u16::to_string));
     let done = initiate.output();
     let done = done.map_err(Failure::to("initiate the replica set"))?;
-    match done.status.success() {
-        true => Ok(()),
-        false => Err(Failure::of_store(String::from_utf8_lossy(&done.stderr))),
+    if done.status.success() {
+        Ok(())
+    } else {
+        Err(Failure::of_store(String::from_utf8_lossy(&done.stderr)))
     }
 }
 

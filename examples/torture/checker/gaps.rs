@@ -178,9 +178,10 @@ impl<'a> Gap<'a> {
             (Interval { start, end }, false)
         }));
         times.sort_by_key(|(time, _)| time.start);
-        let again = match self.contenders.observe {
-            true => self.older.ttl + self.sight(),
-            false => Duration::ZERO,
+        let again = if self.contenders.observe {
+            self.older.ttl + self.sight()
+        } else {
+            Duration::ZERO
         };
         let mut unable: Vec<Interval> = Vec::new();
         for (time, everybody) in times {
@@ -220,9 +221,10 @@ impl<'a> Gap<'a> {
 
     /// After how long at most a challenger has seen a write that it must observe.
     fn sight(&self) -> Duration {
-        match self.contenders.observe {
-            true => self.poll() + self.call(),
-            false => Duration::ZERO,
+        if self.contenders.observe {
+            self.poll() + self.call()
+        } else {
+            Duration::ZERO
         }
     }
 

@@ -175,9 +175,10 @@ fn a_store_that_refuses_at_once_is_asked_at_most_four_times_as_often_as_one_that
             sent.push(request.sent_at);
             // Now and then it leads, so that renewals and releases are refused as well.
             let wins = matches!(request.call, Call::Acquire(_)) && sent.len() % 7 == 0;
-            let reply = match wins {
-                true => granted(sent.len() as u64),
-                false => Reply::Failed,
+            let reply = if wins {
+                granted(sent.len() as u64)
+            } else {
+                Reply::Failed
             };
             bench.reply(&request, reply);
         }

@@ -174,11 +174,13 @@ impl Director {
             return;
         };
         let subscriber = Subscriber::new(&self.shared, node.life, lock.address(), plan);
-        node.subscribers
-            .push(process.inside(|| match plan.supervised {
-                true => Supervisor::start(|_| subscriber),
-                false => subscriber.start(),
-            }));
+        node.subscribers.push(process.inside(|| {
+            if plan.supervised {
+                Supervisor::start(|_| subscriber)
+            } else {
+                subscriber.start()
+            }
+        }));
     }
 
     pub(super) fn watch(&mut self, index: usize, supervised: bool) {
@@ -187,9 +189,12 @@ impl Director {
             return;
         };
         let observer = Observer::new(&self.shared, node.life, lock.address(), supervised);
-        node.observers.push(process.inside(|| match supervised {
-            true => Supervisor::start(|_| observer),
-            false => observer.start(),
+        node.observers.push(process.inside(|| {
+            if supervised {
+                Supervisor::start(|_| observer)
+            } else {
+                observer.start()
+            }
         }));
     }
 

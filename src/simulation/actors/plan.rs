@@ -119,9 +119,10 @@ impl SubscriberPlan {
         Self {
             style,
             supervised: rng.random_bool(0.5),
-            fragile: match rng.random_bool(0.2) {
-                true => rng.random_range(0.0..0.3),
-                false => 0.0,
+            fragile: if rng.random_bool(0.2) {
+                rng.random_range(0.0..0.3)
+            } else {
+                0.0
             },
         }
     }
@@ -173,9 +174,10 @@ impl Plan {
             subscribers,
             observers,
             portion: 1 + seed as usize % 3,
-            panics: match rng.random_bool(0.3) {
-                true => rng.random_range(0.0..0.1),
-                false => 0.0,
+            panics: if rng.random_bool(0.3) {
+                rng.random_range(0.0..0.1)
+            } else {
+                0.0
             },
             hints: rng.random_bool(0.3),
             troubles,
@@ -197,9 +199,10 @@ impl Plan {
             9 => Trouble::Prod {
                 node,
                 observer: subscriber,
-                prod: match rng.random_bool(0.5) {
-                    true => Prod::Stop,
-                    false => Prod::Observe,
+                prod: if rng.random_bool(0.5) {
+                    Prod::Stop
+                } else {
+                    Prod::Observe
                 },
             },
             _ => Trouble::Shutdown {

@@ -27,9 +27,10 @@ impl Process {
             let mut run = pin!(running.run_until(pending::<()>()));
             poll_fn(|cx| {
                 let frozen = shared.world().is_frozen(life, cx.waker());
-                match frozen {
-                    true => Poll::Pending,
-                    false => run.as_mut().poll(cx),
+                if frozen {
+                    Poll::Pending
+                } else {
+                    run.as_mut().poll(cx)
                 }
             })
             .await

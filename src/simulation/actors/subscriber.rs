@@ -71,9 +71,10 @@ impl Subscriber {
         let world = &mut *self.shared.world();
         let index = self.index;
         world.log(|| format!("subscriber {index} is gone; restarts: {restarts}"));
-        world.counts.count(match restarts {
-            true => "subscriber restarted",
-            false => "subscriber died",
+        world.counts.count(if restarts {
+            "subscriber restarted"
+        } else {
+            "subscriber died"
         });
         let seen = &mut world.subscribers[index];
         let life = &mut world.lives[seen.life];

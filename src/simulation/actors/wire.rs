@@ -86,9 +86,10 @@ impl Wire {
                 }
             }
             let lost = fate.arrives.is_none() && fate.again.is_none();
-            let kind = match lost && world.rng.random_bool(0.5) {
-                true => NOT_APPLIED[world.rng.random_range(0..NOT_APPLIED.len())],
-                false => StoreErrorKind::Unknown,
+            let kind = if lost && world.rng.random_bool(0.5) {
+                NOT_APPLIED[world.rng.random_range(0..NOT_APPLIED.len())]
+            } else {
+                StoreErrorKind::Unknown
             };
             (fate, kind)
         };

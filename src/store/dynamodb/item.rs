@@ -195,9 +195,10 @@ impl Fields<'_> {
         field: &'static str,
         read: impl FnOnce(&'a Self, &'static str) -> Checked<T>,
     ) -> Checked<Option<T>> {
-        match self.0.contains_key(field) {
-            true => read(self, field).map(Some),
-            false => Ok(None),
+        if self.0.contains_key(field) {
+            read(self, field).map(Some)
+        } else {
+            Ok(None)
         }
     }
 

@@ -34,11 +34,12 @@ pub(super) fn outcome(mut found: Document, bid: &Bid) -> Answer<AcquireOutcome> 
     let own_attempt = Fields(&found)
         .attempt()
         .is_ok_and(|a| a == Some(bid.attempt));
-    Ok(match is_mine && own_attempt {
-        true => AcquireOutcome::Granted {
+    Ok(if is_mine && own_attempt {
+        AcquireOutcome::Granted {
             token: record.token,
-        },
-        false => AcquireOutcome::Refused(record),
+        }
+    } else {
+        AcquireOutcome::Refused(record)
     })
 }
 

@@ -69,9 +69,10 @@ impl Gate {
     {
         let trace = Trace::new(self.servers.clone());
         let Some(turn) = limit.wait(self.turns.next(limit.whole())).await else {
-            return Err(match self.closed.load(Relaxed) {
-                true => Failure::locked_out(limit.whole()),
-                false => Failure::held_back(limit.whole(), &trace),
+            return Err(if self.closed.load(Relaxed) {
+                Failure::locked_out(limit.whole())
+            } else {
+                Failure::held_back(limit.whole(), &trace)
             });
         };
         if self.closed.load(Relaxed) {

@@ -96,9 +96,10 @@ pub(super) fn acquire(bid: &Bid) -> Vec<Document> {
     let changed = |fields: Document| doc! { "$mergeObjects": ["$$ROOT", fields] };
     let untouched = "$$ROOT";
     // The same as in `StoredRecord::acquire`. Where there is only a name, nobody holds it.
-    let by_another_attempt = match bid.reentrant {
-        true => when(all(mine.clone()), changed(taken.clone()), untouched).into(),
-        false => Bson::from(untouched),
+    let by_another_attempt = if bid.reentrant {
+        when(all(mine.clone()), changed(taken.clone()), untouched).into()
+    } else {
+        Bson::from(untouched)
     };
     let mut extends = mine;
     extends.push(own_attempt.clone());

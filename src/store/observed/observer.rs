@@ -113,9 +113,10 @@ impl Observer {
         ttl: Duration,
     ) -> Answer<RenewOutcome> {
         let extend = Change::Extend { ttl };
-        let first = match self.may_have_lapsed(&lease.resource, lease.token) {
-            true => None,
-            false => Some((extend.clone(), Guard::Renewable(lease.clone()))),
+        let first = if self.may_have_lapsed(&lease.resource, lease.token) {
+            None
+        } else {
+            Some((extend.clone(), Guard::Renewable(lease.clone())))
         };
         let rules = |record: &mut StoredRecord, now| match record.renew(lease, ttl, now) {
             RenewOutcome::Renewed => ControlFlow::Continue(extend.clone()),
@@ -146,9 +147,10 @@ impl Observer {
             Eviction::Close => Change::Close,
             Eviction::Force => Change::Free,
         };
-        let first = match self.may_have_lapsed(resource, token) {
-            true => None,
-            false => Some((change.clone(), Guard::Led(token))),
+        let first = if self.may_have_lapsed(resource, token) {
+            None
+        } else {
+            Some((change.clone(), Guard::Led(token)))
         };
         let rules =
             |record: &mut StoredRecord, now| match record.evict(resource, token, eviction, now) {
@@ -215,9 +217,10 @@ impl Observer {
                 },
             };
             // Only now: what was asked for may have taken its time.
-            let now = match mutant!(ObservedFromRequest) {
-                true => asked_at,
-                false => self.clock.now(),
+            let now = if mutant!(ObservedFromRequest) {
+                asked_at
+            } else {
+                self.clock.now()
             };
             let mut record = self.judge(resource, found, now)?;
             let guard = Guard::unchanged(&record);
@@ -263,9 +266,10 @@ impl Observer {
             self.seen().forget(resource);
             return Ok(StoredRecord::default());
         };
-        match min_reader > u64::from(READER) && !mutant!(NewerRecordWritten) {
-            true => Err(Failure::unsupported(resource.as_str(), min_reader)),
-            false => Ok(self.observe(resource, record, now)),
+        if min_reader > u64::from(READER) && !mutant!(NewerRecordWritten) {
+            Err(Failure::unsupported(resource.as_str(), min_reader))
+        } else {
+            Ok(self.observe(resource, record, now))
         }
     }
 

@@ -173,9 +173,10 @@ impl Files {
     pub(super) fn check_same(&self, connection: &Connection) -> Answer<()> {
         let path = connection.path().filter(|path| !path.is_empty());
         let path = Path::new(path.ok_or_else(another)?);
-        match path.canonicalize().is_ok_and(|path| path == self.real) {
-            true => Ok(()),
-            false => Err(another()),
+        if path.canonicalize().is_ok_and(|path| path == self.real) {
+            Ok(())
+        } else {
+            Err(another())
         }
     }
 }

@@ -18,11 +18,12 @@ pub(super) fn switch_on(connection: &Connection, patience: &Patience) -> Answer<
             Err(error) if is_busy(&error) && patience.pause() => continue,
             mode => mode?,
         };
-        return match mode.eq_ignore_ascii_case("wal") {
-            true => Ok(()),
-            false => Err(Failure::misconfigured(format!(
+        return if mode.eq_ignore_ascii_case("wal") {
+            Ok(())
+        } else {
+            Err(Failure::misconfigured(format!(
                 "the journal mode stays {mode:?} instead of \"wal\": use a local file system"
-            ))),
+            )))
         };
     }
 }

@@ -67,12 +67,13 @@ impl Row {
         let Some((name, row)) = found.transpose()? else {
             return Ok(None);
         };
-        match name == *resource {
-            true => Ok(Some(row)),
-            false => Err(Failure::misconfigured(format!(
+        if name == *resource {
+            Ok(Some(row))
+        } else {
+            Err(Failure::misconfigured(format!(
                 "the table `tenure_leases` takes {name:?} for {resource:?}: give its column `name` the \
                  collation BINARY"
-            ))),
+            )))
         }
     }
 
@@ -93,9 +94,10 @@ impl Row {
 
     /// Refuses to write what only a newer library understands.
     pub(super) fn check_reader(&self, resource: &ResourceName) -> Answer<()> {
-        match self.min_reader > i64::from(READER) {
-            true => Err(Failure::unsupported(resource.as_str(), self.min_reader)),
-            false => Ok(()),
+        if self.min_reader > i64::from(READER) {
+            Err(Failure::unsupported(resource.as_str(), self.min_reader))
+        } else {
+            Ok(())
         }
     }
 
@@ -133,25 +135,22 @@ impl Row {
             &since,
             &metadata,
         ];
-        let written = match is_new {
-            false => {
-                let mut statement = connection.prepare_cached(UPDATE)?;
-                let [name, rest @ ..] = values;
-                let mut bound = vec![name];
-                bound.extend(rest);
-                bound.push(&history);
-                statement.execute(&bound[..])?
-            }
-            true => {
-                let scope = resource.scope();
-                let (scope, min_reader) = (scope.as_prefix(), self.min_reader);
-                let mut statement = connection.prepare_cached(INSERT)?;
-                let [name, rest @ ..] = values;
-                let mut bound: Vec<&dyn ToSql> = vec![name, &scope];
-                bound.extend(rest);
-                bound.extend([&history as &dyn ToSql, &min_reader]);
-                statement.execute(&bound[..])?
-            }
+        let written = if is_new {
+            let scope = resource.scope();
+            let (scope, min_reader) = (scope.as_prefix(), self.min_reader);
+            let mut statement = connection.prepare_cached(INSERT)?;
+            let [name, rest @ ..] = values;
+            let mut bound: Vec<&dyn ToSql> = vec![name, &scope];
+            bound.extend(rest);
+            bound.extend([&history as &dyn ToSql, &min_reader]);
+            statement.execute(&bound[..])?
+        } else {
+            let mut statement = connection.prepare_cached(UPDATE)?;
+            let [name, rest @ ..] = values;
+            let mut bound = vec![name];
+            bound.extend(rest);
+            bound.push(&history);
+            statement.execute(&bound[..])?
         };
         match written {
             1 => Ok(()),

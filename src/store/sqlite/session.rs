@@ -129,9 +129,10 @@ impl Session {
 
     pub(super) fn renew(&mut self, lease: &Lease, ttl: Duration) -> Answer<RenewOutcome> {
         self.change(&lease.resource, |sight| {
-            let outcome = match sight.foreign {
-                true => RenewOutcome::Lost(sight.record.seen(&lease.resource, sight.now)),
-                false => sight.record.renew(lease, ttl, sight.now),
+            let outcome = if sight.foreign {
+                RenewOutcome::Lost(sight.record.seen(&lease.resource, sight.now))
+            } else {
+                sight.record.renew(lease, ttl, sight.now)
             };
             (outcome, Expiry::Ours)
         })

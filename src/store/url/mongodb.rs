@@ -204,11 +204,10 @@ fn is_unknown(parameter: Parameter<'_>) -> bool {
 /// The name of a database or a collection, if the server can have one of this name.
 fn checked(what: &str, name: String) -> Result<String, StoreError> {
     let odd = |c: char| c.is_control() || c == '$' || (what == "database" && c == '.');
-    match name.contains(odd) || name.starts_with("system.") {
-        true => {
-            let message = format!("no {what} can have the name that the URL gives it");
-            Err(misconfigured(KIND, message))
-        }
-        false => Ok(name),
+    if name.contains(odd) || name.starts_with("system.") {
+        let message = format!("no {what} can have the name that the URL gives it");
+        Err(misconfigured(KIND, message))
+    } else {
+        Ok(name)
     }
 }

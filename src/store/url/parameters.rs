@@ -41,9 +41,10 @@ impl Parameter<'_> {
     /// Its name for a message. What does not look like a name may be part of a password with an
     /// unencoded `?` or `&` in it.
     pub(super) fn shown(self) -> String {
-        match self.is_plain() {
-            true => format!("the parameter `{}`", self.name),
-            false => "a parameter with an odd name".to_owned(),
+        if self.is_plain() {
+            format!("the parameter `{}`", self.name)
+        } else {
+            "a parameter with an odd name".to_owned()
         }
     }
 
@@ -63,9 +64,10 @@ impl Parameter<'_> {
         }
         let decoded = percent_decode_str(self.value).decode_utf8();
         let decoded = decoded.map_err(|_| refuse("is not UTF-8"))?;
-        match decoded.trim().is_empty() {
-            true => Err(refuse("is empty")),
-            false => Ok(decoded.into_owned()),
+        if decoded.trim().is_empty() {
+            Err(refuse("is empty"))
+        } else {
+            Ok(decoded.into_owned())
         }
     }
 

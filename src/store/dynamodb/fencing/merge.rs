@@ -62,9 +62,10 @@ fn end_of_set(update: &str) -> Option<usize> {
     let mut opens = true;
     let mut rest = update;
     while let Some(next) = rest.chars().next() {
-        let length = match is_part(next) {
-            true => rest.find(|c: char| !is_part(c)).unwrap_or(rest.len()),
-            false => next.len_utf8(),
+        let length = if is_part(next) {
+            rest.find(|c: char| !is_part(c)).unwrap_or(rest.len())
+        } else {
+            next.len_utf8()
         };
         let word = &rest[..length];
         rest = &rest[length..];

@@ -40,9 +40,10 @@ impl Subject for Sqlite {
     }
 
     async fn client(&self) -> Arc<dyn LeaseStore> {
-        let number = match self.observed {
-            true => self.clients.fetch_add(1, Ordering::SeqCst),
-            false => 0,
+        let number = if self.observed {
+            self.clients.fetch_add(1, Ordering::SeqCst)
+        } else {
+            0
         };
         let clock = Arc::new(self.place.clock.clone());
         let builder = SqliteStore::builder().clock(clock, format!("clock {number}"));
