@@ -22,8 +22,8 @@ use std::{
 
 use actix::prelude::*;
 use tenure::{
-    BecameFollower, BecameLeader, LockActor, LockHandle, MemoryStore, Reason, StepDownOutcome,
-    Timing,
+    BecameFollower, BecameLeader, LockActor, LockHandle, MemoryStore, Reason, Timing,
+    actor::StepDownOutcome,
 };
 
 const OTHERS: usize = 100;

@@ -4,11 +4,11 @@ mod builder;
 mod handle;
 mod handlers;
 mod known_leader;
+mod leader_view;
 mod liveness;
 mod lock_actor;
-mod loneliness;
 mod messages;
-mod outlook;
+mod no_subscriber_warning;
 mod signal;
 mod slow_subscribers;
 mod status;
@@ -17,6 +17,10 @@ mod subscribers;
 mod tests;
 mod thread;
 
+pub use crate::{
+    driver::StoreStatus,
+    election::{ElectionState, IdleReason, StepDownOutcome},
+};
 pub use builder::LockBuilder;
 pub use handle::{LockHandle, Stopped};
 pub use known_leader::KnownLeader;

@@ -1,25 +1,25 @@
 //! What everything that drives an election shares: the request under way, the timer, the hints of the
 //! store, and what is said of all that in the log. It decides nothing.
 
-mod alarm;
 mod call;
-mod exchange;
-mod hints;
-mod journal;
-mod jump;
+mod lease_events;
 mod os_attempts;
 mod outages;
+mod request_slot;
 mod start_error;
 mod store_health;
+mod store_watch;
+mod suspend;
+mod timer;
 
 pub use start_error::StartError;
 pub use store_health::StoreStatus;
 
-pub(crate) use alarm::Alarm;
 pub(crate) use call::{Answer, call_within};
-pub(crate) use exchange::{Answered, Exchange};
-pub(crate) use hints::Hints;
-pub(crate) use journal::Journal;
-pub(crate) use jump::watch as watch_for_jumps;
+pub(crate) use lease_events::LeaseEvents;
 pub(crate) use os_attempts::OsAttempts;
+pub(crate) use request_slot::{CompletedRequest, RequestSlot};
 pub(crate) use store_health::StoreHealth;
+pub(crate) use store_watch::StoreWatch;
+pub(crate) use suspend::watch as watch_for_suspend;
+pub(crate) use timer::Timer;

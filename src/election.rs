@@ -11,15 +11,15 @@
 //!     └── subscribers have acknowledged (then release), or yield_for is over ┘
 //! ```
 //!
-//! `Following` is Standby while the [`Gate`] is open and Idle while it is closed.
+//! `Following` is Standby while the [`Eligibility`] is open and Idle while it is closed.
 
 mod attempts;
-mod budget;
-mod gate;
+mod bid_schedule;
+mod eligibility;
 mod options;
-mod pace;
-mod release;
+mod release_queue;
 mod request;
+mod request_budget;
 mod state;
 mod steps;
 mod term;
@@ -27,7 +27,7 @@ mod term;
 pub(crate) use attempts::AttemptSource;
 #[cfg(test)]
 pub(crate) use attempts::SeededAttempts;
-pub(crate) use gate::Audience;
+pub(crate) use eligibility::SubscriberState;
 pub(crate) use options::Options;
 pub(crate) use request::{Call, Reply, Request, RequestId};
 pub use state::{ElectionState, IdleReason};
@@ -42,11 +42,11 @@ use crate::{
     lease::{AttemptId, CandidateId, FencingToken, Metadata, ResourceName},
     timing::Timing,
 };
-use budget::Budget;
-use gate::Gate;
-use pace::Pace;
-use release::Releases;
-use term::{Term, Yield};
+use bid_schedule::BidSchedule;
+use eligibility::Eligibility;
+use release_queue::ReleaseQueue;
+use request_budget::RequestBudget;
+use term::{SteppingDown, Term};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -82,7 +82,7 @@ pub enum StepDownOutcome {
 enum Phase {
     Following,
     Leading(Term),
-    Yielding(Yield),
+    Yielding(SteppingDown),
 }
 
 impl Phase {
@@ -105,7 +105,7 @@ impl Phase {
 
 /// A bid under way.
 #[derive(Clone, Copy, Debug)]
-struct Bidding {
+struct PendingBid {
     attempt: AttemptId,
     /// Since when a copy may have been granted without our knowing.
     maybe_granted_since: Option<Moment>,
@@ -135,14 +135,14 @@ pub(crate) struct Election {
     rng: SmallRng,
     attempts: Box<dyn AttemptSource>,
     phase: Phase,
-    gate: Gate,
-    pace: Pace,
-    budget: Budget,
-    bidding: Option<Bidding>,
+    eligibility: Eligibility,
+    bid_schedule: BidSchedule,
+    request_budget: RequestBudget,
+    pending_bid: Option<PendingBid>,
     /// The lease was seen to be held under its own id: the next bid is reentrant.
     reenters: bool,
     in_flight: Option<InFlight>,
-    releases: Releases,
+    releases: ReleaseQueue,
     transitions: VecDeque<Transition>,
     outcome: StepDownOutcome,
     last_led: Option<FencingToken>,
@@ -157,18 +157,18 @@ impl Election {
         now: Moment,
     ) -> Self {
         Self {
-            pace: Pace::new(now),
-            budget: Budget::default(),
+            bid_schedule: BidSchedule::new(now),
+            request_budget: RequestBudget::default(),
             config,
             options: Options::default(),
             rng,
             attempts,
             phase: Phase::Following,
-            gate: Gate::default(),
-            bidding: None,
+            eligibility: Eligibility::default(),
+            pending_bid: None,
             reenters: false,
             in_flight: None,
-            releases: Releases::default(),
+            releases: ReleaseQueue::default(),
             transitions: VecDeque::new(),
             outcome: StepDownOutcome::NotLeading,
             last_led: None,
@@ -207,25 +207,25 @@ impl Election {
             let call = Call::Renew { lease, ttl };
             return Some(self.send(Kind::Renew, None, call, now, give_up_at));
         }
-        if self.budget.release_at(&timing) <= now
+        if self.request_budget.release_at(&timing) <= now
             && let Some(call) = self.releases.due(self.options.min_ttl, now)
         {
             return Some(self.send(Kind::Release, None, call, now, limit));
         }
-        let may_ask = self.budget.bid_at(&timing) <= now;
+        let may_ask = self.request_budget.bid_at(&timing) <= now;
         let following = matches!(self.phase, Phase::Following);
         let may_bid = following && may_ask && self.releases.is_empty();
-        if may_bid && self.contends(now) && self.pace.next_bid <= now {
+        if may_bid && self.contends(now) && self.bid_schedule.next_bid <= now {
             if let Some(bid) = self.bid() {
                 let attempt = Some(bid.attempt);
-                self.pace.bid(&timing, now);
+                self.bid_schedule.bid(&timing, now);
                 return Some(self.send(Kind::Acquire, attempt, Call::Acquire(bid), now, limit));
             }
-            self.pace.failed(&timing, &mut self.rng, now);
+            self.bid_schedule.failed(&timing, &mut self.rng, now);
         }
         let leading = matches!(self.phase, Phase::Leading(_));
-        if self.gate.observed && !leading && may_ask && self.pace.next_read <= now {
-            self.pace.read(&timing, &mut self.rng, now);
+        if self.eligibility.observed && !leading && may_ask && self.bid_schedule.next_read <= now {
+            self.bid_schedule.read(&timing, &mut self.rng, now);
             let call = Call::Read(self.config.resource.clone());
             return Some(self.send(Kind::Read, None, call, now, limit));
         }
@@ -238,20 +238,21 @@ impl Election {
         let idle = self.in_flight.is_none();
         let reply = self.in_flight.as_ref().map(|request| request.give_up_at);
         let timing = &self.config.timing;
-        let may_ask = self.budget.bid_at(timing);
-        let read = (idle && self.gate.observed).then_some(self.pace.next_read.max(may_ask));
+        let may_ask = self.request_budget.bid_at(timing);
+        let read =
+            (idle && self.eligibility.observed).then_some(self.bid_schedule.next_read.max(may_ask));
         let phase = match &self.phase {
             Phase::Leading(term) => Some(term.next(idle)),
             Phase::Yielding(yielding) => yielding.next(idle).into_iter().chain(read).min(),
             Phase::Following => {
-                let opens_at = self.gate.opens_at().filter(|_| idle);
-                let bid = opens_at.map(|opens| opens.max(self.pace.next_bid).max(may_ask));
+                let opens_at = self.eligibility.opens_at().filter(|_| idle);
+                let bid = opens_at.map(|opens| opens.max(self.bid_schedule.next_bid).max(may_ask));
                 let bid = bid.filter(|_| self.releases.is_empty());
                 bid.into_iter().chain(read).min()
             }
         };
         let release = self.releases.next().filter(|_| idle);
-        let release = release.map(|next| next.max(self.budget.release_at(timing)));
+        let release = release.map(|next| next.max(self.request_budget.release_at(timing)));
         reply.into_iter().chain(phase).chain(release).min()
     }
 
@@ -292,34 +293,35 @@ impl Election {
     /// renewals; the next one tells it what there is to know.
     pub(crate) fn handle_store_changed(&mut self, now: Moment) {
         self.advance(now);
-        self.pace.hurry(&self.config.timing, &mut self.rng, now);
+        self.bid_schedule
+            .hurry(&self.config.timing, &mut self.rng, now);
     }
 
     /// Stop leading, and do not contend until `hold_off` after the lease was given up.
     pub(crate) fn step_down(&mut self, hold_off: Duration, now: Moment) {
         self.check_deadline(now);
-        self.gate.hold_off(hold_off, now);
+        self.eligibility.hold_off(hold_off, now);
         self.command(Reason::SteppedDown, now);
     }
 
     /// Stop leading, and do not contend until [`resume`](Self::resume).
     pub(crate) fn pause(&mut self, now: Moment) {
         self.check_deadline(now);
-        self.gate.paused = true;
+        self.eligibility.paused = true;
         self.command(Reason::Paused, now);
     }
 
     /// Contend again, also after a step-down.
     pub(crate) fn resume(&mut self, now: Moment) {
         self.check_deadline(now);
-        self.gate.resume();
+        self.eligibility.resume();
         self.settle(now);
     }
 
     /// Stop leading for good.
     pub(crate) fn shutdown(&mut self, now: Moment) {
         self.check_deadline(now);
-        self.gate.shut_down = true;
+        self.eligibility.shut_down = true;
         self.command(Reason::Shutdown, now);
     }
 
@@ -331,13 +333,13 @@ impl Election {
     }
 
     /// Who is subscribed, and whether all have acknowledged what they were told.
-    pub(crate) fn subscribers_changed(&mut self, audience: Audience, now: Moment) {
+    pub(crate) fn subscribers_changed(&mut self, subscriber_state: SubscriberState, now: Moment) {
         self.check_deadline(now);
-        self.gate.audience = audience;
+        self.eligibility.subscriber_state = subscriber_state;
         // It was spoken before what is still to be delivered.
         let stands = self.transitions.is_empty() || mutant!(EarlyAcknowledgementCounts);
-        self.gate.audience.acknowledged &= stands;
-        if !audience.present {
+        self.eligibility.subscriber_state.acknowledged &= stands;
+        if !subscriber_state.present {
             // Nobody is left to do the work.
             self.yield_term(Reason::SteppedDown, true, now);
         }
@@ -346,7 +348,7 @@ impl Election {
 
     /// Whether somebody wants to know of leaders without contending.
     pub(crate) fn observe(&mut self, observed: bool) {
-        self.gate.observed = observed;
+        self.eligibility.observed = observed;
     }
 
     // Views.
@@ -360,11 +362,11 @@ impl Election {
             Phase::Leading(_) => ElectionState::Leading,
             // The lease is left to expire, and only the acknowledgement is waited for.
             Phase::Yielding(_) if self.has_given_up() => {
-                let reason = self.gate.idle_reason(now);
+                let reason = self.eligibility.idle_reason(now);
                 ElectionState::Idle(reason.unwrap_or(IdleReason::AwaitingAcknowledgement))
             }
             Phase::Yielding(_) => ElectionState::Yielding,
-            Phase::Following => match self.gate.idle_reason(now) {
+            Phase::Following => match self.eligibility.idle_reason(now) {
                 Some(reason) => ElectionState::Idle(reason),
                 None => ElectionState::Standby,
             },
@@ -420,7 +422,7 @@ impl Election {
     }
 
     pub(crate) fn is_shut_down(&self) -> bool {
-        self.gate.shut_down && self.is_settled()
+        self.eligibility.shut_down && self.is_settled()
     }
 
     /// Whether the time for the subscribers to acknowledge the end of a leadership is over, and they have

@@ -142,7 +142,7 @@ impl<C: LeaderCallbacks> Follow<C> {
     /// Ends when this future does: the work is dropped, `became_follower` is called, and the lease is
     /// given back before the future of [`follow`] completes. Default: it goes on for ever.
     ///
-    /// What has not ended [`yield_for`](crate::TimingBuilder::yield_for) later is dropped, and the lease is
+    /// What has not ended [`yield_for`](crate::timing::TimingBuilder::yield_for) later is dropped, and the lease is
     /// left to run out.
     pub fn until<F>(mut self, stop: F) -> Self
     where
@@ -154,7 +154,7 @@ impl<C: LeaderCallbacks> Follow<C> {
 
     /// Elects on the current thread, for tests under paused time: in its actix system, or on its
     /// current-thread runtime of tokio, which is that of `#[tokio::test]`. Elsewhere it ends with
-    /// [`StartError::Here`].
+    /// [`StartError::NoRuntime`].
     pub fn here(mut self) -> Self {
         self.here = true;
         self
@@ -306,7 +306,10 @@ impl Part {
         here: bool,
     ) -> Result<Self, StartError> {
         let (lock, relay) = if here {
-            (lock.start_here()?, runtime::here(|| relay.start())?)
+            (
+                lock.start_on_current_runtime()?,
+                runtime::here(|| relay.start())?,
+            )
         } else {
             let thread = runtime::locks().map_err(StartError::Thread)?;
             let lock = lock.start()?;

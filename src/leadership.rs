@@ -150,7 +150,7 @@ impl Leadership {
     ///
     /// # Errors
     /// [`NotEnoughTime`] if less is left.
-    pub fn ensure(&self, at_least: Duration) -> Result<(), NotEnoughTime> {
+    pub fn require(&self, at_least: Duration) -> Result<(), NotEnoughTime> {
         let remaining = self.remaining();
         if remaining >= at_least && !remaining.is_zero() {
             return Ok(());

@@ -1,7 +1,7 @@
 //! Leader election for actix, on the database you already have.
 //!
-//! Each resource is a supervised [`LockActor`] that runs the poll and lease cycle against a store and
-//! sends [`BecameLeader`] and [`BecameFollower`] to the actors that follow it.
+//! Each resource (a job, a queue, a migration) has a lease in a store. A supervised [`LockActor`] acquires and
+//! renews it, and sends [`BecameLeader`] and [`BecameFollower`] to the actors that subscribe.
 //!
 //! ```no_run
 //! # use std::sync::Arc;
@@ -33,80 +33,77 @@
 //! # fn main() {}
 //! ```
 //!
-//! [`Leader`] tells what an actor that follows a lock can rely on, [`LockHandle`] what can be asked of
-//! a lock, [`Timing`] how fast all of it is.
+//! Start with [`Leader`] for what your actors can rely on, [`LockHandle`] for what you can do with a lock,
+//! and [`Timing`] for how fast it all is. The modules hold the rest: [`store`] is the contract for stores of
+//! your own, [`testing`] has doubles and clocks for the tests of your actors.
 //!
 //! # The guarantee
 //!
-//! Every two calls of [`Leadership::is_current`] that answer true for different acquisitions of a
-//! resource are ordered: all of the older acquisition's lie before all of the younger's. It holds
-//! provided that
+//! At any moment, [`Leadership::is_current`] returns `true` in at most one process per resource. It compares a
+//! deadline with a clock, so it needs no request and no running thread. And each acquisition has a
+//! [`FencingToken`] that is larger than all before it, also across releases and restarts.
+//!
+//! This holds if
 //!
 //! - the store is linearizable for operations on one record, and
-//! - over one ttl the store's clock and the holder's differ by less than the
-//!   [margin](Timing::margin). The clocks need not agree on the time of day.
-//!
-//! And each acquisition has a [`FencingToken`] that is greater than all before, also across releases
-//! and restarts.
+//! - over one ttl, the store's clock and the holder's differ by less than the [margin](Timing::margin). They
+//!   need not agree on the time of day.
 //!
 //! Not covered:
 //!
-//! - A virtual machine that is frozen or restored from a snapshot from outside: its clocks stop, too. A
-//!   clone of a machine has its candidate ids and its leases.
-//! - A [`Leadership`] that a forked child has from its parent: see [below](#where-it-runs).
-//! - A backup of the store that is restored: its tokens go back.
-//! - [`Eviction::Force`], [reentrant](Bid::reentrant) bids, and releases [by owner](Claim::Holder):
-//!   plain locks of one owner.
-//! - A write that was already on its way when its process froze. No lock can stop it; the receiver can,
-//!   if it refuses a token lower than the highest it has seen: [`fencing`] makes SQLite, MongoDB and
-//!   DynamoDB do that.
+//! - A virtual machine that is frozen or restored from outside: its clocks stop, too. A clone of a machine has
+//!   the candidate ids and the leases of the original.
+//! - A [`Leadership`] that a forked child got from its parent: see [Threads](#threads).
+//! - A restored backup of the store: its tokens go back.
+//! - [`Eviction::Force`](store::Eviction::Force), [reentrant](store::Bid::reentrant) bids, and releases
+//!   [by owner](store::Claim::Holder), which plain locks of one owner use.
+//! - A write that was already on its way when its process froze. No lock can stop it; the database can, if it
+//!   rejects a token lower than the highest it has seen. [`fencing`] does that for SQLite, MongoDB and
+//!   DynamoDB.
 //!
 //! # Without actors
 //!
-//! The same leases have two more doors. [`follow`] calls back when this process becomes leader or
-//! follower. A [`LockManager`] makes a [`Mutex`], which gives a [`Guard`] that renews itself, tells of
-//! its loss and has a token; or is locked for one ttl by an *owner*, whose other mutexes lock and unlock
-//! it, too. [`lock_all`] takes several or none. [`Once`] does work in one process while the others wait, and
-//! remembers that it is done.
+//! - [`follow()`] calls back when this process becomes leader or follower.
+//! - A [`LockManager`] makes [`Mutex`]es. [`Mutex::guard`] gives a [`Guard`] that renews itself, reports its
+//!   loss and has a token. [`Mutex::lock`] locks for one ttl per *owner*, without a guard. [`lock_all`] takes
+//!   several or none.
+//! - [`Once`] does work in one process while the others wait, and remembers that it is done.
 //!
-//! # Where it runs
+//! # Threads
 //!
-//! Lock actors and guards run on a thread of the library's own, under `#[actix::main]`, under `#[tokio::main]`
-//! (where [`start_actor`] starts your actors) and without a runtime. A handler of yours that blocks
-//! its thread, or a `System::stop()`, does not keep a lock from renewing or stepping down.
+//! Lock actors and guards run on a thread that this crate starts, under `#[actix::main]`, under
+//! `#[tokio::main]` (where [`start_actor`] starts your actors) and without a runtime. If a handler of yours
+//! blocks its thread, or you stop your actix `System`, locks still renew and step down.
 //!
-//! # Probes
-//!
-//! - *Liveness*: [`LockHandle::liveness`] fails if the thread of the lock is stuck or has ended. It asks no
-//!   lock and no store, so that an outage of the database does not restart your processes.
-//! - *Readiness* must not depend on leading: all processes but one would never be ready, and a rollout that
-//!   waits for readiness would not end. Followers are healthy.
-//! - [`LockHandle::is_leader`] and [`LockHandle::status`] are for routing and for status pages,
-//!   [`LockHandle::watch_leader`] for what depends on who leads.
-//!
-//! These threads do not exist in a forked child, because `fork` copies only the thread that calls it. There,
-//! nothing renews the locks of the parent, and a [`Leadership`] of the parent stays current until its
+//! After `fork`, these threads do not exist in the child: `fork` copies only the thread that calls it. In the
+//! child nothing renews the parent's locks, and a [`Leadership`] of the parent stays current until its
 //! deadline, whatever the parent does meanwhile. Fork before the first use of this crate, or call `exec` in
 //! the child, as [`std::process::Command`] does. A parent and its child may contend with the same candidate
 //! id: they exclude each other.
 //!
-//! A panic in a request to a store is caught and counts as a [`StoreError`], one in its `watch` ends the
-//! watching; not so in a program that is built with `panic = "abort"`.
+//! If a request to a store panics, that counts as a [`StoreError`]; if its `watch` panics, the lock polls
+//! instead. Neither is caught in a program that is built with `panic = "abort"`.
+//!
+//! # Probes
+//!
+//! - *Liveness*: [`LockHandle::liveness`] fails if the thread of the lock is stuck or has ended. It does not ask
+//!   the store, so an outage of the database does not restart your processes.
+//! - *Readiness* must not depend on leading: only one process would ever be ready, and a rollout that waits for
+//!   readiness would not end. Followers are healthy.
+//! - For routing and status pages there are [`LockHandle::is_leader`], [`LockHandle::status`] and
+//!   [`LockHandle::watch_leader`].
 //!
 //! # Stores
 //!
 //! | store | feature | clock | survives |
 //! | --- | --- | --- | --- |
-//! | [`MemoryStore`] | always there | the machine's, or one given | nothing: one process |
+//! | [`MemoryStore`] | always there | the machine's, or one that you give | nothing: one process |
 //! | `SqliteStore` | `sqlite` (default) | the host's boot clock | restarts, for processes of one host |
 //! | `MongoStore` | `mongodb` | the server's | restarts and failovers, for processes of many hosts |
 //! | `DynamoStore` | `dynamodb` | none: expiry is observed | the loss of a zone, for processes of many hosts |
 //!
-//! [`open_store`] opens any of them by its URL, and makes its client on the thread of the lock actors.
-//!
-//! [`LeaseStore`] is the contract for stores of your own; the feature `conformance` has the kit of
-//! cases that every store must pass. [`FaultyStore`] makes any store fail on purpose, for the tests of
-//! your actors.
+//! [`open_store`] opens any of them by URL, and makes its client on the thread of the lock actors. For a store
+//! of your own, implement [`LeaseStore`] and run the kit of the feature `conformance`.
 //!
 //! # Events
 //!
@@ -134,66 +131,64 @@
 //! | `tenure.signal` | info | | [`shutdown_on_signal`] has got a signal and gives the leases back | nothing |
 //! | `tenure.signal_again` | warn | | a second signal ends that: leases may be left to expire | wait for up to `yield_for` next time |
 //!
-//! `at` and `deadline` are nanoseconds of the holder's [`Clock`]; `failing_for` and `waiting_for` are
+//! `at` and `deadline` are nanoseconds of the holder's [`Clock`](clock::Clock); `failing_for` and `waiting_for` are
 //! text, as `1 min 5 s`.
-//! Stores are told apart by their `Arc`: give one to all locks. An error of one record (corrupt, or of a newer
-//! library) is told for each resource.
+//! Events about a store are written once per `Arc` of it: give the same one to all locks. An error that concerns one
+//! record (corrupt, or of a newer library) is written for each resource.
+//!
+//! # Features
+//!
+#![cfg_attr(feature = "document-features", doc = document_features::document_features!())]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[macro_use]
 mod events;
 #[macro_use]
 mod mutants;
 
-mod actor;
-mod clock;
+pub mod actor;
+pub mod clock;
 #[cfg(feature = "conformance")]
+#[cfg_attr(docsrs, doc(cfg(feature = "conformance")))]
 pub mod conformance;
 mod driver;
 mod duration;
 mod election;
-mod follow;
-mod leadership;
-mod lease;
-mod mutex;
-mod once;
+pub mod follow;
+pub mod leadership;
+pub mod lease;
+pub mod mutex;
+pub mod once;
 mod runtime;
 #[cfg(test)]
 mod simulation;
-mod store;
+pub mod store;
 mod sync;
-mod timing;
+pub mod testing;
+pub mod timing;
 
 pub use actor::{
-    BecameFollower, BecameLeader, GetStatus, KnownLeader, Leader, LeaderChanged, LockActor,
-    LockBuilder, LockHandle, Observe, Pause, Resume, Seen, Shutdown, Stalled, Status, StepDown,
-    Stopped, Subscribe, Unsubscribe, shutdown_on_signal, start_actor,
+    BecameFollower, BecameLeader, Leader, LockActor, LockBuilder, LockHandle, shutdown_on_signal,
+    start_actor,
 };
-pub use clock::{BootClock, Clock, ManualClock, Moment, TokioClock};
-pub use driver::{StartError, StoreStatus};
-pub use election::{ElectionState, IdleReason, StepDownOutcome};
-pub use follow::{Follow, FollowError, Following, LeaderCallbacks, follow};
-pub use leadership::{Leadership, NotEnoughTime, Reason};
-pub use lease::{
-    Acquisition, AttemptId, Bid, CandidateId, Claim, FencingToken, InvalidName, Lease, LeaseRecord,
-    Metadata, ResourceName, Scope,
-};
-pub use mutex::{
-    Guard, Guards, LockError, LockManager, LockManagerBuilder, Mutex, MutexOptions, lock_all,
-    lock_all_timeout, try_lock_all,
-};
-pub use once::{Completion, Once, OnceBuilder, OnceError, OnceStatus, Ran};
+pub use driver::StartError;
+pub use follow::{LeaderCallbacks, follow};
+pub use leadership::{Leadership, Reason};
+pub use lease::FencingToken;
+pub use mutex::{Guard, LockError, LockManager, Mutex, MutexOptions, lock_all};
+pub use once::Once;
 #[cfg(feature = "dynamodb")]
+#[cfg_attr(docsrs, doc(cfg(feature = "dynamodb")))]
 pub use store::DynamoStore;
 #[cfg(feature = "mongodb")]
+#[cfg_attr(docsrs, doc(cfg(feature = "mongodb")))]
 pub use store::MongoStore;
-pub use store::fencing;
-pub use store::{
-    AcquireOutcome, Calls, Eviction, Fault, FaultyStore, LeaseStore, MemoryStore, Operation,
-    ReleaseOutcome, RenewOutcome, StoreError, StoreErrorKind, open as open_store,
-};
 #[cfg(feature = "sqlite")]
-pub use store::{SqliteStore, SqliteStoreBuilder};
-pub use timing::{InvalidTiming, POLL_JITTER, Timing, TimingBuilder};
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+pub use store::SqliteStore;
+pub use store::fencing;
+pub use store::{LeaseStore, MemoryStore, StoreError, open as open_store};
+pub use timing::Timing;
 
 #[cfg(all(doctest, feature = "sqlite"))]
 #[doc = include_str!("../README.md")]

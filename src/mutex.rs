@@ -3,22 +3,22 @@
 //! nothing.
 
 mod error;
-mod farewell;
+mod executor;
 mod guard;
 mod handle;
+mod lock_all;
+mod lock_config;
 mod manager;
 mod options;
-mod place;
-mod several;
-mod shape;
+mod pending_release;
 mod task;
 mod unlock;
 
 pub use error::LockError;
+pub(crate) use executor::Executor;
 pub use guard::Guard;
 pub use handle::Mutex;
+pub use lock_all::{Guards, lock_all, lock_all_timeout, try_lock_all};
 pub use manager::{LockManager, LockManagerBuilder};
 pub use options::MutexOptions;
-pub(crate) use place::Place;
-pub use several::{Guards, lock_all, lock_all_timeout, try_lock_all};
 pub(crate) use task::is_for_good;

@@ -2,20 +2,20 @@
 //! marked in a second record, which is never deleted.
 
 mod builder;
+mod completion_mark;
 mod error;
-mod mark;
-mod marker;
+mod mark_record;
 mod outcome;
 
 pub use builder::OnceBuilder;
 pub use error::OnceError;
-pub use outcome::{Completion, OnceStatus, Ran};
+pub use outcome::{Completed, Completion, OnceStatus};
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use self::{
-    mark::{Seen, State},
-    marker::Marker,
+    completion_mark::{DatedMark, MarkState},
+    mark_record::MarkRecord,
 };
 use crate::{
     driver::StartError,
@@ -73,7 +73,7 @@ use crate::{
 /// assert_eq!(ran.into_value(), Some(3));
 /// // Here, in another process, or after a restart:
 /// let ran = migration.run(|| migrate()).await?;
-/// assert!(!ran.is_here());
+/// assert!(!ran.was_by_this_call());
 /// # Ok(())
 /// # }
 /// ```
@@ -81,11 +81,11 @@ use crate::{
 pub struct Once {
     locks: LockManager,
     options: MutexOptions,
-    marker: Marker,
+    marker: MarkRecord,
 }
 
 /// Whose turn it is.
-enum Turn {
+enum Entry {
     Mine(Guard),
     Over(Completion),
 }
@@ -134,7 +134,7 @@ impl Once {
     /// Dropped while it waits, it leaves nothing behind in the store. Dropped while the work runs, the
     /// work is dropped, and the next one may try. Dropped after the work has succeeded, it is marked as
     /// done in the background.
-    pub async fn run<T, E, F>(&self, work: impl FnOnce() -> F) -> Result<Ran<T>, OnceError<E>>
+    pub async fn run<T, E, F>(&self, work: impl FnOnce() -> F) -> Result<Completed<T>, OnceError<E>>
     where
         F: Future<Output = Result<T, E>>,
     {
@@ -155,14 +155,14 @@ impl Once {
     pub async fn run_with<T, E, F>(
         &self,
         work: impl FnOnce(Leadership) -> F,
-    ) -> Result<Ran<T>, OnceError<E>>
+    ) -> Result<Completed<T>, OnceError<E>>
     where
         F: Future<Output = Result<T, E>>,
     {
         // Boxed, so that what awaits this is not several times as large as the work.
         let guard = match Box::pin(self.turn()).await.map_err(OnceError::of_any)? {
-            Turn::Mine(guard) => guard,
-            Turn::Over(done) => return Ok(Ran::Already(done)),
+            Entry::Mine(guard) => guard,
+            Entry::Over(done) => return Ok(Completed::Before(done)),
         };
         let (token, leadership) = (guard.token(), guard.leadership().clone());
         let work = Box::pin(async { work(leadership).await });
@@ -175,8 +175,8 @@ impl Once {
             }
             Err(lost) => return Err(refused(lost).of_any()),
         };
-        match self.marker.write(guard, State::Done).await {
-            Ok(()) => Ok(Ran::Here { value, token }),
+        match self.marker.write(guard, MarkState::Done).await {
+            Ok(()) => Ok(Completed::ByThisCall { value, token }),
             Err(source) => Err(self.unmarked(token, source).of_any()),
         }
     }
@@ -239,7 +239,11 @@ impl Once {
                 let _ = guard.release().await;
                 return Err(error);
             }
-            return self.marker.write(guard, State::Open).await.map_err(refused);
+            return self
+                .marker
+                .write(guard, MarkState::Open)
+                .await
+                .map_err(refused);
         }
     }
 
@@ -250,11 +254,11 @@ impl Once {
     }
 
     /// Waits until it is done, or this one is to do it.
-    async fn turn(&self) -> Result<Turn, OnceError> {
+    async fn turn(&self) -> Result<Entry, OnceError> {
         let mut wait = Duration::ZERO;
         loop {
             if let Some(done) = completion(self.marker.read_after(wait).await?) {
-                return Ok(Turn::Over(done));
+                return Ok(Entry::Over(done));
             }
             let guard = match self.try_guard().await? {
                 Ok(guard) => guard,
@@ -269,8 +273,8 @@ impl Once {
                 continue;
             };
             let turn = match seen.and_then(|seen| self.judge(&guard, seen)) {
-                Ok(None) => return Ok(Turn::Mine(guard)),
-                Ok(Some(done)) => Ok(Turn::Over(done)),
+                Ok(None) => return Ok(Entry::Mine(guard)),
+                Ok(Some(done)) => Ok(Entry::Over(done)),
                 Err(error) => Err(error),
             };
             // If that fails it runs out.
@@ -280,7 +284,11 @@ impl Once {
     }
 
     /// Who has done it, or that it is to be done under this guard.
-    fn judge(&self, guard: &Guard, seen: Option<Seen>) -> Result<Option<Completion>, OnceError> {
+    fn judge(
+        &self,
+        guard: &Guard,
+        seen: Option<DatedMark>,
+    ) -> Result<Option<Completion>, OnceError> {
         match (completion(seen.clone()), seen) {
             (Some(done), _) => Ok(Some(done)),
             (None, Some(seen)) => self.check_newer(guard, &seen).map(|()| None),
@@ -310,7 +318,7 @@ impl Once {
     }
 
     /// A mark under this guard would not count beside one of a newer.
-    fn check_newer(&self, guard: &Guard, seen: &Seen) -> Result<(), OnceError> {
+    fn check_newer(&self, guard: &Guard, seen: &DatedMark) -> Result<(), OnceError> {
         let (own, marked) = (guard.token(), seen.mark.token);
         if own > marked {
             return Ok(());
@@ -331,8 +339,8 @@ impl Once {
     }
 }
 
-fn completion(seen: Option<Seen>) -> Option<Completion> {
-    let seen = seen.filter(|seen| seen.mark.state == State::Done)?;
+fn completion(seen: Option<DatedMark>) -> Option<Completion> {
+    let seen = seen.filter(|seen| seen.mark.state == MarkState::Done)?;
     Some(Completion {
         by: seen.mark.by,
         token: seen.mark.token,

@@ -2,15 +2,15 @@
 //! `System::stop()` of the application delays a step-down; the clients that `open_store` makes live
 //! there too.
 
-#[cfg(any(feature = "dynamodb", feature = "sqlite"))]
-mod aside;
 mod here;
-mod host;
-
+mod library_thread;
 #[cfg(any(feature = "dynamodb", feature = "sqlite"))]
-pub(crate) use aside::aside;
+mod run_blocking;
+
 pub(crate) use here::{NotHere, here};
-pub(crate) use host::{Host, Lost};
+pub(crate) use library_thread::{LibraryThread, TaskLost};
+#[cfg(any(feature = "dynamodb", feature = "sqlite"))]
+pub(crate) use run_blocking::run_blocking;
 
 use std::{
     any::Any,

@@ -6,25 +6,25 @@ mod error;
 #[cfg(any(test, feature = "dynamodb", feature = "mongodb", feature = "sqlite"))]
 #[cfg_attr(not(any(feature = "mongodb", feature = "sqlite")), allow(dead_code))]
 pub(crate) mod failure;
-mod faulty;
+pub(crate) mod faulty;
 #[cfg_attr(not(any(feature = "mongodb", feature = "sqlite")), allow(dead_code))]
 pub mod fencing;
 #[cfg(test)]
 mod fixtures;
-#[cfg(any(test, feature = "dynamodb", feature = "mongodb"))]
-mod hosted;
 mod memory;
 #[cfg(feature = "mongodb")]
 mod mongodb;
 #[cfg(any(test, feature = "dynamodb", feature = "sqlite"))]
 #[cfg_attr(not(feature = "dynamodb"), allow(dead_code))]
 pub(crate) mod observed;
+#[cfg(any(test, feature = "dynamodb", feature = "mongodb"))]
+mod on_library_thread;
 mod record;
-#[cfg(feature = "sqlite")]
-mod sqlite;
 #[cfg(any(test, feature = "dynamodb", feature = "mongodb"))]
 #[cfg_attr(not(any(feature = "dynamodb", feature = "mongodb")), allow(dead_code))]
-mod turns;
+mod request_limiter;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod url;
 
 #[cfg(feature = "dynamodb")]
@@ -33,9 +33,9 @@ pub use self::dynamodb::DynamoStore;
 pub use self::mongodb::MongoStore;
 #[cfg(feature = "mongodb")]
 pub(crate) use self::mongodb::Servers;
+pub use crate::lease::bid::{AttemptId, Bid, Claim};
 pub(crate) use error::WithCauses;
 pub use error::{Operation, StoreError, StoreErrorKind};
-pub use faulty::{Calls, Fault, FaultyStore};
 pub use memory::MemoryStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteStore, SqliteStoreBuilder};
@@ -49,9 +49,9 @@ use std::{fmt::Debug, time::Duration};
 use async_trait::async_trait;
 use futures::{future::join_all, stream::BoxStream};
 
-use crate::lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, Scope};
+use crate::lease::{FencingToken, Lease, LeaseRecord, ResourceName, Scope};
 
-/// What a database has to answer within, before `ensure` says that it cannot be reached: less than it
+/// What a database has to answer within, before `prepare` says that it cannot be reached: less than it
 /// promises.
 #[cfg(any(feature = "dynamodb", feature = "mongodb"))]
 pub(crate) const REACHED_WITHIN: Duration = Duration::from_millis(4_500);
@@ -142,7 +142,7 @@ pub trait LeaseStore: Send + Sync + Debug {
     /// # Errors
     /// [`StoreErrorKind::Misconfigured`] where something of another layout has the name;
     /// [`StoreErrorKind::Unavailable`] where the database cannot be reached.
-    async fn ensure(&self) -> Result<(), StoreError> {
+    async fn prepare(&self) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// # use tenure::Timing;
 /// let timing = Timing::builder().ttl(Duration::from_secs(3)).build()?;
 /// assert_eq!(timing.renew_every(), Duration::from_secs(1));
-/// # Ok::<(), tenure::InvalidTiming>(())
+/// # Ok::<(), tenure::timing::InvalidTiming>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Timing {
@@ -95,8 +95,8 @@ impl Timing {
         Ok(())
     }
 
-    pub(crate) fn check_at_least_for(at_least_for: Duration) -> Result<(), InvalidTiming> {
-        check_range("at_least_for", at_least_for, SHORTEST)
+    pub(crate) fn check_min_hold(min_hold: Duration) -> Result<(), InvalidTiming> {
+        check_range("min_hold", min_hold, SHORTEST)
     }
 
     /// The least time between two bids: an eighth of `poll_every`.

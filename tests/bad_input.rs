@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tenure::{LockActor, LockBuilder, MemoryStore, ResourceName, StartError, Timing};
+use tenure::{LockActor, LockBuilder, MemoryStore, StartError, Timing, lease::ResourceName};
 
 fn lock(resource: &str) -> LockBuilder {
     LockActor::builder(resource, Arc::new(MemoryStore::new()))

@@ -5,7 +5,7 @@
 use std::process::{Command, ExitCode};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use tenure::{BootClock, Clock as _};
+use tenure::clock::{BootClock, Clock as _};
 
 const SHIFT: u64 = 100_000;
 const CHILD: &str = "TENURE_PRINT_THE_CLOCK";

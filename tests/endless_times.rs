@@ -5,9 +5,13 @@ use std::{sync::Arc, time::Duration};
 
 use actix::prelude::*;
 use tenure::{
-    AcquireOutcome, AttemptId, BecameFollower, BecameLeader, Bid, Clock as _, Fault, FaultyStore,
-    Lease, LeaseStore, LockActor, LockManager, ManualClock, MemoryStore, Moment, RenewOutcome,
-    ResourceName, Shutdown, StepDownOutcome, lock_all_timeout,
+    BecameFollower, BecameLeader, LeaseStore, LockActor, LockManager, MemoryStore,
+    actor::{Shutdown, StepDownOutcome},
+    clock::{Clock as _, Moment},
+    lease::{Lease, ResourceName},
+    mutex::lock_all_timeout,
+    store::{AcquireOutcome, AttemptId, Bid, RenewOutcome},
+    testing::{Fault, FaultyStore, ManualClock},
 };
 
 const ENDLESS: Duration = Duration::MAX;
@@ -56,7 +60,7 @@ async fn a_wait_for_a_lock_may_be_endless() {
     let locks = LockManager::new(Arc::new(MemoryStore::new())).unwrap();
     let (a, b) = (locks.mutex("a").unwrap(), locks.mutex("b").unwrap());
     let guard = a.guard_timeout(ENDLESS).await.unwrap();
-    assert!(guard.ensure(ENDLESS).is_err());
+    assert!(guard.require(ENDLESS).is_err());
     guard.release().await.unwrap();
     a.lock_timeout(ENDLESS).await.unwrap();
     a.unlock().await.unwrap();
@@ -73,7 +77,7 @@ impl Actor for Follower {
 impl Handler<BecameLeader> for Follower {
     type Result = ();
     fn handle(&mut self, message: BecameLeader, _: &mut Context<Self>) {
-        assert!(message.leadership.ensure(ENDLESS).is_err());
+        assert!(message.leadership.require(ENDLESS).is_err());
     }
 }
 

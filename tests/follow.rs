@@ -11,8 +11,12 @@ use actix::System;
 use async_trait::async_trait;
 use futures::future::{AbortHandle, abortable};
 use tenure::{
-    Clock as _, ElectionState, Fault, FaultyStore, Follow, IdleReason, LeaderCallbacks, Leadership,
-    LeaseStore, LockActor, MemoryStore, Reason, StepDownOutcome, Timing, TokioClock, follow,
+    LeaderCallbacks, Leadership, LeaseStore, LockActor, MemoryStore, Reason, Timing,
+    actor::{ElectionState, IdleReason, StepDownOutcome},
+    clock::Clock as _,
+    follow,
+    follow::Follow,
+    testing::{Fault, FaultyStore, TokioClock},
 };
 
 const TTL: Duration = Duration::from_secs(10);
@@ -335,7 +339,9 @@ async fn where_nothing_can_run_here_it_says_so() {
     let follow = follow(store.clone(), "r", Diary::default()).here();
     let error = follow.await.unwrap_err().to_string();
     assert!(error.contains("current-thread runtime"), "{error}");
-    let error = LockActor::builder("r", store).start_here().unwrap_err();
+    let error = LockActor::builder("r", store)
+        .start_on_current_runtime()
+        .unwrap_err();
     assert!(
         error.to_string().contains("current-thread runtime"),
         "{error}"
@@ -345,7 +351,9 @@ async fn where_nothing_can_run_here_it_says_so() {
 #[test]
 fn outside_any_runtime_it_says_so() {
     let store = Arc::new(MemoryStore::new());
-    let error = LockActor::builder("r", store).start_here().unwrap_err();
+    let error = LockActor::builder("r", store)
+        .start_on_current_runtime()
+        .unwrap_err();
     assert!(
         error.to_string().contains("current-thread runtime"),
         "{error}"

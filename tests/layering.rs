@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Each module and what it may name. The order is that of the layers.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("events", &[]),
     ("mutants", &[]),
     ("lease", &["duration"]),
@@ -37,7 +37,8 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "timing",
         ],
     ),
-    ("conformance", &["lease", "store"]),
+    ("testing", &["clock", "store"]),
+    ("conformance", &["lease", "store", "testing"]),
     (
         "actor",
         &[
@@ -97,6 +98,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "mutants",
             "runtime",
             "store",
+            "testing",
             "timing",
         ],
     ),

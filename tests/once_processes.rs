@@ -14,7 +14,10 @@ use std::{
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::{Pid, Signal, getpid, kill_process};
-use tenure::{Once, OnceError, Ran, SqliteStore};
+use tenure::{
+    Once, SqliteStore,
+    once::{Completed, OnceError},
+};
 
 const FOLDER: &str = "TENURE_TEST_FOLDER";
 const TTL: Duration = Duration::from_millis(500);
@@ -58,7 +61,7 @@ async fn process(folder: PathBuf) {
         }
     };
     let end = match once.run_with(work).await {
-        Ok(Ran::Here { token, .. }) => format!("here {token}"),
+        Ok(Completed::ByThisCall { token, .. }) => format!("here {token}"),
         Ok(ran) => format!("already {}", ran.token()),
         Err(OnceError::Lost { .. }) => "lost".to_owned(),
         Err(error) => format!("{error}"),

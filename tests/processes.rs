@@ -15,7 +15,8 @@ use std::{
 use actix::prelude::*;
 use libtest_mimic::{Arguments, Failed, Trial};
 use tenure::{
-    BecameFollower, BecameLeader, BootClock, Clock as _, LockActor, LockHandle, SqliteStore, Timing,
+    BecameFollower, BecameLeader, LockActor, LockHandle, SqliteStore, Timing,
+    clock::{BootClock, Clock as _},
 };
 use tokio::sync::mpsc;
 

@@ -12,8 +12,9 @@ use std::{
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use tenure::{
-    AcquireOutcome, AttemptId, Bid, CandidateId, FencingToken, Lease, LeaseStore as _, Metadata,
-    RenewOutcome, ResourceName, SqliteStore, StoreErrorKind,
+    FencingToken, LeaseStore as _, SqliteStore,
+    lease::{CandidateId, Lease, Metadata, ResourceName},
+    store::{AcquireOutcome, AttemptId, Bid, RenewOutcome, StoreErrorKind},
 };
 
 /// The directory of the volume, in a child that has it mounted.

@@ -3,7 +3,10 @@
 
 use std::{error::Error, future::Future, sync::Arc};
 
-use tenure::{LeaseStore, Operation, StoreErrorKind, open_store};
+use tenure::{
+    LeaseStore, open_store,
+    store::{Operation, StoreErrorKind},
+};
 
 /// Waits on a runtime without timers and sockets.
 fn block_on<T>(work: impl Future<Output = T>) -> T {
@@ -33,7 +36,7 @@ fn each_memory_store_is_a_new_one() {
     let (one, other) = (open("memory:"), open("memory:"));
     assert_eq!(one.kind(), "memory");
     assert!(!Arc::ptr_eq(&one, &other));
-    block_on(one.ensure()).unwrap();
+    block_on(one.prepare()).unwrap();
 }
 
 #[test]
@@ -90,7 +93,7 @@ mod sqlite {
         let path = folder.path().join("a b%20@c.db");
         let store = open(&format!("sqlite:{}", path.display()));
         assert_eq!(store.kind(), "sqlite");
-        block_on(store.ensure()).unwrap();
+        block_on(store.prepare()).unwrap();
         assert!(path.is_file());
     }
 
@@ -123,7 +126,7 @@ mod mongodb {
         assert!(begun.elapsed() < Duration::from_secs(5));
         assert_eq!(store.kind(), "mongodb");
         assert_eq!(format!("{store:?}"), r#"MongoStore("tenure.leases")"#);
-        let error = block_on(store.ensure()).unwrap_err();
+        let error = block_on(store.prepare()).unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
         assert!(
             !format!("{error} {error:?}").contains("hunter2"),
@@ -143,7 +146,7 @@ mod mongodb {
             // The driver by itself would look for a server for 30 s.
             let store = open(&format!("mongodb://{host}"));
             let begun = Instant::now();
-            let error = block_on(store.ensure()).unwrap_err();
+            let error = block_on(store.prepare()).unwrap_err();
             assert!(begun.elapsed() < Duration::from_secs(5));
             assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
             assert!(error.to_string().contains(cause), "{error}");

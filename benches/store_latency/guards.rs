@@ -10,7 +10,7 @@ pub(crate) async fn measure(
     cycles: usize,
 ) -> Result<Samples, Box<dyn Error>> {
     let store = subject.store();
-    store.ensure().await?;
+    store.prepare().await?;
     let unique = format!("bench/{:016x}", rand::random::<u64>());
     let locks = LockManager::builder(store).ttl(TTL).build()?;
     let mutex = locks.mutex(unique.as_str())?;

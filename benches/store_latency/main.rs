@@ -24,8 +24,9 @@ use std::{env, error::Error, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tenure::{
-    AcquireOutcome, AttemptId, Bid, CandidateId, Claim, Lease, LeaseStore, ReleaseOutcome,
-    RenewOutcome, ResourceName,
+    LeaseStore,
+    lease::{CandidateId, Lease, ResourceName},
+    store::{AcquireOutcome, AttemptId, Bid, Claim, ReleaseOutcome, RenewOutcome},
 };
 
 use samples::Samples;
@@ -52,7 +53,7 @@ const TTL: Duration = Duration::from_secs(15);
 /// All on one name, as a lock does it; after the first cycle every write is an update.
 async fn measure(subject: &dyn Subject, cycles: usize) -> Result<Samples, Box<dyn Error>> {
     let store = subject.store();
-    store.ensure().await?;
+    store.prepare().await?;
     let unique = format!("bench/{:016x}", rand::random::<u64>());
     let resource = ResourceName::new(unique.as_str())?;
     let holder = CandidateId::generate();

@@ -10,7 +10,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
-use tenure::{BootClock, Clock as _, Moment};
+use tenure::clock::{BootClock, Clock as _, Moment};
 
 /// Tells the process that has started this one. If that is gone there is nobody to tell, and stdin
 /// says so too.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tenure::Moment;
+use tenure::clock::Moment;
 
 /// From `start` up to, not including, `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tenure::Moment;
+use tenure::clock::Moment;
 
 use crate::{
     history::{History, Lapse, NodeId, Term},

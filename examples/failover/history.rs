@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use tenure::Moment;
+use tenure::clock::Moment;
 
-use crate::{intervals::Interval, wire::Event};
+use crate::{intervals::Interval, protocol::Event};
 
 /// One process of a node; a node that was killed and started again is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

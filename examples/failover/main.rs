@@ -39,11 +39,13 @@ mod intervals;
 #[cfg(unix)]
 mod node;
 #[cfg(unix)]
-mod place;
-#[cfg(unix)]
 mod probe;
 #[cfg(unix)]
+mod process_group;
+#[cfg(unix)]
 mod processes;
+#[cfg(unix)]
+mod protocol;
 #[cfg(unix)]
 mod report;
 #[cfg(unix)]
@@ -52,11 +54,9 @@ mod scenario;
 #[path = "../common/signals.rs"]
 mod signals;
 #[cfg(unix)]
-mod stage;
+mod store_choice;
 #[cfg(unix)]
 mod timeline;
-#[cfg(unix)]
-mod wire;
 
 #[cfg(unix)]
 #[allow(
@@ -68,7 +68,7 @@ fn main() -> std::process::ExitCode {
 
     let args = args::Args::parse();
     let Some(node) = args.node() else {
-        return match place::Place::prepare(args.store.as_deref()) {
+        return match store_choice::StoreChoice::prepare(args.store.as_deref()) {
             Ok(store) => report::write(&args, &store, scenario::run(&args, &store)),
             Err(refusal) => {
                 eprintln!("failover: {refusal}");
@@ -79,7 +79,7 @@ fn main() -> std::process::ExitCode {
     match node::run(node, args.timing()) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}: {}", node.name, place::with_causes(&*error));
+            eprintln!("{}: {}", node.name, store_choice::with_causes(&*error));
             std::process::ExitCode::FAILURE
         }
     }

@@ -4,7 +4,8 @@ use std::{error::Error, io, thread};
 
 use actix::prelude::*;
 use tenure::{
-    BecameFollower, BecameLeader, BootClock, Clock as _, Leader as _, LockActor, LockHandle, Timing,
+    BecameFollower, BecameLeader, Leader as _, LockActor, LockHandle, Timing,
+    clock::{BootClock, Clock as _},
 };
 use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
@@ -12,10 +13,9 @@ use tokio::{
 };
 
 use crate::{
-    args, capture,
-    place::Place,
-    probe,
-    wire::{Command, Event},
+    args, capture, probe,
+    protocol::{Command, Event},
+    store_choice::StoreChoice,
 };
 
 /// Contends until it is asked to shut down, or nobody is left to ask it.
@@ -24,9 +24,9 @@ pub(crate) fn run(node: &args::Node, timing: Timing) -> Result<(), Box<dyn Error
         Event::from(logged).send()
     }))?;
     let mut commands = commands()?;
-    let place = Place::told(node.file.clone())?;
+    let store_choice = StoreChoice::told(node.file.clone())?;
     System::new().block_on(async {
-        let store = place.open(&timing).await?;
+        let store = store_choice.open(&timing).await?;
         let lock = LockActor::builder(node.resource.as_str(), store)
             .candidate(node.name.as_str())
             .timing(timing)

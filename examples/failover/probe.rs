@@ -3,9 +3,12 @@
 
 use std::{io, thread, time::Duration};
 
-use tenure::{BootClock, Clock as _, Leadership};
+use tenure::{
+    Leadership,
+    clock::{BootClock, Clock as _},
+};
 
-use crate::wire::Event;
+use crate::protocol::Event;
 
 const EVERY: Duration = Duration::from_millis(1);
 /// How often it asks on after the first false, so that one that comes back to life is found out.

@@ -2,19 +2,19 @@
 
 use std::{env, io, process, sync::mpsc::Sender, time::Duration};
 
-use tenure::Moment;
+use tenure::clock::Moment;
 
 use crate::{
     children::Child,
     history::NodeId,
-    place::Place,
-    stage::Message,
-    wire::{Command, Event},
+    process_group::Message,
+    protocol::{Command, Event},
+    store_choice::StoreChoice,
 };
 
 /// How processes are started and heard.
 pub(crate) struct Launcher {
-    pub(crate) place: Place,
+    pub(crate) store_choice: StoreChoice,
     pub(crate) resource: String,
     pub(crate) ttl: Duration,
     pub(crate) tell: Sender<Message>,
@@ -29,7 +29,7 @@ impl Launcher {
             &id.name(),
             &self.resource,
         ]);
-        self.place.tell(&mut command);
+        self.store_choice.tell(&mut command);
         let tell = self.tell.clone();
         let child = Child::start(command, move |line| {
             let message = match line {

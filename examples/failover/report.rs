@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     args::Args,
     checks::{Blow, Findings},
-    place::Prepared,
+    store_choice::Prepared,
 };
 
 /// A supervisor that is held up for longer has nodes that are late.

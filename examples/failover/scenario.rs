@@ -2,19 +2,23 @@
 
 use std::{sync::mpsc, time::Duration};
 
-use tenure::{BootClock, Clock as _, Moment, POLL_JITTER, Timing};
+use tenure::{
+    Timing,
+    clock::{BootClock, Clock as _, Moment},
+    timing::POLL_JITTER,
+};
 
 use crate::{
     args::Args,
     checks::{Blow, Findings, Frozen},
     failure::Failure,
     history::{NodeId, Term},
-    place::{Place, Prepared},
+    process_group::{Message, ProcessGroup},
     processes::Launcher,
+    protocol::Command,
     signals,
-    stage::{Message, Stage},
+    store_choice::{Prepared, StoreChoice},
     timeline::Timeline,
-    wire::Command,
 };
 
 /// The end of everything, in time for the nodes to be ended within a minute.
@@ -47,12 +51,12 @@ fn play(
         let _ = interrupt.send(Message::Interrupted(signal));
     };
     signals::watch(interrupted).map_err(Failure::to("listen to signals"))?;
-    let place = match &args.store {
-        Some(url) => Place::Url(url.clone()),
-        None => Place::File(directory.path().join("leases.db")),
+    let store_choice = match &args.store {
+        Some(url) => StoreChoice::Url(url.clone()),
+        None => StoreChoice::File(directory.path().join("leases.db")),
     };
     let launcher = Launcher {
-        place,
+        store_choice,
         // What earlier runs have left in the store does not matter.
         resource: format!("failover/{:016x}", rand::random::<u64>()),
         ttl: args.ttl,
@@ -66,16 +70,16 @@ fn play(
     } else {
         Duration::ZERO
     };
-    let stage = Stage::new(launcher, inbox, timeline, start + PATIENCE + longer);
+    let group = ProcessGroup::new(launcher, inbox, timeline, start + PATIENCE + longer);
     let mut scenario = Scenario {
         timing,
         observes: store.observes,
-        stage,
+        group,
         held_off_until: start,
     };
     let played = scenario.play(args.processes, findings);
-    findings.judge(&scenario.stage.history);
-    findings.held_up = scenario.stage.held_up;
+    findings.judge(&scenario.group.history);
+    findings.held_up = scenario.group.held_up;
     played
 }
 
@@ -83,7 +87,7 @@ struct Scenario {
     timing: Timing,
     /// Whether the others count the ttl from when they first saw the leader's last renewal.
     observes: bool,
-    stage: Stage,
+    group: ProcessGroup,
     /// Until when the node that stepped down does not contend.
     held_off_until: Moment,
 }
@@ -91,9 +95,9 @@ struct Scenario {
 impl Scenario {
     fn play(&mut self, processes: u8, findings: &mut Findings) -> Result<(), Failure> {
         for number in 1..=processes.into() {
-            self.stage.start(NodeId { number, run: 1 })?;
+            self.group.start(NodeId { number, run: 1 })?;
         }
-        self.stage.next_leader(0, SOON)?;
+        self.group.next_leader(0, SOON)?;
         findings.blows.push(self.step_down()?);
         findings.blows.push(self.kill()?);
         let (blow, frozen) = self.freeze()?;
@@ -108,13 +112,13 @@ impl Scenario {
         let (node, token) = (leader.node, leader.token);
         self.act("(a)", &format!("{node} is asked to step down"));
         let at = BootClock.now();
-        let asked = self.stage.process(node).command(Command::StepDown);
+        let asked = self.group.process(node).command(Command::StepDown);
         asked.map_err(Failure::to("ask a process to step down"))?;
-        let next = self.stage.next_leader(token, self.long())?;
+        let next = self.group.next_leader(token, self.long())?;
         let what = format!("{node} to have stepped down");
-        let (acknowledged, outcome) = self.stage.wait(&what, SOON, |stage| {
-            let stopped = stage.history.find(node, token)?.stopped?;
-            let outcome = stage.history.step_down(node)?;
+        let (acknowledged, outcome) = self.group.wait(&what, SOON, |group| {
+            let stopped = group.history.find(node, token)?.stopped?;
+            let outcome = group.history.step_down(node)?;
             Some((stopped, outcome.to_owned()))
         })?;
         self.held_off_until = acknowledged + self.timing.ttl();
@@ -132,17 +136,17 @@ impl Scenario {
         let leader = self.leader()?;
         let (NodeId { number, run }, node) = (leader.node, leader.node);
         self.act("(b)", &format!("SIGKILL to {node}"));
-        self.stage.dismiss(node);
+        self.group.dismiss(node);
         let at = BootClock.now();
-        let dead = self.stage.process(node).kill();
+        let dead = self.group.process(node).kill();
         let dead = dead.map_err(Failure::to("kill a process"))?;
-        self.stage.last_word(node, SOON)?;
-        self.stage.history.died(node, dead);
+        self.group.last_word(node, SOON)?;
+        self.group.history.died(node, dead);
         let leader = self.again(&leader);
         let run = run + 1;
         self.act("(b)", &format!("{node} is dead, and is started again"));
-        self.stage.start(NodeId { number, run })?;
-        let next = self.stage.next_leader(leader.token, self.long())?;
+        self.group.start(NodeId { number, run })?;
+        let next = self.group.next_leader(leader.token, self.long())?;
         let limit = self.rest_of_ttl(&leader, at);
         Ok(Blow::new("SIGKILL", at, &leader, &next, limit))
     }
@@ -153,20 +157,20 @@ impl Scenario {
         let (node, token) = (leader.node, leader.token);
         self.act("(c)", &format!("SIGSTOP to {node}"));
         let at = BootClock.now();
-        let frozen = self.stage.process(node).freeze();
+        let frozen = self.group.process(node).freeze();
         frozen.map_err(Failure::to("stop a process"))?;
-        let next = self.stage.next_leader(token, self.long())?;
+        let next = self.group.next_leader(token, self.long())?;
         let thaw_at =
             next.told.unwrap_or(at).max(at + self.timing.ttl()) + self.timing.renew_every() / 2;
         self.pause(thaw_at)?;
         self.act("(c)", &format!("SIGCONT to {node}"));
         // Before the signal, so that every call after it starts later than this.
         let thawed = BootClock.now();
-        let woken = self.stage.process(node).unfreeze();
+        let woken = self.group.process(node).unfreeze();
         woken.map_err(Failure::to("continue a process"))?;
         let what = format!("is_current() of {node} to answer false");
-        let lapse = self.stage.wait(&what, SOON, |stage| {
-            let term = stage.history.find(node, token)?;
+        let lapse = self.group.wait(&what, SOON, |group| {
+            let term = group.history.find(node, token)?;
             term.stopped?;
             term.lapse
         })?;
@@ -186,14 +190,14 @@ impl Scenario {
     /// Ends every node in good order, so that all have said everything.
     fn end(&mut self) -> Result<(), Failure> {
         self.act("end", "all are asked to shut down");
-        for id in self.stage.nodes() {
-            self.stage.dismiss(id);
-            let asked = self.stage.process(id).command(Command::Shutdown);
+        for id in self.group.nodes() {
+            self.group.dismiss(id);
+            let asked = self.group.process(id).command(Command::Shutdown);
             asked.map_err(Failure::to("ask a process to shut down"))?;
         }
-        for id in self.stage.nodes() {
-            self.stage.last_word(id, SOON)?;
-            let status = self.stage.process(id).reap();
+        for id in self.group.nodes() {
+            self.group.last_word(id, SOON)?;
+            let status = self.group.process(id).reap();
             let status = status.map_err(Failure::to("wait for a process"))?;
             if !status.success() {
                 let (name, how) = (id.name(), format!("did not shut down well: {status}"));
@@ -209,19 +213,19 @@ impl Scenario {
     fn leader(&mut self) -> Result<Term, Failure> {
         let (every, held_off_until) = (self.timing.renew_every(), self.held_off_until);
         let what = "a leader between two renewals, with all others contending";
-        self.stage.wait(what, self.long(), |stage| {
+        self.group.wait(what, self.long(), |group| {
             let now = BootClock.now();
-            let leader = stage.history.leader()?;
+            let leader = group.history.leader()?;
             let since = leader.extended?.until(now);
             let calm = (every.mul_f64(0.3)..every.mul_f64(0.6)).contains(&since);
-            let contend = stage.all_ready() && held_off_until <= now;
+            let contend = group.all_ready() && held_off_until <= now;
             (calm && contend).then(|| leader.clone())
         })
     }
 
     /// What is known by now of a term.
     fn again(&self, term: &Term) -> Term {
-        let known = self.stage.history.find(term.node, term.token);
+        let known = self.group.history.find(term.node, term.token);
         known.unwrap_or(term).clone()
     }
 
@@ -254,11 +258,11 @@ impl Scenario {
     }
 
     fn pause(&mut self, until: Moment) -> Result<(), Failure> {
-        let reached = |_: &Stage| (until <= BootClock.now()).then_some(());
-        self.stage.wait("time to pass", self.long(), reached)
+        let reached = |_: &ProcessGroup| (until <= BootClock.now()).then_some(());
+        self.group.wait("time to pass", self.long(), reached)
     }
 
     fn act(&self, step: &str, text: &str) {
-        self.stage.timeline.act(step, text);
+        self.group.timeline.act(step, text);
     }
 }

@@ -2,9 +2,9 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use tenure::{BootClock, Clock as _, Moment};
+use tenure::clock::{BootClock, Clock as _, Moment};
 
-use crate::{history::NodeId, wire::Event};
+use crate::{history::NodeId, protocol::Event};
 
 const BOLD: &str = "1";
 const GREEN: &str = "32";

@@ -20,12 +20,12 @@ mod children;
 #[path = "../common/failure.rs"]
 mod failure;
 #[cfg(unix)]
+mod protocol;
+#[cfg(unix)]
 #[path = "../common/signals.rs"]
 mod signals;
 #[cfg(unix)]
 mod story;
-#[cfg(unix)]
-mod wire;
 #[cfg(unix)]
 mod writer;
 

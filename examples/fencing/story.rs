@@ -12,8 +12,8 @@ use rusqlite::Connection;
 use crate::{
     children::Child,
     failure::Failure,
+    protocol::{Event, PAY, Write},
     signals,
-    wire::{Event, PAY, Write},
 };
 
 /// Beside what a lease takes to expire.

@@ -24,7 +24,7 @@ use tenure::{
 
 use crate::{
     children::say,
-    wire::{Event, PAY, Write},
+    protocol::{Event, PAY, Write},
 };
 
 /// Between the look at the leadership and the write. Here the story freezes it.
@@ -135,7 +135,7 @@ fn pay(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
 fn told<T, E: Display>(written: Result<T, FencingError<E>>) -> Write {
     match written {
         Ok(_) => Write::Applied,
-        Err(FencingError::Fenced(fenced)) => Write::Refused {
+        Err(FencingError::RejectedWrite(fenced)) => Write::Refused {
             newest: fenced.newest.map(|token| token.get()),
             why: fenced.to_string(),
         },

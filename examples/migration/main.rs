@@ -26,16 +26,16 @@ mod failure;
 #[cfg(unix)]
 mod node;
 #[cfg(unix)]
+mod process_group;
+#[cfg(unix)]
+mod protocol;
+#[cfg(unix)]
 mod schema;
 #[cfg(unix)]
 #[path = "../common/signals.rs"]
 mod signals;
 #[cfg(unix)]
-mod stage;
-#[cfg(unix)]
 mod story;
-#[cfg(unix)]
-mod wire;
 
 #[cfg(unix)]
 #[allow(

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use tenure::{BootClock, Clock as _, Once, Ran, SqliteStore};
+use tenure::{
+    Once, SqliteStore,
+    clock::{BootClock, Clock as _},
+    once::Completed,
+};
 
 use crate::{
     args::Node,
     children::say,
+    process_group::TTL,
+    protocol::Event,
     schema::{self, Error},
-    stage::TTL,
-    wire::Event,
 };
 
 pub(crate) fn run(node: &Node) -> Result<(), Error> {
@@ -39,10 +43,10 @@ async fn start(node: &Node) -> Result<(), Error> {
     let at = BootClock.now().as_nanos();
     let (version, rows) = schema::look(&node.folder)?;
     say(&Event::WentOn {
-        here: ran.is_here(),
+        here: ran.was_by_this_call(),
         token: ran.token().get(),
         by: match ran {
-            Ran::Already(done) => Some(done.by.to_string()),
+            Completed::Before(done) => Some(done.by.to_string()),
             _ => None,
         },
         at,

@@ -5,7 +5,7 @@ use std::{path::Path, thread, time::Duration};
 use rusqlite::{Connection, TransactionBehavior};
 use tenure::Leadership;
 
-use crate::{children::say, wire::Event};
+use crate::{children::say, protocol::Event};
 
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -75,7 +75,7 @@ pub(crate) fn migrate(folder: &Path, leadership: &Leadership, crash: bool) -> Re
     transaction.execute_batch("DROP TABLE customers")?;
     transaction.pragma_update(None, "user_version", NEW)?;
     // This thread is not dropped when the lock is lost: it looks itself.
-    leadership.ensure(Duration::from_millis(100))?;
+    leadership.require(Duration::from_millis(100))?;
     transaction.commit()?;
     Ok(u32::try_from(first + second)?)
 }

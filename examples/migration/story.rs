@@ -1,19 +1,19 @@
 //! What is done, what is said of it, and what must have been so.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
-use tenure::{BootClock, Clock as _};
+use tenure::clock::{BootClock, Clock as _};
 
 use crate::{
+    process_group::{PROCESSES, ProcessGroup, Round, name},
+    protocol::Event,
     schema::{self, Error, NEW, OLD, ROWS},
-    stage::{PROCESSES, Round, Stage, name},
-    wire::Event,
 };
 
 /// Tells the whole story. An error says what was not as it should be.
 pub(crate) fn tell(crash: bool) -> Result<(), Error> {
     let folder = tempfile::tempdir()?;
     schema::prepare(folder.path())?;
-    let stage = Stage::new(folder.path())?;
+    let group = ProcessGroup::new(folder.path())?;
     println!("{ROWS} customers in a schema of version {OLD}");
 
     if crash {
@@ -21,11 +21,11 @@ pub(crate) fn tell(crash: bool) -> Result<(), Error> {
     } else {
         println!("\n{PROCESSES} processes are started at once")
     }
-    let first = stage.round(crash, show())?;
+    let first = group.round(crash, show())?;
     check_first(&first, crash)?;
 
     println!("\nall {PROCESSES} are started again");
-    let second = stage.round(false, show())?;
+    let second = group.round(false, show())?;
     check_second(&first, &second)?;
 
     let begun = schema::begun(folder.path())?;

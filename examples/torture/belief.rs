@@ -8,9 +8,12 @@ use std::{
     time::Duration,
 };
 
-use tenure::{BootClock, Clock as _, Leadership, Moment};
+use tenure::{
+    Leadership,
+    clock::{BootClock, Clock as _, Moment},
+};
 
-use crate::wire::Event;
+use crate::protocol::Event;
 
 const EVERY: Duration = Duration::from_millis(2);
 /// A thread that slept for longer than it asked for was held up; shorter times are noise.

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use tenure::Moment;
+use tenure::clock::Moment;
 
 use crate::{
     history::{NodeId, Term},
@@ -15,7 +15,7 @@ pub(crate) enum Scope {
     /// One process.
     Process(NodeId),
     /// The wires of a node, whichever process of it runs.
-    Wires(usize),
+    Proxies(usize),
     /// One resource, by an operator.
     Resource(String),
     /// One resource, if this process leads it.
@@ -30,7 +30,7 @@ impl Scope {
     pub(crate) fn node(&self) -> Option<usize> {
         match self {
             Self::Process(node) => Some(node.number),
-            Self::Wires(number) | Self::Absence(number) => Some(*number),
+            Self::Proxies(number) | Self::Absence(number) => Some(*number),
             Self::Resource(_) | Self::Lease(..) | Self::Everybody => None,
         }
     }
@@ -55,7 +55,7 @@ impl Disturbance {
     pub(crate) fn concerns(&self, term: &Term) -> bool {
         match &self.scope {
             Scope::Process(node) => *node == term.node,
-            Scope::Wires(number) => *number == term.node.number,
+            Scope::Proxies(number) => *number == term.node.number,
             Scope::Resource(resource) => *resource == term.resource,
             Scope::Lease(node, resource) => *node == term.node && *resource == term.resource,
             Scope::Everybody => true,

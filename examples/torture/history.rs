@@ -2,11 +2,11 @@
 
 use std::{collections::HashMap, fmt, time::Duration};
 
-use tenure::Moment;
+use tenure::clock::Moment;
 
 use crate::{
     intervals::Interval,
-    wire::{Event, Outcome},
+    protocol::{Event, Outcome},
 };
 
 /// One process of a node; a node that was killed and started again is another one.

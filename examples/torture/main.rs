@@ -15,14 +15,12 @@
     allow(
         dead_code,
         unused_variables,
-        reason = "SQLite has neither wires nor servers"
+        reason = "SQLite has neither proxies nor servers"
     )
 )]
 
 #[cfg(unix)]
 mod args;
-#[cfg(unix)]
-mod bed;
 #[cfg(unix)]
 mod belief;
 #[cfg(unix)]
@@ -56,6 +54,14 @@ mod nemesis;
 #[cfg(unix)]
 mod node;
 #[cfg(unix)]
+mod outside_holder;
+#[cfg(unix)]
+mod process_group;
+#[cfg(unix)]
+mod protocol;
+#[cfg(unix)]
+mod proxies;
+#[cfg(unix)]
 mod register;
 #[cfg(unix)]
 mod report;
@@ -65,17 +71,11 @@ mod run;
 #[path = "../common/signals.rs"]
 mod signals;
 #[cfg(unix)]
-mod squatter;
+mod store_probe;
 #[cfg(unix)]
-mod stage;
+mod store_under_test;
 #[cfg(unix)]
 mod torture;
-#[cfg(unix)]
-mod watchman;
-#[cfg(unix)]
-mod wire;
-#[cfg(unix)]
-mod wires;
 
 #[cfg(unix)]
 #[allow(
@@ -85,7 +85,7 @@ mod wires;
 fn main() -> std::process::ExitCode {
     use clap::Parser as _;
 
-    let ran = match wire::Orders::given() {
+    let ran = match protocol::Orders::given() {
         None => return run::run(&args::Args::parse()),
         Some(Ok(orders)) => node::run(orders),
         Some(Err(error)) => Err(error.into()),

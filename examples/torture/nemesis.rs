@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
-use crate::wires::{Harm, Way};
+use crate::proxies::{Direction, ProxyFault};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Act {
@@ -18,7 +18,7 @@ pub(crate) enum Act {
     },
     Wire {
         node: Victim,
-        harm: Harm,
+        fault: ProxyFault,
         lasting: Duration,
     },
     Store {
@@ -114,19 +114,19 @@ impl Nemesis {
             },
             _ => Act::Wire {
                 node,
-                harm: self.harm(ttl),
+                fault: self.fault(ttl),
                 lasting: self.part_of(ttl, 0.1, 2.0),
             },
         }
     }
 
-    fn harm(&mut self, ttl: Duration) -> Harm {
+    fn fault(&mut self, ttl: Duration) -> ProxyFault {
         match self.rng.random_range(0..5) {
-            0 => Harm::Cut,
-            1 => Harm::Mute,
-            2 => Harm::Slow(self.part_of(ttl, 0.01, 0.3)),
-            3 => Harm::HalfClosed(Way::ToStore),
-            _ => Harm::HalfClosed(Way::ToNode),
+            0 => ProxyFault::Cut,
+            1 => ProxyFault::Mute,
+            2 => ProxyFault::Slow(self.part_of(ttl, 0.01, 0.3)),
+            3 => ProxyFault::HalfClosed(Direction::ToStore),
+            _ => ProxyFault::HalfClosed(Direction::ToNode),
         }
     }
 

@@ -6,8 +6,9 @@ use std::{error::Error, io, sync::Arc, thread, time::Duration};
 use actix::prelude::*;
 use rand::RngExt as _;
 use tenure::{
-    BecameFollower, BecameLeader, BootClock, Clock as _, Leader as _, LeaseStore, LockActor,
-    LockHandle, Timing, open_store,
+    BecameFollower, BecameLeader, Leader as _, LeaseStore, LockActor, LockHandle, Timing,
+    clock::{BootClock, Clock as _},
+    open_store,
 };
 use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
@@ -17,9 +18,9 @@ use tokio::{
 use crate::{
     belief::{Belief, Watch},
     capture,
+    outside_holder::hold_from_outside,
+    protocol::{Command, Event, Fault, Orders, Outcome},
     register::{self, Register},
-    squatter::squat,
-    wire::{Command, Event, Fault, Orders, Outcome},
 };
 
 /// How long a node that breaks its promise believes in what has ended.
@@ -51,7 +52,7 @@ pub(crate) fn run(orders: Orders) -> Result<(), Box<dyn Error>> {
         }
         if orders.fault == Some(Fault::Squatting) {
             for contest in orders.contests {
-                actix::spawn(squat(Arc::clone(&store), contest));
+                actix::spawn(hold_from_outside(Arc::clone(&store), contest));
             }
         }
         while let Some(Command::StepDown { resource }) = commands.recv().await {

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tenure::{
-    Lease,
     fencing::{FencingError, TokenGuard},
+    lease::Lease,
 };
 
 /// Where the supervisor looks whether the store takes writes.
@@ -43,7 +43,7 @@ fn taken<T, E>(
 ) -> Result<bool, String> {
     match written {
         Ok(_) => Ok(true),
-        Err(FencingError::Fenced(_)) => Ok(false),
+        Err(FencingError::RejectedWrite(_)) => Ok(false),
         Err(error) => Err(text(error)),
     }
 }

@@ -20,7 +20,7 @@ pub(crate) fn table(verdict: &Verdict, history: &History, tally: &Tally) -> Stri
         ("handovers", count(verdict.handovers)),
         ("kills", count(tally.kills)),
         ("freezes", count(tally.freezes)),
-        ("wires", count(tally.wires)),
+        ("proxies", count(tally.proxies)),
         ("store", count(tally.store)),
         ("step-downs", count(tally.step_downs)),
         ("evictions", count(tally.evictions)),
@@ -80,7 +80,7 @@ pub(crate) fn write_logs(
         let _ = writeln!(text, "{start:.6} {end:.6} {disturbance}");
     }
     fs::write(folder.join("disturbances.log"), text)?;
-    let mut terms: Vec<_> = torture.stage.history.terms().iter().collect();
+    let mut terms: Vec<_> = torture.group.history.terms().iter().collect();
     terms.sort_by_key(|term| term.interval().start);
     let mut text = String::new();
     for term in terms {

@@ -16,18 +16,16 @@ use tokio::runtime::{self, Runtime};
 
 use crate::{
     args::Args,
-    bed,
     checker::{Contenders, Verdict},
     disturbances::{Disturbance, Scope},
     failure::Failure,
     history::History,
     nemesis::{Nemesis, Setup},
+    process_group::{Message, ProcessGroup},
+    protocol::{Contest, Fault},
     register::{self, PROBE},
-    report, signals,
-    stage::{Message, Stage},
+    report, signals, store_probe, store_under_test,
     torture::{Tally, Torture},
-    watchman,
-    wire::{Contest, Fault},
 };
 
 /// For the hand only: what node 1 is to do wrong, so that one can see that it is found.
@@ -79,12 +77,12 @@ fn judge(args: &Args, seed: u64) -> Result<(TempDir, Vec<String>), Failure> {
     }
     let registers = torture.registers();
     let mut disturbances = std::mem::take(&mut torture.disturbances);
-    let history = &torture.stage.history;
-    for trouble in &torture.stage.troubles {
+    let history = &torture.group.history;
+    for trouble in &torture.group.troubles {
         let (start, end) = (trouble.start, trouble.end);
         disturbances.push(Disturbance::new("store", Scope::Everybody, start, end));
     }
-    for (resource, during) in &torture.stage.evictions {
+    for (resource, during) in &torture.group.evictions {
         let scope = Scope::Resource(resource.clone());
         let (start, end) = (during.start, during.end);
         disturbances.push(Disturbance::new("eviction", scope, start, end));
@@ -99,7 +97,7 @@ fn judge(args: &Args, seed: u64) -> Result<(TempDir, Vec<String>), Failure> {
     };
     let contenders = Contenders {
         nodes: torture.nodes,
-        observe: torture.bed.is_observed(),
+        observe: torture.under_test.is_observed(),
     };
     let verdict = Verdict::of(contenders, history.terms(), &disturbances, &registers);
     found.extend(ran.err().map(|failure| failure.to_string()));
@@ -124,8 +122,8 @@ fn prepare(
         let _ = interrupt.send(Message::Interrupted(signal));
     };
     signals::watch(interrupted).map_err(Failure::to("listen to signals"))?;
-    let (bed, wires) = bed::make(args.store, data.path(), runtime.handle())?;
-    let setup = Setup::draw(&mut SmallRng::seed_from_u64(seed), bed.ttls());
+    let (under_test, proxies) = store_under_test::make(args.store, data.path(), runtime.handle())?;
+    let setup = Setup::draw(&mut SmallRng::seed_from_u64(seed), under_test.ttls());
     let contests: Vec<_> = (setup.ttls.iter().enumerate())
         .map(|(index, ttl)| Contest {
             resource: format!("torture/{}", index + 1),
@@ -133,10 +131,10 @@ fn prepare(
         })
         .collect();
     announce(args, seed, &setup);
-    let url = bed.url();
+    let url = under_test.url();
     let opened = runtime.block_on(async {
         let store = open_store(&url).await.map_err(Failure::of_store)?;
-        store.ensure().await.map_err(Failure::of_store)?;
+        store.prepare().await.map_err(Failure::of_store)?;
         let register = register::open(&url).await.map_err(Failure::of_store)?;
         let mut resources = vec![PROBE.to_owned()];
         resources.extend(contests.iter().map(|contest| contest.resource.clone()));
@@ -148,19 +146,19 @@ fn prepare(
     let shortest = setup.ttls.iter().min().copied().unwrap_or_default();
     // Half of the time that a request of a lock may take.
     let limit = shortest / 10;
-    runtime.spawn(watchman::watch(register.clone(), limit, tell.clone()));
+    runtime.spawn(store_probe::watch(register.clone(), limit, tell.clone()));
     let ttls = contests.iter();
     let history = History::new(ttls.map(|contest| (contest.resource.clone(), contest.ttl)));
     let nodes = setup.nodes;
     Ok(Torture {
-        nemesis: Nemesis::new(seed, setup, wires.is_some()),
-        bed,
-        wires,
+        nemesis: Nemesis::new(seed, setup, proxies.is_some()),
+        under_test,
+        proxies,
         contests,
         nodes,
         absent: BTreeMap::new(),
         fault: fault()?,
-        stage: Stage::new(nodes, history, logs.path(), (tell.clone(), inbox)),
+        group: ProcessGroup::new(nodes, history, logs.path(), (tell.clone(), inbox)),
         store,
         register,
         tell,

@@ -6,20 +6,25 @@ use std::{
     time::Duration,
 };
 
-use tenure::{BootClock, Clock as _, Eviction, LeaseStore, Moment, ResourceName};
+use tenure::{
+    LeaseStore,
+    clock::{BootClock, Clock as _, Moment},
+    lease::ResourceName,
+    store::Eviction,
+};
 use tokio::{runtime::Handle, time::timeout};
 
 use crate::{
-    bed::Bed,
     disturbances::{Disturbance, Scope},
     failure::Failure,
     history::NodeId,
     intervals::Interval,
     nemesis::{Act, Nemesis, Victim},
+    process_group::{Message, ProcessGroup},
+    protocol::{Command, Contest, Fault, Orders},
+    proxies::{Proxies, ProxyFault},
     register::Register,
-    stage::{Message, Stage},
-    wire::{Command, Contest, Fault, Orders},
-    wires::{Harm, Wires},
+    store_under_test::StoreUnderTest,
 };
 
 /// For an eviction, which the store may keep waiting.
@@ -33,15 +38,15 @@ const READ: Duration = Duration::from_secs(20);
 pub(crate) struct Tally {
     pub(crate) kills: usize,
     pub(crate) freezes: usize,
-    pub(crate) wires: usize,
+    pub(crate) proxies: usize,
     pub(crate) store: usize,
     pub(crate) step_downs: usize,
     pub(crate) evictions: usize,
 }
 
 pub(crate) struct Torture {
-    pub(crate) bed: Box<dyn Bed>,
-    pub(crate) wires: Option<Wires>,
+    pub(crate) under_test: Box<dyn StoreUnderTest>,
+    pub(crate) proxies: Option<Proxies>,
     pub(crate) nemesis: Nemesis,
     pub(crate) contests: Vec<Contest>,
     pub(crate) nodes: usize,
@@ -49,7 +54,7 @@ pub(crate) struct Torture {
     pub(crate) absent: BTreeMap<usize, Moment>,
     /// What node 1 does wrong on purpose.
     pub(crate) fault: Option<Fault>,
-    pub(crate) stage: Stage,
+    pub(crate) group: ProcessGroup,
     pub(crate) store: Arc<dyn LeaseStore>,
     pub(crate) register: Arc<dyn Register>,
     pub(crate) tell: Sender<Message>,
@@ -85,7 +90,7 @@ impl Torture {
         let end = BootClock.now() + lasting;
         let mut next = BootClock.now();
         while BootClock.now() < end {
-            self.stage.listen()?;
+            self.group.listen()?;
             self.undo(BootClock.now())?;
             if next <= BootClock.now() {
                 let act = self.nemesis.act();
@@ -98,7 +103,7 @@ impl Torture {
         let asked = BootClock.now();
         self.note("all are asked to shut down".to_owned());
         let limit = self.longest_ttl() * 4 + Duration::from_secs(20);
-        let ended = self.stage.end(limit);
+        let ended = self.group.end(limit);
         self.disturb("shutdown", Scope::Everybody, asked);
         ended
     }
@@ -106,7 +111,7 @@ impl Torture {
     /// The tokens that the register took, for each resource. The store is let go for that, if a run
     /// that ended before its time has left it struck.
     pub(crate) fn registers(&mut self) -> Result<BTreeMap<String, Vec<u64>>, Failure> {
-        self.bed.relieve()?;
+        self.under_test.relieve()?;
         let read = |contest: &Contest| {
             let history = async { timeout(READ, self.register.history(&contest.resource)).await };
             let history = self.runtime.block_on(history).map_err(Failure::of_store)?;
@@ -119,9 +124,9 @@ impl Torture {
     fn await_leaders(&mut self, what: &str) -> Result<(), Failure> {
         let limit = self.longest_ttl() * 3 + Duration::from_secs(15);
         let contests = self.contests.clone();
-        self.stage.wait(what, limit, |stage| {
+        self.group.wait(what, limit, |group| {
             let now = BootClock.now();
-            let led = |contest: &Contest| stage.history.leader(&contest.resource, now).is_some();
+            let led = |contest: &Contest| group.history.leader(&contest.resource, now).is_some();
             contests.iter().all(led).then_some(())
         })
     }
@@ -129,11 +134,11 @@ impl Torture {
     fn start(&mut self, number: usize) -> Result<(), Failure> {
         let orders = Orders {
             name: format!("node-{number}"),
-            url: self.bed.url_of(number),
+            url: self.under_test.url_of(number),
             contests: self.contests.clone(),
             fault: self.fault.filter(|_| number == 1),
         };
-        let id = self.stage.start(number, &orders)?;
+        let id = self.group.start(number, &orders)?;
         let since = self.absent.remove(&number).unwrap_or_default();
         self.disturb("down", Scope::Absence(number), since);
         self.note(format!("{id} is started"));
@@ -150,7 +155,7 @@ impl Torture {
                 self.tally.kills += 1;
                 self.note(format!("SIGKILL to {id}"));
                 self.absent.insert(id.number, now);
-                self.stage.kill(id.number)?;
+                self.group.kill(id.number)?;
                 self.later(now + down, Pending::Start(id.number));
             }
             Act::Freeze { node, lasting } => {
@@ -159,20 +164,20 @@ impl Torture {
                 };
                 self.tally.freezes += 1;
                 self.note(format!("SIGSTOP to {id} for {lasting:.2?}"));
-                self.stage.freeze(id.number)?;
+                self.group.freeze(id.number)?;
                 self.later(now + lasting, Pending::Thaw(id.number));
             }
             Act::Wire {
                 node,
-                harm,
+                fault,
                 lasting,
-            } => self.harm(node, harm, now, lasting),
+            } => self.fault(node, fault, now, lasting),
             Act::Store { choice, lasting } => {
                 let struck = |(_, pending): &(_, Pending)| matches!(pending, Pending::Relieve);
                 if self.pending.iter().any(struck) {
                     return Ok(());
                 }
-                if let Some(what) = self.bed.strike(choice)? {
+                if let Some(what) = self.under_test.strike(choice)? {
                     self.tally.store += 1;
                     self.note(format!("{what} for {lasting:.2?}"));
                     self.later(now + lasting, Pending::Relieve);
@@ -184,7 +189,7 @@ impl Torture {
                     self.tally.step_downs += 1;
                     self.note(format!("{id} is asked to step down from {resource}"));
                     let scope = Scope::Lease(id, resource.clone());
-                    self.stage.command(id, &Command::StepDown { resource })?;
+                    self.group.command(id, &Command::StepDown { resource })?;
                     self.disturb("step-down", scope, now);
                 }
             }
@@ -193,7 +198,7 @@ impl Torture {
         Ok(())
     }
 
-    fn harm(&mut self, node: Victim, harm: Harm, now: Moment, lasting: Duration) {
+    fn fault(&mut self, node: Victim, fault: ProxyFault, now: Moment, lasting: Duration) {
         let number = match node {
             Victim::Node(number) => Some(number),
             Victim::LeaderOf(resource) => {
@@ -201,16 +206,16 @@ impl Torture {
                 self.leader(&resource).map(|id| id.number)
             }
         };
-        let (Some(number), Some(wires)) = (number, &self.wires) else {
+        let (Some(number), Some(proxies)) = (number, &self.proxies) else {
             return;
         };
         let harmed = |(_, pending): &(_, Pending)| matches!(pending, Pending::Mend(other, ..) if *other == number);
         if self.pending.iter().any(harmed) {
             return;
         }
-        wires.harm(number, harm);
-        self.tally.wires += 1;
-        let what = format!("the wires of node {number} are {harm:?}").to_lowercase();
+        proxies.fault(number, fault);
+        self.tally.proxies += 1;
+        let what = format!("the proxies of node {number} are {fault:?}").to_lowercase();
         self.note(format!("{what} for {lasting:.2?}"));
         self.later(now + lasting, Pending::Mend(number, what, now));
     }
@@ -247,21 +252,21 @@ impl Torture {
             match pending {
                 Pending::Start(number) => self.start(number)?,
                 Pending::Thaw(number) => {
-                    if let Some((id, Interval { start, .. })) = self.stage.thaw(number)? {
+                    if let Some((id, Interval { start, .. })) = self.group.thaw(number)? {
                         self.note(format!("SIGCONT to {id}"));
                         self.disturb("SIGSTOP", Scope::Process(id), start);
                     }
                 }
                 Pending::Mend(number, what, since) => {
-                    if let Some(wires) = &self.wires {
-                        wires.harm(number, Harm::None);
+                    if let Some(proxies) = &self.proxies {
+                        proxies.fault(number, ProxyFault::None);
                     }
-                    self.note(format!("the wires of node {number} are whole"));
-                    self.disturb(&what, Scope::Wires(number), since);
+                    self.note(format!("the proxies of node {number} are whole"));
+                    self.disturb(&what, Scope::Proxies(number), since);
                 }
                 Pending::Relieve => {
                     self.note("the store is let go".to_owned());
-                    self.bed.relieve()?;
+                    self.under_test.relieve()?;
                 }
             }
         }
@@ -271,14 +276,14 @@ impl Torture {
     /// The process to do something to, unless something is being done to it.
     fn victim(&self, victim: Victim) -> Option<NodeId> {
         match victim {
-            Victim::Node(number) => self.stage.running(number),
+            Victim::Node(number) => self.group.running(number),
             Victim::LeaderOf(resource) => self.leader(&self.contests[resource].resource),
         }
     }
 
     fn leader(&self, resource: &str) -> Option<NodeId> {
-        let leader = self.stage.history.leader(resource, BootClock.now())?.node;
-        self.stage.running(leader.number).filter(|id| *id == leader)
+        let leader = self.group.history.leader(resource, BootClock.now())?.node;
+        self.group.running(leader.number).filter(|id| *id == leader)
     }
 
     fn later(&mut self, at: Moment, pending: Pending) {

@@ -28,7 +28,7 @@ pub struct LockBuilder {
     metadata: Result<Option<Metadata>, InvalidName>,
     timing: Timing,
     clock: Arc<dyn Clock>,
-    /// What the jitter is drawn from; a random one if there is none.
+    /// CommandKind the jitter is drawn from; a random one if there is none.
     rng: Option<SmallRng>,
     /// How many subscribers are told in one turn.
     portion: usize,
@@ -69,7 +69,7 @@ impl LockBuilder {
         self
     }
 
-    /// What others may read in the record while this contender leads, for instance its address; at
+    /// CommandKind others may read in the record while this contender leads, for instance its address; at
     /// most 4 KiB. Default: nothing.
     pub fn metadata(mut self, text: impl AsRef<str>) -> Self {
         self.metadata = Metadata::new(text).map(Some);
@@ -114,7 +114,7 @@ impl LockBuilder {
     ///
     /// # Errors
     /// [`StartError`] if a name or the times are not accepted, or the thread has neither.
-    pub fn start_here(self) -> Result<LockHandle, StartError> {
+    pub fn start_on_current_runtime(self) -> Result<LockHandle, StartError> {
         self.start_by(|make| Ok(runtime::here(|| Supervisor::start(|_| make()))?))
     }
 

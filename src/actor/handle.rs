@@ -9,7 +9,7 @@ use super::{
     GetStatus, KnownLeader, Leader, LeaderChanged, LockActor, Observe, Shutdown, Stalled, Status,
     Subscribe, Unsubscribe,
     liveness::Liveness,
-    messages::{Command, Watched, What},
+    messages::{Command, CommandKind, Watched},
 };
 use crate::{
     election::{Config, StepDownOutcome},
@@ -91,7 +91,7 @@ impl LockHandle {
     /// # Errors
     /// [`Stopped`].
     pub async fn step_down(&self) -> Result<StepDownOutcome, Stopped> {
-        self.command(What::StepDown { hold_off: None }).await
+        self.command(CommandKind::StepDown { hold_off: None }).await
     }
 
     /// The same with another time not to contend; zero contends again at once.
@@ -100,7 +100,7 @@ impl LockHandle {
     /// [`Stopped`].
     pub async fn step_down_for(&self, hold_off: Duration) -> Result<StepDownOutcome, Stopped> {
         let hold_off = Some(hold_off);
-        self.command(What::StepDown { hold_off }).await
+        self.command(CommandKind::StepDown { hold_off }).await
     }
 
     /// Stops leading and does not contend until [`resume`](Self::resume); completes as
@@ -109,7 +109,7 @@ impl LockHandle {
     /// # Errors
     /// [`Stopped`].
     pub async fn pause(&self) -> Result<StepDownOutcome, Stopped> {
-        self.command(What::Pause).await
+        self.command(CommandKind::Pause).await
     }
 
     /// Contends again after a pause or a step-down.
@@ -117,7 +117,7 @@ impl LockHandle {
     /// # Errors
     /// [`Stopped`].
     pub async fn resume(&self) -> Result<(), Stopped> {
-        self.command(What::Resume).await.map(drop)
+        self.command(CommandKind::Resume).await.map(drop)
     }
 
     /// Stops leading for good; completes when the lease was given back or left to expire: at the
@@ -127,10 +127,10 @@ impl LockHandle {
     /// # Errors
     /// [`Stopped`].
     pub async fn shutdown(&self) -> Result<StepDownOutcome, Stopped> {
-        self.command(What::Shutdown).await
+        self.command(CommandKind::Shutdown).await
     }
 
-    /// What the lock is doing.
+    /// CommandKind the lock is doing.
     ///
     /// # Errors
     /// [`Stopped`].
@@ -230,7 +230,7 @@ impl LockHandle {
         let _ = self.0.ended.clone().await;
     }
 
-    async fn command(&self, what: What) -> Result<StepDownOutcome, Stopped> {
+    async fn command(&self, what: CommandKind) -> Result<StepDownOutcome, Stopped> {
         let (answer, answered) = oneshot::channel();
         self.0.address.do_send(Command { what, answer });
         answered.await.map_err(|_| Stopped)

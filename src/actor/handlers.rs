@@ -4,30 +4,30 @@ use futures::channel::oneshot;
 use super::{
     LockActor, Status,
     messages::{
-        Acknowledged, Command, GetStatus, Observe, Pause, Resume, Shutdown, StepDown, Subscribe,
-        Unsubscribe, Wake, Watched, What,
+        ClockJumped, Command, CommandKind, DeliveryEnded, GetStatus, Observe, Pause, Resume,
+        Shutdown, StepDown, Subscribe, Unsubscribe, Watched,
     },
 };
 use crate::election::StepDownOutcome;
 
 impl LockActor {
-    fn command(&mut self, what: What, answer: oneshot::Sender<StepDownOutcome>) {
-        // What came before the command is told before it, and ends no wait for its answer.
+    fn command(&mut self, what: CommandKind, answer: oneshot::Sender<StepDownOutcome>) {
+        // CommandKind came before the command is told before it, and ends no wait for its answer.
         let now = self.clock.now();
         self.election.handle_timeout(now);
         self.tell();
         match what {
-            What::StepDown { hold_off } => {
+            CommandKind::StepDown { hold_off } => {
                 let hold_off = hold_off.unwrap_or(self.config().timing.ttl());
                 self.election.step_down(hold_off, now);
             }
-            What::Pause => self.election.pause(now),
-            What::Resume => self.election.resume(now),
-            What::Shutdown => self.election.shutdown(now),
+            CommandKind::Pause => self.election.pause(now),
+            CommandKind::Resume => self.election.resume(now),
+            CommandKind::Shutdown => self.election.shutdown(now),
         }
         match what {
             // There is nothing to wait for, and whoever asked may have gone.
-            What::Resume => drop(answer.send(StepDownOutcome::NotLeading)),
+            CommandKind::Resume => drop(answer.send(StepDownOutcome::NotLeading)),
             _ => self.waiting.push(answer),
         }
         self.tell();
@@ -41,7 +41,7 @@ impl LockActor {
         }
     }
 
-    fn ask(&mut self, what: What) -> ResponseFuture<StepDownOutcome> {
+    fn ask(&mut self, what: CommandKind) -> ResponseFuture<StepDownOutcome> {
         let (answer, answered) = oneshot::channel();
         self.command(what, answer);
         // Without an answer the lock itself is gone: nobody will release.
@@ -62,7 +62,7 @@ impl Handler<StepDown> for LockActor {
 
     fn handle(&mut self, message: StepDown, _: &mut Context<Self>) -> Self::Result {
         let hold_off = message.hold_off;
-        self.ask(What::StepDown { hold_off })
+        self.ask(CommandKind::StepDown { hold_off })
     }
 }
 
@@ -70,7 +70,7 @@ impl Handler<Pause> for LockActor {
     type Result = ResponseFuture<StepDownOutcome>;
 
     fn handle(&mut self, _: Pause, _: &mut Context<Self>) -> Self::Result {
-        self.ask(What::Pause)
+        self.ask(CommandKind::Pause)
     }
 }
 
@@ -78,7 +78,7 @@ impl Handler<Shutdown> for LockActor {
     type Result = ResponseFuture<StepDownOutcome>;
 
     fn handle(&mut self, _: Shutdown, _: &mut Context<Self>) -> Self::Result {
-        self.ask(What::Shutdown)
+        self.ask(CommandKind::Shutdown)
     }
 }
 
@@ -86,7 +86,7 @@ impl Handler<Resume> for LockActor {
     type Result = ();
 
     fn handle(&mut self, _: Resume, _: &mut Context<Self>) {
-        drop(self.ask(What::Resume));
+        drop(self.ask(CommandKind::Resume));
     }
 }
 
@@ -103,7 +103,7 @@ impl Handler<Subscribe> for LockActor {
         self.election.handle_timeout(now);
         self.tell();
         let leading = self.election.leadership().is_some();
-        let leader = self.outlook.leader(None, now);
+        let leader = self.leader_view.leader(None, now);
         self.subscribers
             .subscribe(message, leading, leader.as_ref(), &lock);
         self.tell();
@@ -126,7 +126,7 @@ impl Handler<Observe> for LockActor {
     type Result = ();
 
     fn handle(&mut self, message: Observe, _: &mut Context<Self>) {
-        self.outlook.observe(message.observer);
+        self.leader_view.observe(message.observer);
         self.tell();
     }
 }
@@ -153,7 +153,7 @@ impl Handler<GetStatus> for LockActor {
             leadership: self.election.leadership().cloned(),
             last_renewed: self.election.confirmed_at().map(|at| at.until(now)),
             leader: self.leader.leader(),
-            last_seen: self.outlook.last_seen(now),
+            last_seen: self.leader_view.last_seen(now),
             subscribers: self.subscribers.len(),
             unacknowledged: self.subscribers.unacknowledged(),
             store: self.health.status(now),
@@ -162,10 +162,10 @@ impl Handler<GetStatus> for LockActor {
     }
 }
 
-impl Handler<Acknowledged> for LockActor {
+impl Handler<DeliveryEnded> for LockActor {
     type Result = ();
 
-    fn handle(&mut self, message: Acknowledged, ctx: &mut Context<Self>) {
+    fn handle(&mut self, message: DeliveryEnded, ctx: &mut Context<Self>) {
         self.heard_subscriber(ctx);
         // Before anybody who has died is taken out: this may be its last word.
         if let Some(lock) = self.lock.clone() {
@@ -176,11 +176,11 @@ impl Handler<Acknowledged> for LockActor {
     }
 }
 
-impl Handler<Wake> for LockActor {
+impl Handler<ClockJumped> for LockActor {
     type Result = ();
 
-    fn handle(&mut self, _: Wake, _: &mut Context<Self>) {
+    fn handle(&mut self, _: ClockJumped, _: &mut Context<Self>) {
         // Its clock stood still while the machine slept; it is armed anew when the lock looks.
-        self.alarm.forget();
+        self.timer.forget();
     }
 }

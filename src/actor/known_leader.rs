@@ -2,7 +2,7 @@ use futures::channel::oneshot;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::outlook::Outlook;
+use super::leader_view::LeaderView;
 use crate::{
     clock::Moment,
     election::Election,
@@ -17,7 +17,7 @@ pub struct KnownLeader {
     pub holder: CandidateId,
     /// The token of its acquisition.
     pub token: FencingToken,
-    /// What it has published, for instance its address.
+    /// CommandKind it has published, for instance its address.
     pub metadata: Option<Metadata>,
 }
 
@@ -67,14 +67,14 @@ impl LeaderWatch {
     pub(super) fn update(
         &mut self,
         election: &Election,
-        outlook: &Outlook,
+        leader_view: &LeaderView,
         now: Moment,
     ) -> Option<(CandidateId, FencingToken)> {
         let own = election.term().filter(|(_, deadline)| now < *deadline);
         if let Some((leadership, _)) = own {
             self.led = Some(leadership.token());
         }
-        let seen = outlook.holder(self.led, now).filter(|_| own.is_none());
+        let seen = leader_view.holder(self.led, now).filter(|_| own.is_none());
         self.lapses_at = seen.as_ref().map(|(_, until)| *until);
         let leader = match own {
             Some((leadership, _)) => Some(KnownLeader {

@@ -31,7 +31,7 @@ pub struct Stalled {
 /// How long a thread may be silent; it says four times a second that it runs.
 const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 
-/// What can be known of a lock from any thread, without asking the lock.
+/// CommandKind can be known of a lock from any thread, without asking the lock.
 #[derive(Debug)]
 pub(super) struct Liveness {
     clock: Arc<dyn Clock>,
@@ -89,7 +89,7 @@ impl Liveness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::ManualClock;
+    use crate::testing::ManualClock;
 
     #[test]
     fn a_thread_that_is_silent_for_more_than_10_s_is_stalled() {

@@ -12,12 +12,16 @@ use futures::channel::oneshot;
 use rand::rngs::SmallRng;
 
 use super::{
-    builder::LockBuilder, known_leader::LeaderWatch, liveness::Liveness, loneliness::Loneliness,
-    messages::Wake, outlook::Outlook, slow_subscribers::SlowSubscribers, subscribers::Subscribers,
+    builder::LockBuilder, known_leader::LeaderWatch, leader_view::LeaderView, liveness::Liveness,
+    messages::ClockJumped, no_subscriber_warning::NoSubscriberWarning,
+    slow_subscribers::SlowSubscribers, subscribers::Subscribers,
 };
 use crate::{
     clock::Clock,
-    driver::{Alarm, Answered, Exchange, Hints, Journal, StoreHealth, watch_for_jumps},
+    driver::{
+        CompletedRequest, LeaseEvents, RequestSlot, StoreHealth, StoreWatch, Timer,
+        watch_for_suspend,
+    },
     election::{AttemptSource, Config, Election, Reply, StepDownOutcome, Transition},
     lease::{InvalidName, ResourceName},
     store::{LeaseStore, StoreError},
@@ -33,26 +37,26 @@ use crate::{
 #[derive(Debug)]
 pub struct LockActor {
     pub(super) election: Election,
-    exchange: Exchange,
+    request_slot: RequestSlot,
     pub(super) clock: Arc<dyn Clock>,
     liveness: Arc<Liveness>,
     pub(super) leader: LeaderWatch,
     pub(super) subscribers: Subscribers,
-    pub(super) outlook: Outlook,
+    pub(super) leader_view: LeaderView,
     /// Those who wait for a step-down to be over.
     pub(super) waiting: Vec<oneshot::Sender<StepDownOutcome>>,
     pub(super) health: StoreHealth,
     pub(super) restarts: u64,
-    loneliness: Loneliness,
+    no_subscriber_warning: NoSubscriberWarning,
     slow_subscribers: SlowSubscribers,
-    journal: Journal,
+    lease_events: LeaseEvents,
     /// Where acknowledgements are sent to; it does not keep the lock up.
     pub(super) lock: Option<WeakAddr<LockActor>>,
     /// The library's own address, so that the supervisor does not end before the lease was released;
     /// given up when the shutdown is complete.
     address: Option<Addr<LockActor>>,
-    hints: Hints,
-    pub(super) alarm: Alarm,
+    store_watch: StoreWatch,
+    pub(super) timer: Timer,
 }
 
 /// How much is done before the other locks of the thread have their turn.
@@ -82,21 +86,21 @@ impl LockActor {
         Self {
             subscribers: Subscribers::new(config.resource.clone(), clock.clone(), portion),
             election: Election::new(config, rng, attempts, now),
-            exchange: Exchange::new(store.clone()),
+            request_slot: RequestSlot::new(store.clone()),
             clock,
             liveness,
             leader,
-            outlook: Outlook::default(),
+            leader_view: LeaderView::default(),
             waiting: Vec::new(),
             health: StoreHealth::new(store),
             restarts: 0,
-            loneliness: Loneliness::default(),
+            no_subscriber_warning: NoSubscriberWarning::default(),
             slow_subscribers: SlowSubscribers::default(),
-            journal: Journal::default(),
+            lease_events: LeaseEvents::default(),
             lock: None,
             address: None,
-            hints: Hints::default(),
-            alarm: Alarm::default(),
+            store_watch: StoreWatch::default(),
+            timer: Timer::default(),
         }
     }
 
@@ -112,7 +116,7 @@ impl LockActor {
             if !mutant!(LateReplyTakenForPrompt) {
                 self.election.handle_timeout(self.clock.now());
             }
-            if self.hints.poll(cx) {
+            if self.store_watch.poll(cx) {
                 self.election.handle_store_changed(self.clock.now());
             }
             self.tell();
@@ -128,7 +132,7 @@ impl LockActor {
                 Poll::Pending => {}
             }
             if let Some(request) = self.election.poll_request(self.clock.now()) {
-                self.exchange.send(request);
+                self.request_slot.send(request);
                 continue;
             }
             self.tell();
@@ -151,8 +155,8 @@ impl LockActor {
     /// Takes the store's answer when it is there.
     fn poll_answer(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), StoreError>> {
         let asked = self.election.in_flight().map(|(id, _)| id);
-        let answered = ready!(self.exchange.poll(asked, cx));
-        let Answered { id, reply, .. } = answered;
+        let answered = ready!(self.request_slot.poll(asked, cx));
+        let CompletedRequest { id, reply, .. } = answered;
         let now = if mutant!(LateReplyTakenForPrompt) {
             answered.sent_at
         } else {
@@ -165,12 +169,12 @@ impl LockActor {
         };
         let result = answered.outcome.map(|record| {
             self.health.succeeded(self.election.config(), now);
-            self.outlook.saw(&reply, record, now);
+            self.leader_view.saw(&reply, record, now);
         });
         self.election.handle_reply(id, sent_at, reply, now);
         if result.is_ok() {
             let resource = &self.election.config().resource;
-            self.hints.listen(self.exchange.store(), resource);
+            self.store_watch.listen(self.request_slot.store(), resource);
         }
         Poll::Ready(result)
     }
@@ -178,7 +182,7 @@ impl LockActor {
     /// Waits for the next moment at which something is due; ready when it is.
     fn poll_timer(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let now = self.clock.now();
-        let warning = self.loneliness.warn_at();
+        let warning = self.no_subscriber_warning.warn_at();
         let look = self.subscribers.look_at();
         let due = self.election.poll_timeout();
         let lapse = self.leader.lapses_at();
@@ -187,14 +191,14 @@ impl LockActor {
             .into_iter()
             .flatten()
             .min();
-        if mutant!(TimerNotRearmed) && self.restarts > 0 && !self.alarm.is_set() {
+        if mutant!(TimerNotRearmed) && self.restarts > 0 && !self.timer.is_set() {
             return Poll::Pending;
         }
-        self.alarm.poll(next, now, cx)
+        self.timer.poll(next, now, cx)
     }
 
     fn is_observed(&self) -> bool {
-        self.outlook.is_observed() || self.leader.is_watched()
+        self.leader_view.is_observed() || self.leader.is_watched()
     }
 
     /// Shows outside of this thread who leads.
@@ -202,12 +206,12 @@ impl LockActor {
         let now = self.clock.now();
         let held = self.election.term().map(|(leadership, _)| leadership);
         self.liveness.set_leadership(held);
-        let other = self.leader.update(&self.election, &self.outlook, now);
+        let other = self.leader.update(&self.election, &self.leader_view, now);
         if let Some((leader, token)) = other
             && self.subscribers.len() > 0
         {
             let config = self.election.config();
-            self.journal.following(config, &leader, token);
+            self.lease_events.following(config, &leader, token);
         }
     }
 
@@ -221,7 +225,7 @@ impl LockActor {
 
     fn write_down(&mut self) {
         let now = self.clock.now();
-        self.journal
+        self.lease_events
             .follow(self.election.config(), self.election.term(), now);
     }
 
@@ -238,14 +242,19 @@ impl LockActor {
                     Transition::BecameLeader { leadership } => {
                         // A command that came before this leadership is over with.
                         self.answer();
-                        Journal::became_leader(self.config(), leadership.token());
+                        LeaseEvents::became_leader(self.config(), leadership.token());
                         self.subscribers.became_leader();
                         let config = self.election.config();
-                        self.outlook.acquired(config, leadership.token());
+                        self.leader_view.acquired(config, leadership.token());
                     }
                     Transition::BecameFollower { token, reason } => {
-                        let leader = self.outlook.leader(Some(token), self.clock.now());
-                        Journal::became_follower(self.config(), token, &reason, leader.as_ref());
+                        let leader = self.leader_view.leader(Some(token), self.clock.now());
+                        LeaseEvents::became_follower(
+                            self.config(),
+                            token,
+                            &reason,
+                            leader.as_ref(),
+                        );
                         self.subscribers.became_follower(reason, leader);
                     }
                 }
@@ -253,21 +262,21 @@ impl LockActor {
             self.subscribers.tell(self.election.leadership(), &lock);
             let every = self.config().timing.poll_every();
             self.subscribers.look(every, self.clock.now());
-            self.outlook.prune();
-            let audience = self.subscribers.audience();
+            self.leader_view.prune();
+            let subscriber_state = self.subscribers.subscriber_state();
             self.election.observe(self.is_observed());
             self.election
-                .subscribers_changed(audience, self.clock.now());
+                .subscribers_changed(subscriber_state, self.clock.now());
             if !self.election.has_transitions() {
                 break;
             }
         }
         self.write_down();
         self.show_leader();
-        let lonely = self.subscribers.len() == 0 && !self.is_observed();
-        let lonely = lonely && !self.election.is_shut_down();
-        self.loneliness
-            .look(lonely, self.election.config(), self.clock.now());
+        let is_alone = self.subscribers.len() == 0 && !self.is_observed();
+        let is_alone = is_alone && !self.election.is_shut_down();
+        self.no_subscriber_warning
+            .look(is_alone, self.election.config(), self.clock.now());
         let awaited = self.subscribers.awaited();
         self.slow_subscribers
             .look(awaited, &self.election, self.clock.now());
@@ -306,13 +315,13 @@ impl Actor for LockActor {
             self.address = Some(ctx.address());
             self.lock = Some(lock.clone());
             let liveness = self.liveness.clone();
-            watch_for_jumps(move |jumped| {
+            watch_for_suspend(move |jumped| {
                 let Some(lock) = lock.upgrade() else {
                     return false;
                 };
                 liveness.beat();
                 if jumped {
-                    lock.do_send(Wake);
+                    lock.do_send(ClockJumped);
                 }
                 true
             });
@@ -326,14 +335,14 @@ impl Actor for LockActor {
 impl Supervised for LockActor {
     fn restarting(&mut self, _: &mut Context<Self>) {
         self.restarts += 1;
-        self.alarm.forget();
-        self.hints.stop();
+        self.timer.forget();
+        self.store_watch.stop();
         self.subscribers.restarted();
         if mutant!(RestartForgetsAnswers) {
             self.waiting.clear();
         }
         // A request that is dropped may have been applied.
-        self.exchange.drop_request();
+        self.request_slot.drop_request();
         if let Some((id, sent_at)) = self.election.in_flight() {
             self.election
                 .handle_reply(id, sent_at, Reply::Unknown, self.clock.now());

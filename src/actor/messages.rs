@@ -40,7 +40,7 @@ impl Message for BecameFollower {
     type Result = ();
 }
 
-/// What an [observer](Observe) is told when the lease changes hands, is released or lapses.
+/// CommandKind an [observer](Observe) is told when the lease changes hands, is released or lapses.
 #[derive(Clone, Debug)]
 pub struct LeaderChanged {
     /// The record as last seen; [`LeaseRecord::is_held`] tells whether there is a leader. At a grant of the
@@ -133,7 +133,7 @@ impl Message for Observe {
     type Result = ();
 }
 
-/// Stop leading, and let others lead first. Answered when the lease was given back, or was left to
+/// Stop leading, and let others lead first. CompletedRequest when the lease was given back, or was left to
 /// expire.
 ///
 /// The answer waits for the subscribers: in a handler of [`BecameLeader`] or [`BecameFollower`] use
@@ -149,7 +149,7 @@ impl Message for StepDown {
     type Result = StepDownOutcome;
 }
 
-/// Stop leading, and do not contend until [`Resume`]. Answered as [`StepDown`] is.
+/// Stop leading, and do not contend until [`Resume`]. CompletedRequest as [`StepDown`] is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pause;
 
@@ -165,7 +165,7 @@ impl Message for Resume {
     type Result = ();
 }
 
-/// Stop leading for good. Answered as [`StepDown`] is; the lock is inert afterwards.
+/// Stop leading for good. CompletedRequest as [`StepDown`] is; the lock is inert afterwards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shutdown;
 
@@ -173,7 +173,7 @@ impl Message for Shutdown {
     type Result = StepDownOutcome;
 }
 
-/// What is the lock doing?
+/// CommandKind is the lock doing?
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GetStatus;
 
@@ -185,12 +185,12 @@ impl Message for GetStatus {
 /// done whether anybody waits for the answer or not.
 #[derive(Debug)]
 pub(super) struct Command {
-    pub(super) what: What,
+    pub(super) what: CommandKind,
     pub(super) answer: oneshot::Sender<StepDownOutcome>,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum What {
+pub(super) enum CommandKind {
     StepDown { hold_off: Option<Duration> },
     Pause,
     Resume,
@@ -203,7 +203,7 @@ impl Message for Command {
 
 /// A subscriber has handled a message, or has gone before it had.
 #[derive(Debug)]
-pub(super) struct Acknowledged {
+pub(super) struct DeliveryEnded {
     pub(super) subscriber: u64,
     /// The [name](Notice::NAME) of the message.
     pub(super) message: &'static str,
@@ -223,7 +223,7 @@ impl Notice for BecameFollower {
     const NAME: &'static str = "BecameFollower";
 }
 
-impl Message for Acknowledged {
+impl Message for DeliveryEnded {
     type Result = ();
 }
 
@@ -237,8 +237,8 @@ impl Message for Watched {
 
 /// The clock has jumped: look again.
 #[derive(Debug)]
-pub(super) struct Wake;
+pub(super) struct ClockJumped;
 
-impl Message for Wake {
+impl Message for ClockJumped {
     type Result = ();
 }

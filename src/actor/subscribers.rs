@@ -9,12 +9,12 @@ use actix::WeakAddr;
 
 use super::{
     LockActor,
-    messages::{Acknowledged, BecameFollower, BecameLeader, Subscribe, Unsubscribe},
+    messages::{BecameFollower, BecameLeader, DeliveryEnded, Subscribe, Unsubscribe},
     slow_subscribers::Awaited,
 };
 use crate::{
     clock::{Clock, Moment},
-    election::Audience,
+    election::SubscriberState,
     leadership::{Leadership, Reason},
     lease::{CandidateId, ResourceName},
 };
@@ -29,7 +29,7 @@ pub(super) const PORTION: usize = 128;
 
 /// Those who are told, what they were told, and what they have not yet acknowledged.
 ///
-/// What all must hear is told in portions, so that a lock with many subscribers does not hold up the
+/// CommandKind all must hear is told in portions, so that a lock with many subscribers does not hold up the
 /// other locks of its thread: [`begin_turn`](Self::begin_turn) allows the next portion, and
 /// [`has_more_to_do`](Self::has_more_to_do) asks for another turn.
 #[derive(Debug)]
@@ -78,8 +78,8 @@ impl Subscribers {
         }
     }
 
-    pub(super) fn audience(&self) -> Audience {
-        Audience {
+    pub(super) fn subscriber_state(&self) -> SubscriberState {
+        SubscriberState {
             present: self.roster.present() > 0,
             acknowledged: self.all_acknowledged(),
             clean: self.clean,
@@ -284,7 +284,7 @@ impl Subscribers {
     }
 
     /// A subscriber has handled a message, or has died or restarted over it.
-    pub(super) fn acknowledged(&mut self, message: &Acknowledged, lock: &WeakAddr<LockActor>) {
+    pub(super) fn acknowledged(&mut self, message: &DeliveryEnded, lock: &WeakAddr<LockActor>) {
         let key = message.subscriber;
         let known = self.roster.update(key, |subscriber| {
             subscriber.acknowledged(message.message);

@@ -5,8 +5,12 @@ use std::{
 
 use actix::{Actor, Context, Handler, System};
 
-use super::{BecameFollower, BecameLeader, LockActor, messages::Wake};
-use crate::{Clock, Leadership, ManualClock, MemoryStore, Moment, Timing, TokioClock};
+use super::{BecameFollower, BecameLeader, LockActor, messages::ClockJumped};
+use crate::{
+    Leadership, MemoryStore, Timing,
+    clock::{Clock, Moment},
+    testing::{ManualClock, TokioClock},
+};
 
 #[derive(Clone, Debug)]
 struct Napping {
@@ -60,7 +64,7 @@ fn a_nap_of_the_machine_does_not_delay_the_renewal_that_falls_due_after_it() {
         let lock = LockActor::builder("r", store)
             .timing(timing)
             .clock(clock.clone())
-            .start_here()
+            .start_on_current_runtime()
             .unwrap();
         let leadership = Arc::default();
         let follower = Follower(Arc::clone(&leadership)).start();
@@ -69,7 +73,7 @@ fn a_nap_of_the_machine_does_not_delay_the_renewal_that_falls_due_after_it() {
         let leadership = leadership.lock().unwrap().clone().unwrap();
         // The renewal is due 7.65 to 8.5 s after the grant, the deadline is at 9 s.
         clock.slept.advance(second * 6);
-        lock.address().do_send(Wake);
+        lock.address().do_send(ClockJumped);
         tokio::time::sleep(second * 3).await;
         assert!(
             leadership.is_current(),

@@ -18,12 +18,13 @@ use async_trait::async_trait;
 
 use super::{Capabilities, Subject};
 use crate::{
-    clock::{Clock as _, ManualClock, Moment},
+    clock::{Clock as _, Moment},
     lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, Metadata, ResourceName, Scope},
     store::{
         AcquireOutcome, Eviction, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
         StoreErrorKind, StoredRecord,
     },
+    testing::ManualClock,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,14 +132,14 @@ impl Subject for Broken {
 }
 
 /// Token, version and since when: what a client has observed.
-type Sight = (FencingToken, u64, Moment);
+type Observation = (FencingToken, u64, Moment);
 
 #[derive(Debug)]
 struct Client {
     fault: Option<Fault>,
     shared: Arc<Shared>,
     number: u64,
-    seen: Mutex<BTreeMap<String, Sight>>,
+    seen: Mutex<BTreeMap<String, Observation>>,
 }
 
 impl Client {

@@ -9,7 +9,8 @@ use super::trial::{
 };
 use crate::{
     lease::{Claim, FencingToken, LeaseRecord, ResourceName, Scope},
-    store::{Eviction, Fault, FaultyStore, LeaseStore as _, StoreErrorKind},
+    store::{Eviction, LeaseStore as _, StoreErrorKind},
+    testing::{Fault, FaultyStore},
 };
 
 pub(super) async fn a_free_lease_is_granted_with_a_token(t: &Trial) {

@@ -18,16 +18,16 @@ pub enum StartError {
     #[error("cannot start the thread of the locks")]
     Thread(#[source] io::Error),
     /// It was to start here, where no actor can run: see
-    /// [`LockBuilder::start_here`](crate::LockBuilder::start_here).
+    /// [`LockBuilder::start_on_current_runtime`](crate::LockBuilder::start_on_current_runtime).
     #[error(
         "no actor can run on this thread: call it in an actix system or on a current-thread runtime \
          of tokio, or start without `here`"
     )]
-    Here,
+    NoRuntime,
 }
 
 impl From<NotHere> for StartError {
     fn from(_: NotHere) -> Self {
-        Self::Here
+        Self::NoRuntime
     }
 }

@@ -8,7 +8,7 @@ pub(crate) struct Options {
     /// How long one acquisition lasts at most, however often it could be renewed.
     pub(crate) max_hold: Option<Duration>,
     /// How long nobody else acquires the lease after it was granted, however early it is given back.
-    pub(crate) at_least_for: Duration,
+    pub(crate) min_hold: Duration,
     /// The shortest ttl that the store can keep.
     pub(crate) min_ttl: Duration,
 }

@@ -3,9 +3,9 @@
 use rand::RngExt as _;
 
 use super::{
-    Bidding, Call, Election, InFlight, Kind, Phase, Reply, Request, RequestId, StepDownOutcome,
+    Call, Election, InFlight, Kind, PendingBid, Phase, Reply, Request, RequestId, StepDownOutcome,
     Transition,
-    term::{Span, Term, Yield},
+    term::{HoldLimits, SteppingDown, Term},
 };
 use crate::{
     clock::Moment,
@@ -15,23 +15,25 @@ use crate::{
 
 impl Election {
     pub(super) fn contends(&self, now: Moment) -> bool {
-        self.gate.opens_at().is_some_and(|opens| opens <= now)
+        self.eligibility
+            .opens_at()
+            .is_some_and(|opens| opens <= now)
     }
 
     /// The next bid; `None` if there is no attempt to be had.
     pub(super) fn bid(&mut self) -> Option<Bid> {
-        let bidding = match self.bidding {
-            Some(bidding) => bidding,
-            None => Bidding {
+        let pending_bid = match self.pending_bid {
+            Some(pending_bid) => pending_bid,
+            None => PendingBid {
                 attempt: self.draw_attempt()?,
                 maybe_granted_since: None,
             },
         };
-        self.bidding = Some(bidding);
+        self.pending_bid = Some(pending_bid);
         Some(Bid {
             resource: self.config.resource.clone(),
             candidate: self.config.candidate.clone(),
-            attempt: bidding.attempt,
+            attempt: pending_bid.attempt,
             ttl: self.config.timing.ttl(),
             metadata: self.config.metadata.clone(),
             reentrant: self.reenters,
@@ -54,7 +56,7 @@ impl Election {
         give_up_at: Moment,
     ) -> Request {
         self.requests += 1;
-        self.budget.spend(&self.config.timing, sent_at);
+        self.request_budget.spend(&self.config.timing, sent_at);
         let number = self.requests;
         let id = RequestId { number, attempt };
         self.in_flight = Some(InFlight {
@@ -108,14 +110,14 @@ impl Election {
         match reply {
             Reply::Granted { token } => self.granted(token, sent_at, now),
             Reply::Refused(record) => {
-                self.pace.succeeded();
-                self.pace
+                self.bid_schedule.succeeded();
+                self.bid_schedule
                     .wait(&timing, &mut self.rng, record.remaining, now);
                 self.look_for_own(&record, now);
                 // Refused though nobody holds it: this attempt is spent, a new one may be granted.
-                self.bidding = self.bidding.filter(|_| record.is_held());
-                if let Some(bidding) = &mut self.bidding {
-                    bidding.maybe_granted_since = None;
+                self.pending_bid = self.pending_bid.filter(|_| record.is_held());
+                if let Some(pending_bid) = &mut self.pending_bid {
+                    pending_bid.maybe_granted_since = None;
                 }
             }
             Reply::Unknown if mutant!(UnknownTakenForGrant) => {
@@ -123,10 +125,10 @@ impl Election {
                 self.granted(FencingToken::new(last + 1), sent_at, now);
             }
             Reply::Unknown => {
-                self.pace.failed(&timing, &mut self.rng, now);
+                self.bid_schedule.failed(&timing, &mut self.rng, now);
                 self.bid_unheard(sent_at, now);
             }
-            _ => self.pace.failed(&timing, &mut self.rng, now),
+            _ => self.bid_schedule.failed(&timing, &mut self.rng, now),
         }
     }
 
@@ -137,7 +139,7 @@ impl Election {
         let own = record.is_held() && record.holder.as_ref() == Some(&self.config.candidate);
         let before = std::mem::replace(&mut self.reenters, own && self.options.reentrant);
         if self.reenters && !before {
-            self.pace.next_bid = now;
+            self.bid_schedule.next_bid = now;
         }
     }
 
@@ -152,31 +154,31 @@ impl Election {
     /// arrives keeps the lease from everybody. A candidate that has heard nothing for a whole ttl gives
     /// the attempt back, and lets everybody else ask once before it bids again.
     fn bid_unheard(&mut self, sent_at: Moment, now: Moment) {
-        let Some(bidding) = &mut self.bidding else {
+        let Some(pending_bid) = &mut self.pending_bid else {
             return;
         };
-        let since = *bidding.maybe_granted_since.get_or_insert(sent_at);
+        let since = *pending_bid.maybe_granted_since.get_or_insert(sent_at);
         if since + self.config.timing.ttl() <= now {
             self.give_attempt_back(now);
-            self.pace.let_others_try(&self.config.timing, now);
+            self.bid_schedule.let_others_try(&self.config.timing, now);
         }
     }
 
     /// Ends the attempt; a grant that it may have left behind is released.
     fn give_attempt_back(&mut self, now: Moment) {
-        if let Some(bidding) = self.bidding.take()
-            && bidding.maybe_granted_since.is_some()
+        if let Some(pending_bid) = self.pending_bid.take()
+            && pending_bid.maybe_granted_since.is_some()
         {
             let resource = self.config.resource.clone();
-            let attempt = bidding.attempt;
+            let attempt = pending_bid.attempt;
             let claim = Claim::Attempt { resource, attempt };
             self.give_back(claim, now);
         }
     }
 
     pub(super) fn granted(&mut self, token: FencingToken, sent_at: Moment, now: Moment) {
-        self.pace.succeeded();
-        self.bidding = self.bidding.filter(|_| mutant!(AttemptBidAgain));
+        self.bid_schedule.succeeded();
+        self.pending_bid = self.pending_bid.filter(|_| mutant!(AttemptBidAgain));
         let sent_at = if mutant!(DeadlineFromReply) {
             now
         } else {
@@ -195,16 +197,17 @@ impl Election {
             contends = true;
         }
         if too_late || !contends || !matches!(self.phase, Phase::Following) {
-            self.pace.failed(&self.config.timing, &mut self.rng, now);
+            self.bid_schedule
+                .failed(&self.config.timing, &mut self.rng, now);
             self.give_back(Claim::Lease(lease), now);
             return;
         }
         let clock = self.config.clock.clone();
-        let span = Span {
+        let limits = HoldLimits {
             ends_at: self.options.max_hold.map(|longest| sent_at + longest),
-            kept_until: now + self.options.at_least_for,
+            kept_until: now + self.options.min_hold,
         };
-        let term = Term::new(lease, timing, sent_at, span, clock, &mut self.rng);
+        let term = Term::new(lease, timing, sent_at, limits, clock, &mut self.rng);
         let leadership = term.leadership().clone();
         self.transitions
             .push_back(Transition::BecameLeader { leadership });
@@ -219,8 +222,8 @@ impl Election {
     /// may still run.
     pub(super) fn late_grant(&mut self, id: RequestId, token: FencingToken, now: Moment) {
         let asked = self
-            .bidding
-            .is_some_and(|bidding| Some(bidding.attempt) == id.attempt);
+            .pending_bid
+            .is_some_and(|pending_bid| Some(pending_bid.attempt) == id.attempt);
         let led = self.last_led.is_some_and(|last| token <= last) && !mutant!(LedTokenReleased);
         if mutant!(LateGrantTaken) {
             return self.granted(token, now, now);
@@ -263,7 +266,7 @@ impl Election {
             }
             _ => {
                 if let Some(term) = self.phase.term() {
-                    term.renewal_failed(&timing, &self.budget, now, &mut self.rng);
+                    term.renewal_failed(&timing, &self.request_budget, now, &mut self.rng);
                 }
             }
         }
@@ -291,7 +294,7 @@ impl Election {
 
     pub(super) fn command(&mut self, reason: Reason, now: Moment) {
         if matches!(self.phase, Phase::Following) {
-            self.gate.hold_off_has_begun();
+            self.eligibility.hold_off_has_begun();
             if !self.releases.has_own() {
                 self.outcome = StepDownOutcome::NotLeading;
             }
@@ -316,16 +319,16 @@ impl Election {
         }
         self.transitions
             .push_back(Transition::BecameFollower { token, reason });
-        self.gate.audience.acknowledged = false;
+        self.eligibility.subscriber_state.acknowledged = false;
         self.outcome = StepDownOutcome::LeftToExpire;
         let until = now + self.config.timing.yield_for();
-        self.phase = Phase::Yielding(Yield::new(term, planned, until));
+        self.phase = Phase::Yielding(SteppingDown::new(term, planned, until));
     }
 
     /// Draws the consequences of an input.
     pub(super) fn settle(&mut self, now: Moment) {
         if let Phase::Yielding(_) = self.phase
-            && (self.gate.audience.acknowledged
+            && (self.eligibility.subscriber_state.acknowledged
                 || mutant!(ReleasedUnacknowledged)
                 || mutant!(ToldBeforeAcknowledged))
         {
@@ -345,16 +348,16 @@ impl Election {
         self.releases.expire(now);
     }
 
-    pub(super) fn give_up(&mut self, yielding: Yield, now: Moment) {
-        self.gate.start_hold_off(now);
-        self.pace
+    pub(super) fn give_up(&mut self, yielding: SteppingDown, now: Moment) {
+        self.eligibility.start_hold_off(now);
+        self.bid_schedule
             .after_term(&self.config.timing, &mut self.rng, now);
         if self.reenters {
             return;
         }
         let kept_until = yielding.term.kept_until();
         if let Some(lease) = yielding.give_up(
-            (self.gate.audience.clean || mutant!(ReleasedUnclean))
+            (self.eligibility.subscriber_state.clean || mutant!(ReleasedUnclean))
                 && !mutant!(ToldBeforeAcknowledged),
             now,
         ) {

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use rand::{RngExt as _, rngs::SmallRng};
 
-use super::budget::Budget;
+use super::request_budget::RequestBudget;
 use crate::{
     clock::{Clock, Moment},
     leadership::{Hold, Leadership, Reason},
@@ -21,19 +21,19 @@ pub(super) struct Term {
     renew_at: Moment,
     /// Until when the lease can be ours in the store, by the last request sent, answered or not.
     ours_until: Moment,
-    span: Span,
+    limits: HoldLimits,
 }
 
 /// How long an acquisition may last and shall last, whatever the renewals say.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
+pub(super) struct HoldLimits {
     /// When its holder stops believing in it at the latest.
     pub(super) ends_at: Option<Moment>,
     /// Until when others shall not have it.
     pub(super) kept_until: Moment,
 }
 
-impl Span {
+impl HoldLimits {
     /// The deadline that a request sent at this moment gives.
     fn deadline(&self, timing: &Timing, sent_at: Moment) -> Moment {
         let deadline = deadline(timing, sent_at);
@@ -48,17 +48,17 @@ impl Term {
         lease: Lease,
         timing: &Timing,
         sent_at: Moment,
-        span: Span,
+        limits: HoldLimits,
         clock: Arc<dyn Clock>,
         rng: &mut SmallRng,
     ) -> Self {
         Self {
-            hold: Hold::new(lease, span.deadline(timing, sent_at), clock),
+            hold: Hold::new(lease, limits.deadline(timing, sent_at), clock),
             confirmed_at: sent_at,
             failures: 0,
             renew_at: renewal_after(timing, sent_at, rng),
             ours_until: sent_at + timing.ttl() + timing.call_timeout(),
-            span,
+            limits,
         }
     }
 
@@ -85,15 +85,15 @@ impl Term {
 
     /// Whether it has lasted for as long as it may.
     pub(super) fn is_over(&self, now: Moment) -> bool {
-        self.span.ends_at.is_some_and(|ends_at| ends_at <= now)
+        self.limits.ends_at.is_some_and(|ends_at| ends_at <= now)
     }
 
     pub(super) fn kept_until(&self) -> Moment {
-        self.span.kept_until
+        self.limits.kept_until
     }
 
     pub(super) fn forgo(&mut self) {
-        self.span.kept_until = Moment::default();
+        self.limits.kept_until = Moment::default();
     }
 
     /// The renewal that is due, and when to give it up.
@@ -119,11 +119,11 @@ impl Term {
         now: Moment,
         rng: &mut SmallRng,
     ) {
-        let deadline = self.span.deadline(timing, sent_at);
+        let deadline = self.limits.deadline(timing, sent_at);
         if self.hold.extend(deadline, now) {
             self.confirmed_at = sent_at;
             self.failures = 0;
-            self.renew_at = match self.span.ends_at {
+            self.renew_at = match self.limits.ends_at {
                 // It reaches as far as it may: there is nothing to renew it for.
                 Some(ends_at) if ends_at <= deadline => ends_at,
                 _ => renewal_after(timing, sent_at, rng),
@@ -137,7 +137,7 @@ impl Term {
     pub(super) fn renewal_failed(
         &mut self,
         timing: &Timing,
-        budget: &Budget,
+        request_budget: &RequestBudget,
         now: Moment,
         rng: &mut SmallRng,
     ) {
@@ -147,7 +147,7 @@ impl Term {
             .map_or(Duration::ZERO, |deadline| now.until(deadline));
         let backoff = timing.call_timeout() / 16 * 2u32.pow(self.failures.min(3));
         let backoff = backoff.mul_f64(rng.random_range(0.5..=1.0));
-        let room = u32::try_from(budget.room(timing, now)).unwrap_or(u32::MAX);
+        let room = u32::try_from(request_budget.room(timing, now)).unwrap_or(u32::MAX);
         let steady = timing.poll_every().min(timing.renew_every()) / 4;
         let quick = self.failures < QUICK_TRIES && left < steady.saturating_mul(room);
         let least = if quick {
@@ -159,7 +159,7 @@ impl Term {
         self.renew_at = now + backoff.min(left / 4).max(least);
         // One more try is always made: a single error ends no term.
         if self.failures > 0 {
-            self.renew_at = self.renew_at.max(budget.retry_at(timing));
+            self.renew_at = self.renew_at.max(request_budget.retry_at(timing));
         }
         self.failures = self.failures.saturating_add(1);
         if mutant!(RenewalsUnpaced) {
@@ -220,7 +220,7 @@ impl Term {
 
 /// A term that has ended for its subscribers, until they have acknowledged.
 #[derive(Debug)]
-pub(super) struct Yield {
+pub(super) struct SteppingDown {
     pub(super) term: Term,
     /// Whether the lease is kept renewed.
     renews: bool,
@@ -230,7 +230,7 @@ pub(super) struct Yield {
     pub(super) is_over: bool,
 }
 
-impl Yield {
+impl SteppingDown {
     pub(super) fn new(term: Term, planned: bool, until: Moment) -> Self {
         Self {
             term,

@@ -2,7 +2,7 @@
 mod interleavings;
 
 use super::*;
-use crate::clock::ManualClock;
+use crate::testing::ManualClock;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -65,11 +65,11 @@ fn extending_moves_the_deadline_on_and_never_back() {
 fn ensure_asks_for_time_left() {
     let clock = ManualClock::new();
     let hold = hold(&clock, 2);
-    assert!(hold.leadership().ensure(SECOND * 2).is_ok());
-    let error = hold.leadership().ensure(SECOND * 3).unwrap_err();
+    assert!(hold.leadership().require(SECOND * 2).is_ok());
+    let error = hold.leadership().require(SECOND * 3).unwrap_err();
     assert_eq!((error.remaining, error.needed), (SECOND * 2, SECOND * 3));
     hold.kill();
-    assert!(hold.leadership().ensure(Duration::ZERO).is_err());
+    assert!(hold.leadership().require(Duration::ZERO).is_err());
 }
 
 #[tokio::test]

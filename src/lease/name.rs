@@ -145,11 +145,11 @@ name! {
     /// `/` makes a path: `jobs/nightly` lies in the [`Scope`] `jobs`.
     ///
     /// ```
-    /// # use tenure::ResourceName;
+    /// # use tenure::lease::ResourceName;
     /// let name = ResourceName::new("jobs/nightly")?;
     /// assert_eq!(name.scope().to_string(), "jobs/");
     /// assert!(ResourceName::new("two\nlines").is_err());
-    /// # Ok::<(), tenure::InvalidName>(())
+    /// # Ok::<(), tenure::lease::InvalidName>(())
     /// ```
     ResourceName, "resource name"
 }

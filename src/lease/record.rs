@@ -35,12 +35,12 @@ pub struct LeaseRecord {
     /// What the holder published.
     pub metadata: Option<Metadata>,
     /// The last acquisitions, the oldest first, at most [`LeaseRecord::HISTORY`].
-    pub history: Vec<Acquisition>,
+    pub history: Vec<PastAcquisition>,
 }
 
 /// One line of a record's history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Acquisition {
+pub struct PastAcquisition {
     /// The token that was granted.
     pub token: FencingToken,
     /// Who got it.

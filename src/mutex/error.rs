@@ -24,7 +24,7 @@ pub enum LockError {
         remaining: Duration,
     },
     /// This very handle holds it already, with a guard or locked for less than a ttl: to wait for it
-    /// would be a deadlock. Answered at once, without a request; release it first.
+    /// would be a deadlock. CompletedRequest at once, without a request; release it first.
     #[error(
         "this handle already holds {resource}, for up to {} more: waiting for it would deadlock, \
          release it first",

@@ -4,8 +4,8 @@ use futures::channel::oneshot;
 
 use super::{
     LockError,
-    farewell::Leaver,
-    task::{Held, Order},
+    pending_release::ReleaseOnDrop,
+    task::{GrantedLock, HolderCommand},
 };
 use crate::{
     leadership::{Leadership, NotEnoughTime, Reason},
@@ -42,20 +42,20 @@ use crate::{
 #[must_use = "the lock is given back when its guard is dropped"]
 pub struct Guard {
     leadership: Leadership,
-    orders: Option<oneshot::Sender<Order>>,
+    commands: Option<oneshot::Sender<HolderCommand>>,
     /// Goes before the mark: once there is no guard, the mutex knows that one is being given back.
-    _leaver: Leaver,
+    _release_on_drop: ReleaseOnDrop,
     /// By it the mutex knows that there is a guard.
     _mark: Arc<()>,
 }
 
 impl Guard {
-    pub(super) fn new(held: Held, mark: Arc<()>, leaver: Leaver) -> Self {
+    pub(super) fn new(held: GrantedLock, mark: Arc<()>, release_on_drop: ReleaseOnDrop) -> Self {
         Self {
             leadership: held.leadership,
-            orders: Some(held.orders),
+            commands: Some(held.commands),
             _mark: mark,
-            _leaver: leaver,
+            _release_on_drop: release_on_drop,
         }
     }
 
@@ -99,8 +99,8 @@ impl Guard {
     ///
     /// # Errors
     /// [`NotEnoughTime`] if less is left.
-    pub fn ensure(&self, at_least: Duration) -> Result<(), NotEnoughTime> {
-        self.leadership.ensure(at_least)
+    pub fn require(&self, at_least: Duration) -> Result<(), NotEnoughTime> {
+        self.leadership.require(at_least)
     }
 
     /// Completes, with the reason, when the lock is lost: another has it, an operator evicted it, its
@@ -125,7 +125,7 @@ impl Guard {
     }
 
     /// Gives the lock back and tells how that went. With
-    /// [`at_least_for`](super::MutexOptions::at_least_for) it is no longer held here, and others get it
+    /// [`min_hold`](super::MutexOptions::min_hold) it is no longer held here, and others get it
     /// when that time is over.
     ///
     /// # Errors
@@ -146,7 +146,7 @@ impl Guard {
 
     /// The same in the background.
     pub(super) fn undo_later(mut self) {
-        self.orders = None;
+        self.commands = None;
     }
 
     async fn give_back(mut self, used: bool) -> Result<(), LockError> {
@@ -165,9 +165,9 @@ impl Guard {
         used: bool,
         answer: Option<oneshot::Sender<Result<(), LockError>>>,
     ) -> bool {
-        let order = Order::GiveBack { used, answer };
-        let orders = self.orders.take();
-        orders.is_some_and(|orders| orders.send(order).is_ok())
+        let order = HolderCommand::GiveBack { used, answer };
+        let commands = self.commands.take();
+        commands.is_some_and(|commands| commands.send(order).is_ok())
     }
 
     pub(super) fn lost_by(&self, reason: Reason) -> LockError {

@@ -8,10 +8,10 @@ use futures::channel::oneshot;
 
 use super::{
     Guard, LockError,
-    farewell::{Farewell, Farewells, Leaver},
-    shape::{Form, Shape},
-    task::{Held, Order, Patience, Task},
-    unlock::{Unlocked, unlock},
+    lock_config::{LockConfig, LockMode},
+    pending_release::{PendingRelease, PendingReleases, ReleaseOnDrop},
+    task::{GrantedLock, HolderCommand, LockTask, WaitLimit},
+    unlock::{UnlockOutcome, unlock},
 };
 use crate::{
     clock::Moment,
@@ -36,14 +36,14 @@ use crate::{
 /// thread.
 #[derive(Debug)]
 pub struct Mutex {
-    shape: Arc<Shape>,
-    holding: std::sync::Mutex<Holding>,
-    farewells: Farewells,
+    config: Arc<LockConfig>,
+    state: std::sync::Mutex<HandleState>,
+    pending_releases: PendingReleases,
 }
 
 /// What this handle holds, as far as it knows.
 #[derive(Debug)]
-enum Holding {
+enum HandleState {
     Nothing,
     Locked {
         lease: Lease,
@@ -56,30 +56,30 @@ enum Holding {
 }
 
 impl Mutex {
-    pub(super) fn new(shape: Shape) -> Self {
+    pub(super) fn new(config: LockConfig) -> Self {
         Self {
-            shape: Arc::new(shape),
-            holding: std::sync::Mutex::new(Holding::Nothing),
-            farewells: Farewells::default(),
+            config: Arc::new(config),
+            state: std::sync::Mutex::new(HandleState::Nothing),
+            pending_releases: PendingReleases::default(),
         }
     }
 
     /// The resource that it locks.
     #[must_use]
     pub fn resource(&self) -> &ResourceName {
-        &self.shape.plain.resource
+        &self.config.plain.resource
     }
 
     /// Who locks.
     #[must_use]
     pub fn owner(&self) -> &CandidateId {
-        &self.shape.plain.candidate
+        &self.config.plain.candidate
     }
 
     /// Its times; the waiting interval is `poll_every`.
     #[must_use]
     pub fn timing(&self) -> &Timing {
-        &self.shape.plain.timing
+        &self.config.plain.timing
     }
 
     /// Locks it for one ttl, waiting for as long as another owner has it. Locked by the same owner,
@@ -96,7 +96,7 @@ impl Mutex {
     /// another mutex of this owner was seen to hold, and would have been *locked again*, stays locked for
     /// up to a ttl: that mutex may rely on it.
     pub async fn lock(&self) -> Result<Lease, LockError> {
-        self.lock_by(Patience::Forever).await
+        self.lock_by(WaitLimit::Forever).await
     }
 
     /// The same without waiting: asks once.
@@ -108,7 +108,7 @@ impl Mutex {
     /// # Cancel safety
     /// As [`lock`](Self::lock).
     pub async fn try_lock(&self) -> Result<Lease, LockError> {
-        self.lock_by(Patience::Once).await
+        self.lock_by(WaitLimit::Once).await
     }
 
     /// The same, waiting for at most this long. Zero never gets it; see
@@ -136,8 +136,8 @@ impl Mutex {
     /// instance in another process than `lock`, a request that is delayed on its way may unlock what
     /// the same owner has locked since.
     pub async fn unlock(&self) -> Result<(), LockError> {
-        let known = match &*self.holding() {
-            Holding::Locked { lease, until } => Some((lease.clone(), *until)),
+        let known = match &*self.state() {
+            HandleState::Locked { lease, until } => Some((lease.clone(), *until)),
             _ => None,
         };
         let lapsed = known
@@ -151,7 +151,7 @@ impl Mutex {
             },
         };
         let unlocked = self.give_back(claim).await?;
-        if let (Some((lease, _)), Unlocked::No(record)) = (&known, &unlocked)
+        if let (Some((lease, _)), UnlockOutcome::No(record)) = (&known, &unlocked)
             && let Some(record) = record.as_ref().filter(|record| record.is_held())
             && record.holder.as_ref() == Some(self.owner())
         {
@@ -182,7 +182,7 @@ impl Mutex {
     /// # Cancel safety
     /// Nothing is left behind in the store, also when the lock is granted at that moment.
     pub async fn guard(&self) -> Result<Guard, LockError> {
-        self.guard_by(Patience::Forever).await
+        self.guard_by(WaitLimit::Forever).await
     }
 
     /// The same without waiting: asks once.
@@ -193,7 +193,7 @@ impl Mutex {
     /// # Cancel safety
     /// As [`guard`](Self::guard).
     pub async fn try_guard(&self) -> Result<Guard, LockError> {
-        self.guard_by(Patience::Once).await
+        self.guard_by(WaitLimit::Once).await
     }
 
     /// The same, waiting for at most this long. Zero never gets it; see
@@ -209,64 +209,70 @@ impl Mutex {
         self.guard_by(self.until(limit)).await
     }
 
-    pub(super) fn until(&self, limit: Duration) -> Patience {
-        Patience::Until {
+    pub(super) fn until(&self, limit: Duration) -> WaitLimit {
+        WaitLimit::Until {
             moment: self.now() + limit,
             after: limit,
         }
     }
 
-    async fn lock_by(&self, patience: Patience) -> Result<Lease, LockError> {
-        self.check_held(Form::Plain)?;
-        let (held, leaver) = self.contend(Form::Plain, patience).await?;
+    async fn lock_by(&self, wait_limit: WaitLimit) -> Result<Lease, LockError> {
+        self.check_held(LockMode::Plain)?;
+        let (held, release_on_drop) = self.contend(LockMode::Plain, wait_limit).await?;
         let (lease, until) = (
             held.leadership.lease().clone(),
             self.now() + held.leadership.remaining(),
         );
-        let stays = held.orders.send(Order::LeaveToHolder).is_ok();
+        let stays = held.commands.send(HolderCommand::LeaveToHolder).is_ok();
         if !stays || until <= self.now() {
             return Err(self.lost(Reason::Expired));
         }
-        leaver.disarm();
+        release_on_drop.disarm();
         let known = lease.clone();
-        *self.holding() = Holding::Locked {
+        *self.state() = HandleState::Locked {
             lease: known,
             until,
         };
         Ok(lease)
     }
 
-    pub(super) async fn guard_by(&self, patience: Patience) -> Result<Guard, LockError> {
-        self.check_held(Form::Guarded)?;
-        let (held, leaver) = self.contend(Form::Guarded, patience).await?;
+    pub(super) async fn guard_by(&self, wait_limit: WaitLimit) -> Result<Guard, LockError> {
+        self.check_held(LockMode::Guarded)?;
+        let (held, release_on_drop) = self.contend(LockMode::Guarded, wait_limit).await?;
         let mark = Arc::new(());
-        *self.holding() = Holding::Guarded {
+        *self.state() = HandleState::Guarded {
             mark: Arc::downgrade(&mark),
             leadership: held.leadership.clone(),
         };
-        Ok(Guard::new(held, mark, leaver))
+        Ok(Guard::new(held, mark, release_on_drop))
     }
 
-    async fn contend(&self, form: Form, patience: Patience) -> Result<(Held, Leaver), LockError> {
-        let (farewell, end) = Farewell::new();
-        let after = self.farewells.add(farewell.clone());
+    async fn contend(
+        &self,
+        form: LockMode,
+        wait_limit: WaitLimit,
+    ) -> Result<(GrantedLock, ReleaseOnDrop), LockError> {
+        let (pending_release, end) = PendingRelease::new();
+        let after = self.pending_releases.add(pending_release.clone());
         let (waiter, waiting) = oneshot::channel();
-        let task = Task::new(&self.shape, form, patience, waiter, after, end);
-        if !self.shape.place.spawn(task) {
+        let task = LockTask::new(&self.config, form, wait_limit, waiter, after, end);
+        if !self.config.executor.spawn(task) {
             return Err(LockError::Stopped);
         }
-        let leaver = Leaver::new(farewell);
+        let release_on_drop = ReleaseOnDrop::new(pending_release);
         let held = waiting.await.map_err(|_| LockError::Stopped)??;
-        Ok((held, leaver))
+        Ok((held, release_on_drop))
     }
 
     /// Refuses to wait for what this handle holds: that would be a deadlock.
-    fn check_held(&self, form: Form) -> Result<(), LockError> {
-        let remaining = match &*self.holding() {
-            Holding::Guarded { mark, leadership } if mark.strong_count() > 0 => {
+    fn check_held(&self, form: LockMode) -> Result<(), LockError> {
+        let remaining = match &*self.state() {
+            HandleState::Guarded { mark, leadership } if mark.strong_count() > 0 => {
                 leadership.remaining()
             }
-            Holding::Locked { until, .. } if form == Form::Guarded => self.now().until(*until),
+            HandleState::Locked { until, .. } if form == LockMode::Guarded => {
+                self.now().until(*until)
+            }
             _ => return Ok(()),
         };
         // A guard that has lost the lock is in nobody's way.
@@ -280,17 +286,17 @@ impl Mutex {
         })
     }
 
-    async fn give_back(&self, claim: Claim) -> Result<Unlocked, LockError> {
-        let (store, timing) = (self.shape.store.clone(), *self.timing());
+    async fn give_back(&self, claim: Claim) -> Result<UnlockOutcome, LockError> {
+        let (store, timing) = (self.config.store.clone(), *self.timing());
         let work = async move { unlock(store, claim, timing).await };
-        Ok(self.shape.place.run(work).await??)
+        Ok(self.config.executor.run(work).await??)
     }
 
-    fn judge(&self, unlocked: &Unlocked, lapsed: bool) -> Result<(), LockError> {
+    fn judge(&self, unlocked: &UnlockOutcome, lapsed: bool) -> Result<(), LockError> {
         match unlocked {
-            Unlocked::Yes if lapsed => Err(self.lost(Reason::Expired)),
-            Unlocked::Yes => Ok(()),
-            Unlocked::No(_) => Err(LockError::NotHeld {
+            UnlockOutcome::Yes if lapsed => Err(self.lost(Reason::Expired)),
+            UnlockOutcome::Yes => Ok(()),
+            UnlockOutcome::No(_) => Err(LockError::NotHeld {
                 resource: self.resource().clone(),
             }),
         }
@@ -305,20 +311,20 @@ impl Mutex {
 
     /// Forgets what was unlocked, and not what was locked meanwhile.
     fn forget(&self, known: Option<&(Lease, Moment)>) {
-        let mut holding = self.holding();
-        if let (Holding::Locked { lease, .. }, Some((known, _))) = (&*holding, known)
+        let mut state = self.state();
+        if let (HandleState::Locked { lease, .. }, Some((known, _))) = (&*state, known)
             && lease == known
         {
-            *holding = Holding::Nothing;
+            *state = HandleState::Nothing;
         }
     }
 
     fn now(&self) -> Moment {
-        self.shape.plain.clock.now()
+        self.config.plain.clock.now()
     }
 
-    fn holding(&self) -> std::sync::MutexGuard<'_, Holding> {
-        self.holding.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> std::sync::MutexGuard<'_, HandleState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

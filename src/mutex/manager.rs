@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{Mutex, MutexOptions, place::Place, shape::Shape};
+use super::{Mutex, MutexOptions, executor::Executor, lock_config::LockConfig};
 use crate::{
     clock::{BootClock, Clock},
     driver::StartError,
@@ -32,7 +32,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct LockManager {
     store: Arc<dyn LeaseStore>,
-    place: Place,
+    executor: Executor,
     clock: Arc<dyn Clock>,
     owner: CandidateId,
     timing: TimingBuilder,
@@ -71,10 +71,10 @@ impl LockManager {
     /// # Errors
     /// [`StartError`] if a name or a time is not accepted.
     pub fn mutex_with(&self, options: MutexOptions) -> Result<Mutex, StartError> {
-        let (store, place) = (self.store.clone(), self.place.clone());
+        let (store, executor) = (self.store.clone(), self.executor.clone());
         let clock = self.clock.clone();
-        let shape = Shape::new(store, place, clock, &self.owner, self.timing, options)?;
-        Ok(Mutex::new(shape))
+        let config = LockConfig::new(store, executor, clock, &self.owner, self.timing, options)?;
+        Ok(Mutex::new(config))
     }
 
     /// Who locks, where a mutex has no owner of its own.
@@ -90,8 +90,8 @@ impl LockManager {
     }
 
     /// Where its locks run.
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
+    pub(crate) fn executor(&self) -> &Executor {
+        &self.executor
     }
 
     /// The clock of its holders.
@@ -129,7 +129,7 @@ impl LockManagerBuilder {
     }
 
     /// The waiting interval: how often a lock that another holds is asked for. Each time comes up to
-    /// [`POLL_JITTER`](crate::POLL_JITTER) of it later. Default ttl / 5, at least 1 ms.
+    /// [`POLL_JITTER`](crate::timing::POLL_JITTER) of it later. Default ttl / 5, at least 1 ms.
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.timing = self.timing.poll_every(every);
         self
@@ -153,8 +153,8 @@ impl LockManagerBuilder {
     /// # Errors
     /// [`StartError`] if a name or a time is not accepted, or no thread can be had.
     pub fn build(self) -> Result<LockManager, StartError> {
-        let place = Place::of_locks().map_err(StartError::Thread)?;
-        self.build_in(place)
+        let executor = Executor::of_locks().map_err(StartError::Thread)?;
+        self.build_in(executor)
     }
 
     /// The same with locks that run on the tokio runtime of whoever uses them, for tests under paused
@@ -162,15 +162,15 @@ impl LockManagerBuilder {
     ///
     /// # Errors
     /// [`StartError`] if a name or a time is not accepted.
-    pub fn build_here(self) -> Result<LockManager, StartError> {
-        self.build_in(Place::Here)
+    pub fn build_on_current_runtime(self) -> Result<LockManager, StartError> {
+        self.build_in(Executor::Here)
     }
 
-    fn build_in(self, place: Place) -> Result<LockManager, StartError> {
+    fn build_in(self, executor: Executor) -> Result<LockManager, StartError> {
         let timing = self.timing.build()?;
         timing.check_minimum(self.store.kind(), self.store.min_ttl())?;
         Ok(LockManager {
-            place,
+            executor,
             owner: self.owner.unwrap_or_else(|| Ok(CandidateId::of_host()))?,
             store: self.store,
             clock: self.clock,

@@ -19,7 +19,7 @@ pub struct MutexOptions {
     pub(super) owner: Option<Result<CandidateId, InvalidName>>,
     pub(super) ttl: Option<Duration>,
     pub(super) max_hold: Option<Duration>,
-    pub(super) at_least_for: Option<Duration>,
+    pub(super) min_hold: Option<Duration>,
 }
 
 impl MutexOptions {
@@ -34,7 +34,7 @@ impl MutexOptions {
             owner: None,
             ttl: None,
             max_hold: None,
-            at_least_for: None,
+            min_hold: None,
         }
     }
 
@@ -79,8 +79,8 @@ impl MutexOptions {
     /// first one comes shortly before the rest is over, it waits for all of the rest again. Example: the
     /// shortest time is 60 s and the guard is given back after 1 s. If nobody asks before 59 s, the next
     /// guard is granted at 118 s.
-    pub fn at_least_for(mut self, shortest: Duration) -> Self {
-        self.at_least_for = Some(shortest);
+    pub fn min_hold(mut self, shortest: Duration) -> Self {
+        self.min_hold = Some(shortest);
         self
     }
 }

@@ -14,28 +14,31 @@ use futures::{FutureExt as _, channel::oneshot, future::BoxFuture, task::AtomicW
 
 use super::{
     LockError,
-    shape::{Form, Shape},
+    lock_config::{LockConfig, LockMode},
 };
 use crate::{
     clock::{Clock, Moment},
-    driver::{Alarm, Answered, Exchange, Hints, Journal, StoreHealth, watch_for_jumps},
-    election::{Audience, Config, Election, Reply, StepDownOutcome, Transition},
+    driver::{
+        CompletedRequest, LeaseEvents, RequestSlot, StoreHealth, StoreWatch, Timer,
+        watch_for_suspend,
+    },
+    election::{Config, Election, Reply, StepDownOutcome, SubscriberState, Transition},
     leadership::{Leadership, Reason},
     lease::LeaseRecord,
     store::{Operation, StoreError, StoreErrorKind},
 };
 
 /// One acquisition, from the first bid to the release, as a future of the place where locks run.
-pub(super) struct Task {
+pub(super) struct LockTask {
     election: Election,
-    exchange: Exchange,
+    request_slot: RequestSlot,
     clock: Arc<dyn Clock>,
-    hints: Hints,
-    alarm: Alarm,
-    journal: Journal,
+    store_watch: StoreWatch,
+    timer: Timer,
+    lease_events: LeaseEvents,
     health: StoreHealth,
     stage: Stage,
-    patience: Patience,
+    wait_limit: WaitLimit,
     /// What stood in the way when it was last asked for.
     obstacle: Option<LeaseRecord>,
     /// A plain lock that its own owner held was asked for as such.
@@ -45,29 +48,29 @@ pub(super) struct Task {
     after: Option<BoxFuture<'static, ()>>,
     /// Dropped with the task: the acquisition is over.
     _end: oneshot::Sender<()>,
-    nap: Arc<Nap>,
+    suspend_wake: Arc<SuspendWake>,
     watches: bool,
 }
 
 #[derive(Debug)]
 enum Stage {
     /// Somebody waits for the lock.
-    Waiting(oneshot::Sender<Result<Held, LockError>>),
+    Waiting(oneshot::Sender<Result<GrantedLock, LockError>>),
     /// Somebody holds it.
-    Held(oneshot::Receiver<Order>),
+    Held(oneshot::Receiver<HolderCommand>),
     /// Nobody does any more; somebody may wait for the outcome.
     Leaving(Option<oneshot::Sender<Result<(), LockError>>>),
 }
 
 /// A lock that was just taken. Dropping the sender gives it back as one that nobody has used.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct GrantedLock {
     pub(super) leadership: Leadership,
-    pub(super) orders: oneshot::Sender<Order>,
+    pub(super) commands: oneshot::Sender<HolderCommand>,
 }
 
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum HolderCommand {
     /// Leave the lease to the holder: it is renewed no more and runs out by itself.
     LeaveToHolder,
     /// Give it back, and say how that went to whoever wants to know.
@@ -79,16 +82,16 @@ pub(super) enum Order {
 }
 
 /// What somebody who waits for a lock, or holds it, has to say.
-enum Heard {
+enum HolderEvent {
     Nothing,
     Something,
     /// The lease is the holder's now.
-    Farewell,
+    PendingRelease,
 }
 
 /// How long somebody waits for a lock that is not free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(super) enum WaitLimit {
     Once,
     Until { moment: Moment, after: Duration },
     Forever,
@@ -96,7 +99,7 @@ pub(super) enum Patience {
 
 /// Wakes a task after the machine has slept.
 #[derive(Debug, Default)]
-struct Nap {
+struct SuspendWake {
     waker: AtomicWaker,
     is_over: AtomicBool,
 }
@@ -104,32 +107,32 @@ struct Nap {
 /// How much is done before the other locks of the thread have their turn.
 const STEPS: usize = 64;
 
-impl Task {
+impl LockTask {
     pub(super) fn new(
-        shape: &Shape,
-        form: Form,
-        patience: Patience,
-        waiter: oneshot::Sender<Result<Held, LockError>>,
+        config: &LockConfig,
+        form: LockMode,
+        wait_limit: WaitLimit,
+        waiter: oneshot::Sender<Result<GrantedLock, LockError>>,
         after: Option<BoxFuture<'static, ()>>,
         end: oneshot::Sender<()>,
     ) -> Self {
         Self {
-            election: shape.election(form),
-            exchange: Exchange::new(shape.store.clone()),
-            clock: shape.plain.clock.clone(),
-            hints: Hints::default(),
-            alarm: Alarm::default(),
-            journal: Journal::default(),
-            health: StoreHealth::new(shape.store.clone()),
+            election: config.election(form),
+            request_slot: RequestSlot::new(config.store.clone()),
+            clock: config.plain.clock.clone(),
+            store_watch: StoreWatch::default(),
+            timer: Timer::default(),
+            lease_events: LeaseEvents::default(),
+            health: StoreHealth::new(config.store.clone()),
             stage: Stage::Waiting(waiter),
-            patience,
+            wait_limit,
             obstacle: None,
             reentered: false,
             lost: None,
             after,
             _end: end,
-            nap: Arc::default(),
-            watches: !shape.place.watches_for_jumps(),
+            suspend_wake: Arc::default(),
+            watches: !config.executor.watches_for_suspend(),
         }
     }
 
@@ -147,23 +150,23 @@ impl Task {
                 self.after = None;
             }
             self.election.handle_timeout(self.clock.now());
-            if self.hints.poll(cx) {
+            if self.store_watch.poll(cx) {
                 self.election.handle_store_changed(self.clock.now());
             }
             self.tell();
             // After whoever waited may have become the holder, so that he is heard from now on.
             match self.listen(cx) {
-                Heard::Nothing => {}
-                Heard::Something => continue,
-                Heard::Farewell => return Poll::Ready(()),
+                HolderEvent::Nothing => {}
+                HolderEvent::Something => continue,
+                HolderEvent::PendingRelease => return Poll::Ready(()),
             }
             let asked = self.election.in_flight().map(|(id, _)| id);
-            if let Poll::Ready(answered) = self.exchange.poll(asked, cx) {
+            if let Poll::Ready(answered) = self.request_slot.poll(asked, cx) {
                 self.take(answered);
                 continue;
             }
             if let Some(request) = self.election.poll_request(self.clock.now()) {
-                self.exchange.send(request);
+                self.request_slot.send(request);
                 continue;
             }
             self.tell();
@@ -173,7 +176,7 @@ impl Task {
             }
             let due = self.election.poll_timeout();
             let next = due.into_iter().chain(self.gives_up_at()).min();
-            if self.alarm.poll(next, self.clock.now(), cx).is_pending() {
+            if self.timer.poll(next, self.clock.now(), cx).is_pending() {
                 return Poll::Pending;
             }
         }
@@ -182,7 +185,7 @@ impl Task {
     }
 
     /// Hears whoever waits for the lock or holds it.
-    fn listen(&mut self, cx: &mut Context<'_>) -> Heard {
+    fn listen(&mut self, cx: &mut Context<'_>) -> HolderEvent {
         let now = self.clock.now();
         let leaving = match &mut self.stage {
             Stage::Waiting(waiter) => match waiter.poll_canceled(cx) {
@@ -190,13 +193,15 @@ impl Task {
                 Poll::Pending if self.gives_up_at().is_some_and(|at| at <= now) => {
                     let error = self.out_of_time();
                     self.refuse(error);
-                    return Heard::Something;
+                    return HolderEvent::Something;
                 }
-                Poll::Pending => return Heard::Nothing,
+                Poll::Pending => return HolderEvent::Nothing,
             },
-            Stage::Held(orders) => match orders.poll_unpin(cx) {
-                Poll::Ready(Ok(Order::LeaveToHolder)) => return Heard::Farewell,
-                Poll::Ready(Ok(Order::GiveBack { used, answer })) => {
+            Stage::Held(commands) => match commands.poll_unpin(cx) {
+                Poll::Ready(Ok(HolderCommand::LeaveToHolder)) => {
+                    return HolderEvent::PendingRelease;
+                }
+                Poll::Ready(Ok(HolderCommand::GiveBack { used, answer })) => {
                     if !used {
                         self.election.forgo();
                     }
@@ -206,25 +211,25 @@ impl Task {
                     self.election.forgo();
                     Stage::Leaving(None)
                 }
-                Poll::Pending => return Heard::Nothing,
+                Poll::Pending => return HolderEvent::Nothing,
             },
-            Stage::Leaving(_) => return Heard::Nothing,
+            Stage::Leaving(_) => return HolderEvent::Nothing,
         };
         self.stage = leaving;
         self.election.shutdown(now);
-        Heard::Something
+        HolderEvent::Something
     }
 
     fn gives_up_at(&self) -> Option<Moment> {
-        match (&self.stage, self.patience) {
-            (Stage::Waiting(_), Patience::Until { moment, .. }) => Some(moment),
+        match (&self.stage, self.wait_limit) {
+            (Stage::Waiting(_), WaitLimit::Until { moment, .. }) => Some(moment),
             _ => None,
         }
     }
 
     fn out_of_time(&self) -> LockError {
-        let after = match self.patience {
-            Patience::Until { after, .. } => after,
+        let after = match self.wait_limit {
+            WaitLimit::Until { after, .. } => after,
             _ => Duration::ZERO,
         };
         if let Some(error) = self.health.present_error() {
@@ -248,7 +253,7 @@ impl Task {
     }
 
     /// Takes the store's answer to the election, and to whoever has no patience.
-    fn take(&mut self, answered: Answered) {
+    fn take(&mut self, answered: CompletedRequest) {
         let now = self.clock.now();
         let (id, sent_at) = (answered.id, answered.sent_at);
         let bid = answered.operation == Operation::Acquire;
@@ -258,7 +263,7 @@ impl Task {
                 self.health.succeeded(self.election.config(), now);
                 self.obstacle = record.filter(|_| refused);
                 let resource = &self.election.config().resource;
-                self.hints.listen(self.exchange.store(), resource);
+                self.store_watch.listen(self.request_slot.store(), resource);
                 None
             }
             Err(error) => Some(self.health.failed(error, self.election.config(), now)),
@@ -268,10 +273,10 @@ impl Task {
             return;
         }
         if let Some(error) = failed {
-            if self.patience == Patience::Once || is_for_good(&error) {
+            if self.wait_limit == WaitLimit::Once || is_for_good(&error) {
                 self.refuse(LockError::Store(error));
             }
-        } else if refused && self.patience == Patience::Once {
+        } else if refused && self.wait_limit == WaitLimit::Once {
             self.refused_once();
         }
     }
@@ -304,7 +309,7 @@ impl Task {
                     Transition::BecameLeader { leadership } => self.granted(leadership),
                     Transition::BecameFollower { token, reason } => {
                         if matches!(self.stage, Stage::Held(_)) && reason.is_involuntary() {
-                            Journal::lock_lost(self.config(), token, &reason);
+                            LeaseEvents::lock_lost(self.config(), token, &reason);
                         }
                         self.lost.get_or_insert(reason);
                         // One acquisition is all that was asked for.
@@ -312,14 +317,14 @@ impl Task {
                     }
                 }
             }
-            let audience = Audience {
+            let subscriber_state = SubscriberState {
                 // It does not contend before what went before is over.
                 present: self.after.is_none(),
                 acknowledged: !matches!(self.stage, Stage::Held(_)),
                 clean: true,
             };
             let now = self.clock.now();
-            self.election.subscribers_changed(audience, now);
+            self.election.subscribers_changed(subscriber_state, now);
             if !self.election.has_transitions() {
                 break;
             }
@@ -329,18 +334,24 @@ impl Task {
 
     fn write_down(&mut self) {
         let now = self.clock.now();
-        self.journal
+        self.lease_events
             .follow(self.election.config(), self.election.term(), now);
     }
 
     fn granted(&mut self, leadership: Leadership) {
         let stage = std::mem::replace(&mut self.stage, Stage::Leaving(None));
         if let Stage::Waiting(waiter) = stage {
-            let (orders, ordered) = oneshot::channel();
+            let (commands, ordered) = oneshot::channel();
             let token = leadership.token();
-            if waiter.send(Ok(Held { leadership, orders })).is_ok() {
+            if waiter
+                .send(Ok(GrantedLock {
+                    leadership,
+                    commands,
+                }))
+                .is_ok()
+            {
                 self.stage = Stage::Held(ordered);
-                Journal::lock_acquired(self.config(), token);
+                LeaseEvents::lock_acquired(self.config(), token);
                 return;
             }
         }
@@ -371,14 +382,14 @@ impl Task {
 
     fn watch_for_naps(&mut self) {
         if !std::mem::replace(&mut self.watches, true) {
-            let nap = Arc::downgrade(&self.nap);
-            watch_for_jumps(move |jumped| match nap.upgrade() {
-                Some(nap) if jumped => {
-                    nap.is_over.store(true, Ordering::SeqCst);
-                    nap.waker.wake();
+            let suspend_wake = Arc::downgrade(&self.suspend_wake);
+            watch_for_suspend(move |jumped| match suspend_wake.upgrade() {
+                Some(suspend_wake) if jumped => {
+                    suspend_wake.is_over.store(true, Ordering::SeqCst);
+                    suspend_wake.waker.wake();
                     true
                 }
-                nap => nap.is_some(),
+                suspend_wake => suspend_wake.is_some(),
             });
         }
     }
@@ -395,24 +406,24 @@ pub(crate) fn is_for_good(error: &StoreError) -> bool {
     )
 }
 
-impl fmt::Debug for Task {
+impl fmt::Debug for LockTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Task")
+        f.debug_struct("LockTask")
             .field("election", &self.election)
             .field("stage", &self.stage)
             .finish_non_exhaustive()
     }
 }
 
-impl Future for Task {
+impl Future for LockTask {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let task = self.get_mut();
         task.watch_for_naps();
-        task.nap.waker.register(cx.waker());
-        if task.nap.is_over.swap(false, Ordering::SeqCst) {
-            task.alarm.forget();
+        task.suspend_wake.waker.register(cx.waker());
+        if task.suspend_wake.is_over.swap(false, Ordering::SeqCst) {
+            task.timer.forget();
         }
         task.drive(cx)
     }

@@ -12,7 +12,7 @@ use crate::{
 
 /// What came of a request to unlock.
 #[derive(Debug)]
-pub(super) enum Unlocked {
+pub(super) enum UnlockOutcome {
     Yes,
     No(Option<LeaseRecord>),
 }
@@ -24,7 +24,7 @@ pub(super) async fn unlock(
     store: Arc<dyn LeaseStore>,
     claim: Claim,
     timing: Timing,
-) -> Result<Unlocked, Arc<StoreError>> {
+) -> Result<UnlockOutcome, Arc<StoreError>> {
     let mut tries = 0;
     let mut unheard: Option<StoreError> = None;
     loop {
@@ -38,13 +38,13 @@ pub(super) async fn unlock(
                 // was one that nobody answered.
                 let freed_before = record.is_some();
                 return match unheard {
-                    _ if was_held && !freed_before => Ok(Unlocked::Yes),
-                    Some(_) if was_held => Ok(Unlocked::Yes),
+                    _ if was_held && !freed_before => Ok(UnlockOutcome::Yes),
+                    Some(_) if was_held => Ok(UnlockOutcome::Yes),
                     // Locked again by this owner: before that try, which then was in vain, or after it.
                     Some(error) if is_held_by_its_owner(&claim, record.as_ref()) => {
                         Err(Arc::new(error))
                     }
-                    _ => Ok(Unlocked::No(record)),
+                    _ => Ok(UnlockOutcome::No(record)),
                 };
             }
             Err(error) => error,

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{Once, marker::Marker};
+use super::{Once, mark_record::MarkRecord};
 use crate::{
     clock::Clock,
     driver::StartError,
@@ -55,7 +55,7 @@ impl OnceBuilder {
     }
 
     /// The waiting interval: how often those who wait look whether it is done. Each time comes up to
-    /// [`POLL_JITTER`](crate::POLL_JITTER) of it later. Default ttl / 5, at least 1 ms.
+    /// [`POLL_JITTER`](crate::timing::POLL_JITTER) of it later. Default ttl / 5, at least 1 ms.
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.locks = self.locks.poll_every(every);
         self
@@ -75,7 +75,7 @@ impl OnceBuilder {
         self
     }
 
-    /// The clock of the holders. Default: [`BootClock`](crate::BootClock). For tests.
+    /// The clock of the holders. Default: [`BootClock`](crate::clock::BootClock). For tests.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.locks = self.locks.clock(clock);
         self
@@ -95,8 +95,8 @@ impl OnceBuilder {
     ///
     /// # Errors
     /// [`StartError`] if a name or a time is not accepted.
-    pub fn build_here(self) -> Result<Once, StartError> {
-        self.build_by(LockManagerBuilder::build_here)
+    pub fn build_on_current_runtime(self) -> Result<Once, StartError> {
+        self.build_by(LockManagerBuilder::build_on_current_runtime)
     }
 
     fn build_by(
@@ -117,7 +117,7 @@ impl OnceBuilder {
         }
         let mutex = locks.mutex_with(options.clone())?;
         Ok(Once {
-            marker: Marker::new(&locks, name, marker, *mutex.timing()),
+            marker: MarkRecord::new(&locks, name, marker, *mutex.timing()),
             locks,
             options,
         })

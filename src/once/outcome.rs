@@ -2,44 +2,44 @@ use std::time::{Duration, SystemTime};
 
 use crate::lease::{CandidateId, FencingToken};
 
-/// How work that is done once came to be done.
+/// Who completed work that is done once: this call, or one before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Ran<T> {
+pub enum Completed<T> {
     /// This call did it.
     #[non_exhaustive]
-    Here {
-        /// What the work gave.
+    ByThisCall {
+        /// What the work returned.
         value: T,
         /// The token under which it was done.
         token: FencingToken,
     },
     /// Another call did it, before this one or while it waited; this one ran nothing.
-    Already(Completion),
+    Before(Completion),
 }
 
-impl<T> Ran<T> {
-    /// What the work gave, if this call did it.
+impl<T> Completed<T> {
+    /// What the work returned, if this call did it.
     #[must_use]
     pub fn into_value(self) -> Option<T> {
         match self {
-            Self::Here { value, .. } => Some(value),
-            Self::Already(_) => None,
+            Self::ByThisCall { value, .. } => Some(value),
+            Self::Before(_) => None,
         }
     }
 
     /// Whether this call did it.
     #[must_use]
-    pub fn is_here(&self) -> bool {
-        matches!(self, Self::Here { .. })
+    pub fn was_by_this_call(&self) -> bool {
+        matches!(self, Self::ByThisCall { .. })
     }
 
-    /// The token under which it was done, here or elsewhere.
+    /// The token under which it was done, by this call or before.
     #[must_use]
     pub fn token(&self) -> FencingToken {
         match self {
-            Self::Here { token, .. } => *token,
-            Self::Already(done) => done.token,
+            Self::ByThisCall { token, .. } => *token,
+            Self::Before(done) => done.token,
         }
     }
 }

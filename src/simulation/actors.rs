@@ -6,6 +6,7 @@
 //! `TENURE_SIM_ACTOR_SEEDS=n` sets how many seeds run, `TENURE_SIM_ACTOR_SEED=n` runs one and prints its
 //! timeline. `TENURE_SIM_ACTOR_FROM=n` begins with another seed than 0.
 
+mod delivery_checks;
 mod director;
 mod mutations;
 mod observer;
@@ -13,7 +14,6 @@ mod plan;
 mod process;
 mod strike;
 mod subscriber;
-mod told;
 mod wire;
 mod world;
 

@@ -42,14 +42,14 @@ impl World {
                 self.store.commit(record);
                 self.answer(to, id, sent_at, reply, answer);
             }
-            Event::Ask {
+            Event::TableRequest {
                 from,
                 op,
                 ask,
                 answer,
             } => self.asked(from, op, ask, answer),
             Event::Answer { to, .. }
-            | Event::Told { to, .. }
+            | Event::TableReply { to, .. }
             | Event::Wake(to)
             | Event::Work(to, _)
             | Event::Acknowledge { node: to, .. }
@@ -63,7 +63,7 @@ impl World {
                 sent_at,
                 reply,
             } if !self.is_void(to) => return self.hear(to.0, id, sent_at, reply),
-            Event::Told { to, op, told } if !self.is_void(to) => {
+            Event::TableReply { to, op, told } if !self.is_void(to) => {
                 self.log(|| format!("node{} is told {told:?}", to.0));
                 self.nodes[to.0].told(op, told);
                 return self.pump(to.0);
@@ -315,7 +315,7 @@ impl World {
     /// Lets an observing client do its next step.
     pub(super) fn pump(&mut self, index: usize) -> Checked {
         match self.nodes[index].step() {
-            Some(Step::Ask(op, ask)) => {
+            Some(Step::TableRequest(op, ask)) => {
                 self.transmit((index, self.nodes[index].incarnation), op, ask);
                 Ok(())
             }

@@ -6,7 +6,7 @@ use super::plan::StoreKind;
 
 /// What becomes of one message to the store and of its answer.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Fate {
+pub(super) struct Delivery {
     /// After how long it arrives; `None` if it is lost.
     pub(super) arrives: Option<Duration>,
     /// When a second copy arrives, whose answer nobody gets.
@@ -76,11 +76,11 @@ impl Network {
         limit.mul_f64(rng.random_range(0.001..most))
     }
 
-    pub(super) fn fate(&self, limit: Duration, store_up: bool, rng: &mut SmallRng) -> Fate {
+    pub(super) fn delivery(&self, limit: Duration, store_up: bool, rng: &mut SmallRng) -> Delivery {
         if self.refuses && !store_up {
-            return Fate {
+            return Delivery {
                 error: Some(Duration::from_millis(1)),
-                ..Fate::default()
+                ..Delivery::default()
             };
         }
         let arrives = (store_up && !rng.random_bool(self.loss)).then(|| self.delay(limit, rng));
@@ -90,7 +90,7 @@ impl Network {
             .then(|| self.delay(limit, rng) * 2);
         let broken = arrives.is_none() || answered.is_none();
         let error = (broken && rng.random_bool(self.errors)).then(|| self.delay(limit, rng));
-        Fate {
+        Delivery {
             arrives,
             again: again.filter(|_| store_up),
             answered,

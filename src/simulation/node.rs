@@ -11,13 +11,14 @@ use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use super::{
     duties::Duties,
     plan::NodePlan,
-    port::{Ask, Port, Told},
     properties::{Property, Violation},
+    table_port::{TablePort, TableReply, TableRequest},
 };
 use crate::{
-    clock::{Clock as _, ManualClock, Moment},
+    clock::{Clock as _, Moment},
     election::{
-        Audience, Call, Config, Election, Reply, Request, RequestId, SeededAttempts, Transition,
+        Call, Config, Election, Reply, Request, RequestId, SeededAttempts, SubscriberState,
+        Transition,
     },
     leadership::{Leadership, Reason},
     lease::{CandidateId, FencingToken, ResourceName},
@@ -25,6 +26,7 @@ use crate::{
         AcquireOutcome, ReleaseOutcome, RenewOutcome, StoreErrorKind, failure::Answer,
         observed::Observer,
     },
+    testing::ManualClock,
 };
 
 /// One process: an election, its clock, its client of the store, and subscribers that acknowledge when
@@ -81,13 +83,13 @@ struct Op {
     number: u64,
     id: RequestId,
     sent_at: Moment,
-    port: Arc<Port>,
+    port: Arc<TablePort>,
     answer: BoxFuture<'static, Answer<Reply>>,
 }
 
 /// What an operation comes to next.
 pub(super) enum Step {
-    Ask(u64, Ask),
+    TableRequest(u64, TableRequest),
     Done(RequestId, Moment, Reply),
 }
 
@@ -192,14 +194,14 @@ impl Node {
 
     /// Tells the election what the subscribers have acknowledged.
     pub(super) fn report(&mut self) {
-        let audience = Audience {
+        let subscriber_state = SubscriberState {
             present: true,
             acknowledged: self.pending == 0,
             clean: self.clean,
         };
         let now = self.clock.now();
         if let Some(election) = &mut self.election {
-            election.subscribers_changed(audience, now);
+            election.subscribers_changed(subscriber_state, now);
         }
     }
 
@@ -224,7 +226,7 @@ impl Node {
                 let older = self.leaderships.len().saturating_sub(4);
                 self.leaderships.drain(..older);
                 self.leaderships.push((leadership.clone(), false));
-                let keep = self.plan.options.at_least_for;
+                let keep = self.plan.options.min_hold;
                 (self.duties).leads(leadership.token(), keep, self.clock.now())?;
             }
             Transition::BecameFollower { token, .. } => {
@@ -263,7 +265,7 @@ impl Node {
 
     /// Begins an operation of a client that observes; one that is under way is given up.
     pub(super) fn begin(&mut self, request: Request) {
-        let (observer, port) = (self.observer.clone(), Arc::new(Port::default()));
+        let (observer, port) = (self.observer.clone(), Arc::new(TablePort::default()));
         let table = port.clone();
         let Request {
             id, sent_at, call, ..
@@ -280,7 +282,7 @@ impl Node {
     }
 
     /// Hands an answer of the store to the operation that asked for it.
-    pub(super) fn told(&mut self, number: u64, told: Told) {
+    pub(super) fn told(&mut self, number: u64, told: TableReply) {
         if let Some(op) = self.op.as_ref().filter(|op| op.number == number) {
             op.port.tell(told);
         }
@@ -293,7 +295,10 @@ impl Node {
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
         {
-            Poll::Pending => op.port.asked().map(|ask| Step::Ask(op.number, ask)),
+            Poll::Pending => op
+                .port
+                .asked()
+                .map(|ask| Step::TableRequest(op.number, ask)),
             Poll::Ready(answer) => {
                 let reply = answer.unwrap_or_else(|failure| match failure.kind {
                     StoreErrorKind::Unknown => Reply::Unknown,
@@ -307,7 +312,7 @@ impl Node {
     }
 }
 
-async fn operate(observer: &Observer, table: &Port, call: Call) -> Answer<Reply> {
+async fn operate(observer: &Observer, table: &TablePort, call: Call) -> Answer<Reply> {
     let since = SystemTime::UNIX_EPOCH;
     Ok(match call {
         Call::Acquire(bid) => match observer.acquire(table, &bid, since).await? {

@@ -284,7 +284,7 @@ fn guard_options(timing: &Timing, rng: &mut SmallRng) -> Options {
     let ttl = timing.ttl();
     let mut options = Options::default();
     if rng.random_bool(0.15) {
-        options.at_least_for = rng.random_range(Duration::ZERO..ttl * 2);
+        options.min_hold = rng.random_range(Duration::ZERO..ttl * 2);
     }
     if rng.random_bool(0.15) {
         options.max_hold = Some(rng.random_range(ttl..ttl * 4));

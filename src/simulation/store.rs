@@ -10,7 +10,7 @@ use crate::{
     mutants::{Mutant, is_on},
     store::{
         AcquireOutcome, Eviction, ReleaseOutcome, RenewOutcome, StoredRecord,
-        observed::{Change, Found, Guard, Written},
+        observed::{ReadRecord, RecordChange, WriteCondition, WriteOutcome},
     },
 };
 
@@ -153,7 +153,7 @@ impl Store {
             StoreKind::Observed { .. } => {
                 let held = self.record.holder.is_some();
                 if held {
-                    Change::Close.apply(&mut self.record);
+                    RecordChange::Close.apply(&mut self.record);
                 }
                 held
             }
@@ -169,26 +169,26 @@ impl Store {
     }
 
     /// One conditional write of an observing client.
-    pub(super) fn write(&mut self, change: &Change, guard: &Guard) -> Written {
-        let unconditional =
-            is_on(Mutant::TakeoverUnconditional) && matches!(guard, Guard::Unchanged { .. });
+    pub(super) fn write(&mut self, change: &RecordChange, guard: &WriteCondition) -> WriteOutcome {
+        let unconditional = is_on(Mutant::TakeoverUnconditional)
+            && matches!(guard, WriteCondition::Unchanged { .. });
         let fits = self.min_reader != NEWER || is_on(Mutant::NewerRecordWritten);
         if !fits || !(guard.admits(&self.record) || unconditional) {
-            return Written::Refused(self.found());
+            return WriteOutcome::Refused(self.found());
         }
         let version = self.record.version;
         change.apply(&mut self.record);
-        if is_on(Mutant::VersionKeptByRenewal) && matches!(change, Change::Extend { .. }) {
+        if is_on(Mutant::VersionKeptByRenewal) && matches!(change, RecordChange::Extend { .. }) {
             self.record.version = version;
         }
-        Written::Done {
+        WriteOutcome::Done {
             version: self.record.version,
-            token: matches!(change, Change::Take { .. }).then_some(self.record.token),
+            token: matches!(change, RecordChange::Take { .. }).then_some(self.record.token),
         }
     }
 
     /// The record, where the store shows it with a refusal.
-    fn found(&self) -> Option<Found> {
+    fn found(&self) -> Option<ReadRecord> {
         match self.kind {
             StoreKind::Observed {
                 returns_record: true,
@@ -197,8 +197,8 @@ impl Store {
         }
     }
 
-    pub(super) fn get(&self) -> Option<Found> {
-        (self.record.version > 0).then(|| Found {
+    pub(super) fn get(&self) -> Option<ReadRecord> {
+        (self.record.version > 0).then(|| ReadRecord {
             record: self.record.clone(),
             min_reader: self.min_reader,
         })

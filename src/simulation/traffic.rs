@@ -5,9 +5,9 @@ use std::time::Duration;
 use rand::RngExt as _;
 
 use super::{
-    network::Fate,
+    network::Delivery,
     plan::StoreKind,
-    port::{Ask, Told},
+    table_port::{TableReply, TableRequest},
     world::{Event, Incarnation, World},
 };
 use crate::{
@@ -18,23 +18,23 @@ use crate::{
 };
 
 impl World {
-    fn fate(&mut self, from: Incarnation) -> Fate {
+    fn delivery(&mut self, from: Incarnation) -> Delivery {
         let timing = &self.nodes[from.0].plan.timing;
         let limit = timing.call_timeout().min(timing.renew_every());
-        let fate = self.network.fate(limit, self.store.up, &mut self.rng);
+        let delivery = self.network.delivery(limit, self.store.up, &mut self.rng);
         for (what, happened) in [
-            ("duplicate", fate.again.is_some()),
-            ("lost request", fate.arrives.is_none()),
+            ("duplicate", delivery.again.is_some()),
+            ("lost request", delivery.arrives.is_none()),
             (
                 "lost reply",
-                fate.arrives.is_some() && fate.answered.is_none(),
+                delivery.arrives.is_some() && delivery.answered.is_none(),
             ),
         ] {
             if happened {
                 self.counts.count(what);
             }
         }
-        fate
+        delivery
     }
 
     /// Sends a request to a store with a clock.
@@ -43,15 +43,18 @@ impl World {
             id, sent_at, call, ..
         } = request;
         let (id, sent_at) = (*id, *sent_at);
-        let fate = self.fate(from);
-        if let Some(error) = fate.error {
-            let reply = match fate.arrives {
+        let delivery = self.delivery(from);
+        if let Some(error) = delivery.error {
+            let reply = match delivery.arrives {
                 None if self.rng.random_bool(0.5) => Reply::Failed,
                 _ => Reply::Unknown,
             };
             self.answer(from, id, sent_at, reply, Some(error));
         }
-        for (delay, answer) in [(fate.again, None), (fate.arrives, fate.answered)] {
+        for (delay, answer) in [
+            (delivery.again, None),
+            (delivery.arrives, delivery.answered),
+        ] {
             if let Some(delay) = delay {
                 let arrive = Event::Arrive {
                     from,
@@ -66,21 +69,24 @@ impl World {
     }
 
     /// Sends what an observing client asks.
-    pub(super) fn transmit(&mut self, from: Incarnation, op: u64, ask: Ask) {
-        let fate = self.fate(from);
-        if let Some(error) = fate.error {
-            let kind = match (fate.arrives, &ask) {
+    pub(super) fn transmit(&mut self, from: Incarnation, op: u64, ask: TableRequest) {
+        let delivery = self.delivery(from);
+        if let Some(error) = delivery.error {
+            let kind = match (delivery.arrives, &ask) {
                 (None, _) if self.rng.random_bool(0.5) => StoreErrorKind::Unavailable,
-                (_, Ask::Get) => StoreErrorKind::Unavailable,
+                (_, TableRequest::Get) => StoreErrorKind::Unavailable,
                 _ => StoreErrorKind::Unknown,
             };
-            let told = Told::Failed(Failure::new(kind, "the connection is broken"));
-            self.after(error, Event::Told { to: from, op, told });
+            let told = TableReply::Failed(Failure::new(kind, "the connection is broken"));
+            self.after(error, Event::TableReply { to: from, op, told });
         }
-        for (delay, answer) in [(fate.again, None), (fate.arrives, fate.answered)] {
+        for (delay, answer) in [
+            (delivery.again, None),
+            (delivery.arrives, delivery.answered),
+        ] {
             if let Some(delay) = delay {
                 let ask = ask.clone();
-                let event = Event::Ask {
+                let event = Event::TableRequest {
                     from,
                     op,
                     ask,
@@ -91,15 +97,23 @@ impl World {
         }
     }
 
-    pub(super) fn asked(&mut self, from: Incarnation, op: u64, ask: Ask, answer: Option<Duration>) {
+    pub(super) fn asked(
+        &mut self,
+        from: Incarnation,
+        op: u64,
+        ask: TableRequest,
+        answer: Option<Duration>,
+    ) {
         let told = match &ask {
-            Ask::Write(change, guard) => Told::Written(self.store.write(change, guard)),
-            Ask::Get => Told::Got(self.store.get()),
+            TableRequest::Write(change, guard) => {
+                TableReply::WriteOutcome(self.store.write(change, guard))
+            }
+            TableRequest::Get => TableReply::Got(self.store.get()),
         };
         self.note_holder();
         self.log(|| format!("store takes {ask:?} of node{}: {told:?}", from.0));
         if let Some(delay) = answer {
-            self.after(delay, Event::Told { to: from, op, told });
+            self.after(delay, Event::TableReply { to: from, op, told });
         }
     }
 

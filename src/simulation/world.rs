@@ -11,9 +11,9 @@ use super::{
     network::Network,
     node::Node,
     plan::{Clocks, FaultKind, NodePlan, Plan, StoreKind},
-    port::{Ask, Told},
     properties::{Property, Violation},
     store::Store,
+    table_port::{TableReply, TableRequest},
 };
 use crate::{
     clock::{Clock as _, Moment},
@@ -54,16 +54,16 @@ pub(super) enum Event {
         reply: Reply,
     },
     /// What an observing client asks reaches the store.
-    Ask {
+    TableRequest {
         from: Incarnation,
         op: u64,
-        ask: Ask,
+        ask: TableRequest,
         answer: Option<Duration>,
     },
-    Told {
+    TableReply {
         to: Incarnation,
         op: u64,
-        told: Told,
+        told: TableReply,
     },
     Wake(Incarnation),
     Acknowledge {
@@ -154,7 +154,7 @@ impl World {
     /// back; two polls, each with its jitter, a late timer and a call, to see that and to take it. The
     /// longest of all candidates', on the slowest clock.
     pub(super) fn bound(&self) -> Duration {
-        let lease = |node: &NodePlan| node.timing.ttl().max(node.options.at_least_for);
+        let lease = |node: &NodePlan| node.timing.ttl().max(node.options.min_hold);
         let looks = |node: &NodePlan| {
             let poll = node.timing.poll_every().mul_f64(1.0 + POLL_JITTER);
             (poll + node.timer_lateness(true) + node.timing.call_timeout()) * 2

@@ -7,7 +7,7 @@ use std::{
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{Client, config::retry::RetryConfig};
 
-mod expression;
+mod conditional_update;
 mod failure;
 mod fencing;
 mod item;
@@ -17,7 +17,7 @@ mod table;
 use self::{failure::Answer, requests::Call};
 use super::{
     AcquireOutcome, Eviction, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
-    observed::Observer, turns::Turns,
+    observed::Observer, request_limiter::RequestLimiter,
 };
 use crate::{
     clock::BootClock,
@@ -109,7 +109,7 @@ const KIND: &str = "dynamodb";
 /// }
 /// ```
 ///
-/// `Query` is for `list` alone, `dynamodb:DescribeTable` for `ensure`, and with
+/// `Query` is for `list` alone, `dynamodb:DescribeTable` for `prepare`, and with
 /// `dynamodb:CreateTable` for [`create_table_if_missing`](Self::create_table_if_missing).
 ///
 /// # The table
@@ -139,7 +139,7 @@ pub struct DynamoStore {
     table: Arc<str>,
     call_limit: Duration,
     observer: Arc<Observer>,
-    turns: Turns,
+    limiter: RequestLimiter,
 }
 
 impl DynamoStore {
@@ -152,7 +152,7 @@ impl DynamoStore {
         let client = Client::from_conf(config.build());
         let table = table.into().into();
         Self {
-            turns: requests::turns(&client, &table),
+            limiter: requests::limiter(&client, &table),
             client,
             table,
             call_limit: Duration::from_secs(2),
@@ -198,8 +198,8 @@ impl LeaseStore for DynamoStore {
         Duration::from_millis(100)
     }
 
-    async fn ensure(&self) -> Result<(), StoreError> {
-        self.told(Operation::Ensure, self.check_table().await)
+    async fn prepare(&self) -> Result<(), StoreError> {
+        self.told(Operation::Prepare, self.check_table().await)
     }
 
     async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {

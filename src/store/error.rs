@@ -57,8 +57,8 @@ impl fmt::Display for StoreErrorKind {
 pub enum Operation {
     /// Opening the store.
     Open,
-    /// [`ensure`](super::LeaseStore::ensure).
-    Ensure,
+    /// [`prepare`](super::LeaseStore::prepare).
+    Prepare,
     /// [`acquire`](super::LeaseStore::acquire).
     Acquire,
     /// [`renew`](super::LeaseStore::renew).
@@ -79,7 +79,7 @@ impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Open => "open",
-            Self::Ensure => "ensure",
+            Self::Prepare => "prepare",
             Self::Acquire => "acquire",
             Self::Renew => "renew",
             Self::Release => "release",

@@ -134,7 +134,7 @@ impl FaultyStore {
             Operation::Read => calls.read += 1,
             Operation::List => calls.list += 1,
             Operation::Evict => calls.evict += 1,
-            Operation::Open | Operation::Ensure | Operation::Confirm => {}
+            Operation::Open | Operation::Prepare | Operation::Confirm => {}
         }
         if let Some(fault) = plan.script.pop_front() {
             return fault;
@@ -241,8 +241,8 @@ impl LeaseStore for FaultyStore {
         self.inner.min_ttl()
     }
 
-    async fn ensure(&self) -> Result<(), StoreError> {
-        self.inner.ensure().await
+    async fn prepare(&self) -> Result<(), StoreError> {
+        self.inner.prepare().await
     }
 
     async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {

@@ -19,7 +19,7 @@
 //! | DynamoDB | `TokenGuard::update_item`, `TokenGuard::put_item` | `DynamoStore::leader_transaction` |
 //!
 //! All take the [`Lease`] that [`Leadership::lease`](crate::Leadership::lease) gives, and answer a write
-//! that came too late with [`Fenced`]: nothing of it was applied.
+//! that came too late with [`RejectedWrite`]: nothing of it was applied.
 //!
 //! # What is guaranteed
 //!
@@ -55,7 +55,7 @@ use crate::lease::{FencingToken, Lease, LeaseRecord, ResourceName};
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("a write for {resource} under token {token} was refused: {reason}{}", of_newest(*.newest))]
 #[non_exhaustive]
-pub struct Fenced {
+pub struct RejectedWrite {
     /// What the writer believed to lead.
     pub resource: ResourceName,
     /// The token of its acquisition.
@@ -64,7 +64,7 @@ pub struct Fenced {
     /// there is no record, or the database does not tell.
     pub newest: Option<FencingToken>,
     /// Why it was refused.
-    pub reason: FencedReason,
+    pub reason: RejectionReason,
 }
 
 fn of_newest(newest: Option<FencingToken>) -> String {
@@ -74,7 +74,7 @@ fn of_newest(newest: Option<FencingToken>) -> String {
 /// Why a write was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum FencedReason {
+pub enum RejectionReason {
     /// There is a newer acquisition.
     Superseded,
     /// The lease has expired, and nobody has taken it over yet.
@@ -90,7 +90,7 @@ pub enum FencedReason {
     Forgotten,
 }
 
-impl fmt::Display for FencedReason {
+impl fmt::Display for RejectionReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Superseded => "there is a newer leader",
@@ -103,28 +103,28 @@ impl fmt::Display for FencedReason {
     }
 }
 
-impl Fenced {
+impl RejectedWrite {
     /// By a row with this token.
     pub(crate) fn by_token(lease: &Lease, newest: Option<FencingToken>) -> Self {
         Self {
             resource: lease.resource.clone(),
             token: lease.token,
             newest,
-            reason: FencedReason::Superseded,
+            reason: RejectionReason::Superseded,
         }
     }
 
     /// By the record of the lease, which is not one that the lease could be renewed on.
     pub(crate) fn by_record(lease: &Lease, record: Option<&LeaseRecord>) -> Self {
         let reason = match record {
-            Some(record) if record.token > lease.token => FencedReason::Superseded,
+            Some(record) if record.token > lease.token => RejectionReason::Superseded,
             Some(record) if record.token == lease.token => match &record.holder {
-                Some(holder) if *holder != lease.holder => FencedReason::Forgotten,
-                _ if record.closing => FencedReason::Evicted,
-                None => FencedReason::Released,
-                Some(_) => FencedReason::Expired,
+                Some(holder) if *holder != lease.holder => RejectionReason::Forgotten,
+                _ if record.closing => RejectionReason::Evicted,
+                None => RejectionReason::Released,
+                Some(_) => RejectionReason::Expired,
             },
-            _ => FencedReason::Forgotten,
+            _ => RejectionReason::Forgotten,
         };
         Self {
             reason,
@@ -139,7 +139,7 @@ impl Fenced {
 pub enum FencingError<E> {
     /// The acquisition is no longer the newest. Nothing was applied.
     #[error(transparent)]
-    Fenced(#[from] Fenced),
+    RejectedWrite(#[from] RejectedWrite),
     /// There is no such row, so that there is no token to compare with. Nothing was applied.
     #[error("there is no row to guard")]
     NotFound,
@@ -158,9 +158,9 @@ pub enum FencingError<E> {
 impl<E> FencingError<E> {
     /// The refusal, if it is one.
     #[must_use]
-    pub fn fenced(&self) -> Option<&Fenced> {
+    pub fn fenced(&self) -> Option<&RejectedWrite> {
         match self {
-            Self::Fenced(fenced) => Some(fenced),
+            Self::RejectedWrite(fenced) => Some(fenced),
             _ => None,
         }
     }
@@ -207,9 +207,9 @@ impl TokenGuard {
     }
 
     /// The refusal by a row with this token, if that is a newer one.
-    pub(crate) fn refused_by(&self, found: u64) -> Option<Fenced> {
+    pub(crate) fn refused_by(&self, found: u64) -> Option<RejectedWrite> {
         let found = FencingToken::new(found);
-        (found > self.lease.token).then(|| Fenced::by_token(&self.lease, Some(found)))
+        (found > self.lease.token).then(|| RejectedWrite::by_token(&self.lease, Some(found)))
     }
 }
 

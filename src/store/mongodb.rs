@@ -11,21 +11,21 @@ use mongodb::{
     },
 };
 
+mod call_limit;
+mod dispatcher;
 mod document;
 mod failure;
 mod fencing;
-mod gate;
-mod limit;
 mod pipeline;
 mod servers;
 
 pub(crate) use self::servers::Servers;
 use self::{
+    call_limit::CallLimit,
+    dispatcher::Dispatcher,
     document::Purpose,
     failure::{Access, Answer, DriverError, Failure, is_duplicate_key},
-    gate::Gate,
-    limit::Limit,
-    pipeline::Change,
+    pipeline::FilteredUpdate,
 };
 
 use super::{
@@ -40,7 +40,7 @@ const KIND: &str = "mongodb";
 ///
 /// It takes a collection of your own client and leaves both as they are; what it needs, it asks for
 /// with each request. Give the leases a plain collection of their own, and call
-/// [`ensure`](LeaseStore::ensure) once.
+/// [`prepare`](LeaseStore::prepare) once.
 ///
 /// ```no_run
 /// # use tenure::{LeaseStore, MongoStore};
@@ -48,7 +48,7 @@ const KIND: &str = "mongodb";
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = mongodb::Client::with_uri_str("mongodb://a,b,c/?replicaSet=rs0").await?;
 /// let store = MongoStore::new(client.database("app").collection("leases"));
-/// store.ensure().await?;
+/// store.prepare().await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -114,7 +114,7 @@ const KIND: &str = "mongodb";
 /// # Least privileges
 ///
 /// `find`, `insert` and `update` on the collection, which make it if it is missing; `createIndex` for
-/// `ensure` alone.
+/// `prepare` alone.
 ///
 /// After the server has refused the credentials the driver calls it again with its next heartbeat,
 /// every 10 s by default. Until something gets through, a `ping` goes before each request, and all is
@@ -140,7 +140,7 @@ const KIND: &str = "mongodb";
 pub struct MongoStore {
     collection: Collection<Document>,
     call_limit: Duration,
-    gate: Arc<Gate>,
+    dispatcher: Arc<Dispatcher>,
 }
 
 impl MongoStore {
@@ -149,7 +149,7 @@ impl MongoStore {
     pub fn new(collection: Collection<Document>) -> Self {
         Self {
             call_limit: Duration::from_secs(2),
-            gate: Arc::new(Gate::new(collection.client(), None)),
+            dispatcher: Arc::new(Dispatcher::new(collection.client(), None)),
             collection,
         }
     }
@@ -157,7 +157,7 @@ impl MongoStore {
     /// The same for a client whose options tell of its [`Servers`].
     pub(super) fn of_servers(collection: Collection<Document>, servers: Arc<Servers>) -> Self {
         Self {
-            gate: Arc::new(Gate::new(collection.client(), Some(servers))),
+            dispatcher: Arc::new(Dispatcher::new(collection.client(), Some(servers))),
             ..Self::new(collection)
         }
     }
@@ -167,7 +167,7 @@ impl MongoStore {
     ///
     /// A write that takes longer is [`Unknown`](super::StoreErrorKind::Unknown), a read, or what was surely
     /// not sent, [`Unavailable`](super::StoreErrorKind::Unavailable). A call whose own limit is shorter, like
-    /// those of a lock, keeps to that. [`ensure`](LeaseStore::ensure) may take ten times as long.
+    /// those of a lock, keeps to that. [`prepare`](LeaseStore::prepare) may take ten times as long.
     #[must_use]
     pub fn call_limit(mut self, limit: Duration) -> Self {
         self.call_limit = limit;
@@ -177,7 +177,7 @@ impl MongoStore {
     async fn acquire_once(
         &self,
         bid: &Bid,
-        limit: Limit,
+        limit: CallLimit,
     ) -> Answer<Result<Option<Document>, DriverError>> {
         let request = self
             .collection
@@ -188,10 +188,10 @@ impl MongoStore {
             .write_concern(majority())
             .collation(exact());
         let sent = |time| request.max_time(time);
-        self.gate.ask(limit, Access::Write, sent).await
+        self.dispatcher.ask(limit, Access::Write, sent).await
     }
 
-    async fn bid(&self, bid: &Bid, limit: Limit) -> Answer<AcquireOutcome> {
+    async fn bid(&self, bid: &Bid, limit: CallLimit) -> Answer<AcquireOutcome> {
         let mut answer = self.acquire_once(bid, limit).await?;
         // The other upsert of the race has made the document: now there is one to decide on.
         if (answer.as_ref()).is_err_and(|refused| is_duplicate_key(&refused.error)) {
@@ -210,8 +210,8 @@ impl MongoStore {
     async fn change(
         &self,
         resource: &ResourceName,
-        change: Change,
-        limit: Limit,
+        change: FilteredUpdate,
+        limit: CallLimit,
     ) -> Answer<Changed> {
         let (filter, change) = change;
         let request = self
@@ -221,7 +221,7 @@ impl MongoStore {
             .write_concern(majority())
             .collation(exact());
         let sent = |time| request.max_time(time);
-        let answer = self.gate.ask(limit, Access::Write, sent).await?;
+        let answer = self.dispatcher.ask(limit, Access::Write, sent).await?;
         match answer.map_err(|error| Access::Write.failure(error))? {
             Some(_) => Ok(Changed::Done),
             None => {
@@ -235,7 +235,7 @@ impl MongoStore {
         &self,
         resource: &ResourceName,
         purpose: Purpose,
-        limit: Limit,
+        limit: CallLimit,
     ) -> Answer<Option<LeaseRecord>> {
         let request = self
             .collection
@@ -245,12 +245,12 @@ impl MongoStore {
             .read_concern(ReadConcern::majority())
             .collation(exact());
         let sent = |time| request.max_time(time);
-        let answer = self.gate.ask(limit, Access::Read, sent).await?;
+        let answer = self.dispatcher.ask(limit, Access::Read, sent).await?;
         let found = answer.map_err(|error| Access::Read.failure(error))?;
         found.map_or(Ok(None), |found| document::record(&found, purpose))
     }
 
-    async fn look_into(&self, scope: &Scope, limit: Limit) -> Answer<Vec<LeaseRecord>> {
+    async fn look_into(&self, scope: &Scope, limit: CallLimit) -> Answer<Vec<LeaseRecord>> {
         let request = self
             .collection
             .find(doc! { "scope": scope.as_prefix() })
@@ -260,7 +260,7 @@ impl MongoStore {
             .read_concern(ReadConcern::majority())
             .collation(exact());
         let sent = |time| async move { request.max_time(time).await?.try_collect().await };
-        let answer = self.gate.ask(limit, Access::Read, sent).await?;
+        let answer = self.dispatcher.ask(limit, Access::Read, sent).await?;
         let found: Vec<Document> = answer.map_err(|error| Access::Read.failure(error))?;
         let records = found
             .iter()
@@ -276,26 +276,26 @@ impl MongoStore {
         // Of a server that was never reached, the driver would know no more after a longer wait.
         let client = self.collection.client();
         let reached = self
-            .gate
-            .ask(Limit::new(REACHED_WITHIN), Access::Read, |_| {
-                gate::ping(client)
+            .dispatcher
+            .ask(CallLimit::new(REACHED_WITHIN), Access::Read, |_| {
+                dispatcher::ping(client)
             });
         reached
             .await?
             .map_err(|error| Access::Read.failure(error))?;
-        let limit = Limit::new(self.call_limit.saturating_mul(10));
+        let limit = CallLimit::new(self.call_limit.saturating_mul(10));
         let request = self
             .collection
             .create_index(index)
             .write_concern(majority());
         let sent = |time| request.max_time(time);
-        let answer = self.gate.ask(limit, Access::Write, sent).await?;
+        let answer = self.dispatcher.ask(limit, Access::Write, sent).await?;
         answer.map_err(|error| Access::Write.failure(error))?;
         Ok(())
     }
 
-    fn limit(&self, limit: Duration) -> Limit {
-        Limit::new(limit.min(self.call_limit))
+    fn limit(&self, limit: Duration) -> CallLimit {
+        CallLimit::new(limit.min(self.call_limit))
     }
 
     fn told<T>(&self, operation: Operation, answer: Answer<T>) -> Result<T, StoreError> {
@@ -364,8 +364,8 @@ impl LeaseStore for MongoStore {
         Duration::from_millis(100)
     }
 
-    async fn ensure(&self) -> Result<(), StoreError> {
-        self.told(Operation::Ensure, self.add_index().await)
+    async fn prepare(&self) -> Result<(), StoreError> {
+        self.told(Operation::Prepare, self.add_index().await)
     }
 
     async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {

@@ -7,8 +7,8 @@ mod observer;
 
 #[cfg(any(test, feature = "dynamodb"))]
 pub(crate) use self::{
-    change::{Change, Guard},
-    observer::{Found, Observer, Table, Written},
+    change::{RecordChange, WriteCondition},
+    observer::{Observer, ReadRecord, Table, WriteOutcome},
 };
 
 use std::{collections::HashMap, time::Duration};
@@ -26,13 +26,13 @@ use crate::{
 /// the oldest instead would, with more leases than room, free none of them ever.
 #[derive(Debug)]
 pub(crate) struct Observations {
-    sights: HashMap<ResourceName, Sight>,
+    observations: HashMap<ResourceName, Observation>,
     room: usize,
     swept_at: Moment,
 }
 
 #[derive(Debug)]
-struct Sight {
+struct Observation {
     token: FencingToken,
     version: u64,
     ttl: Duration,
@@ -53,7 +53,7 @@ impl Observations {
 
     fn with_room(room: usize) -> Self {
         Self {
-            sights: HashMap::new(),
+            observations: HashMap::new(),
             room,
             swept_at: Moment::default(),
         }
@@ -69,24 +69,24 @@ impl Observations {
         ttl: Duration,
         now: Moment,
     ) -> Moment {
-        let first = Sight {
+        let first = Observation {
             token,
             version,
             ttl,
             free_at: now + ttl,
             looked_at: now,
         };
-        if let Some(sight) = self.sights.get_mut(resource) {
-            if (sight.token, sight.version) == (token, version) {
-                sight.looked_at = now
+        if let Some(observation) = self.observations.get_mut(resource) {
+            if (observation.token, observation.version) == (token, version) {
+                observation.looked_at = now
             } else {
-                *sight = first
+                *observation = first
             }
-            return sight.free_at;
+            return observation.free_at;
         }
         let free_at = first.free_at;
         if self.has_room(now) {
-            self.sights.insert(resource.clone(), first);
+            self.observations.insert(resource.clone(), first);
         }
         free_at
     }
@@ -100,8 +100,10 @@ impl Observations {
         ttl: Duration,
         now: Moment,
     ) -> Moment {
-        match self.sights.get(resource) {
-            Some(sight) if (sight.token, sight.version) == (token, version) => sight.free_at,
+        match self.observations.get(resource) {
+            Some(observation) if (observation.token, observation.version) == (token, version) => {
+                observation.free_at
+            }
             _ => now + ttl,
         }
     }
@@ -109,24 +111,24 @@ impl Observations {
     /// What was last seen: token, version, and from when on the lease may be taken over.
     #[cfg(any(test, feature = "dynamodb"))]
     pub(crate) fn last(&self, resource: &ResourceName) -> Option<(FencingToken, u64, Moment)> {
-        let sight = self.sights.get(resource)?;
-        Some((sight.token, sight.version, sight.free_at))
+        let observation = self.observations.get(resource)?;
+        Some((observation.token, observation.version, observation.free_at))
     }
 
     /// Drops what is known of a lease that needs no observation.
     pub(crate) fn forget(&mut self, resource: &ResourceName) {
-        self.sights.remove(resource);
+        self.observations.remove(resource);
     }
 
     fn has_room(&mut self, now: Moment) -> bool {
-        if self.sights.len() >= self.room && now >= self.swept_at + Self::SWEEP_EVERY {
+        if self.observations.len() >= self.room && now >= self.swept_at + Self::SWEEP_EVERY {
             self.swept_at = now;
-            self.sights.retain(|_, sight| {
-                let stale = sight.ttl.saturating_mul(2).max(Self::STALE);
-                sight.looked_at.until(now) < stale
+            self.observations.retain(|_, observation| {
+                let stale = observation.ttl.saturating_mul(2).max(Self::STALE);
+                observation.looked_at.until(now) < stale
             });
         }
-        self.sights.len() < self.room
+        self.observations.len() < self.room
     }
 }
 
@@ -186,7 +188,7 @@ mod tests {
                 }
                 !taken
             });
-            assert!(seen.sights.len() <= 4);
+            assert!(seen.observations.len() <= 4);
         }
         assert_eq!(waiting, [] as [usize; 0]);
     }

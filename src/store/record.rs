@@ -7,8 +7,8 @@ use super::{AcquireOutcome, Eviction, ReleaseOutcome, RenewOutcome};
 use crate::{
     clock::Moment,
     lease::{
-        Acquisition, AttemptId, Bid, CandidateId, Claim, FencingToken, Lease, LeaseRecord,
-        Metadata, ResourceName,
+        AttemptId, Bid, CandidateId, Claim, FencingToken, Lease, LeaseRecord, Metadata,
+        PastAcquisition, ResourceName,
     },
 };
 
@@ -29,7 +29,7 @@ pub(crate) struct StoredRecord {
     pub(crate) since: SystemTime,
     pub(crate) closing: bool,
     pub(crate) metadata: Option<Metadata>,
-    pub(crate) history: Vec<Acquisition>,
+    pub(crate) history: Vec<PastAcquisition>,
 }
 
 impl Default for StoredRecord {
@@ -77,7 +77,7 @@ impl StoredRecord {
         if self.history.len() >= LeaseRecord::HISTORY {
             self.history.remove(0);
         }
-        self.history.push(Acquisition {
+        self.history.push(PastAcquisition {
             token: self.token,
             holder: bid.candidate.clone(),
             since: wall,

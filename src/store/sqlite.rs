@@ -2,7 +2,7 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-mod busy;
+mod busy_timeout;
 mod failure;
 mod fencing;
 mod files;
@@ -16,7 +16,7 @@ mod worker;
 use self::{
     failure::{Answer, Failure},
     files::Files,
-    session::{NamedClock, Session},
+    session::{HostClock, Session},
     worker::Worker,
 };
 use super::{
@@ -37,7 +37,7 @@ const KIND: &str = "sqlite";
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use tenure::{AcquireOutcome, AttemptId, Bid, CandidateId, LeaseStore, ResourceName, SqliteStore};
+/// # use tenure::{LeaseStore, SqliteStore, lease::{CandidateId, ResourceName}, store::{AcquireOutcome, AttemptId, Bid}};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let directory = tempfile::tempdir()?;
@@ -121,7 +121,7 @@ pub struct SqliteStore {
     worker: Worker,
     path: Arc<Path>,
     /// For transactions on connections of others.
-    clock: NamedClock,
+    clock: HostClock,
     files: Arc<Files>,
 }
 
@@ -130,7 +130,7 @@ pub struct SqliteStore {
 #[must_use]
 pub struct SqliteStoreBuilder {
     busy_limit: Duration,
-    clock: NamedClock,
+    clock: HostClock,
 }
 
 impl SqliteStoreBuilder {
@@ -149,7 +149,7 @@ impl SqliteStoreBuilder {
     /// identity is observed.
     pub fn clock(mut self, clock: Arc<dyn Clock>, identity: impl Into<Arc<str>>) -> Self {
         let identity = identity.into();
-        self.clock = NamedClock { clock, identity };
+        self.clock = HostClock { clock, identity };
         self
     }
 
@@ -201,7 +201,7 @@ impl SqliteStore {
     pub fn builder() -> SqliteStoreBuilder {
         SqliteStoreBuilder {
             busy_limit: Duration::from_millis(500),
-            clock: NamedClock {
+            clock: HostClock {
                 clock: Arc::new(BootClock),
                 identity: identity::of_boot_clock().into(),
             },
@@ -236,8 +236,8 @@ impl LeaseStore for SqliteStore {
         Duration::from_millis(10)
     }
 
-    async fn ensure(&self) -> Result<(), StoreError> {
-        self.call(Operation::Ensure, Duration::MAX, Session::ensure)
+    async fn prepare(&self) -> Result<(), StoreError> {
+        self.call(Operation::Prepare, Duration::MAX, Session::prepare)
             .await
     }
 

@@ -72,7 +72,7 @@ const SCHEMES: [(&str, &str, Option<&str>, bool); 5] = [
 /// `5s`.
 ///
 /// It prepares nothing in the database, with the exception of that parameter: call
-/// [`ensure`](LeaseStore::ensure) where a table or an index may be missing. It makes no request to a
+/// [`prepare`](LeaseStore::prepare) where a table or an index may be missing. It makes no request to a
 /// server, which may be down; a lock waits for it. `mongodb+srv` looks servers up in the DNS.
 ///
 /// # Credentials
@@ -112,7 +112,7 @@ const SCHEMES: [(&str, &str, Option<&str>, bool); 5] = [
 /// use tenure::{LockActor, open_store};
 ///
 /// let store = open_store("memory:").await?;
-/// store.ensure().await?;
+/// store.prepare().await?;
 /// let lock = LockActor::builder("jobs/reports", store).start()?;
 /// # Ok(())
 /// # }

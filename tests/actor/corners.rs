@@ -11,7 +11,14 @@ use std::{
 use actix::prelude::*;
 use async_trait::async_trait;
 use futures::{FutureExt as _, stream::BoxStream};
-use tenure::*;
+use tenure::{
+    BecameFollower, BecameLeader, FencingToken, Leader, LeaseStore, LockActor, LockHandle,
+    MemoryStore, Reason, StoreError, Timing,
+    actor::{ElectionState, IdleReason, LeaderChanged, StepDownOutcome, Unsubscribe},
+    lease::{Lease, LeaseRecord, ResourceName, Scope},
+    store::{AcquireOutcome, Bid, Claim, Eviction, ReleaseOutcome, RenewOutcome},
+    testing::{Fault, FaultyStore, TokioClock},
+};
 
 use crate::support::*;
 
@@ -42,7 +49,7 @@ impl Handler<BecameFollower> for Leaves {
 fn a_subscriber_that_acknowledges_the_end_and_stops_itself_has_acknowledged() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let leaves = Leaves(lab.log.clone()).start();
         lock.subscribe(&leaves);
         sleep(1.0).await;
@@ -55,7 +62,7 @@ fn a_subscriber_that_acknowledges_the_end_and_stops_itself_has_acknowledged() {
 fn unsubscribing_one_dead_actor_does_not_vouch_for_the_work_of_another() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let first = Plain::start_with(&lock, &lab.log);
         let second = Plain::start_with(&lock, &Log::new());
         lab.log.wait(2).await;
@@ -114,7 +121,7 @@ impl Handler<Stop> for Spawns {
 fn a_subscriber_that_restarted_at_work_cannot_vouch_for_what_it_had_spawned() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let works = Arc::new(AtomicBool::new(false));
         let spawns = Spawns {
             lock: lock.clone(),
@@ -136,7 +143,7 @@ fn a_step_down_while_a_bid_is_under_way_completes_though_the_lock_is_elected_aft
     paused(async {
         let lab = Lab::new();
         lab.store.script([Fault::Delay(secs(1.0))]);
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let _plain = Plain::start_with(&lock, &lab.log);
         sleep(0.5).await;
         assert_eq!(lab.store.calls().acquire, 1);
@@ -151,7 +158,7 @@ fn a_pause_that_was_resumed_while_a_bid_was_under_way_completes() {
     paused(async {
         let lab = Lab::new();
         lab.store.script([Fault::Delay(secs(1.0))]);
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let _plain = Plain::start_with(&lock, &lab.log);
         sleep(0.5).await;
         let pausing = actix::spawn({
@@ -183,14 +190,14 @@ fn a_candidate_that_never_hears_a_reply_does_not_keep_the_others_from_leading() 
         let lab = Lab::new();
         // What it asks arrives, the answers do not.
         lab.store.always(Fault::LostReply);
-        let deaf = lab.lock("deaf").start_here().unwrap();
+        let deaf = lab.lock("deaf").start_on_current_runtime().unwrap();
         let _deaf = Plain::start_with(&deaf, &Log::new());
         sleep(1.0).await;
         let rival = LockActor::builder("r", Arc::new(lab.memory.clone()))
             .candidate("rival")
             .clock(Arc::new(TokioClock::new()))
             .timing(timing());
-        let rival = rival.start_here().unwrap();
+        let rival = rival.start_on_current_runtime().unwrap();
         let _rival = Plain::start_with(&rival, &lab.log);
         sleep(600.0).await;
         let events = lab.log.events();
@@ -209,7 +216,11 @@ fn a_margin_that_build_accepts_lets_somebody_lead() {
         assert!(builder.call_timeout(secs(2.1)).build().is_err());
         let timing = builder.call_timeout(secs(2.0)).build().unwrap();
         lab.store.always(Fault::Delay(secs(1.9)));
-        let lock = lab.lock("me").timing(timing).start_here().unwrap();
+        let lock = lab
+            .lock("me")
+            .timing(timing)
+            .start_on_current_runtime()
+            .unwrap();
         let _plain = Plain::start_with(&lock, &lab.log);
         sleep(600.0).await;
         let events = lab.log.events();
@@ -236,7 +247,7 @@ impl Handler<LeaderChanged> for Observer {
 fn an_observer_hears_of_the_next_leader_while_a_subscriber_does_not_acknowledge() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let mut stuck = Recorder::new(&lock, &lab.log);
         stuck.stopping_takes = None;
         let _stuck = stuck.start();
@@ -246,7 +257,7 @@ fn an_observer_hears_of_the_next_leader_while_a_subscriber_does_not_acknowledge(
         let observer = observer.start();
         lock.observe(&observer);
         assert_eq!(lock.step_down().await, Ok(StepDownOutcome::LeftToExpire));
-        let rival = lab.lock("rival").start_here().unwrap();
+        let rival = lab.lock("rival").start_on_current_runtime().unwrap();
         let _rival = Plain::start_with(&rival, &Log::new());
         sleep(120.0).await;
         assert_eq!(lab.token().await.get(), 2);
@@ -348,7 +359,7 @@ fn a_watch_that_panics_is_an_error_of_the_store_and_the_subscribers_are_told() {
         let lock = LockActor::builder("r", Arc::new(BadWatch(lab.store.clone())))
             .timing(timing())
             .clock(Arc::new(TokioClock::new()))
-            .start_here()
+            .start_on_current_runtime()
             .unwrap();
         let _plain = Plain::start_with(&lock, &lab.log);
         lab.log.wait(2).await;
@@ -382,7 +393,7 @@ fn times_that_build_accepts_do_not_spin_the_thread_of_the_locks() {
             let timing = Timing::builder().renew_every(Duration::from_millis(1));
             let timing = timing.poll_every(Duration::from_millis(1)).build().unwrap();
             let lock = LockActor::builder("r", Arc::new(MemoryStore::new())).timing(timing);
-            let lock = lock.start_here().unwrap();
+            let lock = lock.start_on_current_runtime().unwrap();
             let log = Log::new();
             let _plain = Plain::start_with(&lock, &log);
             log.wait(2).await;
@@ -436,7 +447,7 @@ impl Handler<Stop> for Restarts {
 fn a_restart_that_drops_the_work_of_became_leader_is_noticed() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let log = lab.log.clone();
         let restarts = Supervisor::start(|_| Restarts(log));
         lock.subscribe(&restarts);
@@ -452,7 +463,7 @@ fn a_restart_that_drops_the_work_of_became_leader_is_noticed() {
 fn an_observer_that_died_is_not_read_for_when_nobody_ever_led() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let observer = Observer::default().start();
         lock.observe(&observer);
         sleep(10.0).await;
@@ -481,7 +492,7 @@ fn an_unsubscribed_actor_is_not_left_believing_that_it_leads() {
     paused(async {
         let lab = Lab::new();
         lab.store.script([Fault::Delay(secs(1.0))]);
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let actor = Restarts(lab.log.clone()).start();
         lock.subscribe(&actor);
         lab.log.wait(1).await;

@@ -10,8 +10,9 @@ use std::{
 
 use actix::Actor as _;
 use tenure::{
-    Eviction, Fault, LeaderCallbacks, Leadership, LeaseStore as _, LockManager, Reason,
-    StoreErrorKind, TokioClock,
+    LeaderCallbacks, Leadership, LeaseStore as _, LockManager, Reason,
+    store::{Eviction, StoreErrorKind},
+    testing::{Fault, TokioClock},
 };
 use tracing::{
     Event as TracingEvent, Level, Subscriber,
@@ -181,7 +182,7 @@ fn an_outage_is_told_once_a_minute_for_all_locks_of_a_store_and_once_when_it_is_
         let locks: Vec<_> = (0..100)
             .map(|number| {
                 let lock = lab.lock_on(store.clone(), &format!("r/{number}"));
-                let lock = lock.start_here().unwrap();
+                let lock = lock.start_on_current_runtime().unwrap();
                 let recorder = Recorder::follow(&lock, &Log::new());
                 (lock, recorder)
             })
@@ -222,10 +223,10 @@ fn a_follower_says_whom_it_follows_once_for_each_leader() {
     let journal = journal();
     paused(async {
         let lab = Lab::new();
-        let rival = lab.healthy("rival").start_here().unwrap();
+        let rival = lab.healthy("rival").start_on_current_runtime().unwrap();
         let _rival = Recorder::follow(&rival, &Log::new());
         sleep(1.0).await;
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let _recorder = Recorder::follow(&lock, &lab.log);
         sleep(30.0).await;
         // What is seen lapses in an outage, and is seen again.
@@ -273,7 +274,11 @@ fn a_guard_tells_of_its_acquisition_and_of_its_loss() {
         let store = Arc::new(lab.store.clone());
         let locks = LockManager::builder(store).ttl(secs(10.0));
         let locks = locks.clock(Arc::new(TokioClock::new()));
-        let mutex = locks.build_here().unwrap().mutex("m").unwrap();
+        let mutex = locks
+            .build_on_current_runtime()
+            .unwrap()
+            .mutex("m")
+            .unwrap();
         mutex.guard().await.unwrap().release().await.unwrap();
         assert!(journal.warnings().is_empty());
         let guard = mutex.guard().await.unwrap();
@@ -291,7 +296,7 @@ fn a_subscriber_that_does_not_acknowledge_is_warned_of_until_the_lock_does_not_c
     let journal = journal();
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let mut stuck = Recorder::new(&lock, &lab.log);
         stuck.stopping_takes = None;
         let _stuck = stuck.start();
@@ -336,7 +341,7 @@ fn a_handler_of_became_leader_that_outlives_the_leadership_is_named() {
     let journal = journal();
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let mut stuck = Recorder::new(&lock, &lab.log);
         stuck.leading_takes = Some(secs(100.0));
         let _stuck = stuck.start();
@@ -396,7 +401,7 @@ fn a_lock_that_nobody_follows_says_so_once() {
     let journal = journal();
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         drop(Plain::start_with(&lock, &lab.log));
         sleep(60.0).await;
     });

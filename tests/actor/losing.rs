@@ -1,4 +1,8 @@
-use tenure::{Eviction, Fault, LeaseStore as _, Reason, StoreErrorKind};
+use tenure::{
+    LeaseStore as _, Reason,
+    store::{Eviction, StoreErrorKind},
+    testing::Fault,
+};
 
 use crate::support::*;
 
@@ -93,7 +97,7 @@ fn a_lease_taken_by_force_is_told_with_the_name_of_the_new_holder() {
             .await
             .unwrap();
         let other = Log::new();
-        let rival = lab.lock("rival").start_here().unwrap();
+        let rival = lab.lock("rival").start_on_current_runtime().unwrap();
         let _rival = Recorder::follow(&rival, &other);
         lab.log.wait(3).await;
         let by = "rival".parse().unwrap();
@@ -106,7 +110,7 @@ fn an_outage_from_the_start_delays_the_first_leadership_only() {
     paused(async {
         let lab = Lab::new();
         lab.store.always(Fault::LostRequest);
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let _recorder = Recorder::follow(&lock, &lab.log);
         sleep(60.0).await;
         assert_eq!(lab.log.events(), [follower(Reason::NotElected)]);
@@ -149,7 +153,7 @@ fn random_faults_never_make_two_leaders() {
             let mut locks = Vec::new();
             for name in ["a", "b", "c"] {
                 let log = Log::new();
-                let lock = lab.lock(name).start_here().unwrap();
+                let lock = lab.lock(name).start_on_current_runtime().unwrap();
                 let recorder = Recorder::follow(&lock, &log);
                 locks.push((lock, recorder, log));
             }

@@ -8,8 +8,10 @@ use std::{
 
 use actix::System;
 use tenure::{
-    BecameFollower, BecameLeader, Clock, Fault, FaultyStore, LeaseStore, LockActor, LockHandle,
-    ManualClock, MemoryStore, Moment, Reason, StepDownOutcome, Timing,
+    BecameFollower, BecameLeader, LeaseStore, LockActor, LockHandle, MemoryStore, Reason, Timing,
+    actor::StepDownOutcome,
+    clock::{Clock, Moment},
+    testing::{Fault, FaultyStore, ManualClock},
 };
 
 use crate::support::*;

@@ -1,6 +1,10 @@
 //! What a lock tells of itself: its status, who leads, and whether its thread runs.
 
-use tenure::{ElectionState, Fault, IdleReason, StepDownOutcome, StoreErrorKind};
+use tenure::{
+    actor::{ElectionState, IdleReason, StepDownOutcome},
+    store::StoreErrorKind,
+    testing::Fault,
+};
 
 use crate::support::*;
 
@@ -8,10 +12,10 @@ use crate::support::*;
 fn a_follower_s_record_is_counted_down_and_says_how_old_it_is() {
     paused(async {
         let lab = Lab::new();
-        let rival = lab.healthy("rival").start_here().unwrap();
+        let rival = lab.healthy("rival").start_on_current_runtime().unwrap();
         let _rival = Recorder::follow(&rival, &Log::new());
         sleep(1.0).await;
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         assert_eq!(lock.status().await.unwrap().last_seen, None);
         let _recorder = Recorder::follow(&lock, &lab.log);
         sleep(0.1).await;
@@ -56,7 +60,7 @@ fn a_leader_shows_no_record_that_the_store_has_not_shown() {
 fn idle_says_why() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let idle = async || match lock.status().await.unwrap().state {
             ElectionState::Idle(reason) => Some(reason),
             _ => None,
@@ -90,10 +94,10 @@ fn a_status_serializes_with_durations_in_milliseconds() {
     paused(async {
         let lab = Lab::new();
         let rival = lab.healthy("rival").metadata("10.0.0.7:80");
-        let rival = rival.start_here().unwrap();
+        let rival = rival.start_on_current_runtime().unwrap();
         let _rival = Recorder::follow(&rival, &Log::new());
         sleep(1.0).await;
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let _recorder = Recorder::follow(&lock, &lab.log);
         sleep(0.5).await;
         lab.store.always(Fault::Error(StoreErrorKind::Unavailable));
@@ -124,10 +128,10 @@ fn a_status_serializes_with_durations_in_milliseconds() {
 fn who_leads_is_shown_until_the_last_seen_record_runs_out() {
     paused(async {
         let lab = Lab::new();
-        let rival = lab.healthy("rival").start_here().unwrap();
+        let rival = lab.healthy("rival").start_on_current_runtime().unwrap();
         let _rival = Recorder::follow(&rival, &Log::new());
         sleep(1.0).await;
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let mut leader = lock.watch_leader();
         assert_eq!(*leader.borrow_and_update(), None);
         let _recorder = Recorder::follow(&lock, &lab.log);
@@ -178,9 +182,9 @@ fn a_lease_that_ended_here_is_shown_no_more_though_the_store_still_shows_it() {
 fn a_lock_that_is_only_watched_looks_without_contending() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let mut leader = lock.watch_leader();
-        let rival = lab.healthy("rival").start_here().unwrap();
+        let rival = lab.healthy("rival").start_on_current_runtime().unwrap();
         let _rival = Recorder::follow(&rival, &Log::new());
         leader.changed().await.unwrap();
         let holder = leader.borrow_and_update().clone().unwrap().holder;

@@ -5,8 +5,8 @@ use std::{
 
 use actix::prelude::*;
 use tenure::{
-    BecameFollower, BecameLeader, ElectionState, IdleReason, LeaderChanged, LockHandle, Reason,
-    StepDownOutcome, Timing,
+    BecameFollower, BecameLeader, LockHandle, Reason, Timing,
+    actor::{ElectionState, IdleReason, LeaderChanged, StepDownOutcome},
 };
 
 use crate::support::*;
@@ -28,7 +28,7 @@ fn a_new_subscriber_gets_its_present_state_at_once() {
 fn a_subscriber_that_panics_is_dropped_and_the_others_keep_receiving() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let mut bad = Recorder::new(&lock, &Log::new());
         bad.panics = true;
         let bad = bad.start();
@@ -74,7 +74,7 @@ fn when_the_last_subscriber_is_gone_the_lease_is_left_to_expire() {
 fn an_actor_whose_address_was_dropped_is_no_subscriber() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         drop(Plain::start_with(&lock, &lab.log));
         sleep(20.0).await;
         assert_eq!(lab.store.calls().acquire, 0);
@@ -87,7 +87,7 @@ fn an_actor_whose_address_was_dropped_is_no_subscriber() {
 fn a_supervised_subscriber_that_restarts_hears_of_the_end_before_it_leads_again() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let recorder = Recorder::new(&lock, &lab.log);
         let recorder = Supervisor::start(|_| recorder);
         lab.log.wait(2).await;
@@ -141,7 +141,7 @@ impl Handler<LeaderChanged> for Observer {
 fn an_observer_hears_of_every_change_without_contending() {
     paused(async {
         let lab = Lab::new();
-        let watching = lab.lock("observer").start_here().unwrap();
+        let watching = lab.lock("observer").start_on_current_runtime().unwrap();
         let observer = Observer::default();
         let seen = observer.0.clone();
         let observer = observer.start();
@@ -197,7 +197,7 @@ impl Handler<BecameFollower> for Pairing {
 fn messages_alternate_for_each_subscriber_whatever_is_commanded() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let log = lab.log.clone();
         let pairing = Pairing { leads: false, log }.start();
         lock.subscribe(&pairing);
@@ -228,7 +228,7 @@ async fn many_leaders(lock: &LockHandle, log: &Log) -> Vec<Addr<Plain>> {
 fn a_thousand_subscribers_are_told_and_the_other_tasks_of_the_thread_have_their_turns_between() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let subscribers = many_leaders(&lock, &lab.log).await;
         lab.log.clear();
         let turns = actix::spawn({
@@ -255,7 +255,7 @@ fn a_thousand_subscribers_are_told_and_the_other_tasks_of_the_thread_have_their_
 fn the_lease_of_a_thousand_subscribers_is_released_when_the_last_portion_has_acknowledged() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let subscribers = many_leaders(&lock, &lab.log).await;
         let last = Recorder::new(&lock, &lab.log);
         let stopping_takes = Some(secs(3.0));
@@ -280,7 +280,11 @@ fn a_shutdown_that_waits_for_nobody_still_tells_a_thousand_subscribers() {
         let lab = Lab::new();
         let timing = Timing::builder().ttl(secs(10.0)).yield_for(Duration::ZERO);
         let timing = timing.build().unwrap();
-        let lock = lab.lock("me").timing(timing).start_here().unwrap();
+        let lock = lab
+            .lock("me")
+            .timing(timing)
+            .start_on_current_runtime()
+            .unwrap();
         let subscribers = many_leaders(&lock, &lab.log).await;
         lab.log.clear();
         lock.shutdown().await.unwrap();

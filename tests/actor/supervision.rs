@@ -1,5 +1,5 @@
 use actix::Actor as _;
-use tenure::{Fault, Reason, StepDownOutcome, StoreErrorKind};
+use tenure::{Reason, actor::StepDownOutcome, store::StoreErrorKind, testing::Fault};
 
 use crate::support::*;
 
@@ -7,7 +7,7 @@ use crate::support::*;
 fn a_restart_while_a_subscriber_is_busy_does_not_cost_it_a_message() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let mut recorder = Recorder::new(&lock, &lab.log);
         // Busy with the first message while the leadership ends and the lock restarts.
         recorder.leading_takes = Some(secs(30.0));
@@ -36,7 +36,7 @@ fn a_restart_while_a_subscriber_is_busy_does_not_cost_it_a_message() {
 fn a_restart_does_not_cost_a_pending_answer() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let mut recorder = Recorder::new(&lock, &lab.log);
         recorder.stopping_takes = Some(secs(6.0));
         let _recorder = recorder.start();

@@ -6,8 +6,9 @@ use std::{
 
 use actix::prelude::*;
 use tenure::{
-    BecameFollower, BecameLeader, FaultyStore, FencingToken, Leader as _, Leadership, LeaseStore,
-    LockActor, LockBuilder, LockHandle, MemoryStore, Reason, Timing, TokioClock,
+    BecameFollower, BecameLeader, FencingToken, Leader as _, Leadership, LeaseStore, LockActor,
+    LockBuilder, LockHandle, MemoryStore, Reason, Timing,
+    testing::{FaultyStore, TokioClock},
 };
 
 /// The time limit of a call that is not about it: longer than what a store of the tests needs.
@@ -231,7 +232,7 @@ impl Lab {
 
     /// A lock that leads with token 1, and its recorder.
     pub(crate) async fn leader(&self) -> (LockHandle, Addr<Recorder>) {
-        let lock = self.lock("me").start_here().unwrap();
+        let lock = self.lock("me").start_on_current_runtime().unwrap();
         let recorder = Recorder::follow(&lock, &self.log);
         self.log.wait(2).await;
         assert_eq!(
@@ -241,7 +242,7 @@ impl Lab {
         (lock, recorder)
     }
 
-    pub(crate) async fn record(&self) -> tenure::LeaseRecord {
+    pub(crate) async fn record(&self) -> tenure::lease::LeaseRecord {
         use tenure::LeaseStore as _;
         let resource = "r".parse().unwrap();
         self.memory

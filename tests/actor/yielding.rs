@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use actix::Actor as _;
-use tenure::{ElectionState, IdleReason, Reason, StepDownOutcome};
+use tenure::{
+    Reason,
+    actor::{ElectionState, IdleReason, StepDownOutcome},
+};
 
 use crate::support::*;
 
@@ -30,7 +33,7 @@ fn an_uncontended_acquire_renew_and_release_are_one_request_each() {
 fn a_subscriber_that_takes_a_second_delays_the_release_by_that_second() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let mut recorder = Recorder::new(&lock, &lab.log);
         recorder.stopping_takes = Some(secs(1.0));
         let _recorder = recorder.start();
@@ -57,7 +60,7 @@ fn a_subscriber_that_takes_a_second_delays_the_release_by_that_second() {
 fn an_asynchronous_handler_of_became_leader_delays_the_acknowledgement() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let mut recorder = Recorder::new(&lock, &lab.log);
         recorder.leading_takes = Some(secs(5.0));
         let _recorder = recorder.start();
@@ -79,7 +82,7 @@ fn an_asynchronous_handler_of_became_leader_delays_the_acknowledgement() {
 fn a_subscriber_that_never_acknowledges_leaves_the_lease_to_expire() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let mut recorder = Recorder::new(&lock, &lab.log);
         recorder.stopping_takes = None;
         let recorder = recorder.start();
@@ -114,7 +117,7 @@ fn a_subscriber_that_never_acknowledges_leaves_the_lease_to_expire() {
 fn a_lock_contends_again_when_the_subscriber_that_did_not_acknowledge_is_gone() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let mut stuck = Recorder::new(&lock, &lab.log);
         stuck.stopping_takes = None;
         let stuck = stuck.start();
@@ -159,7 +162,7 @@ fn a_step_down_lets_others_lead_first() {
         let lab = Lab::new();
         let (lock, _recorder) = lab.leader().await;
         let other = Log::new();
-        let rival = lab.lock("rival").start_here().unwrap();
+        let rival = lab.lock("rival").start_on_current_runtime().unwrap();
         let _rival = Recorder::follow(&rival, &other);
         sleep(1.0).await;
         assert_eq!(lock.step_down().await, Ok(StepDownOutcome::Released));
@@ -180,7 +183,7 @@ fn a_step_down_lets_others_lead_first() {
 fn dropping_the_last_handle_is_a_graceful_shutdown() {
     paused(async {
         let lab = Lab::new();
-        let lock = lab.lock("me").start_here().unwrap();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let log = lab.log.clone();
         let mut recorder = Recorder::new(&lock, &log);
         recorder.stopping_takes = Some(secs(2.0));
@@ -199,7 +202,7 @@ fn dropping_the_last_handle_is_a_graceful_shutdown() {
         assert!(!lab.record().await.is_held());
 
         let log = Log::new();
-        let lock = lab.lock("again").start_here().unwrap();
+        let lock = lab.lock("again").start_on_current_runtime().unwrap();
         let _follower = Plain::start_with(&lock, &log);
         log.wait(2).await;
         drop(lock);

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use rand::RngExt as _;
-use tenure::{Eviction, LockError, MutexOptions, Reason, ReleaseOutcome};
+use tenure::{
+    LockError, MutexOptions, Reason,
+    store::{Eviction, ReleaseOutcome},
+};
 
-use crate::bed::{Bed, LIMIT, TTL, pause};
+use crate::store_under_test::{LIMIT, StoreUnderTest, TTL, pause};
 
 fn is_held(error: &LockError) -> bool {
     matches!(error, LockError::Held { .. })
@@ -19,58 +22,62 @@ fn is_not_held(error: &LockError) -> bool {
     matches!(error, LockError::NotHeld { .. })
 }
 
-pub(crate) async fn a_waiter_gets_the_lock_when_its_ttl_has_passed(bed: Bed) {
-    let (a, b) = bed.pair("ttl");
-    let before = bed.now();
+pub(crate) async fn a_waiter_gets_the_lock_when_its_ttl_has_passed(
+    store_under_test: StoreUnderTest,
+) {
+    let (a, b) = store_under_test.pair("ttl");
+    let before = store_under_test.now();
     let first = a.lock().await.unwrap();
-    let after = bed.now();
+    let after = store_under_test.now();
     let second = b.lock().await.unwrap();
-    let got = bed.now();
+    let got = store_under_test.now();
     assert!(before.until(got) >= TTL, "after {:?}", before.until(got));
-    let latest = TTL + bed.reaction_to_expiry(&b);
+    let latest = TTL + store_under_test.reaction_to_expiry(&b);
     assert!(after.until(got) <= latest, "after {:?}", after.until(got));
     assert!(second.token > first.token);
 }
 
-pub(crate) async fn locking_again_postpones_the_expiry_each_time(bed: Bed) {
-    let (a, b) = bed.pair("again");
-    let elsewhere = bed.again(&a);
+pub(crate) async fn locking_again_postpones_the_expiry_each_time(store_under_test: StoreUnderTest) {
+    let (a, b) = store_under_test.pair("again");
+    let elsewhere = store_under_test.again(&a);
     let mut token = a.lock().await.unwrap().token;
-    let mut last = bed.now();
+    let mut last = store_under_test.now();
     for mutex in [&elsewhere, &a] {
         pause(TTL / 3).await;
-        last = bed.now();
+        last = store_under_test.now();
         let lease = mutex.lock().await.unwrap();
         assert!(lease.token > token, "{lease:?}");
         token = lease.token;
     }
-    let after = bed.now();
+    let after = store_under_test.now();
     let lease = b.lock().await.unwrap();
-    let got = bed.now();
+    let got = store_under_test.now();
     assert!(last.until(got) >= TTL, "after {:?}", last.until(got));
-    let latest = TTL + bed.reaction_to_expiry(&b);
+    let latest = TTL + store_under_test.reaction_to_expiry(&b);
     assert!(after.until(got) <= latest, "after {:?}", after.until(got));
     assert!(lease.token > token);
 }
 
-pub(crate) async fn an_unlock_lets_the_waiter_in(bed: Bed) {
-    let (a, b) = bed.pair("unlock");
+pub(crate) async fn an_unlock_lets_the_waiter_in(store_under_test: StoreUnderTest) {
+    let (a, b) = store_under_test.pair("unlock");
     let first = a.lock().await.unwrap();
     let freed = async {
         pause(TTL / 3).await;
         a.unlock().await.unwrap();
-        bed.now()
+        store_under_test.now()
     };
-    let (freed, second) = tokio::join!(freed, async { (b.lock().await, bed.now()) });
+    let (freed, second) = tokio::join!(freed, async { (b.lock().await, store_under_test.now()) });
     let (second, got) = (second.0.unwrap(), second.1);
     let late = freed.until(got);
-    assert!(late <= bed.reaction(&b), "after {late:?}");
+    assert!(late <= store_under_test.reaction(&b), "after {late:?}");
     assert!(second.token > first.token);
 }
 
-pub(crate) async fn mutexes_of_one_owner_unlock_each_other_and_nobody_else_s(bed: Bed) {
-    let (a, b) = bed.pair("owners");
-    let elsewhere = bed.again(&a);
+pub(crate) async fn mutexes_of_one_owner_unlock_each_other_and_nobody_else_s(
+    store_under_test: StoreUnderTest,
+) {
+    let (a, b) = store_under_test.pair("owners");
+    let elsewhere = store_under_test.again(&a);
     a.lock().await.unwrap();
     assert!(is_not_held(&b.unlock().await.unwrap_err()));
     assert!(is_held(&b.try_lock().await.unwrap_err()), "still locked");
@@ -89,8 +96,8 @@ pub(crate) async fn mutexes_of_one_owner_unlock_each_other_and_nobody_else_s(bed
     b.try_lock().await.unwrap();
 }
 
-pub(crate) async fn what_is_not_locked_cannot_be_unlocked(bed: Bed) {
-    let (a, _) = bed.pair("never");
+pub(crate) async fn what_is_not_locked_cannot_be_unlocked(store_under_test: StoreUnderTest) {
+    let (a, _) = store_under_test.pair("never");
     assert!(is_not_held(&a.unlock().await.unwrap_err()), "never locked");
     a.lock().await.unwrap();
     a.unlock().await.unwrap();
@@ -100,8 +107,8 @@ pub(crate) async fn what_is_not_locked_cannot_be_unlocked(bed: Bed) {
     );
 }
 
-pub(crate) async fn an_unlock_tells_that_the_lock_had_run_out(bed: Bed) {
-    let (a, _) = bed.pair("late");
+pub(crate) async fn an_unlock_tells_that_the_lock_had_run_out(store_under_test: StoreUnderTest) {
+    let (a, _) = store_under_test.pair("late");
     a.lock().await.unwrap();
     pause(TTL + TTL / 5).await;
     let error = a.unlock().await.unwrap_err();
@@ -112,8 +119,10 @@ pub(crate) async fn an_unlock_tells_that_the_lock_had_run_out(bed: Bed) {
     );
 }
 
-pub(crate) async fn a_guard_outlives_the_ttl_and_lets_others_in_when_it_is_given_back(bed: Bed) {
-    let (a, b) = bed.pair("guard");
+pub(crate) async fn a_guard_outlives_the_ttl_and_lets_others_in_when_it_is_given_back(
+    store_under_test: StoreUnderTest,
+) {
+    let (a, b) = store_under_test.pair("guard");
     let guard = a.guard().await.unwrap();
     pause(TTL * 2).await;
     assert!(guard.is_current() && guard.remaining() <= TTL);
@@ -132,9 +141,9 @@ pub(crate) async fn a_guard_outlives_the_ttl_and_lets_others_in_when_it_is_given
     assert!(b.try_guard().await.unwrap().token() > token);
 }
 
-pub(crate) async fn a_guard_is_never_entered_again(bed: Bed) {
-    let (a, _) = bed.pair("entered");
-    let elsewhere = bed.again(&a);
+pub(crate) async fn a_guard_is_never_entered_again(store_under_test: StoreUnderTest) {
+    let (a, _) = store_under_test.pair("entered");
+    let elsewhere = store_under_test.again(&a);
     let guard = a.guard().await.unwrap();
     assert!(
         is_held_by_this_handle(&a.try_guard().await.unwrap_err()),
@@ -164,20 +173,22 @@ pub(crate) async fn a_guard_is_never_entered_again(bed: Bed) {
     a.guard().await.unwrap().release().await.unwrap();
 }
 
-pub(crate) async fn a_dropped_guard_is_given_back_in_the_background(bed: Bed) {
-    let (a, b) = bed.pair("dropped");
+pub(crate) async fn a_dropped_guard_is_given_back_in_the_background(
+    store_under_test: StoreUnderTest,
+) {
+    let (a, b) = store_under_test.pair("dropped");
     drop(a.guard().await.unwrap());
-    let freed = bed.now();
+    let freed = store_under_test.now();
     let guard = b.guard().await.unwrap();
-    let late = freed.until(bed.now());
-    assert!(late <= bed.reaction(&b), "after {late:?}");
+    let late = freed.until(store_under_test.now());
+    assert!(late <= store_under_test.reaction(&b), "after {late:?}");
     guard.release().await.unwrap();
 }
 
-pub(crate) async fn a_guard_tells_why_it_was_lost(bed: Bed) {
-    let (a, b) = bed.pair("evicted");
+pub(crate) async fn a_guard_tells_why_it_was_lost(store_under_test: StoreUnderTest) {
+    let (a, b) = store_under_test.pair("evicted");
     let guard = a.guard().await.unwrap();
-    let store = &bed.stores[1];
+    let store = &store_under_test.stores[1];
     let evicted = store
         .evict(guard.resource(), guard.token(), Eviction::Close, LIMIT)
         .await
@@ -187,7 +198,7 @@ pub(crate) async fn a_guard_tells_why_it_was_lost(bed: Bed) {
     assert!(!guard.is_current());
     let error = guard.run(std::future::pending::<()>()).await.unwrap_err();
     assert!(error.to_string().ends_with("evicted"), "{error}");
-    assert!(guard.ensure(Duration::from_millis(1)).is_err());
+    assert!(guard.require(Duration::from_millis(1)).is_err());
     let error = guard.release().await.unwrap_err();
     assert!(
         matches!(
@@ -202,48 +213,52 @@ pub(crate) async fn a_guard_tells_why_it_was_lost(bed: Bed) {
     drop(b.guard().await.unwrap());
 }
 
-pub(crate) async fn a_hold_has_an_end(bed: Bed) {
-    let (a, b) = bed.pair("longest");
+pub(crate) async fn a_hold_has_an_end(store_under_test: StoreUnderTest) {
+    let (a, b) = store_under_test.pair("longest");
     let options = MutexOptions::new(a.resource()).max_hold(TTL + TTL / 2);
-    let mutex = bed.locks(0, "a").mutex(options).unwrap();
-    let before = bed.now();
+    let mutex = store_under_test.locks(0, "a").mutex(options).unwrap();
+    let before = store_under_test.now();
     let guard = mutex.guard().await.unwrap();
     assert_eq!(guard.lost().await, Reason::MaxHold);
-    let held = before.until(bed.now());
+    let held = before.until(store_under_test.now());
     assert!(held >= TTL + TTL / 2, "{held:?}");
     assert!(!guard.is_current());
     // Let go, it is free at once; kept, it would have run out by itself.
     drop(guard);
-    let freed = bed.now();
+    let freed = store_under_test.now();
     drop(b.guard().await.unwrap());
-    let late = freed.until(bed.now());
-    assert!(late <= bed.reaction(&b), "after {late:?}");
+    let late = freed.until(store_under_test.now());
+    assert!(late <= store_under_test.reaction(&b), "after {late:?}");
 }
 
-pub(crate) async fn a_short_hold_keeps_others_out_for_long_enough(bed: Bed) {
-    let (a, b) = bed.pair("shortest");
+pub(crate) async fn a_short_hold_keeps_others_out_for_long_enough(
+    store_under_test: StoreUnderTest,
+) {
+    let (a, b) = store_under_test.pair("shortest");
     for least in [TTL / 2, TTL * 2] {
-        let options = MutexOptions::new(a.resource()).at_least_for(least);
-        let mutex = bed.locks(0, "a").mutex(options).unwrap();
+        let options = MutexOptions::new(a.resource()).min_hold(least);
+        let mutex = store_under_test.locks(0, "a").mutex(options).unwrap();
         let guard = mutex.guard().await.unwrap();
-        let granted = bed.now();
+        let granted = store_under_test.now();
         guard.release().await.unwrap();
-        let released = granted.until(bed.now());
+        let released = granted.until(store_under_test.now());
         assert!(released <= mutex.timing().call_timeout(), "{released:?}");
         assert!(is_held(&b.try_guard().await.unwrap_err()));
         let guard = b.guard().await.unwrap();
-        let got = granted.until(bed.now());
+        let got = granted.until(store_under_test.now());
         // The grant was made before its reply came.
         let shortest = least - mutex.timing().call_timeout();
         assert!(got >= shortest, "{got:?} of {least:?}");
-        let latest = least + bed.reaction_to_expiry(&b);
+        let latest = least + store_under_test.reaction_to_expiry(&b);
         assert!(got <= latest, "{got:?} of {least:?}");
         guard.release().await.unwrap();
     }
 }
 
-pub(crate) async fn a_guard_that_was_dropped_does_not_stand_in_the_way_of_the_next(bed: Bed) {
-    let (a, _) = bed.pair("next");
+pub(crate) async fn a_guard_that_was_dropped_does_not_stand_in_the_way_of_the_next(
+    store_under_test: StoreUnderTest,
+) {
+    let (a, _) = store_under_test.pair("next");
     let mut token = a.guard().await.unwrap().token();
     for _ in 0..5 {
         let guard = a.try_guard().await.unwrap();
@@ -258,8 +273,8 @@ fn waits() -> u32 {
 }
 
 #[allow(clippy::print_stdout, reason = "how bad it was is of interest")]
-pub(crate) async fn a_cancelled_wait_leaves_nothing_behind(bed: Bed) {
-    let (a, b) = bed.pair("cancelled");
+pub(crate) async fn a_cancelled_wait_leaves_nothing_behind(store_under_test: StoreUnderTest) {
+    let (a, b) = store_under_test.pair("cancelled");
     let mut worst = Duration::ZERO;
     let mut won = 0;
     for wait in 0..waits() {
@@ -271,7 +286,7 @@ pub(crate) async fn a_cancelled_wait_leaves_nothing_behind(bed: Bed) {
         } else {
             tokio::time::timeout(limit, async { a.guard().await.map(drop) }).await
         };
-        let left = bed.now();
+        let left = store_under_test.now();
         if let Ok(outcome) = cancelled {
             outcome.unwrap();
             won += 1;
@@ -287,7 +302,7 @@ pub(crate) async fn a_cancelled_wait_leaves_nothing_behind(bed: Bed) {
             }
             pause(Duration::from_millis(2)).await;
         };
-        let late = left.until(bed.now());
+        let late = left.until(store_under_test.now());
         worst = worst.max(late);
         let limit = a.timing().call_timeout() * 2;
         assert!(late <= limit, "wait {wait} left the lock for {late:?}");
@@ -301,8 +316,8 @@ pub(crate) async fn a_cancelled_wait_leaves_nothing_behind(bed: Bed) {
 
 /// A test for each rule.
 macro_rules! lock_rules {
-    ($(#[$attribute:meta])* $test:ident: $bed:expr) => {
-        lock_rules! { @each [$(#[$attribute])*] $test $bed;
+    ($(#[$attribute:meta])* $test:ident: $store_under_test:expr) => {
+        lock_rules! { @each [$(#[$attribute])*] $test $store_under_test;
             a_waiter_gets_the_lock_when_its_ttl_has_passed,
             locking_again_postpones_the_expiry_each_time,
             an_unlock_lets_the_waiter_in,
@@ -319,14 +334,14 @@ macro_rules! lock_rules {
             a_cancelled_wait_leaves_nothing_behind,
         }
     };
-    (@each $attributes:tt $test:ident $bed:expr; $($rule:ident,)*) => {
-        $(lock_rules! { @one $attributes $test $bed; $rule })*
+    (@each $attributes:tt $test:ident $store_under_test:expr; $($rule:ident,)*) => {
+        $(lock_rules! { @one $attributes $test $store_under_test; $rule })*
     };
-    (@one [$(#[$attribute:meta])*] $test:ident $bed:expr; $rule:ident) => {
+    (@one [$(#[$attribute:meta])*] $test:ident $store_under_test:expr; $rule:ident) => {
         #[test]
         $(#[$attribute])*
         fn $rule() {
-            $test(async { $crate::locks::$rule($bed.await).await });
+            $test(async { $crate::locks::$rule($store_under_test.await).await });
         }
     };
 }

@@ -13,28 +13,33 @@ use std::{
 
 use futures::{FutureExt as _, future::join_all};
 use tenure::{
-    AcquireOutcome, AttemptId, Bid, CandidateId, Claim, Completion, Eviction, Lease, Once,
-    OnceError, OnceStatus, Ran, Reason, ReleaseOutcome, ResourceName,
+    Once, Reason,
+    lease::{CandidateId, Lease, ResourceName},
+    once::{Completed, Completion, OnceError, OnceStatus},
+    store::{AcquireOutcome, AttemptId, Bid, Claim, Eviction, ReleaseOutcome},
 };
 
-use crate::bed::{Bed, LIMIT, TTL, pause};
+use crate::store_under_test::{LIMIT, StoreUnderTest, TTL, pause};
 
 /// The work of this name in one of the two processes.
-fn once(bed: &Bed, process: usize, name: &str) -> Once {
-    let name = format!("{}/{name}", bed.prefix);
-    let builder = Once::builder(bed.stores[process].clone(), name)
+fn once(store_under_test: &StoreUnderTest, process: usize, name: &str) -> Once {
+    let name = format!("{}/{name}", store_under_test.prefix);
+    let builder = Once::builder(store_under_test.stores[process].clone(), name)
         .owner(["a", "b"][process])
         .ttl(TTL)
-        .clock(bed.clock.clone());
-    if bed.here {
-        builder.build_here().unwrap()
+        .clock(store_under_test.clock.clone());
+    if store_under_test.here {
+        builder.build_on_current_runtime().unwrap()
     } else {
         builder.build().unwrap()
     }
 }
 
-fn both(bed: &Bed, name: &str) -> (Once, Once) {
-    (once(bed, 0, name), once(bed, 1, name))
+fn both(store_under_test: &StoreUnderTest, name: &str) -> (Once, Once) {
+    (
+        once(store_under_test, 0, name),
+        once(store_under_test, 1, name),
+    )
 }
 
 /// How long after it was done, or may be tried, those who wait see it at the latest: the interval with
@@ -51,9 +56,9 @@ async fn must_not_run() -> Result<u32, Infallible> {
     panic!("it was done before");
 }
 
-fn already(ran: Ran<u32>) -> Completion {
+fn already(ran: Completed<u32>) -> Completion {
     match ran {
-        Ran::Already(done) => done,
+        Completed::Before(done) => done,
         ran => panic!("{ran:?}"),
     }
 }
@@ -63,8 +68,8 @@ fn is_corrupt<E>(outcome: Result<impl Sized, OnceError<E>>) -> bool {
 }
 
 /// Has somebody hold the marker, and give it back or not.
-async fn held_by(bed: &Bed, once: &Once, holder: &str, released: bool) {
-    let store = &bed.stores[1];
+async fn held_by(store_under_test: &StoreUnderTest, once: &Once, holder: &str, released: bool) {
+    let store = &store_under_test.stores[1];
     let bid = Bid {
         resource: ResourceName::new(format!("{}/done", once.resource())).unwrap(),
         candidate: CandidateId::new(holder).unwrap(),
@@ -89,26 +94,31 @@ async fn held_by(bed: &Bed, once: &Once, holder: &str, released: bool) {
     }
 }
 
-pub(crate) async fn one_does_it_and_the_others_go_on_when_it_is_done(bed: Bed) {
+pub(crate) async fn one_does_it_and_the_others_go_on_when_it_is_done(
+    store_under_test: StoreUnderTest,
+) {
     let (runs, finished) = (AtomicU32::new(0), AtomicU32::new(0));
     let runner = |index: usize| {
-        let once = once(&bed, index % 2, "five");
-        let (bed, runs, finished) = (&bed, &runs, &finished);
+        let once = once(&store_under_test, index % 2, "five");
+        let (store_under_test, runs, finished) = (&store_under_test, &runs, &finished);
         async move {
             let work = || async {
                 assert_eq!(runs.fetch_add(1, SeqCst), 0, "a second time");
                 pause(TTL * 2).await;
                 finished.fetch_add(1, SeqCst);
-                Ok::<_, Infallible>(bed.clock.now())
+                Ok::<_, Infallible>(store_under_test.clock.now())
             };
             let ran = once.run(work).await.unwrap();
             assert_eq!(finished.load(SeqCst), 1, "gone on before it was done");
-            (ran, bed.clock.now())
+            (ran, store_under_test.clock.now())
         }
     };
     let all = join_all((0..5).map(runner)).await;
-    let here: Vec<_> = all.iter().filter(|(ran, _)| ran.is_here()).collect();
-    let [(Ran::Here { value, token, .. }, _)] = here[..] else {
+    let here: Vec<_> = all
+        .iter()
+        .filter(|(ran, _)| ran.was_by_this_call())
+        .collect();
+    let [(Completed::ByThisCall { value, token, .. }, _)] = here[..] else {
         panic!("{here:?}");
     };
     for (ran, at) in &all {
@@ -118,12 +128,12 @@ pub(crate) async fn one_does_it_and_the_others_go_on_when_it_is_done(bed: Bed) {
     }
 }
 
-pub(crate) async fn what_is_done_is_not_done_again(bed: Bed) {
-    let (a, b) = both(&bed, "again");
+pub(crate) async fn what_is_done_is_not_done_again(store_under_test: StoreUnderTest) {
+    let (a, b) = both(&store_under_test, "again");
     let ran = a.run(works).await.unwrap();
     let token = ran.token();
     assert_eq!(ran.into_value(), Some(7));
-    for once in [&b, &a, &once(&bed, 1, "again")] {
+    for once in [&b, &a, &once(&store_under_test, 1, "again")] {
         let done = already(once.run(must_not_run).await.unwrap());
         assert_eq!(done.token, token);
         assert!(done.by.as_str().starts_with("a-"), "{}", done.by);
@@ -131,8 +141,8 @@ pub(crate) async fn what_is_done_is_not_done_again(bed: Bed) {
     }
 }
 
-pub(crate) async fn an_error_lets_the_next_one_try(bed: Bed) {
-    let (a, b) = both(&bed, "error");
+pub(crate) async fn an_error_lets_the_next_one_try(store_under_test: StoreUnderTest) {
+    let (a, b) = both(&store_under_test, "error");
     let first = async {
         let work = || async {
             pause(TTL / 3).await;
@@ -140,27 +150,27 @@ pub(crate) async fn an_error_lets_the_next_one_try(bed: Bed) {
         };
         let error = a.run(work).await.unwrap_err();
         assert_eq!(error.to_string(), "the work failed: no room");
-        bed.clock.now()
+        store_under_test.clock.now()
     };
     let second = async {
         pause(TTL / 6).await;
-        (b.run(works).await.unwrap(), bed.clock.now())
+        (b.run(works).await.unwrap(), store_under_test.clock.now())
     };
     let (failed, (ran, at)) = tokio::join!(first, second);
-    assert!(ran.is_here());
+    assert!(ran.was_by_this_call());
     assert!(failed.until(at) <= reaction() + TTL / 5, "in time");
 }
 
-pub(crate) async fn a_panic_lets_the_next_one_try(bed: Bed) {
-    let (a, b) = both(&bed, "panic");
+pub(crate) async fn a_panic_lets_the_next_one_try(store_under_test: StoreUnderTest) {
+    let (a, b) = both(&store_under_test, "panic");
     let work = || async { panic!("odd") };
     let run = AssertUnwindSafe(a.run::<u32, Infallible, _>(work));
     assert!(run.catch_unwind().await.is_err());
-    assert!(b.run(works).await.unwrap().is_here());
+    assert!(b.run(works).await.unwrap().was_by_this_call());
 }
 
-pub(crate) async fn a_dropped_run_lets_the_next_one_try(bed: Bed) {
-    let (a, b) = both(&bed, "dropped");
+pub(crate) async fn a_dropped_run_lets_the_next_one_try(store_under_test: StoreUnderTest) {
+    let (a, b) = both(&store_under_test, "dropped");
     let witness = Arc::new(());
     let held = witness.clone();
     let work = || async move {
@@ -170,17 +180,19 @@ pub(crate) async fn a_dropped_run_lets_the_next_one_try(bed: Bed) {
     let run = tokio::time::timeout(TTL * 2, a.run(work)).await;
     assert!(run.is_err(), "its work has no end");
     assert_eq!(Arc::strong_count(&witness), 1, "the work goes on");
-    let dropped = bed.clock.now();
-    assert!(b.run(works).await.unwrap().is_here());
-    let late = dropped.until(bed.clock.now());
+    let dropped = store_under_test.clock.now();
+    assert!(b.run(works).await.unwrap().was_by_this_call());
+    let late = dropped.until(store_under_test.clock.now());
     assert!(late <= reaction() + TTL / 5, "after {late:?}");
 }
 
-pub(crate) async fn a_lock_that_is_lost_drops_the_work_and_says_so(bed: Bed) {
-    let (a, b) = both(&bed, "lost");
+pub(crate) async fn a_lock_that_is_lost_drops_the_work_and_says_so(
+    store_under_test: StoreUnderTest,
+) {
+    let (a, b) = both(&store_under_test, "lost");
     let witness = Arc::new(());
     let held = witness.clone();
-    let store = bed.stores[1].clone();
+    let store = store_under_test.stores[1].clone();
     let work = |leadership: tenure::Leadership| async move {
         let _held = held;
         let (resource, token) = (leadership.resource(), leadership.token());
@@ -198,11 +210,11 @@ pub(crate) async fn a_lock_that_is_lost_drops_the_work_and_says_so(bed: Bed) {
         "{error}"
     );
     assert_eq!(Arc::strong_count(&witness), 1, "the work goes on");
-    assert!(b.run(works).await.unwrap().is_here());
+    assert!(b.run(works).await.unwrap().was_by_this_call());
 }
 
-pub(crate) async fn its_status_tells_how_far_it_has_come(bed: Bed) {
-    let (a, b) = both(&bed, "status");
+pub(crate) async fn its_status_tells_how_far_it_has_come(store_under_test: StoreUnderTest) {
+    let (a, b) = both(&store_under_test, "status");
     assert_eq!(a.status().await.unwrap(), OnceStatus::Pending);
     let work = |leadership: tenure::Leadership| {
         let b = &b;
@@ -236,48 +248,54 @@ pub(crate) async fn its_status_tells_how_far_it_has_come(bed: Bed) {
     assert!(matches!(b.status().await.unwrap(), OnceStatus::Done(_)));
 }
 
-pub(crate) async fn a_reset_lets_it_be_done_again(bed: Bed) {
-    let (a, b) = both(&bed, "reset");
+pub(crate) async fn a_reset_lets_it_be_done_again(store_under_test: StoreUnderTest) {
+    let (a, b) = both(&store_under_test, "reset");
     let first = a.run(works).await.unwrap();
     for _ in 0..3 {
         b.reset().await.unwrap();
         assert_eq!(a.status().await.unwrap(), OnceStatus::Pending);
     }
     let second = a.run(works).await.unwrap();
-    assert!(second.is_here() && second.token() > first.token());
+    assert!(second.was_by_this_call() && second.token() > first.token());
     already(b.run(must_not_run).await.unwrap());
 }
 
-pub(crate) async fn a_mark_that_arrives_after_a_reset_does_not_count(bed: Bed) {
-    let (a, b) = both(&bed, "late");
+pub(crate) async fn a_mark_that_arrives_after_a_reset_does_not_count(
+    store_under_test: StoreUnderTest,
+) {
+    let (a, b) = both(&store_under_test, "late");
     let token = a.run(works).await.unwrap().token();
     b.reset().await.unwrap();
-    held_by(&bed, &a, &format!("done {token} a-late"), true).await;
+    held_by(&store_under_test, &a, &format!("done {token} a-late"), true).await;
     assert_eq!(a.status().await.unwrap(), OnceStatus::Pending);
     let token = b.run(works).await.unwrap().token();
     // Nor does a reset that arrives after the work, whose lease nobody gives back.
-    held_by(&bed, &a, "open 2 b-late", false).await;
+    held_by(&store_under_test, &a, "open 2 b-late", false).await;
     assert_eq!(already(a.run(must_not_run).await.unwrap()).token, token);
     b.reset().await.unwrap();
-    assert!(a.run(works).await.unwrap().is_here());
+    assert!(a.run(works).await.unwrap().was_by_this_call());
 }
 
-pub(crate) async fn a_marker_that_somebody_else_has_held_is_never_done(bed: Bed) {
-    let (a, b) = both(&bed, "foreign");
+pub(crate) async fn a_marker_that_somebody_else_has_held_is_never_done(
+    store_under_test: StoreUnderTest,
+) {
+    let (a, b) = both(&store_under_test, "foreign");
     a.run(works).await.unwrap();
-    held_by(&bed, &a, "somebody-1-abc", true).await;
+    held_by(&store_under_test, &a, "somebody-1-abc", true).await;
     assert!(is_corrupt(b.run(must_not_run).await));
     assert!(is_corrupt(b.status().await));
     b.reset().await.unwrap();
-    assert!(b.run(works).await.unwrap().is_here());
+    assert!(b.run(works).await.unwrap().was_by_this_call());
 }
 
-pub(crate) async fn a_marker_that_is_ahead_of_its_lock_is_not_worked_against(bed: Bed) {
-    let (a, b) = both(&bed, "ahead");
-    held_by(&bed, &a, "open 1000 a-before", true).await;
+pub(crate) async fn a_marker_that_is_ahead_of_its_lock_is_not_worked_against(
+    store_under_test: StoreUnderTest,
+) {
+    let (a, b) = both(&store_under_test, "ahead");
+    held_by(&store_under_test, &a, "open 1000 a-before", true).await;
     assert!(is_corrupt(a.run(must_not_run).await));
     assert!(is_corrupt(b.reset().await));
-    held_by(&bed, &a, "done 1001 a-before", true).await;
+    held_by(&store_under_test, &a, "done 1001 a-before", true).await;
     assert_eq!(
         already(b.run(must_not_run).await.unwrap()).token.get(),
         1001
@@ -286,8 +304,8 @@ pub(crate) async fn a_marker_that_is_ahead_of_its_lock_is_not_worked_against(bed
 
 /// A test for each rule.
 macro_rules! once_rules {
-    ($(#[$attribute:meta])* $test:ident: $bed:expr) => {
-        once_rules! { @each [$(#[$attribute])*] $test $bed;
+    ($(#[$attribute:meta])* $test:ident: $store_under_test:expr) => {
+        once_rules! { @each [$(#[$attribute])*] $test $store_under_test;
             one_does_it_and_the_others_go_on_when_it_is_done,
             what_is_done_is_not_done_again,
             an_error_lets_the_next_one_try,
@@ -301,14 +319,14 @@ macro_rules! once_rules {
             a_marker_that_is_ahead_of_its_lock_is_not_worked_against,
         }
     };
-    (@each $attributes:tt $test:ident $bed:expr; $($rule:ident,)*) => {
-        $(once_rules! { @one $attributes $test $bed; $rule })*
+    (@each $attributes:tt $test:ident $store_under_test:expr; $($rule:ident,)*) => {
+        $(once_rules! { @one $attributes $test $store_under_test; $rule })*
     };
-    (@one [$(#[$attribute:meta])*] $test:ident $bed:expr; $rule:ident) => {
+    (@one [$(#[$attribute:meta])*] $test:ident $store_under_test:expr; $rule:ident) => {
         #[test]
         $(#[$attribute])*
         fn $rule() {
-            $test(async { $crate::once::$rule($bed.await).await });
+            $test(async { $crate::once::$rule($store_under_test.await).await });
         }
     };
 }

@@ -11,8 +11,8 @@ use std::{
 use actix::prelude::*;
 use futures::future::LocalBoxFuture;
 use tenure::{
-    BecameFollower, BecameLeader, ElectionState, LeaseStore, LockActor, LockHandle, Reason,
-    ResourceName, StoreErrorKind, Timing,
+    BecameFollower, BecameLeader, LeaseStore, LockActor, LockHandle, Reason, Timing,
+    actor::ElectionState, lease::ResourceName, store::StoreErrorKind,
 };
 
 /// Counts what it is told.

@@ -12,13 +12,14 @@ use aws_sdk_dynamodb::{
     },
 };
 use tenure::{
-    Eviction, FencingToken, LeaseStore as _, StoreErrorKind,
-    fencing::{Fenced, FencedReason, FencingError, TokenGuard},
+    FencingToken, LeaseStore as _,
+    fencing::{FencingError, RejectedWrite, RejectionReason, TokenGuard},
+    store::{Eviction, StoreErrorKind},
 };
 
 use crate::{
     proxy::Wire,
-    support::{DYNOXIDE, LIMIT, LOCAL, Place, Server, config, granted, refused, unique},
+    support::{DYNOXIDE, LIMIT, LOCAL, Server, TestTable, config, granted, refused, unique},
 };
 
 const ACCOUNTS: &str = "tenure_test_accounts";
@@ -33,20 +34,20 @@ fn text(text: &str) -> AttributeValue {
 
 /// An account of the user's own, in a table of the user's own.
 struct Account {
-    place: Place,
+    test_table: TestTable,
     id: String,
 }
 
 impl Account {
     async fn new(server: Server) -> Self {
-        let place = Place::new(server).await;
+        let test_table = TestTable::new(server).await;
         let attribute = AttributeDefinition::builder()
             .attribute_name("id")
             .attribute_type(ScalarAttributeType::S);
         let key = KeySchemaElement::builder()
             .attribute_name("id")
             .key_type(KeyType::Hash);
-        let create = place
+        let create = test_table
             .client
             .create_table()
             .table_name(ACCOUNTS)
@@ -63,17 +64,17 @@ impl Account {
             Err(error) => panic!("{error:?}"),
         }
         Self {
-            place,
+            test_table,
             id: unique(),
         }
     }
 
     fn guard(&self, token: u64) -> TokenGuard {
-        TokenGuard::new(&self.place.lease("a", token))
+        TokenGuard::new(&self.test_table.lease("a", token))
     }
 
     fn request(&self) -> UpdateItemFluentBuilder {
-        let request = self.place.client.update_item().table_name(ACCOUNTS);
+        let request = self.test_table.client.update_item().table_name(ACCOUNTS);
         request.key("id", text(&self.id))
     }
 
@@ -89,7 +90,7 @@ impl Account {
     }
 
     async fn get(&self, name: &str) -> Option<AttributeValue> {
-        let get = self.place.client.get_item().table_name(ACCOUNTS);
+        let get = self.test_table.client.get_item().table_name(ACCOUNTS);
         let get = get.key("id", text(&self.id)).consistent_read(true).send();
         get.await.unwrap().item?.remove(name)
     }
@@ -112,20 +113,22 @@ impl Account {
         token: u64,
     ) -> Result<(), FencingError<SdkError<TransactWriteItemsError>>> {
         let request = self
-            .place
+            .test_table
             .client
             .transact_write_items()
             .transact_items(self.action());
-        let lease = self.place.lease(holder, token);
-        let done = self.place.store.leader_transaction(&lease, request);
+        let lease = self.test_table.lease(holder, token);
+        let done = self.test_table.store.leader_transaction(&lease, request);
         done.await.map(drop)
     }
 }
 
 #[track_caller]
-fn fenced<T: std::fmt::Debug, E: std::fmt::Debug>(guarded: Result<T, FencingError<E>>) -> Fenced {
+fn fenced<T: std::fmt::Debug, E: std::fmt::Debug>(
+    guarded: Result<T, FencingError<E>>,
+) -> RejectedWrite {
     match guarded {
-        Err(FencingError::Fenced(fenced)) => fenced,
+        Err(FencingError::RejectedWrite(fenced)) => fenced,
         other => panic!("{other:?}"),
     }
 }
@@ -146,9 +149,9 @@ async fn an_item_takes_no_older_token_than_it_has_seen() {
         assert_eq!(refusal.newest, token(10).filter(|_| tells), "{server:?}");
         assert_eq!(
             (refusal.token, refusal.reason),
-            (FencingToken::new(9), FencedReason::Superseded)
+            (FencingToken::new(9), RejectionReason::Superseded)
         );
-        assert_eq!(refusal.resource, account.place.name);
+        assert_eq!(refusal.resource, account.test_table.name);
         assert_eq!(account.get("cents").await, Some(number(3)));
         assert_eq!(
             account.get("latest").await,
@@ -165,7 +168,7 @@ async fn an_item_that_is_put_is_guarded_like_one_that_is_updated() {
     for (server, tells) in [(DYNOXIDE, true), (LOCAL, false)] {
         let account = Account::new(server).await;
         let put = |cents: u64| {
-            let put = account.place.client.put_item().table_name(ACCOUNTS);
+            let put = account.test_table.client.put_item().table_name(ACCOUNTS);
             put.item("id", text(&account.id))
                 .item("cents", number(cents))
         };
@@ -273,16 +276,19 @@ async fn a_guarded_write_is_one_request_accepted_or_refused() {
     let account = Account::new(DYNOXIDE).await;
     let url = wire.lay(DYNOXIDE).await;
     let client = aws_sdk_dynamodb::Client::from_conf(config(url.clone()).build());
-    let place = Place {
+    let test_table = TestTable {
         client,
-        ..Place::at(DYNOXIDE, url).await
+        ..TestTable::at(DYNOXIDE, url).await
     };
-    let account = Account { place, ..account };
+    let account = Account {
+        test_table,
+        ..account
+    };
     wire.requests();
     account.write(2).await.unwrap();
     fenced(account.write(1).await);
     assert_eq!(wire.requests(), ["UpdateItem"; 2]);
-    account.place.acquire("a", 1).await;
+    account.test_table.acquire("a", 1).await;
     wire.requests();
     account.lead("a", 1).await.unwrap();
     fenced(account.lead("b", 1).await);
@@ -294,35 +300,38 @@ async fn a_guarded_write_is_one_request_accepted_or_refused() {
 async fn only_the_lease_that_is_held_writes() {
     for server in [DYNOXIDE, LOCAL] {
         let account = Account::new(server).await;
-        let place = &account.place;
+        let test_table = &account.test_table;
         let refusal = fenced(account.lead("a", 1).await);
         assert_eq!(
             (refusal.newest, refusal.reason),
-            (None, FencedReason::Forgotten)
+            (None, RejectionReason::Forgotten)
         );
-        place.acquire("a", 1).await;
-        let before = place.item().await;
+        test_table.acquire("a", 1).await;
+        let before = test_table.item().await;
         account.lead("a", 1).await.unwrap();
-        assert_eq!(place.item().await, before, "{server:?}");
-        place.release("a", 1).await;
+        assert_eq!(test_table.item().await, before, "{server:?}");
+        test_table.release("a", 1).await;
         let refusal = fenced(account.lead("a", 1).await);
         assert_eq!(
             (refusal.newest, refusal.reason),
-            (token(1), FencedReason::Released)
+            (token(1), RejectionReason::Released)
         );
-        assert_eq!(place.acquire("b", 2).await, granted(2));
+        assert_eq!(test_table.acquire("b", 2).await, granted(2));
         let refusal = fenced(account.lead("a", 1).await);
         assert_eq!(
             (refusal.newest, refusal.reason),
-            (token(2), FencedReason::Superseded)
+            (token(2), RejectionReason::Superseded)
         );
         account.lead("b", 2).await.unwrap();
-        let evict = place
-            .store
-            .evict(&place.name, FencingToken::new(2), Eviction::Close, LIMIT);
+        let evict = test_table.store.evict(
+            &test_table.name,
+            FencingToken::new(2),
+            Eviction::Close,
+            LIMIT,
+        );
         evict.await.unwrap();
         let refusal = fenced(account.lead("b", 2).await);
-        assert_eq!(refusal.reason, FencedReason::Evicted);
+        assert_eq!(refusal.reason, RejectionReason::Evicted);
         assert_eq!(account.get("cents").await, Some(number(2)), "{server:?}");
     }
 }
@@ -332,10 +341,10 @@ async fn only_the_lease_that_is_held_writes() {
 async fn a_lease_that_has_expired_writes_until_it_is_taken_over() {
     for server in [DYNOXIDE, LOCAL] {
         let account = Account::new(server).await;
-        let mut bid = account.place.bid("a", 1);
+        let mut bid = account.test_table.bid("a", 1);
         bid.ttl = std::time::Duration::from_millis(300);
-        account.place.store.acquire(&bid, LIMIT).await.unwrap();
-        let other = account.place.other(server);
+        account.test_table.store.acquire(&bid, LIMIT).await.unwrap();
+        let other = account.test_table.other(server);
         refused(other.acquire("b", 2).await);
         tokio::time::sleep(bid.ttl * 2).await;
         account.lead("a", 1).await.unwrap();
@@ -354,7 +363,7 @@ async fn a_lease_that_has_expired_writes_until_it_is_taken_over() {
 async fn an_error_of_the_users_own_leaves_nothing_written_and_has_its_reasons() {
     for server in [DYNOXIDE, LOCAL] {
         let account = Account::new(server).await;
-        account.place.acquire("a", 1).await;
+        account.test_table.acquire("a", 1).await;
         let put = Put::builder()
             .table_name(ACCOUNTS)
             .item("id", text(&unique()))
@@ -362,11 +371,11 @@ async fn an_error_of_the_users_own_leaves_nothing_written_and_has_its_reasons() 
         let put = TransactWriteItem::builder()
             .put(put.build().unwrap())
             .build();
-        let request = account.place.client.transact_write_items();
+        let request = account.test_table.client.transact_write_items();
         let request = request.transact_items(account.action()).transact_items(put);
-        let lease = account.place.lease("a", 1);
+        let lease = account.test_table.lease("a", 1);
         let failed = account
-            .place
+            .test_table
             .store
             .leader_transaction(&lease, request)
             .await;
@@ -396,12 +405,12 @@ async fn an_error_of_the_users_own_leaves_nothing_written_and_has_its_reasons() 
 async fn a_record_for_newer_libraries_is_unsupported_and_a_damaged_one_corrupt() {
     for server in [DYNOXIDE, LOCAL] {
         let account = Account::new(server).await;
-        account.place.acquire("a", 1).await;
+        account.test_table.acquire("a", 1).await;
         for (name, value, expected) in [
             ("ttl_ms", text("long"), StoreErrorKind::Corrupt),
             ("min_reader", number(99), StoreErrorKind::Unsupported),
         ] {
-            account.place.set(name, value).await;
+            account.test_table.set(name, value).await;
             let failed = account.lead("a", 1).await;
             let Err(FencingError::Lease(error)) = failed else {
                 panic!("{failed:?}");

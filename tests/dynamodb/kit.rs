@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use tenure::{
-    LeaseStore, ResourceName,
+    LeaseStore,
     conformance::{Capabilities, Subject},
+    lease::ResourceName,
 };
 
 use crate::support::{self, Server};

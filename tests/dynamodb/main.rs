@@ -6,8 +6,6 @@
 #![cfg(feature = "dynamodb")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../common/bed.rs"]
-mod bed;
 #[path = "../common/recovery.rs"]
 mod common;
 mod fencing;
@@ -22,6 +20,8 @@ mod proxy;
 mod recovery;
 mod requests;
 mod slow_connection;
+#[path = "../common/store_under_test.rs"]
+mod store_under_test;
 mod support;
 mod table;
 mod trouble;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tenure::{BootClock, LeaseStore};
+use tenure::{LeaseStore, clock::BootClock};
 
 use crate::{
-    bed::Bed,
+    store_under_test::StoreUnderTest,
     support::{Server, unique},
 };
 
@@ -13,8 +13,8 @@ async fn store(server: Server) -> Arc<dyn LeaseStore> {
     Arc::new(server.store().await)
 }
 
-async fn bed(server: Server) -> Bed {
-    Bed {
+async fn store_under_test(server: Server) -> StoreUnderTest {
+    StoreUnderTest {
         stores: [store(server).await, store(server).await],
         clock: Arc::new(BootClock),
         observed: true,
@@ -24,31 +24,33 @@ async fn bed(server: Server) -> Bed {
 }
 
 mod dynoxide {
-    use super::bed;
-    use crate::{bed::threads, locks::lock_rules, once::once_rules, support::DYNOXIDE};
+    use super::store_under_test;
+    use crate::{
+        locks::lock_rules, once::once_rules, store_under_test::threads, support::DYNOXIDE,
+    };
 
     lock_rules! {
         #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-        threads: bed(DYNOXIDE)
+        threads: store_under_test(DYNOXIDE)
     }
 
     once_rules! {
         #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-        threads: bed(DYNOXIDE)
+        threads: store_under_test(DYNOXIDE)
     }
 }
 
 mod dynamodb_local {
-    use super::bed;
-    use crate::{bed::threads, locks::lock_rules, once::once_rules, support::LOCAL};
+    use super::store_under_test;
+    use crate::{locks::lock_rules, once::once_rules, store_under_test::threads, support::LOCAL};
 
     lock_rules! {
         #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-        threads: bed(LOCAL)
+        threads: store_under_test(LOCAL)
     }
 
     once_rules! {
         #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-        threads: bed(LOCAL)
+        threads: store_under_test(LOCAL)
     }
 }

@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 use futures::FutureExt as _;
-use tenure::{DynamoStore, StoreErrorKind};
+use tenure::{DynamoStore, store::StoreErrorKind};
 
 use crate::{
     common::{
@@ -23,20 +23,20 @@ use crate::{
         a_lock_that_loses_answers_leads_once as leads_once,
     },
     proxy::Wire,
-    support::{DYNOXIDE, LOCAL, Place, Server, TABLE, config, unique},
+    support::{DYNOXIDE, LOCAL, Server, TABLE, TestTable, config, unique},
 };
 
 #[actix::test]
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
 async fn a_lock_leads_when_its_missing_table_is_made() {
     for server in [DYNOXIDE, LOCAL] {
-        let place = Place::new(server).await;
+        let test_table = TestTable::new(server).await;
         let table = format!("late_{}", unique());
         let store = DynamoStore::new(server.client(), table.clone());
         let made = store.clone();
         let mend = async { made.create_table_if_missing().await.unwrap() };
         let kind = StoreErrorKind::Misconfigured;
-        recovers(Arc::new(store), &place.name, kind, mend.boxed_local()).await;
+        recovers(Arc::new(store), &test_table.name, kind, mend.boxed_local()).await;
         let delete = server.client().delete_table().table_name(table).send();
         delete.await.unwrap();
     }
@@ -46,23 +46,23 @@ async fn a_lock_leads_when_its_missing_table_is_made() {
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
 async fn a_lock_leads_when_its_damaged_item_is_mended() {
     for server in [DYNOXIDE, LOCAL] {
-        let place = Place::new(server).await;
-        place.acquire("a", 1).await;
-        place.release("a", 1).await;
+        let test_table = TestTable::new(server).await;
+        test_table.acquire("a", 1).await;
+        test_table.release("a", 1).await;
         let token = |text: &str| AttributeValue::S(text.to_owned());
-        place.set("token", token("one")).await;
-        let store = place.other(server).store;
-        let mend = place.set("token", AttributeValue::N("1".to_owned()));
+        test_table.set("token", token("one")).await;
+        let store = test_table.other(server).store;
+        let mend = test_table.set("token", AttributeValue::N("1".to_owned()));
         let kind = StoreErrorKind::Corrupt;
-        recovers(Arc::new(store), &place.name, kind, mend.boxed_local()).await;
-        assert_eq!(place.read().await.token.get(), 2);
+        recovers(Arc::new(store), &test_table.name, kind, mend.boxed_local()).await;
+        assert_eq!(test_table.read().await.token.get(), 2);
     }
 }
 
 #[actix::test]
 #[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
 async fn a_lock_leads_when_its_server_can_be_reached() {
-    let place = Place::new(DYNOXIDE).await;
+    let test_table = TestTable::new(DYNOXIDE).await;
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = port.local_addr().unwrap();
     drop(port);
@@ -72,7 +72,7 @@ async fn a_lock_leads_when_its_server_can_be_reached() {
         Wire::default().lay_at(address, DYNOXIDE).await;
     };
     let kind = StoreErrorKind::Unavailable;
-    recovers(Arc::new(store), &place.name, kind, mend.boxed_local()).await;
+    recovers(Arc::new(store), &test_table.name, kind, mend.boxed_local()).await;
 }
 
 /// Its bid, its renewals and its release each lose their answer, once and then twice.
@@ -81,11 +81,17 @@ async fn a_lock_leads_when_its_server_can_be_reached() {
 async fn a_lock_that_loses_answers_leads_once_and_without_a_break() {
     for (server, cuts) in [(DYNOXIDE, 1), (DYNOXIDE, 2), (LOCAL, 1), (LOCAL, 2)] {
         let wire = Wire::default();
-        let place = Place::at(server, wire.lay(server).await).await;
+        let test_table = TestTable::at(server, wire.lay(server).await).await;
         let lose = || wire.cut.store(cuts, SeqCst);
         let lost = || wire.cut.load(SeqCst) == 0;
-        leads_once(Arc::new(place.store.clone()), &place.name, lose, lost).await;
-        let record = place.read().await;
+        leads_once(
+            Arc::new(test_table.store.clone()),
+            &test_table.name,
+            lose,
+            lost,
+        )
+        .await;
+        let record = test_table.read().await;
         assert_eq!((record.token.get(), record.holder), (1, None));
     }
 }
@@ -109,7 +115,7 @@ impl ProvideCredentials for Late {
 #[actix::test]
 #[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
 async fn a_lock_leads_when_its_credentials_can_be_had() {
-    let place = Place::new(DYNOXIDE).await;
+    let test_table = TestTable::new(DYNOXIDE).await;
     let there = Arc::new(AtomicBool::new(false));
     let config = config(Server::url(DYNOXIDE)).credentials_provider(Late(Arc::clone(&there)));
     let store = DynamoStore::new(Client::from_conf(config.build()), TABLE);
@@ -117,7 +123,7 @@ async fn a_lock_leads_when_its_credentials_can_be_had() {
     let mend = async { there.store(true, SeqCst) };
     recovers(
         Arc::new(store),
-        &place.name,
+        &test_table.name,
         StoreErrorKind::Denied,
         mend.boxed_local(),
     )

@@ -3,49 +3,53 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
-use tenure::{Eviction, FencingToken, LeaseRecord, LeaseStore as _, ReleaseOutcome, RenewOutcome};
+use tenure::{
+    FencingToken, LeaseStore as _,
+    lease::LeaseRecord,
+    store::{Eviction, ReleaseOutcome, RenewOutcome},
+};
 
 use crate::{
     proxy::Wire,
-    support::{self, DYNOXIDE, LIMIT, LOCAL, Place, Server, TABLE, TTL, granted, refused},
+    support::{self, DYNOXIDE, LIMIT, LOCAL, Server, TABLE, TTL, TestTable, granted, refused},
 };
 
 const READ: &str = "GetItem";
 const WRITE: &str = "UpdateItem";
 
-async fn over_a_wire(server: Server) -> (Place, Wire) {
+async fn over_a_wire(server: Server) -> (TestTable, Wire) {
     let wire = Wire::default();
     let url = wire.lay(server).await;
-    let place = Place::at(server, url).await;
-    (place, wire)
+    let test_table = TestTable::at(server, url).await;
+    (test_table, wire)
 }
 
 #[tokio::test]
 #[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
 async fn acquire_renew_and_release_are_one_write_each() {
-    let (place, wire) = over_a_wire(DYNOXIDE).await;
-    let store = &place.store;
+    let (test_table, wire) = over_a_wire(DYNOXIDE).await;
+    let store = &test_table.store;
     for round in 1..=3 {
-        assert_eq!(place.acquire("a", round.into()).await, granted(round));
+        assert_eq!(test_table.acquire("a", round.into()).await, granted(round));
         assert_eq!(wire.requests(), [WRITE]);
         for _ in 0..3 {
             store
-                .renew(&place.lease("a", round), TTL, LIMIT)
+                .renew(&test_table.lease("a", round), TTL, LIMIT)
                 .await
                 .unwrap();
             assert_eq!(wire.requests(), [WRITE]);
         }
-        place.release("a", round).await;
+        test_table.release("a", round).await;
         assert_eq!(wire.requests(), [WRITE]);
     }
-    place.read().await;
+    test_table.read().await;
     assert_eq!(wire.requests(), [READ]);
-    store.list(&place.scope(), LIMIT).await.unwrap();
+    store.list(&test_table.scope(), LIMIT).await.unwrap();
     assert_eq!(wire.requests(), ["Query"]);
     // Freed by somebody else, for a process that has never looked.
     let (other, wire) = over_a_wire(DYNOXIDE).await;
-    let other = Place {
-        name: place.name.clone(),
+    let other = TestTable {
+        name: test_table.name.clone(),
         ..other
     };
     assert_eq!(other.acquire("b", 9).await, granted(4));
@@ -70,16 +74,28 @@ async fn acquire_renew_and_release_are_one_write_each() {
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
 async fn a_release_by_the_owner_is_one_write_and_names_the_holder_when_refused() {
     for (server, refused) in [(DYNOXIDE, &[WRITE][..]), (LOCAL, &[WRITE, READ])] {
-        let (place, wire) = over_a_wire(server).await;
-        let nothing = place.store.release(&place.owner("a"), LIMIT).await.unwrap();
+        let (test_table, wire) = over_a_wire(server).await;
+        let nothing = test_table
+            .store
+            .release(&test_table.owner("a"), LIMIT)
+            .await
+            .unwrap();
         assert_eq!(nothing, ReleaseOutcome::NotHeld(None));
         wire.requests();
-        place.other(server).acquire("a", 1).await;
-        let foreign = place.store.release(&place.owner("b"), LIMIT).await.unwrap();
+        test_table.other(server).acquire("a", 1).await;
+        let foreign = test_table
+            .store
+            .release(&test_table.owner("b"), LIMIT)
+            .await
+            .unwrap();
         assert!(matches!(foreign, ReleaseOutcome::NotHeld(Some(record)) if record.is_held()));
         assert_eq!(wire.requests(), refused, "{server:?}");
-        assert_eq!(place.version().await, "1");
-        let released = place.store.release(&place.owner("a"), LIMIT).await.unwrap();
+        assert_eq!(test_table.version().await, "1");
+        let released = test_table
+            .store
+            .release(&test_table.owner("a"), LIMIT)
+            .await
+            .unwrap();
         assert_eq!(released, ReleaseOutcome::Released);
         assert_eq!(wire.requests(), [WRITE], "{server:?}");
     }
@@ -89,15 +105,15 @@ async fn a_release_by_the_owner_is_one_write_and_names_the_holder_when_refused()
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
 async fn polling_a_held_lease_is_a_read_and_no_write() {
     for (server, first) in [(DYNOXIDE, &[WRITE][..]), (LOCAL, &[WRITE, READ])] {
-        let (place, wire) = over_a_wire(server).await;
-        place.other(server).acquire("a", 1).await;
-        refused(place.acquire("b", 2).await);
+        let (test_table, wire) = over_a_wire(server).await;
+        test_table.other(server).acquire("a", 1).await;
+        refused(test_table.acquire("b", 2).await);
         assert_eq!(wire.requests(), first, "{server:?}: the first bid");
         for attempt in 3..10 {
-            refused(place.acquire("b", attempt).await);
+            refused(test_table.acquire("b", attempt).await);
             assert_eq!(wire.requests(), [READ]);
         }
-        assert_eq!(place.version().await, "1");
+        assert_eq!(test_table.version().await, "1");
     }
 }
 
@@ -106,31 +122,31 @@ async fn polling_a_held_lease_is_a_read_and_no_write() {
 async fn taking_over_takes_two_requests_at_the_most() {
     let ttl = Duration::from_millis(1500);
     for server in [DYNOXIDE, LOCAL] {
-        let (place, wire) = over_a_wire(server).await;
-        let mut bid = place.bid("a", 1);
+        let (test_table, wire) = over_a_wire(server).await;
+        let mut bid = test_table.bid("a", 1);
         bid.ttl = ttl;
-        place
+        test_table
             .other(server)
             .store
             .acquire(&bid, LIMIT)
             .await
             .unwrap();
         // From a holder that is gone.
-        refused(place.acquire("b", 2).await);
+        refused(test_table.acquire("b", 2).await);
         tokio::time::sleep(ttl).await;
         wire.requests();
-        assert_eq!(place.acquire("b", 2).await, granted(2));
+        assert_eq!(test_table.acquire("b", 2).await, granted(2));
         assert_eq!(wire.requests(), [WRITE], "{server:?}");
         // From one that has released.
-        let other = place.other(server);
+        let other = test_table.other(server);
         refused(other.acquire("c", 3).await);
-        place.release("b", 2).await;
+        test_table.release("b", 2).await;
         assert_eq!(other.acquire("c", 3).await, granted(3));
-        let watcher = place.acquire("d", 4).await;
+        let watcher = test_table.acquire("d", 4).await;
         refused(watcher);
         wire.requests();
         other.release("c", 3).await;
-        assert_eq!(place.acquire("d", 4).await, granted(4));
+        assert_eq!(test_table.acquire("d", 4).await, granted(4));
         assert_eq!(wire.requests(), [READ, WRITE], "{server:?}");
     }
 }
@@ -139,19 +155,19 @@ async fn taking_over_takes_two_requests_at_the_most() {
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
 async fn a_record_without_metadata_costs_one_unit() {
     for server in [DYNOXIDE, LOCAL] {
-        let place = Place::new(server).await;
+        let test_table = TestTable::new(server).await;
         let holder = "ip-10-0-123-45.internal-12345-0123abcd.."; // 40 bytes
         for round in 1..=LeaseRecord::HISTORY as u64 + 2 {
-            place.acquire(holder, round.into()).await;
-            place.release(holder, round).await;
+            test_table.acquire(holder, round.into()).await;
+            test_table.release(holder, round).await;
         }
-        assert_eq!(place.read().await.history.len(), LeaseRecord::HISTORY);
-        place.acquire(holder, 99).await;
-        let answer = place
+        assert_eq!(test_table.read().await.history.len(), LeaseRecord::HISTORY);
+        test_table.acquire(holder, 99).await;
+        let answer = test_table
             .client
             .update_item()
             .table_name(TABLE)
-            .set_key(Some(support::key(&place.name)))
+            .set_key(Some(support::key(&test_table.name)))
             .update_expression("ADD #version :one")
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))

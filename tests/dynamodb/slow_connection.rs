@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns};
 use tenure::{DynamoStore, LeaseStore as _};
 use tokio::time::{sleep, timeout};
 
-use crate::support::{DYNOXIDE, Place, TABLE, config};
+use crate::support::{DYNOXIDE, TABLE, TestTable, config};
 
 const LIMIT: Duration = Duration::from_millis(300);
 
@@ -27,21 +27,21 @@ impl ResolveDns for SlowNames {
 
 /// A store that has no connection yet. `patience` is that of the caller.
 async fn it_comes_to_answer(patience: Duration) {
-    let mut place = Place::new(DYNOXIDE).await;
+    let mut test_table = TestTable::new(DYNOXIDE).await;
     let url = DYNOXIDE.url();
     let (_, port) = url.rsplit_once(':').unwrap();
     let names = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_with_resolver(SlowNames);
     let config = config(format!("http://dynamodb.test:{port}")).http_client(names);
-    place.store = DynamoStore::new(Client::from_conf(config.build()), TABLE).call_limit(LIMIT);
+    test_table.store = DynamoStore::new(Client::from_conf(config.build()), TABLE).call_limit(LIMIT);
     let since = Instant::now();
-    let mut read = timeout(patience, place.store.read(&place.name, LIMIT)).await;
+    let mut read = timeout(patience, test_table.store.read(&test_table.name, LIMIT)).await;
     assert!(!matches!(read, Ok(Ok(_))), "the connection was not slow");
     while !matches!(read, Ok(Ok(_))) {
         assert!(since.elapsed() < Duration::from_secs(10), "{read:?}");
         sleep(Duration::from_millis(100)).await;
-        read = timeout(patience, place.store.read(&place.name, LIMIT)).await;
+        read = timeout(patience, test_table.store.read(&test_table.name, LIMIT)).await;
     }
 }
 

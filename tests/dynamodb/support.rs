@@ -7,8 +7,9 @@ use aws_sdk_dynamodb::{
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tenure::{
-    AcquireOutcome, AttemptId, Bid, CandidateId, Claim, DynamoStore, FencingToken, Lease,
-    LeaseRecord, LeaseStore as _, ReleaseOutcome, ResourceName, Scope,
+    DynamoStore, FencingToken, LeaseStore as _,
+    lease::{CandidateId, Lease, LeaseRecord, ResourceName, Scope},
+    store::{AcquireOutcome, AttemptId, Bid, Claim, ReleaseOutcome},
 };
 
 pub(crate) const TTL: Duration = Duration::from_secs(100);
@@ -115,13 +116,13 @@ pub(crate) async fn get(
 }
 
 /// A resource that no other test uses, alone in its scope, and a client of its own.
-pub(crate) struct Place {
+pub(crate) struct TestTable {
     pub(crate) client: Client,
     pub(crate) store: DynamoStore,
     pub(crate) name: ResourceName,
 }
 
-impl Place {
+impl TestTable {
     pub(crate) async fn new(server: Server) -> Self {
         Self::at(server, server.url()).await
     }

@@ -11,10 +11,14 @@ use aws_sdk_dynamodb::{
 };
 use futures::future::join_all;
 use tenure::{
-    DynamoStore, Eviction, FencingToken, LeaseStore as _, ResourceName, StoreError, StoreErrorKind,
+    DynamoStore, FencingToken, LeaseStore as _, StoreError,
+    lease::ResourceName,
+    store::{Eviction, StoreErrorKind},
 };
 
-use crate::support::{self, DYNOXIDE, LIMIT, LOCAL, Place, Server, TABLE, TTL, granted, unique};
+use crate::support::{
+    self, DYNOXIDE, LIMIT, LOCAL, Server, TABLE, TTL, TestTable, granted, unique,
+};
 
 fn number(number: i64) -> AttributeValue {
     AttributeValue::N(number.to_string())
@@ -25,20 +29,26 @@ fn text(text: &str) -> AttributeValue {
 }
 
 /// Every operation's error.
-async fn errors(place: &Place) -> Vec<StoreError> {
-    let (store, token) = (&place.store, FencingToken::new(1));
+async fn errors(test_table: &TestTable) -> Vec<StoreError> {
+    let (store, token) = (&test_table.store, FencingToken::new(1));
     let errors = vec![
-        store.acquire(&place.bid("b", 2), LIMIT).await.map(drop),
         store
-            .renew(&place.lease("a", 1), TTL, LIMIT)
+            .acquire(&test_table.bid("b", 2), LIMIT)
             .await
             .map(drop),
-        store.release(&place.claim("a", 1), LIMIT).await.map(drop),
-        store.release(&place.owner("a"), LIMIT).await.map(drop),
-        store.read(&place.name, LIMIT).await.map(drop),
-        store.list(&place.scope(), LIMIT).await.map(drop),
         store
-            .evict(&place.name, token, Eviction::Close, LIMIT)
+            .renew(&test_table.lease("a", 1), TTL, LIMIT)
+            .await
+            .map(drop),
+        store
+            .release(&test_table.claim("a", 1), LIMIT)
+            .await
+            .map(drop),
+        store.release(&test_table.owner("a"), LIMIT).await.map(drop),
+        store.read(&test_table.name, LIMIT).await.map(drop),
+        store.list(&test_table.scope(), LIMIT).await.map(drop),
+        store
+            .evict(&test_table.name, token, Eviction::Close, LIMIT)
             .await
             .map(drop),
     ];
@@ -49,11 +59,11 @@ async fn errors(place: &Place) -> Vec<StoreError> {
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
 async fn a_missing_table_is_told_with_the_call_that_makes_it() {
     for server in [DYNOXIDE, LOCAL] {
-        let mut place = Place::new(server).await;
+        let mut test_table = TestTable::new(server).await;
         let table = format!("missing_{}", unique());
-        place.store = DynamoStore::new(server.client(), table.clone());
-        let mut errors = errors(&place).await;
-        errors.push(place.store.ensure().await.unwrap_err());
+        test_table.store = DynamoStore::new(server.client(), table.clone());
+        let mut errors = errors(&test_table).await;
+        errors.push(test_table.store.prepare().await.unwrap_err());
         for error in errors {
             assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
             let told = error.to_string();
@@ -78,10 +88,10 @@ async fn a_table_is_made_once_also_by_many_at_the_same_moment() {
             made.unwrap();
         }
         stores[0].create_table_if_missing().await.unwrap();
-        stores[0].ensure().await.unwrap();
-        let mut place = Place::new(server).await;
-        place.store = stores[0].clone();
-        assert_eq!(place.acquire("a", 1).await, granted(1));
+        stores[0].prepare().await.unwrap();
+        let mut test_table = TestTable::new(server).await;
+        test_table.store = stores[0].clone();
+        assert_eq!(test_table.acquire("a", 1).await, granted(1));
         let description = server.client().describe_table().table_name(&table).send();
         let description = description.await.unwrap().table.unwrap();
         let billing = description
@@ -129,22 +139,32 @@ async fn a_table_with_other_keys_is_told() {
             &[("name", S, KeyType::Hash), ("scope", S, KeyType::Range)],
         ] {
             let table = table_with_keys(server, keys).await;
-            let mut place = Place::new(server).await;
-            place.store = DynamoStore::new(server.client(), table.clone());
+            let mut test_table = TestTable::new(server).await;
+            test_table.store = DynamoStore::new(server.client(), table.clone());
             let mut told = vec![
-                place.store.ensure().await.unwrap_err(),
-                place.store.create_table_if_missing().await.unwrap_err(),
+                test_table.store.prepare().await.unwrap_err(),
+                test_table
+                    .store
+                    .create_table_if_missing()
+                    .await
+                    .unwrap_err(),
             ];
             // With the two keys the other way round each request is a good one, for another table.
             if keys[0].0 != "name" {
                 told.push(
-                    place
+                    test_table
                         .store
-                        .acquire(&place.bid("a", 1), LIMIT)
+                        .acquire(&test_table.bid("a", 1), LIMIT)
                         .await
                         .unwrap_err(),
                 );
-                told.push(place.store.read(&place.name, LIMIT).await.unwrap_err());
+                told.push(
+                    test_table
+                        .store
+                        .read(&test_table.name, LIMIT)
+                        .await
+                        .unwrap_err(),
+                );
             }
             for error in told {
                 assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error:?}");
@@ -185,33 +205,33 @@ async fn an_item_of_another_shape_is_corrupt_and_not_written() {
     ];
     for server in [DYNOXIDE, LOCAL] {
         for (field, value) in &damages {
-            let place = Place::new(server).await;
-            place.acquire("a", 1).await;
-            place.set(field, value.clone()).await;
-            let before = place.item().await;
+            let test_table = TestTable::new(server).await;
+            test_table.acquire("a", 1).await;
+            test_table.set(field, value.clone()).await;
+            let before = test_table.item().await;
             // A process that knows nothing of the record.
-            let other = place.other(server);
+            let other = test_table.other(server);
             let mut errors = vec![
                 other
                     .store
-                    .acquire(&place.bid("b", 2), LIMIT)
+                    .acquire(&test_table.bid("b", 2), LIMIT)
                     .await
                     .map(drop),
-                other.store.read(&place.name, LIMIT).await.map(drop),
-                other.store.list(&place.scope(), LIMIT).await.map(drop),
+                other.store.read(&test_table.name, LIMIT).await.map(drop),
+                other.store.list(&test_table.scope(), LIMIT).await.map(drop),
             ];
             if *field != "attempt" {
                 errors.push(
                     other
                         .store
-                        .renew(&place.lease("a", 1), TTL, LIMIT)
+                        .renew(&test_table.lease("a", 1), TTL, LIMIT)
                         .await
                         .map(drop),
                 );
                 errors.push(
                     other
                         .store
-                        .release(&place.claim("a", 1), LIMIT)
+                        .release(&test_table.claim("a", 1), LIMIT)
                         .await
                         .map(drop),
                 );
@@ -221,7 +241,7 @@ async fn an_item_of_another_shape_is_corrupt_and_not_written() {
                 errors.push(
                     other
                         .store
-                        .release(&place.owner("a"), LIMIT)
+                        .release(&test_table.owner("a"), LIMIT)
                         .await
                         .map(drop),
                 );
@@ -231,11 +251,11 @@ async fn an_item_of_another_shape_is_corrupt_and_not_written() {
                 assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error:?}");
                 let told = error.to_string();
                 assert!(
-                    told.contains(field) && told.contains(place.name.as_str()),
+                    told.contains(field) && told.contains(test_table.name.as_str()),
                     "{told}"
                 );
             }
-            assert_eq!(place.item().await, before, "{field} {value:?}");
+            assert_eq!(test_table.item().await, before, "{field} {value:?}");
         }
     }
 }
@@ -244,30 +264,30 @@ async fn an_item_of_another_shape_is_corrupt_and_not_written() {
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
 async fn an_item_of_somebody_else_under_our_key_is_corrupt() {
     for server in [DYNOXIDE, LOCAL] {
-        let place = Place::new(server).await;
-        let mut item = support::key(&place.name);
+        let test_table = TestTable::new(server).await;
+        let mut item = support::key(&test_table.name);
         item.insert("price".to_owned(), number(12));
-        let put = place.client.put_item().table_name(TABLE);
+        let put = test_table.client.put_item().table_name(TABLE);
         put.set_item(Some(item.clone())).send().await.unwrap();
-        for error in errors(&place).await {
+        for error in errors(&test_table).await {
             assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
         }
-        assert_eq!(place.item().await, item);
+        assert_eq!(test_table.item().await, item);
     }
 }
 
 #[tokio::test]
 #[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
 async fn a_damaged_line_of_the_history_is_left_out() {
-    let place = Place::new(DYNOXIDE).await;
+    let test_table = TestTable::new(DYNOXIDE).await;
     for round in 1..=3 {
-        place.acquire("a", round.into()).await;
-        place.release("a", round).await;
+        test_table.acquire("a", round.into()).await;
+        test_table.release("a", round).await;
     }
-    place.set("history_2", number(3)).await;
+    test_table.set("history_2", number(3)).await;
     let line = HashMap::from([("holder".to_owned(), text("two\nlines"))]);
-    place.set("history_8", AttributeValue::M(line)).await;
-    let tokens: Vec<_> = place
+    test_table.set("history_8", AttributeValue::M(line)).await;
+    let tokens: Vec<_> = test_table
         .read()
         .await
         .history
@@ -275,7 +295,7 @@ async fn a_damaged_line_of_the_history_is_left_out() {
         .map(|line| line.token.get())
         .collect();
     assert_eq!(tokens, [1, 3]);
-    assert_eq!(place.acquire("a", 4).await, granted(4));
+    assert_eq!(test_table.acquire("a", 4).await, granted(4));
 }
 
 #[tokio::test]
@@ -289,15 +309,15 @@ async fn a_record_lies_under_the_documented_key() {
             (format!("{base}/"), format!("/{base}/"), "/".to_owned()),
             (format!("/{base}"), "//".to_owned(), base.clone()),
         ] {
-            let mut place = Place::new(server).await;
-            place.name = ResourceName::new(&name).unwrap();
-            assert_eq!(place.acquire("a", 1).await, granted(1));
-            let item = place.item().await;
+            let mut test_table = TestTable::new(server).await;
+            test_table.name = ResourceName::new(&name).unwrap();
+            assert_eq!(test_table.acquire("a", 1).await, granted(1));
+            let item = test_table.item().await;
             assert_eq!(
                 (&item["scope"], &item["name"]),
                 (&text(&scope), &text(&last))
             );
-            assert_eq!(place.read().await.resource, place.name);
+            assert_eq!(test_table.read().await.resource, test_table.name);
         }
     }
 }

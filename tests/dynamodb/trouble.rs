@@ -10,11 +10,14 @@ use aws_sdk_dynamodb::{
     config::{Config, retry::RetryConfig},
     types::AttributeValue,
 };
-use tenure::{Claim, DynamoStore, LeaseStore as _, ReleaseOutcome, RenewOutcome, StoreErrorKind};
+use tenure::{
+    DynamoStore, LeaseStore as _,
+    store::{Claim, ReleaseOutcome, RenewOutcome, StoreErrorKind},
+};
 
 use crate::{
     proxy::Wire,
-    support::{DYNOXIDE, LIMIT, LOCAL, Place, TABLE, TTL, config, granted, key},
+    support::{DYNOXIDE, LIMIT, LOCAL, TABLE, TTL, TestTable, config, granted, key},
 };
 
 #[tokio::test]
@@ -22,24 +25,24 @@ use crate::{
 async fn a_lost_answer_to_a_bid_is_unknown_and_the_attempt_finds_its_token() {
     for (server, cuts) in [(DYNOXIDE, 1), (DYNOXIDE, 2), (LOCAL, 1), (LOCAL, 2)] {
         let wire = Wire::default();
-        let place = Place::at(server, wire.lay(server).await).await;
+        let test_table = TestTable::at(server, wire.lay(server).await).await;
         for _ in 0..cuts {
             wire.cut.store(1, SeqCst);
-            let error = place
+            let error = test_table
                 .store
-                .acquire(&place.bid("a", 1), LIMIT)
+                .acquire(&test_table.bid("a", 1), LIMIT)
                 .await
                 .unwrap_err();
             assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
         }
-        assert_eq!(place.acquire("a", 1).await, granted(1));
+        assert_eq!(test_table.acquire("a", 1).await, granted(1));
         // By a write: the deadline may count from this last request.
-        assert_ne!(place.version().await, "1");
-        let record = place.read().await;
+        assert_ne!(test_table.version().await, "1");
+        let record = test_table.read().await;
         assert_eq!(record.history.len(), 1, "{server:?}, {cuts}");
-        place
+        test_table
             .store
-            .renew(&place.lease("a", 1), TTL, LIMIT)
+            .renew(&test_table.lease("a", 1), TTL, LIMIT)
             .await
             .unwrap();
     }
@@ -51,33 +54,37 @@ async fn a_lost_answer_to_a_renewal_or_a_release_does_no_harm() {
     let ways = [(DYNOXIDE, 1), (DYNOXIDE, 2), (LOCAL, 1), (LOCAL, 2)];
     for ((server, cuts), by_owner) in ways.into_iter().flat_map(|way| [(way, false), (way, true)]) {
         let wire = Wire::default();
-        let place = Place::at(server, wire.lay(server).await).await;
-        place.acquire("a", 1).await;
-        let lease = place.lease("a", 1);
+        let test_table = TestTable::at(server, wire.lay(server).await).await;
+        test_table.acquire("a", 1).await;
+        let lease = test_table.lease("a", 1);
         let claim = if by_owner {
-            place.owner("a")
+            test_table.owner("a")
         } else {
-            place.claim("a", 1)
+            test_table.claim("a", 1)
         };
         for _ in 0..cuts {
             wire.cut.store(1, SeqCst);
-            let error = place.store.renew(&lease, TTL, LIMIT).await.unwrap_err();
+            let error = test_table
+                .store
+                .renew(&lease, TTL, LIMIT)
+                .await
+                .unwrap_err();
             assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
         }
-        let renewed = place.store.renew(&lease, TTL, LIMIT).await.unwrap();
+        let renewed = test_table.store.renew(&lease, TTL, LIMIT).await.unwrap();
         assert_eq!(renewed, RenewOutcome::Renewed);
         wire.cut.store(1, SeqCst);
-        let error = place.store.release(&claim, LIMIT).await.unwrap_err();
+        let error = test_table.store.release(&claim, LIMIT).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
         wire.cut.store(cuts - 1, SeqCst);
-        let _ = place.store.release(&claim, LIMIT).await;
+        let _ = test_table.store.release(&claim, LIMIT).await;
         wire.cut.store(0, SeqCst);
-        match place.store.release(&claim, LIMIT).await.unwrap() {
+        match test_table.store.release(&claim, LIMIT).await.unwrap() {
             ReleaseOutcome::NotHeld(Some(record)) => assert_eq!(record.holder, None),
             other => panic!("{other:?}"),
         }
         assert_eq!(
-            place.acquire("b", 2).await,
+            test_table.acquire("b", 2).await,
             granted(2),
             "{server:?}, {cuts}"
         );
@@ -88,10 +95,17 @@ async fn a_lost_answer_to_a_renewal_or_a_release_does_no_harm() {
 #[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
 async fn an_answer_that_never_comes_is_unknown_within_the_limit() {
     let wire = Wire::default();
-    let mut place = Place::at(DYNOXIDE, wire.lay(DYNOXIDE).await).await;
+    let mut test_table = TestTable::at(DYNOXIDE, wire.lay(DYNOXIDE).await).await;
     let limit = Duration::from_millis(300);
-    place.store = place.store.call_limit(limit);
-    assert_eq!(place.store.read(&place.name, LIMIT).await.unwrap(), None);
+    test_table.store = test_table.store.call_limit(limit);
+    assert_eq!(
+        test_table
+            .store
+            .read(&test_table.name, LIMIT)
+            .await
+            .unwrap(),
+        None
+    );
     wire.hang.store(true, SeqCst);
     for (write, kind) in [
         (true, StoreErrorKind::Unknown),
@@ -99,13 +113,17 @@ async fn an_answer_that_never_comes_is_unknown_within_the_limit() {
     ] {
         let sent = Instant::now();
         let error = if write {
-            place
+            test_table
                 .store
-                .acquire(&place.bid("a", 1), LIMIT)
+                .acquire(&test_table.bid("a", 1), LIMIT)
                 .await
                 .map(drop)
         } else {
-            place.store.read(&place.name, LIMIT).await.map(drop)
+            test_table
+                .store
+                .read(&test_table.name, LIMIT)
+                .await
+                .map(drop)
         };
         let error = error.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
@@ -113,12 +131,12 @@ async fn an_answer_that_never_comes_is_unknown_within_the_limit() {
         assert!(took >= limit && took < limit * 5, "{took:?}");
     }
     wire.hang.store(false, SeqCst);
-    assert_eq!(place.acquire("a", 1).await, granted(1));
+    assert_eq!(test_table.acquire("a", 1).await, granted(1));
     let claim = Claim::Attempt {
-        resource: place.name.clone(),
-        attempt: place.bid("a", 1).attempt,
+        resource: test_table.name.clone(),
+        attempt: test_table.bid("a", 1).attempt,
     };
-    let released = place.store.release(&claim, LIMIT).await.unwrap();
+    let released = test_table.store.release(&claim, LIMIT).await.unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
 }
 
@@ -135,7 +153,7 @@ async fn an_unreachable_server_is_told_within_the_limit() {
     ] {
         let client = Client::from_conf(config(url.clone()).build());
         let store = DynamoStore::new(client, TABLE);
-        let name = tenure::ResourceName::new("a").unwrap();
+        let name = tenure::lease::ResourceName::new("a").unwrap();
         let error = store.read(&name, LIMIT).await.unwrap_err();
         assert_eq!(
             error.kind(),
@@ -144,7 +162,7 @@ async fn an_unreachable_server_is_told_within_the_limit() {
         );
         let claim = Claim::Attempt {
             resource: name,
-            attempt: tenure::AttemptId::new(1),
+            attempt: tenure::store::AttemptId::new(1),
         };
         let error = store.release(&claim, LIMIT).await.unwrap_err();
         assert_eq!(
@@ -160,7 +178,7 @@ async fn an_unreachable_server_is_told_within_the_limit() {
 async fn a_call_limit_without_an_end_is_as_good_as_any() {
     let client = Client::from_conf(config("http://127.0.0.1:1".to_owned()).build());
     let store = DynamoStore::new(client, TABLE).call_limit(Duration::MAX);
-    let name = tenure::ResourceName::new("a").unwrap();
+    let name = tenure::lease::ResourceName::new("a").unwrap();
     let error = store.read(&name, Duration::MAX).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
 }
@@ -169,7 +187,7 @@ async fn a_call_limit_without_an_end_is_as_good_as_any() {
 #[tokio::test]
 async fn missing_credentials_or_a_missing_region_are_told() {
     let url = "http://127.0.0.1:1".to_owned();
-    let name = tenure::ResourceName::new("a").unwrap();
+    let name = tenure::lease::ResourceName::new("a").unwrap();
     let without = |config: Config| DynamoStore::new(Client::from_conf(config), TABLE);
     let mut config_without_region = config(url.clone());
     config_without_region
@@ -215,13 +233,13 @@ async fn the_application_keeps_its_client_and_its_retries() {
     let retries = RetryConfig::standard().with_max_attempts(2);
     let client = Client::from_conf(config(url).retry_config(retries).build());
     let _store = DynamoStore::new(client.clone(), TABLE);
-    let place = Place::new(DYNOXIDE).await;
-    place.acquire("a", 1).await;
+    let test_table = TestTable::new(DYNOXIDE).await;
+    test_table.acquire("a", 1).await;
     wire.cut.store(1, SeqCst);
     let request = client
         .update_item()
         .table_name(TABLE)
-        .set_key(Some(key(&place.name)))
+        .set_key(Some(key(&test_table.name)))
         .update_expression("ADD hits :one")
         .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
     request.send().await.unwrap();

@@ -13,7 +13,7 @@ use libtest_mimic::Failed;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
-    ledger::{self, Guard, Outcome, Place},
+    ledger::{self, ContestStore, Guard, Outcome},
     verdict::{Told, Verdict},
     writer::{Event, Orders, TTL},
 };
@@ -87,14 +87,14 @@ impl Contest {
         let writes = env::var("TENURE_FENCED_WRITES").map_or(Ok(400), |writes| writes.parse())?;
         let runtime = tokio::runtime::Runtime::new()?;
         let folder = tempfile::tempdir()?;
-        let place = Place::new(kind, folder.path());
+        let contest_store = ContestStore::new(kind, folder.path());
         let ledger = runtime.block_on(async {
-            let ledger = ledger::open(&place).await;
+            let ledger = ledger::open(&contest_store).await;
             ledger.prepare().await;
             ledger
         });
         let begun = Instant::now();
-        let mut contest = Self::start(guard, &place)?;
+        let mut contest = Self::start(guard, &contest_store)?;
         let (mut freezes, mut takeovers) = (0, 0);
         while contest.total() < writes {
             takeovers += u64::from(contest.freeze_leader()?);
@@ -123,13 +123,13 @@ impl Contest {
         Ok((report, verdict))
     }
 
-    fn start(guard: Guard, place: &Place) -> Result<Self, Failed> {
+    fn start(guard: Guard, contest_store: &ContestStore) -> Result<Self, Failed> {
         let (tell, events) = channel();
         let writers = (0..WRITERS).map(|index| {
             let orders = Orders {
                 name: format!("writer-{index}"),
                 guard,
-                place: place.clone(),
+                contest_store: contest_store.clone(),
             };
             launch(index, &orders, tell.clone())
         });

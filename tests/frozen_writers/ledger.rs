@@ -11,7 +11,7 @@ use std::{fmt::Debug, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use tenure::{Lease, LeaseStore, fencing::FencingError};
+use tenure::{LeaseStore, fencing::FencingError, lease::Lease};
 
 pub(crate) const ROWS: usize = 16;
 
@@ -34,7 +34,7 @@ impl Outcome {
     fn of<T, E: Debug>(done: Result<T, FencingError<E>>) -> Self {
         match done {
             Ok(_) => Self::Applied,
-            Err(FencingError::Fenced(_)) => Self::Refused,
+            Err(FencingError::RejectedWrite(_)) => Self::Refused,
             Err(error) => Self::Unknown(format!("{error:?}")),
         }
     }
@@ -42,7 +42,7 @@ impl Outcome {
 
 /// Where a contest takes place.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Place {
+pub(crate) struct ContestStore {
     pub(crate) kind: String,
     /// A name that no other contest uses.
     pub(crate) run: String,
@@ -50,7 +50,7 @@ pub(crate) struct Place {
     pub(crate) at: String,
 }
 
-impl Place {
+impl ContestStore {
     pub(crate) fn new(kind: &str, folder: &Path) -> Self {
         let variable = format!("TENURE_{}_URL", kind.to_uppercase());
         let at = match kind {
@@ -95,14 +95,14 @@ pub(crate) fn kinds() -> Vec<&'static str> {
     known.map(|(kind, _)| kind).collect()
 }
 
-pub(crate) async fn open(place: &Place) -> Box<dyn Ledger> {
-    match place.kind.as_str() {
+pub(crate) async fn open(contest_store: &ContestStore) -> Box<dyn Ledger> {
+    match contest_store.kind.as_str() {
         #[cfg(feature = "sqlite")]
-        "sqlite" => Box::new(sqlite::Sqlite::open(place)),
+        "sqlite" => Box::new(sqlite::Sqlite::open(contest_store)),
         #[cfg(feature = "mongodb")]
-        "mongodb" => Box::new(mongodb::Mongo::open(place).await),
+        "mongodb" => Box::new(mongodb::Mongo::open(contest_store).await),
         #[cfg(feature = "dynamodb")]
-        "dynamodb" => Box::new(dynamodb::Dynamo::open(place).await),
+        "dynamodb" => Box::new(dynamodb::Dynamo::open(contest_store).await),
         kind => panic!("no ledger for {kind}"),
     }
 }

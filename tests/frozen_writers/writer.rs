@@ -10,11 +10,13 @@ use std::{
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use tenure::{
-    AcquireOutcome, AttemptId, Bid, CandidateId, Lease, LeaseStore, RenewOutcome, ResourceName,
+    LeaseStore,
+    lease::{CandidateId, Lease, ResourceName},
+    store::{AcquireOutcome, AttemptId, Bid, RenewOutcome},
 };
 use tokio::time::sleep;
 
-use crate::ledger::{self, Guard, Ledger, Outcome, Place, ROWS};
+use crate::ledger::{self, ContestStore, Guard, Ledger, Outcome, ROWS};
 
 const VARIABLE: &str = "TENURE_TEST_WRITER";
 pub(crate) const TTL: Duration = Duration::from_millis(400);
@@ -27,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(3);
 pub(crate) struct Orders {
     pub(crate) name: String,
     pub(crate) guard: Guard,
-    pub(crate) place: Place,
+    pub(crate) contest_store: ContestStore,
 }
 
 impl Orders {
@@ -62,11 +64,11 @@ pub(crate) async fn run(orders: &Orders) {
         let _ = io::stdin().read(&mut [0]);
         process::exit(0);
     });
-    let ledger = ledger::open(&orders.place).await;
+    let ledger = ledger::open(&orders.contest_store).await;
     let store = ledger.leases();
     loop {
         let bid = Bid {
-            resource: ResourceName::new(orders.place.run.as_str()).unwrap(),
+            resource: ResourceName::new(orders.contest_store.run.as_str()).unwrap(),
             candidate: CandidateId::new(orders.name.as_str()).unwrap(),
             attempt: AttemptId::generate().unwrap(),
             ttl: TTL,

@@ -6,38 +6,47 @@ use mongodb::{
     options::{Collation, IndexOptions},
 };
 use tenure::{
-    Claim, Eviction, FencingToken, LeaseStore as _, MongoStore, StoreError, StoreErrorKind,
+    FencingToken, LeaseStore as _, MongoStore, StoreError,
+    store::{Claim, Eviction, StoreErrorKind},
 };
 
-use crate::support::{LIMIT, Place, TTL, granted, unique};
+use crate::support::{LIMIT, TTL, TestCollection, granted, unique};
 
 /// Every operation on the record fails so, and the document stays as it is.
-async fn assert_untouched(place: &Place, kind: StoreErrorKind, why: &str) {
-    let (before, store) = (place.document().await, &place.store);
+async fn assert_untouched(test_collection: &TestCollection, kind: StoreErrorKind, why: &str) {
+    let (before, store) = (test_collection.document().await, &test_collection.store);
     let kind_of = |error: StoreError| {
         assert!(
-            error.to_string().contains(place.name.as_str()),
+            error.to_string().contains(test_collection.name.as_str()),
             "{why}: {error}"
         );
         error.kind()
     };
     for attempt in [1, 2] {
-        let acquired = store.acquire(&place.bid("a", attempt), LIMIT).await;
+        let acquired = store
+            .acquire(&test_collection.bid("a", attempt), LIMIT)
+            .await;
         assert_eq!(acquired.map_err(kind_of), Err(kind), "{why}: acquire");
     }
-    let renewed = store.renew(&place.lease("a", 1), TTL, LIMIT).await;
+    let renewed = store
+        .renew(&test_collection.lease("a", 1), TTL, LIMIT)
+        .await;
     assert_eq!(renewed.map_err(kind_of), Err(kind), "{why}: renew");
-    for claim in [place.claim("a", 1), place.attempt(1), place.owner("a")] {
+    for claim in [
+        test_collection.claim("a", 1),
+        test_collection.attempt(1),
+        test_collection.owner("a"),
+    ] {
         let released = store.release(&claim, LIMIT).await;
         assert_eq!(released.map_err(kind_of), Err(kind), "{why}: release");
     }
     for eviction in [Eviction::Close, Eviction::Force] {
         let evicted = store
-            .evict(&place.name, FencingToken::new(1), eviction, LIMIT)
+            .evict(&test_collection.name, FencingToken::new(1), eviction, LIMIT)
             .await;
         assert_eq!(evicted.map_err(kind_of), Err(kind), "{why}: evict");
     }
-    assert_eq!(place.document().await, before, "{why}");
+    assert_eq!(test_collection.document().await, before, "{why}");
 }
 
 #[tokio::test]
@@ -96,59 +105,84 @@ async fn a_damaged_record_is_corrupt_and_not_overwritten() {
         ("min_reader", Bson::Null),
     ];
     for (field, value) in damages {
-        let place = Place::new().await;
-        place.acquire("a", 1).await;
+        let test_collection = TestCollection::new().await;
+        test_collection.acquire("a", 1).await;
         let mut why = format!("{field} = {value}");
         why.truncate(60);
-        place.set(doc! { field: value }).await;
-        assert_untouched(&place, StoreErrorKind::Corrupt, &why).await;
+        test_collection.set(doc! { field: value }).await;
+        assert_untouched(&test_collection, StoreErrorKind::Corrupt, &why).await;
     }
 }
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn a_document_of_something_else_is_corrupt_and_not_overwritten() {
-    let place = Place::new().await;
-    let foreign = doc! { "_id": place.name.as_str(), "job": "nightly" };
-    place.collection.insert_one(foreign).await.unwrap();
-    assert_untouched(&place, StoreErrorKind::Corrupt, "foreign").await;
-    let read = place.store.read(&place.name, LIMIT).await;
+    let test_collection = TestCollection::new().await;
+    let foreign = doc! { "_id": test_collection.name.as_str(), "job": "nightly" };
+    test_collection
+        .collection
+        .insert_one(foreign)
+        .await
+        .unwrap();
+    assert_untouched(&test_collection, StoreErrorKind::Corrupt, "foreign").await;
+    let read = test_collection
+        .store
+        .read(&test_collection.name, LIMIT)
+        .await;
     assert_eq!(read.unwrap_err().kind(), StoreErrorKind::Corrupt);
     assert!(
-        place
+        test_collection
             .store
-            .list(&place.scope(), LIMIT)
+            .list(&test_collection.scope(), LIMIT)
             .await
             .unwrap()
             .is_empty()
     );
     // A mere name is no record yet.
-    let place = Place::new().await;
-    place
+    let test_collection = TestCollection::new().await;
+    test_collection
         .collection
-        .insert_one(doc! { "_id": place.name.as_str() })
+        .insert_one(doc! { "_id": test_collection.name.as_str() })
         .await
         .unwrap();
-    assert_eq!(place.store.read(&place.name, LIMIT).await.unwrap(), None);
-    assert_eq!(place.acquire("a", 1).await, granted(1));
+    assert_eq!(
+        test_collection
+            .store
+            .read(&test_collection.name, LIMIT)
+            .await
+            .unwrap(),
+        None
+    );
+    assert_eq!(test_collection.acquire("a", 1).await, granted(1));
 }
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn what_only_a_newer_library_understands_is_left_alone() {
     for advance in [false, true] {
-        let place = Place::new().await;
-        place.acquire("a", 1).await;
+        let test_collection = TestCollection::new().await;
+        test_collection.acquire("a", 1).await;
         if advance {
-            place.advance(TTL * 2).await;
+            test_collection.advance(TTL * 2).await;
         }
-        place.set(doc! { "min_reader": 2 }).await;
+        test_collection.set(doc! { "min_reader": 2 }).await;
         // What can be read is read; nothing is written.
-        assert_eq!(place.read().await.token, FencingToken::new(1));
-        assert_untouched(&place, StoreErrorKind::Unsupported, "min_reader").await;
-        place.set(doc! { "token": "of another kind" }).await;
-        assert_untouched(&place, StoreErrorKind::Unsupported, "min_reader and shape").await;
-        let error = place.store.list(&place.scope(), LIMIT).await.unwrap_err();
+        assert_eq!(test_collection.read().await.token, FencingToken::new(1));
+        assert_untouched(&test_collection, StoreErrorKind::Unsupported, "min_reader").await;
+        test_collection
+            .set(doc! { "token": "of another kind" })
+            .await;
+        assert_untouched(
+            &test_collection,
+            StoreErrorKind::Unsupported,
+            "min_reader and shape",
+        )
+        .await;
+        let error = test_collection
+            .store
+            .list(&test_collection.scope(), LIMIT)
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unsupported, "{error}");
     }
 }
@@ -156,44 +190,48 @@ async fn what_only_a_newer_library_understands_is_left_alone() {
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn unknown_fields_are_kept() {
-    let place = Place::new().await;
-    place.acquire("a", 1).await;
+    let test_collection = TestCollection::new().await;
+    test_collection.acquire("a", 1).await;
     let extra = doc! { "colour": "green", "nested": { "$odd": [1, 2, null] } };
-    place
+    test_collection
         .collection
         .update_one(
-            doc! { "_id": place.name.as_str() },
+            doc! { "_id": test_collection.name.as_str() },
             vec![doc! { "$set": { "extra": { "$literal": extra.clone() } } }],
         )
         .await
         .unwrap();
-    place.acquire("a", 1).await;
-    place
+    test_collection.acquire("a", 1).await;
+    test_collection
         .store
-        .renew(&place.lease("a", 1), TTL, LIMIT)
+        .renew(&test_collection.lease("a", 1), TTL, LIMIT)
         .await
         .unwrap();
     let token = FencingToken::new(1);
-    place
+    test_collection
         .store
-        .evict(&place.name, token, Eviction::Close, LIMIT)
+        .evict(&test_collection.name, token, Eviction::Close, LIMIT)
         .await
         .unwrap();
-    place
+    test_collection
         .store
-        .release(&place.claim("a", 1), LIMIT)
+        .release(&test_collection.claim("a", 1), LIMIT)
         .await
         .unwrap();
-    assert_eq!(place.acquire("b", 2).await, granted(2));
+    assert_eq!(test_collection.acquire("b", 2).await, granted(2));
     assert_eq!(
-        place.document().await.get_document("extra").unwrap(),
+        test_collection
+            .document()
+            .await
+            .get_document("extra")
+            .unwrap(),
         &extra
     );
 }
 
-async fn collection(place: &Place) -> Collection<Document> {
+async fn collection(test_collection: &TestCollection) -> Collection<Document> {
     let name = format!("odd_{}", unique());
-    place
+    test_collection
         .collection
         .client()
         .database("tenure_test")
@@ -203,105 +241,116 @@ async fn collection(place: &Place) -> Collection<Document> {
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn a_collation_of_the_collection_makes_no_two_names_one() {
-    let mut place = Place::new().await;
-    place.collection = collection(&place).await;
-    let database = place.collection.client().database("tenure_test");
+    let mut test_collection = TestCollection::new().await;
+    test_collection.collection = collection(&test_collection).await;
+    let database = test_collection.collection.client().database("tenure_test");
     let blind = Collation::builder()
         .locale("en")
         .strength(mongodb::options::CollationStrength::Primary)
         .build();
     database
-        .create_collection(place.collection.name())
+        .create_collection(test_collection.collection.name())
         .collation(blind)
         .await
         .unwrap();
-    place.store = MongoStore::new(place.collection.clone());
-    place.store.ensure().await.unwrap();
-    place.name = "a/Name".try_into().unwrap();
-    assert_eq!(place.acquire("a", 1).await, granted(1));
-    assert_eq!(place.acquire("a", 1).await, granted(1));
-    tenure::ResourceName::new("a/name")
-        .map(|name| place.name = name)
+    test_collection.store = MongoStore::new(test_collection.collection.clone());
+    test_collection.store.prepare().await.unwrap();
+    test_collection.name = "a/Name".try_into().unwrap();
+    assert_eq!(test_collection.acquire("a", 1).await, granted(1));
+    assert_eq!(test_collection.acquire("a", 1).await, granted(1));
+    tenure::lease::ResourceName::new("a/name")
+        .map(|name| test_collection.name = name)
         .unwrap();
-    assert_eq!(place.store.read(&place.name, LIMIT).await.unwrap(), None);
-    let error = place
+    assert_eq!(
+        test_collection
+            .store
+            .read(&test_collection.name, LIMIT)
+            .await
+            .unwrap(),
+        None
+    );
+    let error = test_collection
         .store
-        .acquire(&place.bid("b", 2), LIMIT)
+        .acquire(&test_collection.bid("b", 2), LIMIT)
         .await
         .unwrap_err();
     assert!(error.to_string().contains("collation"), "{error}");
     assert_eq!(
-        place
+        test_collection
             .store
-            .renew(&place.lease("A", 1), TTL, LIMIT)
+            .renew(&test_collection.lease("A", 1), TTL, LIMIT)
             .await
             .unwrap(),
-        tenure::RenewOutcome::Lost(None)
+        tenure::store::RenewOutcome::Lost(None)
     );
-    place.name = "a/Name".try_into().unwrap();
-    let foreign = place
+    test_collection.name = "a/Name".try_into().unwrap();
+    let foreign = test_collection
         .store
-        .release(&Claim::Lease(place.lease("A", 1)), LIMIT)
+        .release(&Claim::Lease(test_collection.lease("A", 1)), LIMIT)
         .await
         .unwrap();
-    assert_ne!(foreign, tenure::ReleaseOutcome::Released);
-    place.collection.drop().await.unwrap();
+    assert_ne!(foreign, tenure::store::ReleaseOutcome::Released);
+    test_collection.collection.drop().await.unwrap();
 }
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn a_collection_that_takes_no_records_is_misconfigured() {
-    let mut place = Place::new().await;
-    let database = place.collection.client().database("tenure_test");
+    let mut test_collection = TestCollection::new().await;
+    let database = test_collection.collection.client().database("tenure_test");
     // A validator, a unique index, a view.
-    place.collection = collection(&place).await;
+    test_collection.collection = collection(&test_collection).await;
     let never = doc! { "colour": { "$exists": true } };
     database
-        .create_collection(place.collection.name())
+        .create_collection(test_collection.collection.name())
         .validator(never)
         .await
         .unwrap();
-    place.store = MongoStore::new(place.collection.clone());
-    let error = place
+    test_collection.store = MongoStore::new(test_collection.collection.clone());
+    let error = test_collection
         .store
-        .acquire(&place.bid("a", 1), LIMIT)
+        .acquire(&test_collection.bid("a", 1), LIMIT)
         .await
         .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
-    place.collection.drop().await.unwrap();
+    test_collection.collection.drop().await.unwrap();
 
-    place.collection = collection(&place).await;
+    test_collection.collection = collection(&test_collection).await;
     let unique = IndexOptions::builder().unique(true).build();
     let index = mongodb::IndexModel::builder()
         .keys(doc! { "holder": 1 })
         .options(unique)
         .build();
-    place.collection.create_index(index).await.unwrap();
-    place.store = MongoStore::new(place.collection.clone());
-    assert_eq!(place.acquire("a", 1).await, granted(1));
-    place.name = "another".try_into().unwrap();
-    let error = place
+    test_collection
+        .collection
+        .create_index(index)
+        .await
+        .unwrap();
+    test_collection.store = MongoStore::new(test_collection.collection.clone());
+    assert_eq!(test_collection.acquire("a", 1).await, granted(1));
+    test_collection.name = "another".try_into().unwrap();
+    let error = test_collection
         .store
-        .acquire(&place.bid("a", 1), LIMIT)
+        .acquire(&test_collection.bid("a", 1), LIMIT)
         .await
         .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
-    place.collection.drop().await.unwrap();
+    test_collection.collection.drop().await.unwrap();
 
-    place.collection = collection(&place).await;
+    test_collection.collection = collection(&test_collection).await;
     database
-        .create_collection(place.collection.name())
+        .create_collection(test_collection.collection.name())
         .view_on("leases".to_owned())
         .await
         .unwrap();
-    place.store = MongoStore::new(place.collection.clone());
-    let error = place
+    test_collection.store = MongoStore::new(test_collection.collection.clone());
+    let error = test_collection
         .store
-        .acquire(&place.bid("a", 1), LIMIT)
+        .acquire(&test_collection.bid("a", 1), LIMIT)
         .await
         .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
-    let error = place.store.ensure().await.unwrap_err();
+    let error = test_collection.store.prepare().await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
-    place.collection.drop().await.unwrap();
+    test_collection.collection.drop().await.unwrap();
 }

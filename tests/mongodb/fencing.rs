@@ -13,35 +13,36 @@ use mongodb::{
     options::{ReadConcern, WriteConcern},
 };
 use tenure::{
-    Eviction, FencingToken, LeaseStore as _, RenewOutcome, StoreErrorKind,
-    fencing::{Fenced, FencedReason, FencingError, TokenGuard},
+    FencingToken, LeaseStore as _,
+    fencing::{FencingError, RejectedWrite, RejectionReason, TokenGuard},
+    store::{Eviction, RenewOutcome, StoreErrorKind},
 };
 
-use crate::support::{LIMIT, Place, TTL, granted, options, unique};
+use crate::support::{LIMIT, TTL, TestCollection, granted, options, unique};
 
 type Guarded<T = ()> = Result<T, FencingError<Error>>;
 
 /// An account of the user's own, in the same client.
 struct Account {
-    place: Place,
+    test_collection: TestCollection,
     accounts: Collection<Document>,
     id: String,
 }
 
 impl Account {
     async fn new() -> Self {
-        Self::at(Place::new().await).await
+        Self::at(TestCollection::new().await).await
     }
 
-    async fn at(place: Place) -> Self {
-        let database = place.collection.client().database("tenure_test");
+    async fn at(test_collection: TestCollection) -> Self {
+        let database = test_collection.collection.client().database("tenure_test");
         let (accounts, id) = (database.collection("accounts"), unique());
         accounts
             .insert_one(doc! { "_id": &id, "cents": 0 })
             .await
             .unwrap();
         Self {
-            place,
+            test_collection,
             accounts,
             id,
         }
@@ -60,7 +61,7 @@ impl Account {
     }
 
     fn guard(&self, token: u64) -> TokenGuard {
-        TokenGuard::new(&self.place.lease("a", token))
+        TokenGuard::new(&self.test_collection.lease("a", token))
     }
 
     async fn write(&self, token: u64) -> Guarded {
@@ -76,8 +77,8 @@ impl Account {
 
     async fn lead(&self, holder: &str, token: u64) -> Guarded {
         let mut session = self.accounts.client().start_session().await.unwrap();
-        let lease = self.place.lease(holder, token);
-        let store = &self.place.store;
+        let lease = self.test_collection.lease(holder, token);
+        let store = &self.test_collection.store;
         let done = store.leader_transaction(&mut session, &lease, self, |session, account| {
             Box::pin(Self::pay(session, account))
         });
@@ -94,9 +95,9 @@ fn token(token: u64) -> Option<FencingToken> {
 }
 
 #[track_caller]
-fn fenced<T: std::fmt::Debug>(guarded: Guarded<T>) -> Fenced {
+fn fenced<T: std::fmt::Debug>(guarded: Guarded<T>) -> RejectedWrite {
     match guarded {
-        Err(FencingError::Fenced(fenced)) => fenced,
+        Err(FencingError::RejectedWrite(fenced)) => fenced,
         other => panic!("{other:?}"),
     }
 }
@@ -117,8 +118,8 @@ fn listen(options: &mut mongodb::options::ClientOptions) -> std::sync::mpsc::Rec
 async fn a_guarded_write_is_one_request_and_a_leader_transaction_two_more_than_its_work() {
     let mut options = options().await;
     let told = listen(&mut options);
-    let account = Account::at(Place::of(options)).await;
-    account.place.acquire("a", 1).await;
+    let account = Account::at(TestCollection::of(options)).await;
+    account.test_collection.acquire("a", 1).await;
     let heard = || told.try_iter().collect::<Vec<_>>();
     heard();
     account.write(2).await.unwrap();

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tenure::{LeaseStore as _, ResourceName};
+use tenure::{LeaseStore as _, lease::ResourceName};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
@@ -13,28 +13,32 @@ use tokio::{
 
 use crate::{
     proxy::Wire,
-    support::{Place, primary},
+    support::{TestCollection, primary},
 };
 
 const LOCKS: usize = 20;
 const LIMIT: Duration = Duration::from_millis(300);
 
 /// A wire to the primary that is frozen, after the client has used it.
-async fn frozen() -> (Wire, Place) {
+async fn frozen() -> (Wire, TestCollection) {
     let wire = Wire::default();
-    let mut place = Place::of(wire.lay(primary().await).await);
-    place.store.read(&place.name, LIMIT).await.unwrap();
-    place.store = place.store.call_limit(LIMIT);
+    let mut test_collection = TestCollection::of(wire.lay(primary().await).await);
+    test_collection
+        .store
+        .read(&test_collection.name, LIMIT)
+        .await
+        .unwrap();
+    test_collection.store = test_collection.store.call_limit(LIMIT);
     wire.frozen.store(true, SeqCst);
-    (wire, place)
+    (wire, test_collection)
 }
 
 /// Bids as a lock does, again and again until it is granted. `patience` is that of the caller.
-async fn bid(place: &Place, lock: usize, patience: Duration) {
-    let mut bid = place.bid("a", 1);
-    bid.resource = ResourceName::new(format!("{}/{lock}", place.name)).unwrap();
+async fn bid(test_collection: &TestCollection, lock: usize, patience: Duration) {
+    let mut bid = test_collection.bid("a", 1);
+    bid.resource = ResourceName::new(format!("{}/{lock}", test_collection.name)).unwrap();
     while !matches!(
-        timeout(patience, place.store.acquire(&bid, LIMIT)).await,
+        timeout(patience, test_collection.store.acquire(&bid, LIMIT)).await,
         Ok(Ok(_))
     ) {
         sleep(Duration::from_millis(100)).await;
@@ -43,12 +47,12 @@ async fn bid(place: &Place, lock: usize, patience: Duration) {
 
 /// More requests than the driver's pool has connections end in its queue, and their successors there.
 async fn all_come_through(patience: Duration) {
-    let (wire, place) = frozen().await;
-    let place = std::sync::Arc::new(place);
+    let (wire, test_collection) = frozen().await;
+    let test_collection = std::sync::Arc::new(test_collection);
     let mut bids = JoinSet::new();
     for lock in 0..LOCKS {
-        let place = place.clone();
-        bids.spawn(async move { bid(&place, lock, patience).await });
+        let test_collection = test_collection.clone();
+        bids.spawn(async move { bid(&test_collection, lock, patience).await });
     }
     sleep(Duration::from_secs(6)).await;
     assert_eq!(bids.len(), LOCKS);

@@ -5,18 +5,19 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use mongodb::bson::{Bson, doc};
 use tenure::{
-    LeaseStore, ResourceName,
+    LeaseStore,
     conformance::{Capabilities, Subject},
+    lease::ResourceName,
 };
 
-use crate::support::Place;
+use crate::support::TestCollection;
 
 struct Mongo;
 
 async fn set(resource: &ResourceName, field: &str, value: impl Into<Bson>) {
     let change = doc! { "$set": { field: value.into() } };
     let named = doc! { "_id": resource.as_str() };
-    let done = Place::new()
+    let done = TestCollection::new()
         .await
         .collection
         .update_one(named, change)
@@ -34,7 +35,7 @@ impl Subject for Mongo {
     }
 
     async fn client(&self) -> Arc<dyn LeaseStore> {
-        Arc::new(Place::new().await.store)
+        Arc::new(TestCollection::new().await.store)
     }
 
     async fn add_unknown_field(&self, resource: &ResourceName) {
@@ -43,7 +44,11 @@ impl Subject for Mongo {
 
     async fn has_unknown_field(&self, resource: &ResourceName) -> bool {
         let named = doc! { "_id": resource.as_str(), "hue": "blue" };
-        let found = Place::new().await.collection.count_documents(named).await;
+        let found = TestCollection::new()
+            .await
+            .collection
+            .count_documents(named)
+            .await;
         found.unwrap() == 1
     }
 

@@ -11,21 +11,27 @@ use std::{
 use actix::prelude::*;
 use tenure::{
     BecameFollower, BecameLeader, FencingToken, LeaseStore as _, LockActor, LockHandle, MongoStore,
-    Reason, ReleaseOutcome, RenewOutcome, StepDownOutcome, StoreError, StoreErrorKind, Timing,
+    Reason, StoreError, Timing,
+    actor::StepDownOutcome,
     start_actor,
+    store::{ReleaseOutcome, RenewOutcome, StoreErrorKind},
 };
 
 use crate::{
     proxy::Wire,
-    support::{LIMIT, Place, TTL, granted, primary},
+    support::{LIMIT, TTL, TestCollection, granted, primary},
 };
 
 /// A place that is reached over a wire, with a connection that is open.
-async fn wired() -> (Wire, Place) {
+async fn wired() -> (Wire, TestCollection) {
     let wire = Wire::default();
-    let place = Place::of(wire.lay(primary().await).await);
-    place.store.read(&place.name, LIMIT).await.unwrap();
-    (wire, place)
+    let test_collection = TestCollection::of(wire.lay(primary().await).await);
+    test_collection
+        .store
+        .read(&test_collection.name, LIMIT)
+        .await
+        .unwrap();
+    (wire, test_collection)
 }
 
 #[track_caller]
@@ -34,27 +40,42 @@ fn assert_unknown<T: std::fmt::Debug>(answer: Result<T, StoreError>) {
     assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
 }
 
-async fn version(place: &Place) -> i64 {
-    place.document().await.get_i64("version").unwrap()
+async fn version(test_collection: &TestCollection) -> i64 {
+    test_collection.document().await.get_i64("version").unwrap()
 }
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn an_answer_lost_once_is_repeated_by_the_driver_without_a_second_write() {
-    let (wire, place) = wired().await;
+    let (wire, test_collection) = wired().await;
     let lose = || wire.cut.store(1, SeqCst);
     lose();
-    assert_eq!(place.acquire("a", 1).await, granted(1));
-    assert_eq!((wire.cut.load(SeqCst), version(&place).await), (0, 1));
+    assert_eq!(test_collection.acquire("a", 1).await, granted(1));
+    assert_eq!(
+        (wire.cut.load(SeqCst), version(&test_collection).await),
+        (0, 1)
+    );
     lose();
-    let renewed = place.store.renew(&place.lease("a", 1), TTL, LIMIT).await;
+    let renewed = test_collection
+        .store
+        .renew(&test_collection.lease("a", 1), TTL, LIMIT)
+        .await;
     assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
-    assert_eq!((wire.cut.load(SeqCst), version(&place).await), (0, 2));
+    assert_eq!(
+        (wire.cut.load(SeqCst), version(&test_collection).await),
+        (0, 2)
+    );
     lose();
-    let released = place.store.release(&place.claim("a", 1), LIMIT).await;
+    let released = test_collection
+        .store
+        .release(&test_collection.claim("a", 1), LIMIT)
+        .await;
     assert_eq!(released.unwrap(), ReleaseOutcome::Released);
-    assert_eq!((wire.cut.load(SeqCst), version(&place).await), (0, 3));
-    assert_eq!(place.read().await.token, FencingToken::new(1));
+    assert_eq!(
+        (wire.cut.load(SeqCst), version(&test_collection).await),
+        (0, 3)
+    );
+    assert_eq!(test_collection.read().await.token, FencingToken::new(1));
 }
 
 #[tokio::test]
@@ -64,53 +85,76 @@ async fn an_answer_lost_for_good_is_unknown_and_the_attempt_finds_its_token() {
         let wire = Wire::default();
         let mut options = wire.lay(primary().await).await;
         options.retry_writes = retries;
-        let place = Place::of(options);
-        place.store.read(&place.name, LIMIT).await.unwrap();
+        let test_collection = TestCollection::of(options);
+        test_collection
+            .store
+            .read(&test_collection.name, LIMIT)
+            .await
+            .unwrap();
         wire.cut.store(cuts, SeqCst);
-        assert_unknown(place.store.acquire(&place.bid("a", 1), LIMIT).await);
-        assert_eq!(place.acquire("a", 1).await, granted(1));
-        assert_eq!(version(&place).await, 2);
+        assert_unknown(
+            test_collection
+                .store
+                .acquire(&test_collection.bid("a", 1), LIMIT)
+                .await,
+        );
+        assert_eq!(test_collection.acquire("a", 1).await, granted(1));
+        assert_eq!(version(&test_collection).await, 2);
     }
 }
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn a_renewal_whose_answer_is_lost_twice_is_unknown_and_the_lease_stays() {
-    let (wire, place) = wired().await;
-    place.acquire("a", 1).await;
-    place.advance(TTL / 2).await;
+    let (wire, test_collection) = wired().await;
+    test_collection.acquire("a", 1).await;
+    test_collection.advance(TTL / 2).await;
     wire.cut.store(2, SeqCst);
-    assert_unknown(place.store.renew(&place.lease("a", 1), TTL, LIMIT).await);
-    assert_eq!((wire.cut.load(SeqCst), version(&place).await), (0, 2));
+    assert_unknown(
+        test_collection
+            .store
+            .renew(&test_collection.lease("a", 1), TTL, LIMIT)
+            .await,
+    );
+    assert_eq!(
+        (wire.cut.load(SeqCst), version(&test_collection).await),
+        (0, 2)
+    );
     // It was carried out.
-    let record = place.read().await;
+    let record = test_collection.read().await;
     assert!(record.is_held() && record.remaining > TTL / 2, "{record:?}");
-    let again = place.store.renew(&place.lease("a", 1), TTL, LIMIT).await;
+    let again = test_collection
+        .store
+        .renew(&test_collection.lease("a", 1), TTL, LIMIT)
+        .await;
     assert_eq!(again.unwrap(), RenewOutcome::Renewed);
-    assert_eq!(place.read().await.token, FencingToken::new(1));
+    assert_eq!(test_collection.read().await.token, FencingToken::new(1));
 }
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn a_release_whose_answer_is_lost_twice_is_unknown_and_done_only_once() {
     for by_owner in [false, true] {
-        let (wire, place) = wired().await;
+        let (wire, test_collection) = wired().await;
         let claim = if by_owner {
-            place.owner("a")
+            test_collection.owner("a")
         } else {
-            place.claim("a", 1)
+            test_collection.claim("a", 1)
         };
-        place.acquire("a", 1).await;
+        test_collection.acquire("a", 1).await;
         wire.cut.store(2, SeqCst);
-        assert_unknown(place.store.release(&claim, LIMIT).await);
-        assert_eq!((wire.cut.load(SeqCst), version(&place).await), (0, 2));
+        assert_unknown(test_collection.store.release(&claim, LIMIT).await);
+        assert_eq!(
+            (wire.cut.load(SeqCst), version(&test_collection).await),
+            (0, 2)
+        );
         // Another one's by now, which the repetition must not touch.
-        assert_eq!(place.acquire("b", 2).await, granted(2));
-        match place.store.release(&claim, LIMIT).await.unwrap() {
+        assert_eq!(test_collection.acquire("b", 2).await, granted(2));
+        match test_collection.store.release(&claim, LIMIT).await.unwrap() {
             ReleaseOutcome::NotHeld(Some(record)) => assert!(record.is_held(), "{record:?}"),
             other => panic!("{other:?}"),
         }
-        assert_eq!(version(&place).await, 3);
+        assert_eq!(version(&test_collection).await, 3);
     }
 }
 
@@ -149,11 +193,11 @@ struct Contender {
 }
 
 impl Contender {
-    fn start(place: &Place, store: &MongoStore) -> Self {
+    fn start(test_collection: &TestCollection, store: &MongoStore) -> Self {
         let timing = Timing::builder()
             .ttl(Duration::from_secs(20))
             .renew_every(Duration::from_secs(2));
-        let builder = LockActor::builder(place.name.as_str(), Arc::new(store.clone()));
+        let builder = LockActor::builder(test_collection.name.as_str(), Arc::new(store.clone()));
         let lock = builder.timing(timing.build().unwrap()).start().unwrap();
         let events = Arc::<Mutex<Vec<Event>>>::default();
         let told = events.clone();
@@ -184,41 +228,41 @@ async fn wait_until_lost(cut: &AtomicUsize) {
     }
 }
 
-async fn wait_for_version(place: &Place, least: i64) {
-    while version(place).await < least {
+async fn wait_for_version(test_collection: &TestCollection, least: i64) {
+    while version(test_collection).await < least {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
 /// Through a whole leadership, with another contender at the same resource.
 async fn a_lock_is_not_shaken_when_answers_are_lost(times: usize) {
-    let (wire, place) = wired().await;
+    let (wire, test_collection) = wired().await;
     // Over a wire of its own, which loses nothing.
     let (_, other) = wired().await;
     wire.cut.store(times, SeqCst);
-    let leader = Contender::start(&place, &place.store);
+    let leader = Contender::start(&test_collection, &test_collection.store);
     wait_until_lost(&wire.cut).await;
-    let second = Contender::start(&place, &other.store);
+    let second = Contender::start(&test_collection, &other.store);
     leader.wait_until_it_leads().await;
-    let record = place.read().await;
+    let record = test_collection.read().await;
     assert_eq!((record.token.get(), record.history.len()), (1, 1));
 
     wire.cut.store(times, SeqCst);
     wait_until_lost(&wire.cut).await;
-    let renewed = version(&place).await;
-    wait_for_version(&place, renewed + 2).await;
+    let renewed = version(&test_collection).await;
+    wait_for_version(&test_collection, renewed + 2).await;
     leader.assert_told(&[Event::Follower(Reason::NotElected), Event::Leader(1)]);
     second.assert_told(&[Event::Follower(Reason::NotElected)]);
 
     // With another's lease in between, the repeated release could not tell that the first was done.
     second.lock.pause().await.unwrap();
     // Just renewed, so that it is the release that meets the loss.
-    let renewed = version(&place).await + 1;
-    wait_for_version(&place, renewed).await;
+    let renewed = version(&test_collection).await + 1;
+    wait_for_version(&test_collection, renewed).await;
     wire.cut.store(times, SeqCst);
     assert_eq!(leader.lock.shutdown().await, Ok(StepDownOutcome::Released));
     assert_eq!(
-        (wire.cut.load(SeqCst), version(&place).await),
+        (wire.cut.load(SeqCst), version(&test_collection).await),
         (0, renewed + 1)
     );
     second.lock.resume().await.unwrap();

@@ -4,8 +4,6 @@
 #![cfg(feature = "mongodb")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../common/bed.rs"]
-mod bed;
 #[path = "../common/recovery.rs"]
 #[allow(dead_code, reason = "shared with the tests of other stores")]
 mod common;
@@ -26,6 +24,8 @@ mod proxy;
 mod races;
 mod recovery;
 mod requests;
+#[path = "../common/store_under_test.rs"]
+mod store_under_test;
 mod support;
 mod trouble;
 mod url;

@@ -7,11 +7,13 @@ use std::{
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tenure::{
-    AcquireOutcome, Eviction, FencingToken, LeaseRecord, LeaseStore, ManualClock, MemoryStore,
-    ReleaseOutcome, RenewOutcome,
+    FencingToken, LeaseStore, MemoryStore,
+    lease::LeaseRecord,
+    store::{AcquireOutcome, Eviction, ReleaseOutcome, RenewOutcome},
+    testing::ManualClock,
 };
 
-use crate::support::{LIMIT, Place, TTL};
+use crate::support::{LIMIT, TTL, TestCollection};
 
 /// What must be the same: all but the moments.
 fn timeless(mut record: LeaseRecord) -> (LeaseRecord, u64) {
@@ -37,26 +39,27 @@ async fn random_steps_are_answered_as_by_the_reference() {
 }
 
 async fn walk(rng: &mut StdRng) {
-    let place = Place::new().await;
+    let test_collection = TestCollection::new().await;
     let clock = Arc::new(ManualClock::new());
     let reference = MemoryStore::with_clock(Arc::clone(&clock) as _);
     let candidates = ["a", "b"];
     for step in 0..60 {
         let candidate = candidates[rng.random_range(0..2)];
         let token = FencingToken::new(rng.random_range(0..6));
-        let last = reference.read(&place.name, LIMIT).await.unwrap();
+        let last = reference.read(&test_collection.name, LIMIT).await.unwrap();
         let token = if rng.random_bool(0.7) {
             last.map_or(token, |record| record.token)
         } else {
             token
         };
-        let lease = place.lease(candidate, token.get());
+        let lease = test_collection.lease(candidate, token.get());
         let bid = {
-            let mut bid = place.bid(candidate, rng.random_range(0..5));
+            let mut bid = test_collection.bid(candidate, rng.random_range(0..5));
             bid.reentrant = rng.random_bool(0.2);
             bid
         };
-        let (ours, theirs): (&dyn LeaseStore, &dyn LeaseStore) = (&place.store, &reference);
+        let (ours, theirs): (&dyn LeaseStore, &dyn LeaseStore) =
+            (&test_collection.store, &reference);
         let (mut answers, mut asked) = (Vec::new(), String::new());
         let choice = rng.random_range(0..13);
         for store in [ours, theirs] {
@@ -85,23 +88,27 @@ async fn walk(rng: &mut StdRng) {
                     let outcome = match choice {
                         6 => {
                             store
-                                .release(&place.claim(candidate, token.get()), LIMIT)
+                                .release(&test_collection.claim(candidate, token.get()), LIMIT)
                                 .await
                         }
                         7 => {
                             store
-                                .release(&place.attempt(bid.attempt.get()), LIMIT)
+                                .release(&test_collection.attempt(bid.attempt.get()), LIMIT)
                                 .await
                         }
-                        8 => store.release(&place.owner(candidate), LIMIT).await,
+                        8 => {
+                            store
+                                .release(&test_collection.owner(candidate), LIMIT)
+                                .await
+                        }
                         9 => {
                             store
-                                .evict(&place.name, token, Eviction::Close, LIMIT)
+                                .evict(&test_collection.name, token, Eviction::Close, LIMIT)
                                 .await
                         }
                         _ => {
                             store
-                                .evict(&place.name, token, Eviction::Force, LIMIT)
+                                .evict(&test_collection.name, token, Eviction::Force, LIMIT)
                                 .await
                         }
                     };
@@ -116,7 +123,7 @@ async fn walk(rng: &mut StdRng) {
                 _ => ("time passes".to_owned(), (true, None, None)),
             };
             asked = what;
-            let record = store.read(&place.name, LIMIT).await.unwrap();
+            let record = store.read(&test_collection.name, LIMIT).await.unwrap();
             answers.push((
                 answer.0,
                 answer.1,
@@ -127,7 +134,7 @@ async fn walk(rng: &mut StdRng) {
         assert_eq!(answers[0], answers[1], "step {step}: {asked}");
         if choice >= 11 {
             clock.advance(TTL / 2);
-            place.advance(TTL / 2).await;
+            test_collection.advance(TTL / 2).await;
         }
     }
 }

@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use mongodb::Client;
-use tenure::{BootClock, LeaseStore, MongoStore};
+use tenure::{LeaseStore, MongoStore, clock::BootClock};
 
 use crate::{
-    bed::{Bed, threads},
     locks::lock_rules,
     once::once_rules,
+    store_under_test::{StoreUnderTest, threads},
     support::{LIMIT, options, unique},
 };
 
@@ -17,12 +17,15 @@ async fn store() -> Arc<dyn LeaseStore> {
     let collection = client.database("tenure_test").collection("leases");
     let store = MongoStore::new(collection).call_limit(Duration::from_secs(10));
     // The first request of a client opens its connections.
-    store.list(&tenure::Scope::root(), LIMIT).await.unwrap();
+    store
+        .list(&tenure::lease::Scope::root(), LIMIT)
+        .await
+        .unwrap();
     Arc::new(store)
 }
 
-async fn bed() -> Bed {
-    Bed {
+async fn store_under_test() -> StoreUnderTest {
+    StoreUnderTest {
         stores: [store().await, store().await],
         clock: Arc::new(BootClock),
         observed: false,
@@ -33,10 +36,10 @@ async fn bed() -> Bed {
 
 lock_rules! {
     #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-    threads: bed()
+    threads: store_under_test()
 }
 
 once_rules! {
     #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-    threads: bed()
+    threads: store_under_test()
 }

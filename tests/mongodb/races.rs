@@ -1,13 +1,16 @@
 use std::sync::Arc;
 
 use mongodb::bson::doc;
-use tenure::{AcquireOutcome, LeaseStore as _, ReleaseOutcome};
+use tenure::{
+    LeaseStore as _,
+    store::{AcquireOutcome, ReleaseOutcome},
+};
 use tokio::{sync::Barrier, task::JoinSet};
 
-use crate::support::{LIMIT, Place};
+use crate::support::{LIMIT, TestCollection};
 
-fn name_of(place: &Arc<Place>) -> tenure::ResourceName {
-    place.name.clone()
+fn name_of(test_collection: &Arc<TestCollection>) -> tenure::lease::ResourceName {
+    test_collection.name.clone()
 }
 
 const TASKS: usize = 32;
@@ -18,22 +21,25 @@ const TASKS: usize = 32;
 async fn one_of_many_wins_each_round() {
     let mut places = Vec::new();
     for _ in 0..4 {
-        let mut place = Place::new().await;
+        let mut test_collection = TestCollection::new().await;
         if let Some(first) = places.first() {
-            place.name = name_of(first);
+            test_collection.name = name_of(first);
         }
-        places.push(Arc::new(place));
+        places.push(Arc::new(test_collection));
     }
     for round in 0..100_u64 {
         let barrier = Arc::new(Barrier::new(TASKS));
         let mut tasks = JoinSet::new();
         for task in 0..TASKS {
-            let (place, barrier) = (Arc::clone(&places[task % 4]), Arc::clone(&barrier));
+            let (test_collection, barrier) = (Arc::clone(&places[task % 4]), Arc::clone(&barrier));
             tasks.spawn(async move {
                 let candidate = format!("task-{task}");
-                let bid = place.bid(&candidate, u128::from(round) * 1000 + task as u128);
+                let bid = test_collection.bid(&candidate, u128::from(round) * 1000 + task as u128);
                 barrier.wait().await;
-                (candidate, place.store.acquire(&bid, LIMIT).await.unwrap())
+                (
+                    candidate,
+                    test_collection.store.acquire(&bid, LIMIT).await.unwrap(),
+                )
             });
         }
         let outcomes = tasks.join_all().await;
@@ -70,17 +76,19 @@ async fn one_of_many_wins_each_round() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn one_of_many_makes_the_record() {
-    let place = Arc::new(Place::new().await);
+    let test_collection = Arc::new(TestCollection::new().await);
     for round in 0..30 {
         let barrier = Arc::new(Barrier::new(TASKS));
         let mut tasks = JoinSet::new();
         for task in 0..TASKS {
-            let (place, barrier) = (Arc::clone(&place), Arc::clone(&barrier));
+            let (test_collection, barrier) = (Arc::clone(&test_collection), Arc::clone(&barrier));
             tasks.spawn(async move {
-                let mut bid = place.bid(&format!("task-{task}"), task as u128);
-                bid.resource = format!("{}-{round}", place.name).try_into().unwrap();
+                let mut bid = test_collection.bid(&format!("task-{task}"), task as u128);
+                bid.resource = format!("{}-{round}", test_collection.name)
+                    .try_into()
+                    .unwrap();
                 barrier.wait().await;
-                place.store.acquire(&bid, LIMIT).await.unwrap()
+                test_collection.store.acquire(&bid, LIMIT).await.unwrap()
             });
         }
         let outcomes = tasks.join_all().await;
@@ -89,8 +97,8 @@ async fn one_of_many_makes_the_record() {
             .filter(|o| matches!(o, AcquireOutcome::Granted { .. }));
         assert_eq!(won.count(), 1, "round {round}");
     }
-    let made = place
+    let made = test_collection
         .collection
-        .count_documents(doc! { "scope": place.scope().as_prefix() });
+        .count_documents(doc! { "scope": test_collection.scope().as_prefix() });
     assert_eq!(made.await.unwrap(), 30);
 }

@@ -9,34 +9,45 @@ use std::{
 
 use futures::FutureExt as _;
 use mongodb::bson::doc;
-use tenure::{LeaseStore as _, MongoStore, StoreErrorKind};
+use tenure::{LeaseStore as _, MongoStore, store::StoreErrorKind};
 
 use crate::{
     common::a_lock_keeps_trying_and_leads_when_it_is_mended as recovers,
     proxy::{Wire, options_of},
-    support::{LIMIT, Place, primary},
+    support::{LIMIT, TestCollection, primary},
 };
 
 /// A store whose calls end before an election with a ttl of 3 s gives them up.
-fn brisk(place: &Place) -> Arc<MongoStore> {
-    Arc::new(place.store.clone().call_limit(Duration::from_millis(500)))
+fn brisk(test_collection: &TestCollection) -> Arc<MongoStore> {
+    Arc::new(
+        test_collection
+            .store
+            .clone()
+            .call_limit(Duration::from_millis(500)),
+    )
 }
 
 #[actix::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn a_lock_leads_when_its_damaged_document_is_mended() {
-    let place = Place::new().await;
-    place.acquire("a", 1).await;
-    place
+    let test_collection = TestCollection::new().await;
+    test_collection.acquire("a", 1).await;
+    test_collection
         .store
-        .release(&place.claim("a", 1), LIMIT)
+        .release(&test_collection.claim("a", 1), LIMIT)
         .await
         .unwrap();
-    place.set(doc! { "token": "one" }).await;
-    let mend = place.set(doc! { "token": 1_i64 });
+    test_collection.set(doc! { "token": "one" }).await;
+    let mend = test_collection.set(doc! { "token": 1_i64 });
     let kind = StoreErrorKind::Corrupt;
-    recovers(brisk(&place), &place.name, kind, mend.boxed_local()).await;
-    assert_eq!(place.read().await.token.get(), 2);
+    recovers(
+        brisk(&test_collection),
+        &test_collection.name,
+        kind,
+        mend.boxed_local(),
+    )
+    .await;
+    assert_eq!(test_collection.read().await.token.get(), 2);
 }
 
 /// With the driver's patience of 30 s a call ends at the limit of the store, and only the driver knows
@@ -54,12 +65,18 @@ async fn a_lock_leads_when_its_server_can_be_reached() {
         drop(port);
         let mut options = options_of(address);
         options.server_selection_timeout = patience;
-        let place = Place::of(options);
+        let test_collection = TestCollection::of(options);
         let mend = async {
             Wire::default().lay_at(address, primary().await).await;
         };
-        recovers(brisk(&place), &place.name, kind, mend.boxed_local()).await;
-        assert_eq!(place.read().await.token.get(), 1);
+        recovers(
+            brisk(&test_collection),
+            &test_collection.name,
+            kind,
+            mend.boxed_local(),
+        )
+        .await;
+        assert_eq!(test_collection.read().await.token.get(), 1);
     }
 }
 
@@ -68,9 +85,15 @@ async fn a_lock_leads_when_its_server_can_be_reached() {
 async fn a_lock_leads_when_its_old_server_is_replaced_by_a_newer_one() {
     let wire = Wire::default();
     wire.old.store(true, SeqCst);
-    let place = Place::of(wire.lay(primary().await).await);
+    let test_collection = TestCollection::of(wire.lay(primary().await).await);
     let mend = async { wire.old.store(false, SeqCst) };
     let kind = StoreErrorKind::Unsupported;
-    recovers(brisk(&place), &place.name, kind, mend.boxed_local()).await;
-    assert_eq!(place.read().await.token.get(), 1);
+    recovers(
+        brisk(&test_collection),
+        &test_collection.name,
+        kind,
+        mend.boxed_local(),
+    )
+    .await;
+    assert_eq!(test_collection.read().await.token.get(), 1);
 }

@@ -7,76 +7,97 @@ use mongodb::{
     bson::{Document, doc},
     options::{ReadConcern, ReadPreference, SelectionCriteria, WriteConcern},
 };
-use tenure::{Eviction, FencingToken, LeaseStore as _, MongoStore, ReleaseOutcome, RenewOutcome};
+use tenure::{
+    FencingToken, LeaseStore as _, MongoStore,
+    store::{Eviction, ReleaseOutcome, RenewOutcome},
+};
 
-use crate::support::{Commands, LIMIT, Place, TTL, granted, options, refused, unique};
+use crate::support::{Commands, LIMIT, TTL, TestCollection, granted, options, refused, unique};
 
-async fn listened() -> (Place, Commands) {
+async fn listened() -> (TestCollection, Commands) {
     let (commands, mut options) = (Commands::default(), options().await);
     commands.listen(&mut options);
-    (Place::of(options), commands)
+    (TestCollection::of(options), commands)
 }
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn each_operation_is_one_command() {
-    let (place, commands) = listened().await;
-    let store = &place.store;
-    assert_eq!(place.acquire("a", 1).await, granted(1));
+    let (test_collection, commands) = listened().await;
+    let store = &test_collection.store;
+    assert_eq!(test_collection.acquire("a", 1).await, granted(1));
     assert_eq!(commands.names(), ["findAndModify"]);
-    refused(place.acquire("b", 2).await);
-    assert_eq!(commands.names(), ["findAndModify"]);
-    store.renew(&place.lease("a", 1), TTL, LIMIT).await.unwrap();
+    refused(test_collection.acquire("b", 2).await);
     assert_eq!(commands.names(), ["findAndModify"]);
     store
-        .evict(&place.name, FencingToken::new(1), Eviction::Close, LIMIT)
+        .renew(&test_collection.lease("a", 1), TTL, LIMIT)
         .await
         .unwrap();
     assert_eq!(commands.names(), ["findAndModify"]);
-    store.release(&place.claim("a", 1), LIMIT).await.unwrap();
+    store
+        .evict(
+            &test_collection.name,
+            FencingToken::new(1),
+            Eviction::Close,
+            LIMIT,
+        )
+        .await
+        .unwrap();
     assert_eq!(commands.names(), ["findAndModify"]);
-    place.read().await;
+    store
+        .release(&test_collection.claim("a", 1), LIMIT)
+        .await
+        .unwrap();
+    assert_eq!(commands.names(), ["findAndModify"]);
+    test_collection.read().await;
     assert_eq!(commands.names(), ["find"]);
-    store.list(&place.scope(), LIMIT).await.unwrap();
+    store.list(&test_collection.scope(), LIMIT).await.unwrap();
     assert_eq!(commands.names(), ["find"]);
-    store.ensure().await.unwrap();
+    store.prepare().await.unwrap();
     assert_eq!(commands.names(), ["createIndexes"]);
     // What is lost is looked at once more, to say to whom.
-    store.renew(&place.lease("a", 1), TTL, LIMIT).await.unwrap();
+    store
+        .renew(&test_collection.lease("a", 1), TTL, LIMIT)
+        .await
+        .unwrap();
     assert_eq!(commands.names(), ["findAndModify", "find"]);
-    store.release(&place.claim("a", 1), LIMIT).await.unwrap();
+    store
+        .release(&test_collection.claim("a", 1), LIMIT)
+        .await
+        .unwrap();
     assert_eq!(commands.names(), ["findAndModify", "find"]);
 }
 
 /// The commands on the collection that the server has noted, and the writes that
 /// it has logged for the record.
-async fn noted(place: &Place) -> (Vec<String>, u64) {
-    let database = place
+async fn noted(test_collection: &TestCollection) -> (Vec<String>, u64) {
+    let database = test_collection
         .collection
         .client()
-        .database(&place.collection.namespace().db);
+        .database(&test_collection.collection.namespace().db);
     let notes = database.collection::<Document>("system.profile");
-    let ours = doc! { "ns": place.collection.namespace().to_string() };
+    let ours = doc! { "ns": test_collection.collection.namespace().to_string() };
     let found = notes.find(ours).sort(doc! { "$natural": 1 }).await.unwrap();
     let found: Vec<_> = found.try_collect().await.unwrap();
     let names = found.iter().map(|note| {
         let command = note.get_document("command").unwrap();
         command.keys().next().unwrap().clone()
     });
-    (names.collect(), place.writes().await)
+    (names.collect(), test_collection.writes().await)
 }
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn the_server_counts_one_command_per_operation_and_one_write_unless_it_refuses() {
-    let mut place = Place::new().await;
+    let mut test_collection = TestCollection::new().await;
     // Only the profiler of a database of its own notes nothing of others.
-    let database = place
+    let database = test_collection
         .collection
         .client()
         .database(&format!("tenure_{}", unique()));
-    place.collection = database.collection("leases");
-    place.store = MongoStore::new(place.collection.clone()).call_limit(Duration::from_secs(10));
+    test_collection.collection = database.collection("leases");
+    test_collection.store =
+        MongoStore::new(test_collection.collection.clone()).call_limit(Duration::from_secs(10));
     database.create_collection("leases").await.unwrap();
     database.run_command(doc! { "profile": 2 }).await.unwrap();
     let mut commands = Vec::new();
@@ -84,31 +105,35 @@ async fn the_server_counts_one_command_per_operation_and_one_write_unless_it_ref
         commands.push(command.to_owned());
         (commands.clone(), writes)
     };
-    assert_eq!(place.acquire("a", 1).await, granted(1));
-    assert_eq!(noted(&place).await, expected("findAndModify", 1));
-    assert_eq!(place.acquire("a", 1).await, granted(1));
-    assert_eq!(noted(&place).await, expected("findAndModify", 2));
-    refused(place.acquire("b", 2).await);
-    assert_eq!(noted(&place).await, expected("findAndModify", 2));
-    let renewed = place
+    assert_eq!(test_collection.acquire("a", 1).await, granted(1));
+    assert_eq!(noted(&test_collection).await, expected("findAndModify", 1));
+    assert_eq!(test_collection.acquire("a", 1).await, granted(1));
+    assert_eq!(noted(&test_collection).await, expected("findAndModify", 2));
+    refused(test_collection.acquire("b", 2).await);
+    assert_eq!(noted(&test_collection).await, expected("findAndModify", 2));
+    let renewed = test_collection
         .store
-        .renew(&place.lease("a", 1), TTL, LIMIT)
+        .renew(&test_collection.lease("a", 1), TTL, LIMIT)
         .await
         .unwrap();
     assert_eq!(renewed, RenewOutcome::Renewed);
-    assert_eq!(noted(&place).await, expected("findAndModify", 3));
-    let released = place
+    assert_eq!(noted(&test_collection).await, expected("findAndModify", 3));
+    let released = test_collection
         .store
-        .release(&place.claim("a", 1), LIMIT)
+        .release(&test_collection.claim("a", 1), LIMIT)
         .await
         .unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
-    assert_eq!(noted(&place).await, expected("findAndModify", 4));
-    assert_eq!(place.acquire("b", 2).await, granted(2));
-    assert_eq!(noted(&place).await, expected("findAndModify", 5));
-    let released = place.store.release(&place.owner("b"), LIMIT).await.unwrap();
+    assert_eq!(noted(&test_collection).await, expected("findAndModify", 4));
+    assert_eq!(test_collection.acquire("b", 2).await, granted(2));
+    assert_eq!(noted(&test_collection).await, expected("findAndModify", 5));
+    let released = test_collection
+        .store
+        .release(&test_collection.owner("b"), LIMIT)
+        .await
+        .unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
-    assert_eq!(noted(&place).await, expected("findAndModify", 6));
+    assert_eq!(noted(&test_collection).await, expected("findAndModify", 6));
     database.run_command(doc! { "profile": 0 }).await.unwrap();
     database.drop().await.unwrap();
 }
@@ -116,35 +141,66 @@ async fn the_server_counts_one_command_per_operation_and_one_write_unless_it_ref
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn what_is_refused_is_not_written() {
-    let place = Place::new().await;
-    place.acquire("a", 1).await;
-    let (document, writes) = (place.document().await, place.writes().await);
+    let test_collection = TestCollection::new().await;
+    test_collection.acquire("a", 1).await;
+    let (document, writes) = (
+        test_collection.document().await,
+        test_collection.writes().await,
+    );
     assert_eq!(writes, 1);
     for attempt in 2..12 {
-        refused(place.acquire("b", attempt).await);
+        refused(test_collection.acquire("b", attempt).await);
     }
-    let store = &place.store;
-    store.renew(&place.lease("b", 1), TTL, LIMIT).await.unwrap();
-    store.release(&place.claim("a", 2), LIMIT).await.unwrap();
-    store.release(&place.attempt(2), LIMIT).await.unwrap();
-    store.release(&place.owner("b"), LIMIT).await.unwrap();
+    let store = &test_collection.store;
     store
-        .evict(&place.name, FencingToken::new(2), Eviction::Force, LIMIT)
+        .renew(&test_collection.lease("b", 1), TTL, LIMIT)
+        .await
+        .unwrap();
+    store
+        .release(&test_collection.claim("a", 2), LIMIT)
+        .await
+        .unwrap();
+    store
+        .release(&test_collection.attempt(2), LIMIT)
+        .await
+        .unwrap();
+    store
+        .release(&test_collection.owner("b"), LIMIT)
+        .await
+        .unwrap();
+    store
+        .evict(
+            &test_collection.name,
+            FencingToken::new(2),
+            Eviction::Force,
+            LIMIT,
+        )
         .await
         .unwrap();
     assert_eq!(
-        (place.document().await, place.writes().await),
+        (
+            test_collection.document().await,
+            test_collection.writes().await
+        ),
         (document, writes)
     );
     // The same for a spent attempt and for a closing lease.
     store
-        .evict(&place.name, FencingToken::new(1), Eviction::Close, LIMIT)
+        .evict(
+            &test_collection.name,
+            FencingToken::new(1),
+            Eviction::Close,
+            LIMIT,
+        )
         .await
         .unwrap();
-    refused(place.acquire("a", 1).await);
-    store.release(&place.claim("a", 1), LIMIT).await.unwrap();
-    refused(place.acquire("a", 1).await);
-    assert_eq!(place.writes().await, 3);
+    refused(test_collection.acquire("a", 1).await);
+    store
+        .release(&test_collection.claim("a", 1), LIMIT)
+        .await
+        .unwrap();
+    refused(test_collection.acquire("a", 1).await);
+    assert_eq!(test_collection.writes().await, 3);
 }
 
 #[tokio::test]
@@ -156,16 +212,27 @@ async fn a_client_for_fast_and_stale_answers_is_overridden() {
     options.read_concern = Some(ReadConcern::local());
     let secondary = ReadPreference::SecondaryPreferred { options: None };
     options.selection_criteria = Some(SelectionCriteria::ReadPreference(secondary));
-    let place = Place::of(options);
-    let store = &place.store;
-    place.acquire("a", 1).await;
-    store.renew(&place.lease("a", 1), TTL, LIMIT).await.unwrap();
+    let test_collection = TestCollection::of(options);
+    let store = &test_collection.store;
+    test_collection.acquire("a", 1).await;
     store
-        .evict(&place.name, FencingToken::new(1), Eviction::Close, LIMIT)
+        .renew(&test_collection.lease("a", 1), TTL, LIMIT)
         .await
         .unwrap();
-    store.release(&place.claim("a", 1), LIMIT).await.unwrap();
-    store.ensure().await.unwrap();
+    store
+        .evict(
+            &test_collection.name,
+            FencingToken::new(1),
+            Eviction::Close,
+            LIMIT,
+        )
+        .await
+        .unwrap();
+    store
+        .release(&test_collection.claim("a", 1), LIMIT)
+        .await
+        .unwrap();
+    store.prepare().await.unwrap();
     for command in commands.take() {
         let concern = command.get_document("writeConcern").unwrap();
         assert_eq!(concern.get_str("w").unwrap(), "majority", "{command}");
@@ -174,9 +241,12 @@ async fn a_client_for_fast_and_stale_answers_is_overridden() {
         }
         assert!(command.contains_key("maxTimeMS"), "{command}");
     }
-    store.renew(&place.lease("a", 1), TTL, LIMIT).await.unwrap();
-    place.read().await;
-    store.list(&place.scope(), LIMIT).await.unwrap();
+    store
+        .renew(&test_collection.lease("a", 1), TTL, LIMIT)
+        .await
+        .unwrap();
+    test_collection.read().await;
+    store.list(&test_collection.scope(), LIMIT).await.unwrap();
     let mut commands = commands.take();
     commands.retain(|command| command.contains_key("find"));
     assert_eq!(commands.len(), 3);
@@ -197,22 +267,22 @@ async fn a_client_for_fast_and_stale_answers_is_overridden() {
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn ensure_makes_what_is_missing_also_at_the_same_moment() {
-    let mut place = Place::new().await;
-    let database = place.collection.client().database("tenure_test");
-    place.collection = database.collection(&format!("made_{}", unique()));
-    let store = MongoStore::new(place.collection.clone());
+    let mut test_collection = TestCollection::new().await;
+    let database = test_collection.collection.client().database("tenure_test");
+    test_collection.collection = database.collection(&format!("made_{}", unique()));
+    let store = MongoStore::new(test_collection.collection.clone());
     let store = store.call_limit(Duration::from_secs(10));
-    let calls = (0..8).map(|_| store.ensure());
+    let calls = (0..8).map(|_| store.prepare());
     for done in futures::future::join_all(calls).await {
         done.unwrap();
     }
-    store.ensure().await.unwrap();
-    let mut names = place.collection.list_index_names().await.unwrap();
+    store.prepare().await.unwrap();
+    let mut names = test_collection.collection.list_index_names().await.unwrap();
     names.sort();
     assert_eq!(names, ["_id_", "scope_1__id_1"]);
     let explain = doc! {
         "explain": {
-            "find": place.collection.name(), "filter": { "scope": "a/" }, "sort": { "_id": 1 },
+            "find": test_collection.collection.name(), "filter": { "scope": "a/" }, "sort": { "_id": 1 },
             "collation": { "locale": "simple" },
         },
         "verbosity": "queryPlanner",
@@ -228,5 +298,5 @@ async fn ensure_makes_what_is_missing_also_at_the_same_moment() {
         plan.contains("IXSCAN") && !plan.contains("SORT\""),
         "{plan}"
     );
-    place.collection.drop().await.unwrap();
+    test_collection.collection.drop().await.unwrap();
 }

@@ -11,8 +11,9 @@ use mongodb::{
     options::ClientOptions,
 };
 use tenure::{
-    AcquireOutcome, AttemptId, Bid, CandidateId, Claim, FencingToken, Lease, LeaseRecord,
-    LeaseStore as _, MongoStore, ResourceName, Scope,
+    FencingToken, LeaseStore as _, MongoStore,
+    lease::{CandidateId, Lease, LeaseRecord, ResourceName, Scope},
+    store::{AcquireOutcome, AttemptId, Bid, Claim},
 };
 
 pub(crate) const TTL: Duration = Duration::from_secs(100);
@@ -44,13 +45,13 @@ pub(crate) async fn primary() -> String {
 }
 
 /// A resource that no other test uses, alone in its scope, and a client of its own.
-pub(crate) struct Place {
+pub(crate) struct TestCollection {
     pub(crate) collection: Collection<Document>,
     pub(crate) store: MongoStore,
     pub(crate) name: ResourceName,
 }
 
-impl Place {
+impl TestCollection {
     pub(crate) async fn new() -> Self {
         Self::of(options().await)
     }

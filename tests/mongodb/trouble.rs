@@ -6,26 +6,30 @@ use std::{
 };
 
 use mongodb::options::{ClientOptions, Credential, ServerAddress};
-use tenure::{LeaseStore as _, MongoStore, StoreErrorKind};
+use tenure::{LeaseStore as _, MongoStore, store::StoreErrorKind};
 
 use crate::{
     proxy::Wire,
-    support::{Commands, LIMIT, Place, TTL, granted, options, primary},
+    support::{Commands, LIMIT, TTL, TestCollection, granted, options, primary},
 };
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn an_answer_that_never_comes_is_unknown_within_the_limit() {
     let wire = Wire::default();
-    let mut place = Place::of(wire.lay(primary().await).await);
+    let mut test_collection = TestCollection::of(wire.lay(primary().await).await);
     let limit = Duration::from_millis(300);
-    place.store = place.store.call_limit(limit);
-    place.store.read(&place.name, LIMIT).await.unwrap();
+    test_collection.store = test_collection.store.call_limit(limit);
+    test_collection
+        .store
+        .read(&test_collection.name, LIMIT)
+        .await
+        .unwrap();
     wire.hang.store(true, SeqCst);
     let sent = Instant::now();
-    let error = place
+    let error = test_collection
         .store
-        .acquire(&place.bid("a", 1), LIMIT)
+        .acquire(&test_collection.bid("a", 1), LIMIT)
         .await
         .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
@@ -35,7 +39,7 @@ async fn an_answer_that_never_comes_is_unknown_within_the_limit() {
         sent.elapsed()
     );
     wire.hang.store(false, SeqCst);
-    assert_eq!(place.acquire("a", 1).await, granted(1));
+    assert_eq!(test_collection.acquire("a", 1).await, granted(1));
 }
 
 #[tokio::test]
@@ -44,13 +48,16 @@ async fn the_limit_holds_for_both_requests_of_an_operation_together() {
     let (wire, commands) = (Wire::default(), Commands::default());
     let mut options = wire.lay(primary().await).await;
     commands.listen(&mut options);
-    let mut place = Place::of(options);
-    place.acquire("a", 1).await;
+    let mut test_collection = TestCollection::of(options);
+    test_collection.acquire("a", 1).await;
     commands.take();
-    place.store = place.store.call_limit(Duration::from_secs(3));
+    test_collection.store = test_collection.store.call_limit(Duration::from_secs(3));
     wire.late.store(2000, SeqCst);
     // The write tells in time that it does not match, but then the look at the holder would not.
-    let renewed = place.store.renew(&place.lease("b", 1), TTL, LIMIT).await;
+    let renewed = test_collection
+        .store
+        .renew(&test_collection.lease("b", 1), TTL, LIMIT)
+        .await;
     let error = renewed.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
     let limits = commands.take();
@@ -73,28 +80,35 @@ async fn wrong_credentials_are_denied_and_not_told() {
         .password("hunter2-secret".to_owned())
         .build();
     options.credential = Some(credential);
-    let mut place = Place::of(options);
-    let error = place
+    let mut test_collection = TestCollection::of(options);
+    let error = test_collection
         .store
-        .acquire(&place.bid("a", 1), LIMIT)
+        .acquire(&test_collection.bid("a", 1), LIMIT)
         .await
         .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Denied, "{error}");
     // Now the driver waits for its next heartbeat before it tries again.
-    place.store = place.store.call_limit(Duration::from_millis(500));
-    let again = place
+    test_collection.store = test_collection.store.call_limit(Duration::from_millis(500));
+    let again = test_collection
         .store
-        .acquire(&place.bid("a", 1), LIMIT)
+        .acquire(&test_collection.bid("a", 1), LIMIT)
         .await
         .unwrap_err();
     assert_eq!(again.kind(), StoreErrorKind::Denied, "{again}");
-    let read = place.store.read(&place.name, LIMIT).await.unwrap_err();
+    let read = test_collection
+        .store
+        .read(&test_collection.name, LIMIT)
+        .await
+        .unwrap_err();
     assert_eq!(read.kind(), StoreErrorKind::Denied, "{read}");
-    for text in [format!("{error} {error:?}"), format!("{:?}", place.store)] {
+    for text in [
+        format!("{error} {error:?}"),
+        format!("{:?}", test_collection.store),
+    ] {
         assert!(!text.contains("hunter2"), "{text}");
     }
     assert_eq!(
-        format!("{:?}", place.store),
+        format!("{:?}", test_collection.store),
         "MongoStore(\"tenure_test.leases\")"
     );
 }
@@ -111,11 +125,17 @@ async fn an_unreachable_server_is_told_within_the_limit() {
         options.hosts = vec![ServerAddress::parse(closed.to_string()).unwrap()];
         options.direct_connection = Some(direct);
         options.server_selection_timeout = direct.then_some(Duration::from_millis(100));
-        let place = Place::of(options);
-        let store: MongoStore = place.store.clone().call_limit(Duration::from_millis(500));
+        let test_collection = TestCollection::of(options);
+        let store: MongoStore = test_collection
+            .store
+            .clone()
+            .call_limit(Duration::from_millis(500));
         let sent = Instant::now();
-        let write = store.acquire(&place.bid("a", 1), LIMIT).await.unwrap_err();
-        let read = store.read(&place.name, LIMIT).await.unwrap_err();
+        let write = store
+            .acquire(&test_collection.bid("a", 1), LIMIT)
+            .await
+            .unwrap_err();
+        let read = store.read(&test_collection.name, LIMIT).await.unwrap_err();
         assert!(
             sent.elapsed() < Duration::from_secs(3),
             "{:?}",

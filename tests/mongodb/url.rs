@@ -8,14 +8,14 @@ use std::{
 
 use actix::prelude::*;
 use tenure::{
-    BecameFollower, BecameLeader, Leadership, LeaseStore, LockActor, MongoStore, ResourceName,
-    Timing, open_store, start_actor,
+    BecameFollower, BecameLeader, Leadership, LeaseStore, LockActor, MongoStore, Timing,
+    lease::ResourceName, open_store, start_actor,
 };
 
 use crate::support::{LIMIT, options, unique, url};
 
 /// The URL of the tests' servers with a database and a collection.
-fn place() -> String {
+fn test_collection() -> String {
     let url = url();
     let (servers, query) = url.split_once("/?").unwrap_or((&url, ""));
     let and = if query.is_empty() { "" } else { "&" };
@@ -45,7 +45,7 @@ const TTL: Duration = Duration::from_secs(2);
 /// Leads on a current-thread runtime, then blocks this runtime for three ttls. Whether the same
 /// leadership is current all the time.
 async fn keeps_leading_while_blocked(store: Arc<dyn LeaseStore>) -> bool {
-    store.ensure().await.unwrap();
+    store.prepare().await.unwrap();
     let name = ResourceName::new(format!("blocked/{}", unique())).unwrap();
     let timing = Timing::builder().ttl(TTL).build().unwrap();
     let lock = LockActor::builder(name, store)
@@ -74,7 +74,7 @@ async fn keeps_leading_while_blocked(store: Arc<dyn LeaseStore>) -> bool {
 #[tokio::test(flavor = "current_thread")]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn a_blocked_runtime_of_the_application_does_not_cost_the_lease() {
-    let store = open_store(&place()).await.unwrap();
+    let store = open_store(&test_collection()).await.unwrap();
     assert!(keeps_leading_while_blocked(store).await);
 }
 
@@ -93,10 +93,10 @@ fn requests_need_no_runtime_with_sockets() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    let (url, other) = (place(), ResourceName::new(unique()).unwrap());
+    let (url, other) = (test_collection(), ResourceName::new(unique()).unwrap());
     let read = |url: String| async move {
         let store = open_store(&url).await.unwrap();
-        store.ensure().await.unwrap();
+        store.prepare().await.unwrap();
         store.read(&other, LIMIT).await.unwrap()
     };
     assert_eq!(runtime.block_on(read(url)), None);

@@ -4,13 +4,13 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use tenure::{
-    Eviction, FencingToken, LeaseStore as _, MongoStore, Operation, ReleaseOutcome, RenewOutcome,
-    StoreError, StoreErrorKind,
+    FencingToken, LeaseStore as _, MongoStore, StoreError,
+    store::{Eviction, Operation, ReleaseOutcome, RenewOutcome, StoreErrorKind},
 };
 
 use crate::{
     recovery::a_lock_keeps_trying_and_leads_when_it_is_mended as recovers,
-    support::{LIMIT, Place, TTL, granted},
+    support::{LIMIT, TTL, TestCollection, granted},
     users::Guarded,
 };
 
@@ -46,14 +46,14 @@ async fn wrong_credentials_are_denied_and_told_nowhere() {
     let server = Guarded::start().await;
     server.make_user("app", "hunter1-right", "root").await;
     for (user, password) in [("app", "hunter2-secret"), ("nobody-here", "hunter1-right")] {
-        let place = Place::of(server.options(user, password));
+        let test_collection = TestCollection::of(server.options(user, password));
         for _ in 0..3 {
-            let error = place
+            let error = test_collection
                 .store
-                .acquire(&place.bid("a", 1), LIMIT)
+                .acquire(&test_collection.bid("a", 1), LIMIT)
                 .await
                 .unwrap_err();
-            let text = format!("{} | {:?}", whole(&error), place.store);
+            let text = format!("{} | {:?}", whole(&error), test_collection.store);
             assert_eq!(error.kind(), StoreErrorKind::Denied, "{text}");
             assert!(error.to_string().contains("look at the user, "), "{text}");
             assert!(
@@ -68,10 +68,10 @@ async fn wrong_credentials_are_denied_and_told_nowhere() {
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
 async fn a_client_without_credentials_is_told_that_it_has_none() {
     let server = Guarded::start().await;
-    let place = Place::of(server.stranger());
-    let error = place
+    let test_collection = TestCollection::of(server.stranger());
+    let error = test_collection
         .store
-        .acquire(&place.bid("a", 1), LIMIT)
+        .acquire(&test_collection.bid("a", 1), LIMIT)
         .await
         .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Denied, "{error}");
@@ -84,28 +84,42 @@ async fn a_user_who_may_only_read_is_denied_every_write() {
     let server = Guarded::start().await;
     server.make_user("writer", "pass", "root").await;
     server.make_user("reader", "pass", "read").await;
-    let writer = Place::of(server.options("writer", "pass"));
-    let mut place = Place::of(server.options("reader", "pass"));
-    place.name.clone_from(&writer.name);
+    let writer = TestCollection::of(server.options("writer", "pass"));
+    let mut test_collection = TestCollection::of(server.options("reader", "pass"));
+    test_collection.name.clone_from(&writer.name);
     assert_eq!(writer.acquire("a", 1).await, granted(1));
-    let store = &place.store;
+    let store = &test_collection.store;
     assert_denied(
-        store.acquire(&place.bid("b", 2), LIMIT).await,
+        store.acquire(&test_collection.bid("b", 2), LIMIT).await,
         Operation::Acquire,
     );
     assert_denied(
-        store.renew(&place.lease("a", 1), TTL, LIMIT).await,
+        store
+            .renew(&test_collection.lease("a", 1), TTL, LIMIT)
+            .await,
         Operation::Renew,
     );
     assert_denied(
-        store.release(&place.claim("a", 1), LIMIT).await,
+        store.release(&test_collection.claim("a", 1), LIMIT).await,
         Operation::Release,
     );
-    let force = store.evict(&place.name, FencingToken::new(1), Eviction::Force, LIMIT);
+    let force = store.evict(
+        &test_collection.name,
+        FencingToken::new(1),
+        Eviction::Force,
+        LIMIT,
+    );
     assert_denied(force.await, Operation::Evict);
-    assert_denied(store.ensure().await, Operation::Ensure);
-    assert_eq!(place.read().await.holder.unwrap().as_str(), "a");
-    assert_eq!(store.list(&place.scope(), LIMIT).await.unwrap().len(), 1);
+    assert_denied(store.prepare().await, Operation::Prepare);
+    assert_eq!(test_collection.read().await.holder.unwrap().as_str(), "a");
+    assert_eq!(
+        store
+            .list(&test_collection.scope(), LIMIT)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -114,20 +128,32 @@ async fn the_privileges_on_the_page_are_enough_for_every_operation_and_each_is_n
     let server = Guarded::start().await;
     server.make_role("leases", &LEAST).await;
     server.make_user("app", "pass", "leases").await;
-    let place = Place::of(server.options("app", "pass"));
-    let (store, first) = (&place.store, FencingToken::new(1));
+    let test_collection = TestCollection::of(server.options("app", "pass"));
+    let (store, first) = (&test_collection.store, FencingToken::new(1));
     // There is no collection yet: the first bid makes it, without the right to make collections.
-    assert_eq!(store.read(&place.name, LIMIT).await.unwrap(), None);
-    assert_eq!(place.acquire("a", 1).await, granted(1));
-    let renewed = store.renew(&place.lease("a", 1), TTL, LIMIT).await;
+    assert_eq!(
+        store.read(&test_collection.name, LIMIT).await.unwrap(),
+        None
+    );
+    assert_eq!(test_collection.acquire("a", 1).await, granted(1));
+    let renewed = store
+        .renew(&test_collection.lease("a", 1), TTL, LIMIT)
+        .await;
     assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
     let closed = store
-        .evict(&place.name, first, Eviction::Close, LIMIT)
+        .evict(&test_collection.name, first, Eviction::Close, LIMIT)
         .await;
     assert_eq!(closed.unwrap(), ReleaseOutcome::Released);
-    let released = store.release(&place.claim("a", 1), LIMIT).await;
+    let released = store.release(&test_collection.claim("a", 1), LIMIT).await;
     assert_eq!(released.unwrap(), ReleaseOutcome::Released);
-    assert_eq!(store.list(&place.scope(), LIMIT).await.unwrap().len(), 1);
+    assert_eq!(
+        store
+            .list(&test_collection.scope(), LIMIT)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
 
     for (lacking, attempt) in LEAST.into_iter().zip(2..) {
         let rest = LEAST.into_iter().filter(|action| *action != lacking);
@@ -135,7 +161,9 @@ async fn the_privileges_on_the_page_are_enough_for_every_operation_and_each_is_n
             .change_role("leases", &rest.collect::<Vec<_>>())
             .await;
         assert_denied(
-            store.acquire(&place.bid("b", attempt), LIMIT).await,
+            store
+                .acquire(&test_collection.bid("b", attempt), LIMIT)
+                .await,
             Operation::Acquire,
         );
     }
@@ -147,27 +175,38 @@ async fn what_the_page_asks_for_ensure_is_enough_and_needed() {
     let server = Guarded::start().await;
     server.make_role("setup", &LEAST).await;
     server.make_user("app", "pass", "setup").await;
-    let place = Place::of(server.options("app", "pass"));
-    assert_denied(place.store.ensure().await, Operation::Ensure);
+    let test_collection = TestCollection::of(server.options("app", "pass"));
+    assert_denied(test_collection.store.prepare().await, Operation::Prepare);
     // The index of a missing collection makes it.
     server.change_role("setup", &["createIndex"]).await;
-    place.store.ensure().await.unwrap();
-    place.store.ensure().await.unwrap();
+    test_collection.store.prepare().await.unwrap();
+    test_collection.store.prepare().await.unwrap();
 }
 
 /// A store whose calls end before an election with a ttl of 3 s gives them up.
-fn brisk(place: &Place) -> Arc<MongoStore> {
-    Arc::new(place.store.clone().call_limit(Duration::from_millis(500)))
+fn brisk(test_collection: &TestCollection) -> Arc<MongoStore> {
+    Arc::new(
+        test_collection
+            .store
+            .clone()
+            .call_limit(Duration::from_millis(500)),
+    )
 }
 
 #[actix::test]
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
 async fn a_lock_with_wrong_credentials_leads_when_the_user_is_made() {
     let server = Guarded::start().await;
-    let place = Place::of(server.options("late", "hunter2"));
+    let test_collection = TestCollection::of(server.options("late", "hunter2"));
     let mend = server.make_user("late", "hunter2", "root");
     let kind = StoreErrorKind::Denied;
-    recovers(brisk(&place), &place.name, kind, mend.boxed_local()).await;
+    recovers(
+        brisk(&test_collection),
+        &test_collection.name,
+        kind,
+        mend.boxed_local(),
+    )
+    .await;
 }
 
 #[actix::test]
@@ -176,8 +215,14 @@ async fn a_lock_that_lacks_a_privilege_leads_when_its_role_is_granted_it() {
     let server = Guarded::start().await;
     server.make_role("leases", &["find"]).await;
     server.make_user("app", "pass", "leases").await;
-    let place = Place::of(server.options("app", "pass"));
+    let test_collection = TestCollection::of(server.options("app", "pass"));
     let mend = server.change_role("leases", &LEAST);
     let kind = StoreErrorKind::Denied;
-    recovers(brisk(&place), &place.name, kind, mend.boxed_local()).await;
+    recovers(
+        brisk(&test_collection),
+        &test_collection.name,
+        kind,
+        mend.boxed_local(),
+    )
+    .await;
 }

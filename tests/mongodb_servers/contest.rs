@@ -9,8 +9,10 @@ use std::{
 
 use actix::prelude::*;
 use tenure::{
-    BecameFollower, BecameLeader, BootClock, Clock as _, Leadership, LeaseStore as _, LockActor,
-    LockHandle, Moment, MongoStore, Reason, Timing, start_actor,
+    BecameFollower, BecameLeader, Leadership, LeaseStore as _, LockActor, LockHandle, MongoStore,
+    Reason, Timing,
+    clock::{BootClock, Clock as _, Moment},
+    start_actor,
 };
 
 use crate::{journal, replica_set::ReplicaSet, terms};
@@ -67,7 +69,7 @@ impl Contest {
             let collection = set.client().await.database("app").collection("leases");
             stores.push(MongoStore::new(collection).call_limit(timing.call_timeout() * 2 / 3));
         }
-        stores[0].ensure().await.unwrap();
+        stores[0].prepare().await.unwrap();
         let unique = rand::random::<u64>();
         let mut contest = Self {
             resources: (0..LOCKS)

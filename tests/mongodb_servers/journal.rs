@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, Once},
 };
 
-use tenure::Moment;
+use tenure::clock::Moment;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::{
     Registry,

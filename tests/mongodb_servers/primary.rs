@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tenure::{BootClock, Clock as _, Moment, Timing};
+use tenure::{
+    Timing,
+    clock::{BootClock, Clock as _, Moment},
+};
 
 use crate::{
     contest::{Contest, Told},

@@ -13,7 +13,7 @@ use mongodb::{
 };
 use rustix::process::Signal;
 use tempfile::TempDir;
-use tenure::{BootClock, Clock as _, Moment};
+use tenure::clock::{BootClock, Clock as _, Moment};
 
 use crate::mongod::{Mongod, free_ports};
 

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tenure::LeaseStore as _;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{LIMIT, Place, granted};
+use crate::support::{LIMIT, TestCollection, granted};
 
 /// It is wiped when this is dropped, on a panic too.
 struct Servers(TempDir);
@@ -49,8 +49,8 @@ impl Drop for Servers {
     }
 }
 
-async fn place(url: &str) -> Place {
-    Place::of(ClientOptions::parse(url).await.unwrap())
+async fn test_collection(url: &str) -> TestCollection {
+    TestCollection::of(ClientOptions::parse(url).await.unwrap())
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn servers_that_are_ended_and_started_again_keep_their_data_and_their_clie
     let servers = Servers::new();
     servers.run(&["up", "mongodb"]);
     let url = servers.url();
-    let before = place(&url).await;
+    let before = test_collection(&url).await;
     assert_eq!(before.acquire("a", 1).await, granted(1));
 
     servers.run(&["down", "mongodb"]);
@@ -79,7 +79,7 @@ async fn servers_that_are_ended_and_started_again_keep_their_data_and_their_clie
 
     servers.run(&["down", "--wipe", "mongodb"]);
     servers.run(&["up", "mongodb"]);
-    let mut after = place(&servers.url()).await;
+    let mut after = test_collection(&servers.url()).await;
     after.name.clone_from(&before.name);
     assert_eq!(after.store.read(&after.name, LIMIT).await.unwrap(), None);
 }

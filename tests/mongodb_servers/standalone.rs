@@ -12,15 +12,16 @@ use mongodb::{
 };
 use tempfile::TempDir;
 use tenure::{
-    LeaseStore as _, ReleaseOutcome, RenewOutcome, StoreErrorKind,
+    LeaseStore as _,
     fencing::{FencingError, TokenGuard},
+    store::{ReleaseOutcome, RenewOutcome, StoreErrorKind},
 };
 
 use crate::{
     mongod::{Mongod, free_ports},
     proxy::Wire,
     recovery::a_lock_keeps_trying_and_leads_when_it_is_mended as recovers,
-    support::{Commands, LIMIT, Place, TTL, granted},
+    support::{Commands, LIMIT, TTL, TestCollection, granted},
 };
 
 pub(crate) struct Standalone {
@@ -46,11 +47,11 @@ impl Standalone {
     }
 
     /// The same place through a client that does not know of it.
-    fn die_and_come_back(&mut self, place: &Place) -> Place {
+    fn die_and_come_back(&mut self, test_collection: &TestCollection) -> TestCollection {
         self.mongod.kill();
         self.mongod.launch();
-        let mut again = Place::of(self.options());
-        again.name.clone_from(&place.name);
+        let mut again = TestCollection::of(self.options());
+        again.name.clone_from(&test_collection.name);
         again
     }
 }
@@ -63,12 +64,18 @@ async fn a_standalone_server_is_asked_for_its_disk_and_not_for_retries() {
     commands.listen(&mut options);
     // It takes no retryable writes: a client that asks for them is still served.
     options.retry_writes = Some(true);
-    let place = Place::of(options);
-    place.store.ensure().await.unwrap();
-    assert_eq!(place.acquire("a", 1).await, granted(1));
-    let renewed = place.store.renew(&place.lease("a", 1), TTL, LIMIT).await;
+    let test_collection = TestCollection::of(options);
+    test_collection.store.prepare().await.unwrap();
+    assert_eq!(test_collection.acquire("a", 1).await, granted(1));
+    let renewed = test_collection
+        .store
+        .renew(&test_collection.lease("a", 1), TTL, LIMIT)
+        .await;
     assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
-    let released = place.store.release(&place.claim("a", 1), LIMIT).await;
+    let released = test_collection
+        .store
+        .release(&test_collection.claim("a", 1), LIMIT)
+        .await;
     assert_eq!(released.unwrap(), ReleaseOutcome::Released);
     let sent = commands.take();
     assert_eq!(sent.len(), 4, "{sent:?}");
@@ -79,7 +86,12 @@ async fn a_standalone_server_is_asked_for_its_disk_and_not_for_retries() {
         assert!(!command.contains_key("txnNumber"), "{command}");
     }
     assert_eq!(
-        place.store.list(&place.scope(), LIMIT).await.unwrap().len(),
+        test_collection
+            .store
+            .list(&test_collection.scope(), LIMIT)
+            .await
+            .unwrap()
+            .len(),
         1
     );
 }
@@ -89,19 +101,26 @@ async fn a_standalone_server_is_asked_for_its_disk_and_not_for_retries() {
 async fn an_answer_that_a_standalone_server_loses_is_unknown_and_the_attempt_finds_its_token() {
     let server = Standalone::start(&[]);
     let wire = Wire::default();
-    let place = Place::of(wire.lay(server.mongod.address()).await);
-    place.store.read(&place.name, LIMIT).await.unwrap();
-    wire.cut.store(1, SeqCst);
-    let error = place
+    let test_collection = TestCollection::of(wire.lay(server.mongod.address()).await);
+    test_collection
         .store
-        .acquire(&place.bid("a", 1), LIMIT)
+        .read(&test_collection.name, LIMIT)
+        .await
+        .unwrap();
+    wire.cut.store(1, SeqCst);
+    let error = test_collection
+        .store
+        .acquire(&test_collection.bid("a", 1), LIMIT)
         .await
         .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
     assert_eq!(wire.cut.load(SeqCst), 0);
-    assert_eq!(place.acquire("a", 1).await, granted(1));
+    assert_eq!(test_collection.acquire("a", 1).await, granted(1));
     // Written twice: nothing repeats the first answer here.
-    assert_eq!(place.document().await.get_i64("version").unwrap(), 2);
+    assert_eq!(
+        test_collection.document().await.get_i64("version").unwrap(),
+        2
+    );
 }
 
 /// With `j: false` it would answer up to 100 ms before it writes its journal, and forget.
@@ -109,18 +128,24 @@ async fn an_answer_that_a_standalone_server_loses_is_unknown_and_the_attempt_fin
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
 async fn what_a_standalone_server_has_answered_outlives_its_death() {
     let mut server = Standalone::start(&[]);
-    let mut place = Place::of(server.options());
-    place.store.ensure().await.unwrap();
+    let mut test_collection = TestCollection::of(server.options());
+    test_collection.store.prepare().await.unwrap();
     for token in 1..=3 {
-        assert_eq!(place.acquire("a", token.into()).await, granted(token));
-        place = server.die_and_come_back(&place);
-        let record = place.read().await;
+        assert_eq!(
+            test_collection.acquire("a", token.into()).await,
+            granted(token)
+        );
+        test_collection = server.die_and_come_back(&test_collection);
+        let record = test_collection.read().await;
         assert_eq!((record.token.get(), record.closing), (token, false));
         assert_eq!(record.holder.unwrap().as_str(), "a");
-        let released = place.store.release(&place.claim("a", token), LIMIT).await;
+        let released = test_collection
+            .store
+            .release(&test_collection.claim("a", token), LIMIT)
+            .await;
         assert_eq!(released.unwrap(), ReleaseOutcome::Released);
-        place = server.die_and_come_back(&place);
-        let record = place.read().await;
+        test_collection = server.die_and_come_back(&test_collection);
+        let record = test_collection.read().await;
         assert_eq!((record.token.get(), record.holder), (token, None));
     }
 }
@@ -129,39 +154,46 @@ async fn what_a_standalone_server_has_answered_outlives_its_death() {
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
 async fn a_lock_leads_when_its_dead_standalone_server_is_started_again() {
     let mut server = Standalone::start(&[]);
-    let place = Place::of(server.options());
-    assert_eq!(place.acquire("a", 1).await, granted(1));
-    place
+    let test_collection = TestCollection::of(server.options());
+    assert_eq!(test_collection.acquire("a", 1).await, granted(1));
+    test_collection
         .store
-        .release(&place.claim("a", 1), LIMIT)
+        .release(&test_collection.claim("a", 1), LIMIT)
         .await
         .unwrap();
     server.mongod.kill();
     let limit = Duration::from_millis(500);
-    let store = Arc::new(place.store.clone().call_limit(limit));
+    let store = Arc::new(test_collection.store.clone().call_limit(limit));
     let mend = async { server.mongod.launch() };
     // Its calls end before the driver gives the server up, so only the driver knows what was sent.
     let kind = StoreErrorKind::Unknown;
-    recovers(store, &place.name, kind, mend.boxed_local()).await;
-    assert_eq!(place.read().await.token.get(), 2);
+    recovers(store, &test_collection.name, kind, mend.boxed_local()).await;
+    assert_eq!(test_collection.read().await.token.get(), 2);
 }
 
 #[tokio::test]
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
 async fn a_leader_transaction_is_unsupported_and_a_token_guard_is_not() {
     let server = Standalone::start(&[]);
-    let place = Place::of(server.options());
-    assert_eq!(place.acquire("a", 1).await, granted(1));
-    let rows = place.collection.client().database("app").collection("rows");
+    let test_collection = TestCollection::of(server.options());
+    assert_eq!(test_collection.acquire("a", 1).await, granted(1));
+    let rows = test_collection
+        .collection
+        .client()
+        .database("app")
+        .collection("rows");
     rows.insert_one(doc! { "_id": 7 }).await.unwrap();
-    let lease = place.lease("a", 1);
+    let lease = test_collection.lease("a", 1);
 
     let mut session = rows.client().start_session().await.unwrap();
     // With work in it, and without.
     for works in [true, false] {
         let context = (&rows, works);
-        let done =
-            (place.store).leader_transaction(&mut session, &lease, context, |session, context| {
+        let done = (test_collection.store).leader_transaction(
+            &mut session,
+            &lease,
+            context,
+            |session, context| {
                 let (rows, works) = *context;
                 Box::pin(async move {
                     if works {
@@ -171,7 +203,8 @@ async fn a_leader_transaction_is_unsupported_and_a_token_guard_is_not() {
                     }
                     Ok(())
                 })
-            });
+            },
+        );
         let done = done.await;
         let Err(FencingError::Lease(error)) = done else {
             panic!("{done:?}");

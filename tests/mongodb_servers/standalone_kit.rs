@@ -8,11 +8,12 @@ use std::{
 use async_trait::async_trait;
 use mongodb::bson::{Bson, doc};
 use tenure::{
-    LeaseStore, ResourceName,
+    LeaseStore,
     conformance::{Capabilities, Subject},
+    lease::ResourceName,
 };
 
-use crate::{standalone::Standalone, support::Place};
+use crate::{standalone::Standalone, support::TestCollection};
 
 struct Single(Arc<Standalone>);
 
@@ -31,14 +32,18 @@ impl Single {
         Self(server)
     }
 
-    fn place(&self) -> Place {
-        Place::of(self.0.options())
+    fn test_collection(&self) -> TestCollection {
+        TestCollection::of(self.0.options())
     }
 
     async fn set(&self, resource: &ResourceName, field: &str, value: impl Into<Bson>) {
         let change = doc! { "$set": { field: value.into() } };
         let named = doc! { "_id": resource.as_str() };
-        let done = self.place().collection.update_one(named, change).await;
+        let done = self
+            .test_collection()
+            .collection
+            .update_one(named, change)
+            .await;
         assert_eq!(done.unwrap().matched_count, 1);
     }
 }
@@ -54,7 +59,7 @@ impl Subject for Single {
     }
 
     async fn client(&self) -> Arc<dyn LeaseStore> {
-        Arc::new(self.place().store)
+        Arc::new(self.test_collection().store)
     }
 
     async fn add_unknown_field(&self, resource: &ResourceName) {
@@ -63,7 +68,11 @@ impl Subject for Single {
 
     async fn has_unknown_field(&self, resource: &ResourceName) -> bool {
         let named = doc! { "_id": resource.as_str(), "hue": "blue" };
-        let found = self.place().collection.count_documents(named).await;
+        let found = self
+            .test_collection()
+            .collection
+            .count_documents(named)
+            .await;
         found.unwrap() == 1
     }
 

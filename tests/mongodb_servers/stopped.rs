@@ -10,16 +10,17 @@ use futures::FutureExt as _;
 use mongodb::options::ClientOptions;
 use rustix::process::Signal;
 use tenure::{
-    LeaseStore, ResourceName, StoreError,
-    StoreErrorKind::{Unavailable, Unknown},
+    LeaseStore, StoreError,
+    lease::ResourceName,
     open_store,
+    store::StoreErrorKind::{Unavailable, Unknown},
 };
 use tokio::time::sleep;
 
 use crate::{
     recovery::a_lock_keeps_trying_and_leads_when_it_is_mended as recovers,
     standalone::Standalone,
-    support::{LIMIT, Place, TTL, granted},
+    support::{LIMIT, TTL, TestCollection, granted},
 };
 
 /// What a lock with a ttl of 3 s gives a store of the 0.6 s that it waits itself.
@@ -43,10 +44,10 @@ async fn impatient(server: &Standalone) -> ClientOptions {
 }
 
 /// Waits until the record has been written by the attempt of a bid.
-async fn is_applied(place: &Place, name: &ResourceName) -> bool {
+async fn is_applied(test_collection: &TestCollection, name: &ResourceName) -> bool {
     let mut looks = 0..50;
     loop {
-        let found = place.store.read(name, LIMIT).await;
+        let found = test_collection.store.read(name, LIMIT).await;
         if found.is_ok_and(|record| record.is_some_and(|record| record.holder.is_some())) {
             return true;
         }
@@ -68,9 +69,12 @@ fn names(error: &StoreError, server: &Standalone, cause: &str) {
 async fn on_a_stopped_server_each_error_names_the_host_and_the_cause_within_a_short_limit() {
     let mut server = Standalone::start(&[]);
     let store = opened(&server, "").await;
-    store.ensure().await.unwrap();
-    let place = Place::of(server.options());
-    let acquired = store.acquire(&place.bid("a", 1), LIMIT).await.unwrap();
+    store.prepare().await.unwrap();
+    let test_collection = TestCollection::of(server.options());
+    let acquired = store
+        .acquire(&test_collection.bid("a", 1), LIMIT)
+        .await
+        .unwrap();
     assert_eq!(acquired, granted(1));
     server.mongod.kill();
     // The first request may find the connection that has just been lost.
@@ -78,11 +82,16 @@ async fn on_a_stopped_server_each_error_names_the_host_and_the_cause_within_a_sh
     // More of them than the driver is given at once.
     for _ in 0..15 {
         let begun = Instant::now();
-        let error = store.renew(&place.lease("a", 1), TTL, SHORT).await;
+        let error = store
+            .renew(&test_collection.lease("a", 1), TTL, SHORT)
+            .await;
         let error = error.unwrap_err();
         assert_eq!(error.kind(), Unavailable, "{error}");
         names(&error, &server, "Connection refused (os error 111)");
-        let error = store.acquire(&place.bid("b", 2), SHORT).await.unwrap_err();
+        let error = store
+            .acquire(&test_collection.bid("b", 2), SHORT)
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), Unavailable, "{error}");
         names(&error, &server, "Connection refused (os error 111)");
         assert!(begun.elapsed() < SHORT * 3, "{:?}", begun.elapsed());
@@ -93,15 +102,15 @@ async fn on_a_stopped_server_each_error_names_the_host_and_the_cause_within_a_sh
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
 async fn a_bid_that_a_frozen_server_carries_out_later_is_unknown_whoever_made_the_client() {
     let server = Standalone::start(&[]);
-    let mut place = Place::of(impatient(&server).await);
-    place.store = place.store.call_limit(Duration::from_secs(20));
+    let mut test_collection = TestCollection::of(impatient(&server).await);
+    test_collection.store = test_collection.store.call_limit(Duration::from_secs(20));
     let parameters =
         "heartbeatFrequencyMS=500&connectTimeoutMS=500&retryWrites=false&call_limit=20s";
     let opened = opened(&server, parameters).await;
-    let stores: [Arc<dyn LeaseStore>; 2] = [Arc::new(place.store.clone()), opened];
+    let stores: [Arc<dyn LeaseStore>; 2] = [Arc::new(test_collection.store.clone()), opened];
     for (index, store) in stores.into_iter().enumerate() {
-        let mut bid = place.bid("a", 1);
-        bid.resource = ResourceName::new(format!("{}/{index}", place.name)).unwrap();
+        let mut bid = test_collection.bid("a", 1);
+        bid.resource = ResourceName::new(format!("{}/{index}", test_collection.name)).unwrap();
         store.read(&bid.resource, LIMIT).await.unwrap();
         server.mongod.signal(Signal::STOP);
         let error = store.acquire(&bid, LIMIT).await.unwrap_err();
@@ -109,7 +118,7 @@ async fn a_bid_that_a_frozen_server_carries_out_later_is_unknown_whoever_made_th
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains("monitor timeout"), "{source}");
         server.mongod.signal(Signal::CONT);
-        assert!(is_applied(&place, &bid.resource).await, "{index}");
+        assert!(is_applied(&test_collection, &bid.resource).await, "{index}");
     }
 }
 
@@ -119,24 +128,32 @@ async fn on_a_frozen_server_a_bid_that_waits_for_a_connection_is_unavailable_and
     let server = Standalone::start(&[]);
     let mut options = impatient(&server).await;
     options.max_pool_size = Some(1);
-    let mut place = Place::of(options);
-    place.store = place.store.call_limit(Duration::from_secs(20));
-    place.store.read(&place.name, LIMIT).await.unwrap();
+    let mut test_collection = TestCollection::of(options);
+    test_collection.store = test_collection.store.call_limit(Duration::from_secs(20));
+    test_collection
+        .store
+        .read(&test_collection.name, LIMIT)
+        .await
+        .unwrap();
     server.mongod.signal(Signal::STOP);
-    let mut bids = [place.bid("a", 1), place.bid("b", 2)];
+    let mut bids = [test_collection.bid("a", 1), test_collection.bid("b", 2)];
     for (index, bid) in bids.iter_mut().enumerate() {
-        bid.resource = ResourceName::new(format!("{}/{index}", place.name)).unwrap();
+        bid.resource = ResourceName::new(format!("{}/{index}", test_collection.name)).unwrap();
     }
     let (sent, waiting) = tokio::join!(
-        place.store.acquire(&bids[0], LIMIT),
-        place.store.acquire(&bids[1], LIMIT)
+        test_collection.store.acquire(&bids[0], LIMIT),
+        test_collection.store.acquire(&bids[1], LIMIT)
     );
     assert_eq!(sent.unwrap_err().kind(), Unknown);
     let error = waiting.unwrap_err();
     assert_eq!(error.kind(), Unavailable, "{error}");
     server.mongod.signal(Signal::CONT);
-    assert!(is_applied(&place, &bids[0].resource).await);
-    let record = place.store.read(&bids[1].resource, LIMIT).await.unwrap();
+    assert!(is_applied(&test_collection, &bids[0].resource).await);
+    let record = test_collection
+        .store
+        .read(&bids[1].resource, LIMIT)
+        .await
+        .unwrap();
     assert!(record.is_none(), "{record:?}");
 }
 
@@ -145,17 +162,20 @@ async fn on_a_frozen_server_a_bid_that_waits_for_a_connection_is_unavailable_and
 async fn a_bid_without_an_answer_in_time_names_the_server_that_has_it() {
     let server = Standalone::start(&[]);
     let store = opened(&server, "").await;
-    let place = Place::of(server.options());
-    store.read(&place.name, LIMIT).await.unwrap();
+    let test_collection = TestCollection::of(server.options());
+    store.read(&test_collection.name, LIMIT).await.unwrap();
     server.mongod.signal(Signal::STOP);
-    let error = store.acquire(&place.bid("a", 1), SHORT).await.unwrap_err();
+    let error = store
+        .acquire(&test_collection.bid("a", 1), SHORT)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), Unknown, "{error}");
     let expected = format!("no answer from {} within 540 ms", server.mongod.address());
     assert!(error.to_string().contains(&expected), "{error}");
-    let error = store.read(&place.name, SHORT).await.unwrap_err();
+    let error = store.read(&test_collection.name, SHORT).await.unwrap_err();
     assert_eq!(error.kind(), Unavailable, "{error}");
     server.mongod.signal(Signal::CONT);
-    assert!(is_applied(&place, &place.name).await);
+    assert!(is_applied(&test_collection, &test_collection.name).await);
 }
 
 /// The lock's own time limit would make it unknown, without a word of the cause.
@@ -164,10 +184,16 @@ async fn a_bid_without_an_answer_in_time_names_the_server_that_has_it() {
 async fn a_lock_with_a_short_ttl_hears_the_error_of_the_store_before_it_gives_up() {
     let mut server = Standalone::start(&[]);
     let store = opened(&server, "").await;
-    store.ensure().await.unwrap();
-    let place = Place::of(server.options());
+    store.prepare().await.unwrap();
+    let test_collection = TestCollection::of(server.options());
     server.mongod.kill();
     sleep(Duration::from_millis(200)).await;
     let mend = async { server.mongod.launch() };
-    recovers(store, &place.name, Unavailable, mend.boxed_local()).await;
+    recovers(
+        store,
+        &test_collection.name,
+        Unavailable,
+        mend.boxed_local(),
+    )
+    .await;
 }

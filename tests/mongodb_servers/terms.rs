@@ -1,6 +1,6 @@
 //! The time during which each acquisition could be believed in, and what is wrong with it.
 
-use tenure::Moment;
+use tenure::clock::Moment;
 
 /// One acquisition of one resource.
 #[derive(Debug)]

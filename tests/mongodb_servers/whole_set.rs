@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tenure::{BootClock, Clock as _, Reason, Timing};
+use tenure::{
+    Reason, Timing,
+    clock::{BootClock, Clock as _},
+};
 use tokio::time::sleep;
 
 use crate::{

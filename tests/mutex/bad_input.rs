@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use tenure::{LockManager, LockManagerBuilder, MemoryStore, MutexOptions, StartError};
+use tenure::{LockManager, MemoryStore, MutexOptions, StartError, mutex::LockManagerBuilder};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -66,10 +66,10 @@ fn a_mutex_refuses_what_does_not_go_together_when_it_is_made() {
         ),
         (named().max_hold(Duration::MAX), "max_hold of"),
         (
-            named().at_least_for(Duration::ZERO),
-            "at_least_for of 0 s is too short",
+            named().min_hold(Duration::ZERO),
+            "min_hold of 0 s is too short",
         ),
-        (named().at_least_for(Duration::MAX), "at_least_for of"),
+        (named().min_hold(Duration::MAX), "min_hold of"),
     ] {
         let text = unmade(wrong);
         assert!(text.contains(said), "{text}");
@@ -137,12 +137,12 @@ fn locks_and_what_they_are_waited_for_by_go_from_thread_to_thread() {
     is_shared::<MutexOptions>();
     is_shared::<tenure::Mutex>();
     is_shared::<tenure::Guard>();
-    is_shared::<tenure::Guards>();
+    is_shared::<tenure::mutex::Guards>();
     is_shared::<tenure::LockError>();
     is_shared::<StartError>();
     is_shared::<tenure::Once>();
-    is_shared::<tenure::OnceError<std::io::Error>>();
-    is_shared::<tenure::FollowError>();
+    is_shared::<tenure::once::OnceError<std::io::Error>>();
+    is_shared::<tenure::follow::FollowError>();
     is_shared::<tenure::Leadership>();
     let locks = builder().build().unwrap();
     let (one, two) = (locks.mutex("a").unwrap(), locks.mutex("b").unwrap());

@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_input;
-#[path = "../common/bed.rs"]
-mod bed;
 #[path = "../common/locks.rs"]
 mod locks;
 mod memory;
 mod several;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[path = "../common/store_under_test.rs"]
+mod store_under_test;
 mod trouble;

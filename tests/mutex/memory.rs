@@ -1,19 +1,19 @@
 use std::{sync::Arc, time::Duration};
 
-use tenure::{Fault, FaultyStore};
+use tenure::testing::{Fault, FaultyStore};
 
 use crate::{
-    bed::{Bed, memory, paused},
     locks::lock_rules,
+    store_under_test::{StoreUnderTest, memory, paused},
 };
 
-async fn bed() -> Bed {
-    let mut bed = memory();
+async fn store_under_test() -> StoreUnderTest {
+    let mut store_under_test = memory();
     // The first of the two takes time, so that there is something to cancel.
-    let slow = FaultyStore::new(bed.stores[0].clone());
+    let slow = FaultyStore::new(store_under_test.stores[0].clone());
     slow.always(Fault::Delay(Duration::from_millis(6)));
-    bed.stores[0] = Arc::new(slow);
-    bed
+    store_under_test.stores[0] = Arc::new(slow);
+    store_under_test
 }
 
-lock_rules!(paused: bed());
+lock_rules!(paused: store_under_test());

@@ -2,11 +2,12 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use tenure::{
-    LockError, LockManager, MemoryStore, Mutex, MutexOptions, TokioClock, lock_all,
-    lock_all_timeout, try_lock_all,
+    LockError, LockManager, MemoryStore, Mutex, MutexOptions, lock_all,
+    mutex::{lock_all_timeout, try_lock_all},
+    testing::TokioClock,
 };
 
-use crate::bed::paused;
+use crate::store_under_test::paused;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -14,7 +15,7 @@ fn locks() -> LockManager {
     let clock = Arc::new(TokioClock::new());
     let store = Arc::new(MemoryStore::with_clock(clock.clone()));
     let builder = LockManager::builder(store).clock(clock).ttl(SECOND * 10);
-    builder.build_here().unwrap()
+    builder.build_on_current_runtime().unwrap()
 }
 
 fn mutexes(locks: &LockManager, names: &[&str]) -> Vec<Mutex> {
@@ -102,7 +103,7 @@ fn a_name_given_twice_would_wait_for_itself() {
 fn what_was_taken_in_vain_is_not_kept_for_as_long_as_a_guard_would_be() {
     paused(async {
         let locks = locks();
-        let kept = |name: &str| MutexOptions::new(name).at_least_for(SECOND * 1000);
+        let kept = |name: &str| MutexOptions::new(name).min_hold(SECOND * 1000);
         let wanted = ["a", "b"].map(|name| locks.mutex(kept(name)).unwrap());
         let taken = locks.mutex("b").unwrap();
         let guard = taken.guard().await.unwrap();

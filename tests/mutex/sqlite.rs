@@ -1,6 +1,6 @@
 use crate::{
-    bed::{sqlite, threads},
     locks::lock_rules,
+    store_under_test::{sqlite, threads},
 };
 
 lock_rules!(threads: async { sqlite() });

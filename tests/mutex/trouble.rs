@@ -4,11 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use tenure::{
-    Clock as _, Fault, FaultyStore, LockError, LockManager, MemoryStore, Mutex, MutexOptions,
-    Reason, StoreErrorKind, Timing, TokioClock,
+    LockError, LockManager, MemoryStore, Mutex, MutexOptions, Reason, Timing,
+    clock::Clock as _,
+    store::StoreErrorKind,
+    testing::{Fault, FaultyStore, TokioClock},
 };
 
-use crate::bed::paused;
+use crate::store_under_test::paused;
 
 const TTL: Duration = Duration::from_secs(10);
 
@@ -28,7 +30,10 @@ fn trouble() -> Trouble {
     let store = FaultyStore::new(memory.clone());
     let mutex = |store: Arc<dyn tenure::LeaseStore>, owner: &str| {
         let builder = LockManager::builder(store).owner(owner).ttl(TTL);
-        let locks = builder.clock(clock.clone()).build_here().unwrap();
+        let locks = builder
+            .clock(clock.clone())
+            .build_on_current_runtime()
+            .unwrap();
         locks.mutex("m").unwrap()
     };
     Trouble {
@@ -216,7 +221,11 @@ fn a_guard_is_given_back_also_where_nobody_gets_time_to_stop() {
         let memory = Arc::new(MemoryStore::with_clock(clock.clone()));
         let timing = Timing::builder().ttl(TTL).yield_for(Duration::ZERO);
         let locks = LockManager::builder(memory).timing(timing).clock(clock);
-        let mutex = locks.build_here().unwrap().mutex("m").unwrap();
+        let mutex = locks
+            .build_on_current_runtime()
+            .unwrap()
+            .mutex("m")
+            .unwrap();
         let guard = mutex.guard().await.unwrap();
         let leadership = guard.leadership().clone();
         guard.release().await.unwrap();
@@ -231,8 +240,8 @@ fn a_grant_that_nobody_took_is_not_kept_for_as_long_as_a_guard_would_be() {
         let clock = Arc::new(TokioClock::new());
         let memory = Arc::new(MemoryStore::with_clock(clock.clone()));
         let builder = LockManager::builder(memory).ttl(TTL).clock(clock);
-        let locks = builder.build_here().unwrap();
-        let options = || MutexOptions::new("m").at_least_for(TTL * 100);
+        let locks = builder.build_on_current_runtime().unwrap();
+        let options = || MutexOptions::new("m").min_hold(TTL * 100);
         let (a, b) = (
             locks.mutex(options()).unwrap(),
             locks.mutex(options()).unwrap(),

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use tenure::{LeaseStore, MemoryStore, Once, OnceBuilder, StartError};
+use tenure::{LeaseStore, MemoryStore, Once, StartError, once::OnceBuilder};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -61,7 +61,7 @@ fn it_may_be_shared_and_awaited_on_other_threads() {
     let bare = tokio::runtime::Builder::new_current_thread().build();
     let bare = bare.unwrap();
     let ran = bare.block_on(run).unwrap();
-    assert!(ran.is_here());
+    assert!(ran.was_by_this_call());
     let run = is_send(async move { again.run(|| async { Err::<u8, _>("no") }).await });
-    assert!(!bare.block_on(run).unwrap().is_here());
+    assert!(!bare.block_on(run).unwrap().was_by_this_call());
 }

@@ -10,9 +10,13 @@ use std::{
 
 use futures::future::join_all;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
-use tenure::{FaultyStore, MemoryStore, Once, OnceError, OnceStatus, TokioClock};
+use tenure::{
+    MemoryStore, Once,
+    once::{OnceError, OnceStatus},
+    testing::{FaultyStore, TokioClock},
+};
 
-use crate::bed::paused;
+use crate::store_under_test::paused;
 
 const TTL: Duration = Duration::from_secs(10);
 
@@ -72,7 +76,9 @@ async fn runner(once: Once, sight: &Sight, seed: u64) {
                     sight.succeeded.load(SeqCst) > 0,
                     "gone on before it was done"
                 );
-                sight.here.fetch_add(u32::from(ran.is_here()), SeqCst);
+                sight
+                    .here
+                    .fetch_add(u32::from(ran.was_by_this_call()), SeqCst);
                 return;
             }
             Err(OnceError::Failed(_)) => {}
@@ -95,13 +101,18 @@ async fn check(seed: u64) -> Sight {
         let store = FaultyStore::new(memory.clone());
         store.seeded(seed * 10 + index, 0.2);
         let builder = Once::builder(Arc::new(store), "m").ttl(TTL);
-        let once = builder.clock(clock.clone()).build_here().unwrap();
+        let once = builder
+            .clock(clock.clone())
+            .build_on_current_runtime()
+            .unwrap();
         runner(once, &sight, seed * 10 + index)
     });
     tokio::time::timeout(TTL * 1000, join_all(runners))
         .await
         .unwrap();
-    let plain = Once::builder(memory, "m").clock(clock).build_here();
+    let plain = Once::builder(memory, "m")
+        .clock(clock)
+        .build_on_current_runtime();
     let status = plain.unwrap().status().await.unwrap();
     assert!(matches!(status, OnceStatus::Done(_)), "{status:?}");
     sight

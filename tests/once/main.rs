@@ -2,8 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_input;
-#[path = "../common/bed.rs"]
-mod bed;
 mod chance;
 mod memory;
 #[path = "../common/once.rs"]
@@ -12,4 +10,6 @@ mod once;
 mod raised_tokens;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[path = "../common/store_under_test.rs"]
+mod store_under_test;
 mod trouble;

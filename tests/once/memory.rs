@@ -1,6 +1,6 @@
 use crate::{
-    bed::{memory, paused},
     once::once_rules,
+    store_under_test::{memory, paused},
 };
 
 once_rules!(paused: async { memory() });

@@ -3,9 +3,9 @@
 use std::{convert::Infallible, sync::Arc};
 
 use rusqlite::Connection;
-use tenure::{Once, OnceStatus, SqliteStore};
+use tenure::{Once, SqliteStore, once::OnceStatus};
 
-use crate::bed::TTL;
+use crate::store_under_test::TTL;
 
 /// The statement of the book.
 fn statement() -> String {
@@ -26,14 +26,17 @@ async fn work_that_was_done_stays_done_when_the_tokens_are_raised_and_a_reset_ha
     let store = Arc::new(SqliteStore::open(&path).unwrap());
     let once = Once::builder(store.clone(), "jobs/migrate").ttl(TTL);
     let once = once.build().unwrap();
-    assert!(once.run(seven).await.unwrap().is_here());
+    assert!(once.run(seven).await.unwrap().was_by_this_call());
     let sql = Connection::open(&path).unwrap();
     assert_eq!(sql.execute(&statement(), []).unwrap(), 2);
     assert!(matches!(once.status().await.unwrap(), OnceStatus::Done(_)));
-    assert!(!once.run(seven).await.unwrap().is_here(), "done before");
+    assert!(
+        !once.run(seven).await.unwrap().was_by_this_call(),
+        "done before"
+    );
     once.reset().await.unwrap();
     let again = once.run(seven).await.unwrap();
-    assert!(again.is_here(), "it was reset");
+    assert!(again.was_by_this_call(), "it was reset");
     assert!(again.token().get() > 1_700_000_000_000, "{again:?}");
-    assert!(!once.run(seven).await.unwrap().is_here());
+    assert!(!once.run(seven).await.unwrap().was_by_this_call());
 }

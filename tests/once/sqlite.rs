@@ -1,6 +1,6 @@
 use crate::{
-    bed::{sqlite, threads},
     once::once_rules,
+    store_under_test::{sqlite, threads},
 };
 
 once_rules!(threads: async { sqlite() });

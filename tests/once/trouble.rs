@@ -3,11 +3,13 @@
 use std::{future::ready, sync::Arc, time::Duration};
 
 use tenure::{
-    Fault, FaultyStore, LeaseStore, LockError, MemoryStore, Once, OnceError, OnceStatus, Reason,
-    StoreErrorKind, TokioClock,
+    LeaseStore, LockError, MemoryStore, Once, Reason,
+    once::{OnceError, OnceStatus},
+    store::StoreErrorKind,
+    testing::{Fault, FaultyStore, TokioClock},
 };
 
-use crate::bed::paused;
+use crate::store_under_test::paused;
 
 const TTL: Duration = Duration::from_secs(10);
 
@@ -24,7 +26,10 @@ fn trouble() -> Trouble {
     let store = FaultyStore::new(memory.clone());
     let once = |store: Arc<dyn LeaseStore>, owner: &str| {
         let builder = Once::builder(store, "m").owner(owner).ttl(TTL);
-        builder.clock(clock.clone()).build_here().unwrap()
+        builder
+            .clock(clock.clone())
+            .build_on_current_runtime()
+            .unwrap()
     };
     Trouble {
         a: once(Arc::new(store.clone()), "a"),
@@ -82,8 +87,8 @@ fn trouble_that_passes_is_waited_for() {
                 let Trouble { store, a, b } = trouble();
                 store.script(std::iter::repeat_n(Fault::None, before).chain([fault]));
                 let ran = a.run(works).await.unwrap();
-                assert!(ran.is_here(), "{fault:?} after {before}");
-                assert!(!b.run(works).await.unwrap().is_here());
+                assert!(ran.was_by_this_call(), "{fault:?} after {before}");
+                assert!(!b.run(works).await.unwrap().was_by_this_call());
                 store.script([fault]);
                 a.status().await.unwrap();
                 sleep(TTL * 2).await;
@@ -141,7 +146,7 @@ fn work_whose_mark_the_store_refuses_is_told_and_done_again() {
             ),
             "{error}"
         );
-        assert!(b.run(works).await.unwrap().is_here());
+        assert!(b.run(works).await.unwrap().was_by_this_call());
     });
 }
 
@@ -169,7 +174,7 @@ fn work_whose_mark_has_no_answer_before_the_deadline_is_not_known_to_be_marked()
                 ),
                 "{error}"
             );
-            assert_eq!(b.run(works).await.unwrap().is_here(), !marked);
+            assert_eq!(b.run(works).await.unwrap().was_by_this_call(), !marked);
         }
     });
 }
@@ -189,7 +194,7 @@ fn a_mark_that_was_under_way_at_a_reset_does_not_count_when_it_arrives() {
         sleep(TTL * 5).await;
         assert_eq!(b.status().await.unwrap(), OnceStatus::Pending);
         let ran = b.run(works).await.unwrap();
-        assert!(ran.is_here());
+        assert!(ran.was_by_this_call());
         sleep(TTL * 5).await;
         let OnceStatus::Done(done) = b.status().await.unwrap() else {
             panic!("it was done");
@@ -209,7 +214,7 @@ fn work_that_has_succeeded_is_marked_also_if_nobody_waits_for_it() {
         let run = tokio::time::timeout(TTL / 20, a.run(work)).await;
         assert!(run.is_err(), "the mark takes longer");
         assert_eq!(store.calls().acquire, 2);
-        assert!(!b.run(works).await.unwrap().is_here());
+        assert!(!b.run(works).await.unwrap().was_by_this_call());
     });
 }
 
@@ -226,7 +231,7 @@ fn a_store_that_is_gone_while_the_work_runs_ends_it_by_the_deadline() {
         assert_eq!(since.elapsed(), TTL - TTL / 10);
         let text = "m was lost while its work ran, which was dropped: ";
         assert!(error.to_string().starts_with(text), "{error}");
-        assert!(b.run(works).await.unwrap().is_here());
+        assert!(b.run(works).await.unwrap().was_by_this_call());
     });
 }
 
@@ -236,7 +241,7 @@ fn work_that_takes_too_long_is_dropped_and_the_next_one_tries() {
         let clock = Arc::new(TokioClock::new());
         let store = Arc::new(MemoryStore::with_clock(clock.clone()));
         let builder = Once::builder(store, "m").ttl(TTL).max_hold(TTL * 2);
-        let once = builder.clock(clock).build_here().unwrap();
+        let once = builder.clock(clock).build_on_current_runtime().unwrap();
         let since = tokio::time::Instant::now();
         let hung = once.run(std::future::pending::<Result<u32, String>>).await;
         assert_eq!(since.elapsed(), TTL * 2);
@@ -245,6 +250,6 @@ fn work_that_takes_too_long_is_dropped_and_the_next_one_tries() {
             matches!(&hung, Err(OnceError::Lost { reason: lost, .. }) if *lost == reason),
             "{hung:?}"
         );
-        assert!(once.run(works).await.unwrap().is_here());
+        assert!(once.run(works).await.unwrap().was_by_this_call());
     });
 }

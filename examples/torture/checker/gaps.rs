@@ -117,7 +117,7 @@ impl<'a> Gap<'a> {
             let holds = match one.scope {
                 // A renewal that was held up arrives when that is over, as does what gives the lease
                 // back.
-                Scope::Everybody | Scope::Process(_) | Scope::Wires(_) => {
+                Scope::Everybody | Scope::Process(_) | Scope::Proxies(_) => {
                     one.during.start <= from + self.call() + sight
                 }
                 // An eviction is a write to be observed.
@@ -132,7 +132,7 @@ impl<'a> Gap<'a> {
         }
         // It may have been granted to the younger one, who did not hear of it.
         let younger = disturbances.iter().filter(|one| {
-            matches!(one.scope, Scope::Process(_) | Scope::Wires(_)) && one.concerns(self.younger)
+            matches!(one.scope, Scope::Process(_) | Scope::Proxies(_)) && one.concerns(self.younger)
         });
         held.extend(younger.map(|one| self.felt(one)));
         held
@@ -230,7 +230,7 @@ impl<'a> Gap<'a> {
 
     /// The default time between two bids, with its jitter.
     fn poll(&self) -> Duration {
-        (self.older.ttl / 5).mul_f64(1.0 + tenure::POLL_JITTER)
+        (self.older.ttl / 5).mul_f64(1.0 + tenure::timing::POLL_JITTER)
     }
 
     /// The default time limit of a request.

@@ -1,6 +1,6 @@
 mod gaps;
 
-use tenure::Moment;
+use tenure::clock::Moment;
 
 use super::*;
 use crate::{disturbances::Scope, history::NodeId};
@@ -148,7 +148,7 @@ fn an_end_that_nothing_explains_is_found() {
     assert_eq!(unexplained(&ended, &[always(Scope::Everybody)]), 0);
     for scope in [
         Scope::Process(node(2)),
-        Scope::Wires(2),
+        Scope::Proxies(2),
         Scope::Resource("s".to_owned()),
         Scope::Lease(node(2), "r".to_owned()),
         Scope::Lease(node(1), "s".to_owned()),
@@ -158,7 +158,7 @@ fn an_end_that_nothing_explains_is_found() {
     }
     for scope in [
         Scope::Process(node(1)),
-        Scope::Wires(1),
+        Scope::Proxies(1),
         Scope::Resource("r".to_owned()),
         Scope::Lease(node(1), "r".to_owned()),
     ] {
@@ -195,7 +195,7 @@ fn the_time_in_which_everybody_is_disturbed_is_counted_once() {
     let one = Verdict::of(
         CONTENDERS,
         &[],
-        &[always(Scope::Wires(1))],
+        &[always(Scope::Proxies(1))],
         &BTreeMap::new(),
     );
     assert!(one.troubled.is_zero());

@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::{
     },
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use tenure::{Lease, fencing::FencingError};
+use tenure::{fencing::FencingError, lease::Lease};
 
 use super::{Register, guard, taken};
 

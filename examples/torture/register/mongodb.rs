@@ -4,7 +4,7 @@ use mongodb::{
     bson::{Bson, Document, doc},
     options::{ClientOptions, WriteConcern},
 };
-use tenure::Lease;
+use tenure::lease::Lease;
 
 use super::{Register, guard, taken};
 

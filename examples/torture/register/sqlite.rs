@@ -6,7 +6,7 @@ use std::{
 
 use async_trait::async_trait;
 use rusqlite::{Connection, ToSql, params};
-use tenure::{Lease, fencing::FencingError};
+use tenure::{fencing::FencingError, lease::Lease};
 use tokio::task::spawn_blocking;
 
 use super::{Register, guard, taken};

@@ -10,7 +10,7 @@ use futures::{
 
 use crate::actor::{
     LockActor,
-    messages::{Acknowledged, Notice},
+    messages::{DeliveryEnded, Notice},
 };
 
 /// The replies of subscribers that are still to come, which it passes on to the lock.
@@ -21,7 +21,7 @@ use crate::actor::{
 #[derive(Debug, Default)]
 pub(super) struct Replies(Option<UnboundedSender<Reply>>);
 
-type Reply = LocalBoxFuture<'static, Acknowledged>;
+type Reply = LocalBoxFuture<'static, DeliveryEnded>;
 
 /// How many replies are passed on before others have their turn.
 const PORTION: usize = 128;
@@ -41,7 +41,7 @@ impl Replies {
         M: Notice,
     {
         let reply: RecipientRequest<M> = recipient.send(message);
-        let reply = reply.map(move |reply| Acknowledged {
+        let reply = reply.map(move |reply| DeliveryEnded {
             subscriber,
             message: M::NAME,
             handled: reply.is_ok(),

@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Duration};
 use rand::{SeedableRng as _, rngs::SmallRng};
 
 use crate::{
-    clock::{Clock as _, ManualClock},
+    clock::Clock as _,
     election::{
-        AttemptSource, Audience, Call, Config, Election, Options, Reply, Request, SeededAttempts,
-        Transition,
+        AttemptSource, Call, Config, Election, Options, Reply, Request, SeededAttempts,
+        SubscriberState, Transition,
     },
     leadership::{Leadership, Reason},
     lease::{CandidateId, FencingToken, Lease, LeaseRecord, ResourceName},
+    testing::ManualClock,
     timing::Timing,
 };
 
@@ -21,13 +22,13 @@ pub(super) struct Bench {
     pub(super) clock: ManualClock,
 }
 
-pub(super) const READY: Audience = Audience {
+pub(super) const READY: SubscriberState = SubscriberState {
     present: true,
     acknowledged: true,
     clean: true,
 };
 
-pub(super) const BUSY: Audience = Audience {
+pub(super) const BUSY: SubscriberState = SubscriberState {
     acknowledged: false,
     ..READY
 };
@@ -130,9 +131,9 @@ impl Bench {
         self.election.handle_timeout(self.clock.now());
     }
 
-    pub(super) fn audience(&mut self, audience: Audience) {
+    pub(super) fn subscriber_state(&mut self, subscriber_state: SubscriberState) {
         self.election
-            .subscribers_changed(audience, self.clock.now());
+            .subscribers_changed(subscriber_state, self.clock.now());
     }
 
     pub(super) fn transition(&mut self) -> Option<Transition> {

@@ -11,9 +11,9 @@ fn a_hold_off_counts_from_when_the_lease_was_given_up() {
     let (mut bench, _) = Bench::leading();
     bench.election.step_down(secs(5.0), bench.clock.now());
     drop(bench.transition());
-    bench.audience(BUSY);
+    bench.subscriber_state(BUSY);
     bench.advance(2.0);
-    bench.audience(READY);
+    bench.subscriber_state(READY);
     let release = bench.request();
     bench.reply(&release, Reply::Released { was_held: true });
     let given_up = bench.clock.now();
@@ -58,11 +58,11 @@ fn a_shutdown_is_inert_for_good() {
     let (mut bench, _) = Bench::leading();
     bench.election.shutdown(bench.clock.now());
     assert_eq!(bench.ended(), Some(Reason::Shutdown));
-    bench.audience(READY);
+    bench.subscriber_state(READY);
     let release = bench.request();
     bench.reply(&release, Reply::Released { was_held: true });
     bench.election.resume(bench.clock.now());
-    bench.audience(READY);
+    bench.subscriber_state(READY);
     assert!(bench.election.is_settled());
     assert_eq!(bench.election.poll_timeout(), None);
     assert!(bench.poll().is_none());
@@ -73,7 +73,7 @@ fn a_release_that_fails_is_tried_again_and_then_left() {
     let (mut bench, _) = Bench::leading();
     bench.election.shutdown(bench.clock.now());
     drop(bench.transition());
-    bench.audience(READY);
+    bench.subscriber_state(READY);
     for _ in 0..3 {
         let release = bench.request();
         assert!(matches!(release.call, Call::Release(_)));
@@ -88,11 +88,11 @@ fn a_loss_while_yielding_is_not_released() {
     let (mut bench, leadership) = Bench::leading();
     bench.election.pause(bench.clock.now());
     drop(bench.transition());
-    bench.audience(BUSY);
+    bench.subscriber_state(BUSY);
     let renewal = bench.request();
     bench.reply(&renewal, Reply::Lost(Some(record("other", 2, 9.0))));
     assert!(!leadership.is_current());
-    bench.audience(READY);
+    bench.subscriber_state(READY);
     assert!(bench.poll().is_none());
     assert!(bench.election.is_settled());
 }
@@ -102,7 +102,7 @@ fn a_second_command_does_not_cut_a_step_down_short() {
     let (mut bench, leadership) = Bench::leading();
     bench.election.step_down(secs(0.0), bench.clock.now());
     drop(bench.transition());
-    bench.audience(BUSY);
+    bench.subscriber_state(BUSY);
     bench.election.shutdown(bench.clock.now());
     assert!(bench.transition().is_none(), "told once");
     assert_eq!(
@@ -145,7 +145,7 @@ fn an_evicted_lease_is_released_once_the_work_has_stopped() {
     closing.closing = true;
     bench.reply(&renewal, Reply::Lost(Some(closing)));
     drop(bench.transition());
-    bench.audience(READY);
+    bench.subscriber_state(READY);
     assert!(matches!(bench.request().call, Call::Release(_)));
 }
 

@@ -17,7 +17,7 @@ fn longest(seconds: f64) -> Bench {
 fn given_back(bench: &mut Bench) -> Option<Request> {
     bench.election.shutdown(bench.clock.now());
     assert_eq!(bench.ended(), Some(Reason::Shutdown));
-    bench.audience(READY);
+    bench.subscriber_state(READY);
     bench.poll()
 }
 
@@ -70,7 +70,7 @@ fn a_hold_whose_renewals_fail_ends_by_its_deadline_before_its_longest() {
 #[test]
 fn a_lease_given_back_early_is_kept_from_others_by_a_last_renewal() {
     let mut bench = Bench::with(Options {
-        at_least_for: secs(4.0),
+        min_hold: secs(4.0),
         ..Options::default()
     });
     let leadership = bench.win(1);
@@ -88,7 +88,7 @@ fn a_lease_given_back_early_is_kept_from_others_by_a_last_renewal() {
 #[test]
 fn a_last_renewal_that_fails_is_tried_again_with_what_is_left() {
     let mut bench = Bench::with(Options {
-        at_least_for: secs(4.0),
+        min_hold: secs(4.0),
         min_ttl: secs(2.0),
         ..Options::default()
     });
@@ -113,7 +113,7 @@ fn a_last_renewal_that_fails_is_tried_again_with_what_is_left() {
 #[test]
 fn a_lease_held_for_long_enough_is_released_at_once() {
     let mut bench = Bench::with(Options {
-        at_least_for: secs(2.0),
+        min_hold: secs(2.0),
         ..Options::default()
     });
     bench.win(1);
@@ -183,7 +183,7 @@ fn without_the_option_the_own_id_excludes_itself() {
 #[test]
 fn a_lease_that_must_be_kept_is_renewed_again_for_as_long_as_it_lasts() {
     let mut bench = Bench::with(Options {
-        at_least_for: secs(60.0),
+        min_hold: secs(60.0),
         ..Options::default()
     });
     bench.win(1);

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::bench::*;
 use crate::{
     clock::Clock as _,
-    election::{AttemptSource, Audience, Call, Reply},
+    election::{AttemptSource, Call, Reply, SubscriberState},
     lease::AttemptId,
 };
 
@@ -161,7 +161,7 @@ fn a_store_that_refuses_at_once_is_asked_at_most_four_times_as_often_as_one_that
         let mut sent = Vec::new();
         while sent.len() < 300 {
             while bench.transition().is_some() {}
-            bench.audience(Audience {
+            bench.subscriber_state(SubscriberState {
                 present: true,
                 acknowledged: true,
                 clean: true,

@@ -67,7 +67,7 @@ fn rule_2_every_input_checks_the_deadline_before_anything_else() {
         |bench, _| bench.election.handle_store_changed(bench.clock.now()),
         |bench, _| bench.election.step_down(secs(1.0), bench.clock.now()),
         |bench, _| bench.election.pause(bench.clock.now()),
-        |bench, _| bench.audience(READY),
+        |bench, _| bench.subscriber_state(READY),
         |bench, _| drop(bench.poll()),
     ];
     for input in inputs {
@@ -95,7 +95,7 @@ fn rule_3_an_attempt_is_never_bid_again_after_its_leadership_ended() {
     bench.clock.advance(secs(20.0));
     bench.election.handle_timeout(bench.clock.now());
     drop(bench.transition());
-    bench.audience(READY);
+    bench.subscriber_state(READY);
     assert_ne!(attempt(&bench.request().call), first);
 }
 
@@ -161,7 +161,7 @@ fn rule_3_a_late_grant_of_a_lease_left_to_expire_is_not_released() {
     drop(bench.transition());
     let mut dead = READY;
     dead.clean = false;
-    bench.audience(dead);
+    bench.subscriber_state(dead);
     bench.reply(&bid, granted(1));
     assert!(matches!(bench.request().call, Call::Acquire(_)));
     assert!(leadership.is_current());
@@ -184,7 +184,7 @@ fn rule_5_returning_after_a_lapse_is_a_new_acquisition() {
     bench.clock.advance(secs(9.0));
     bench.election.handle_timeout(bench.clock.now());
     assert_eq!(bench.ended(), Some(Reason::Expired));
-    bench.audience(READY);
+    bench.subscriber_state(READY);
     let release = bench.request();
     assert!(is_release_of(&release.call, 1));
     bench.reply(&release, Reply::Released { was_held: true });
@@ -233,7 +233,7 @@ fn rule_7_a_planned_step_down_renews_until_the_acknowledgement_then_releases() {
     bench.advance(1.0);
     bench.election.step_down(secs(10.0), bench.clock.now());
     assert_eq!(bench.ended(), Some(Reason::SteppedDown));
-    bench.audience(BUSY);
+    bench.subscriber_state(BUSY);
     let renewal = bench.request();
     assert!(matches!(renewal.call, Call::Renew { .. }));
     bench.reply(&renewal, Reply::Renewed);
@@ -241,7 +241,7 @@ fn rule_7_a_planned_step_down_renews_until_the_acknowledgement_then_releases() {
         leadership.is_current(),
         "work that winds down may still write"
     );
-    bench.audience(READY);
+    bench.subscriber_state(READY);
     assert!(!leadership.is_current(), "ended before the release is sent");
     let release = bench.poll().expect("the release follows at once");
     assert!(is_release_of(&release.call, 1));
@@ -256,7 +256,7 @@ fn rule_7_without_an_acknowledgement_the_lease_is_left_to_expire() {
     let (mut bench, leadership) = Bench::leading();
     bench.election.step_down(secs(1.0), bench.clock.now());
     drop(bench.transition());
-    bench.audience(BUSY);
+    bench.subscriber_state(BUSY);
     let start = bench.clock.now();
     let mut renewals = 0;
     while let Some(next) = bench.election.poll_timeout() {
@@ -278,7 +278,7 @@ fn rule_7_without_an_acknowledgement_the_lease_is_left_to_expire() {
     bench.advance(60.0);
     assert!(!leadership.is_current());
     assert!(bench.poll().is_none(), "it does not contend");
-    bench.audience(READY);
+    bench.subscriber_state(READY);
     assert_eq!(bench.election.outcome(), StepDownOutcome::LeftToExpire);
     assert!(
         matches!(bench.request().call, Call::Acquire(_)),
@@ -291,11 +291,11 @@ fn rule_8_nobody_leads_before_the_last_end_was_acknowledged() {
     let (mut bench, _) = Bench::leading();
     bench.advance(20.0);
     assert_eq!(bench.ended(), Some(Reason::Expired));
-    bench.audience(BUSY);
+    bench.subscriber_state(BUSY);
     bench.advance(60.0);
     assert_eq!(bench.election.poll_timeout(), None);
     assert!(bench.poll().is_none());
-    bench.audience(READY);
+    bench.subscriber_state(READY);
     assert!(matches!(bench.request().call, Call::Acquire(_)));
 }
 
@@ -305,12 +305,12 @@ fn rule_8_nobody_leads_before_the_last_end_was_acknowledged() {
 fn rule_8_an_acknowledgement_from_before_the_end_does_not_count() {
     let (mut bench, _) = Bench::leading();
     bench.clock.advance(secs(9.5));
-    bench.audience(READY);
+    bench.subscriber_state(READY);
     assert!(bench.poll().is_none(), "nobody was told yet");
     assert_eq!(bench.ended(), Some(Reason::Expired));
-    bench.audience(BUSY);
+    bench.subscriber_state(BUSY);
     assert!(bench.poll().is_none());
-    bench.audience(READY);
+    bench.subscriber_state(READY);
     assert!(is_release_of(&bench.request().call, 1));
 }
 
@@ -321,7 +321,7 @@ fn rule_8_a_subscriber_that_died_leaves_the_lease_to_expire() {
     drop(bench.transition());
     let mut dead = READY;
     dead.clean = false;
-    bench.audience(dead);
+    bench.subscriber_state(dead);
     assert_eq!(bench.election.outcome(), StepDownOutcome::LeftToExpire);
     assert!(
         matches!(bench.request().call, Call::Acquire(_)),
@@ -336,9 +336,9 @@ fn rule_8_the_last_subscriber_gone_ends_the_leadership() {
         let mut nobody = READY;
         nobody.present = false;
         nobody.clean = clean;
-        bench.audience(nobody);
+        bench.subscriber_state(nobody);
         assert_eq!(bench.ended(), Some(Reason::SteppedDown));
-        bench.audience(nobody);
+        bench.subscriber_state(nobody);
         assert_eq!(leadership.is_current(), !clean);
         let request = bench.poll().map(|request| request.call);
         assert_eq!(request.is_some_and(|call| is_release_of(&call, 1)), clean);

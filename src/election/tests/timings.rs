@@ -88,7 +88,7 @@ fn requests_sent(timing: Timing, seed: u64, treatments: &[Treatment]) -> Vec<Mom
     let mut sent = Vec::new();
     while sent.len() < 200 {
         while bench.transition().is_some() {}
-        bench.audience(READY);
+        bench.subscriber_state(READY);
         let Some(request) = bench.poll() else {
             let next = bench.election.poll_timeout().expect("it contends for ever");
             bench.clock.advance_to(next);

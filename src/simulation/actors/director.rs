@@ -153,7 +153,7 @@ impl Director {
             )
         };
         let process = Process::start(&self.shared, life);
-        let lock = process.inside(|| builder.start_here());
+        let lock = process.inside(|| builder.start_on_current_runtime());
         let node = &mut self.nodes[index];
         node.lock = Some(lock.expect("all that is given is good"));
         (node.life, node.process, node.start_at) = (life, Some(process), None);

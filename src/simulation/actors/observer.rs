@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler, Supervised};
 
 use super::{
-    plan::Prod,
+    plan::ObserverStimulus,
     world::{Observing, Shared, World},
 };
 use crate::{
@@ -84,13 +84,13 @@ impl Handler<LeaderChanged> for Observer {
     }
 }
 
-impl Handler<Prod> for Observer {
+impl Handler<ObserverStimulus> for Observer {
     type Result = ();
 
-    fn handle(&mut self, prod: Prod, ctx: &mut Context<Self>) {
+    fn handle(&mut self, prod: ObserverStimulus, ctx: &mut Context<Self>) {
         match prod {
-            Prod::Stop => ctx.stop(),
-            Prod::Observe => self.observe(ctx),
+            ObserverStimulus::Stop => ctx.stop(),
+            ObserverStimulus::Observe => self.observe(ctx),
         }
     }
 }

@@ -80,10 +80,10 @@ pub(super) enum Trouble {
         node: usize,
     },
     /// An observer stops, or observes again.
-    Prod {
+    ObserverStimulus {
         node: usize,
         observer: usize,
-        prod: Prod,
+        prod: ObserverStimulus,
     },
     /// The lock is shut down, by a command or with its last handle, and another is started.
     Shutdown {
@@ -97,7 +97,7 @@ pub(super) enum Trouble {
 /// What the simulation does to an observer.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub(super) enum Prod {
+pub(super) enum ObserverStimulus {
     Stop,
     Observe,
 }
@@ -151,7 +151,7 @@ impl Plan {
         let mut troubles = Vec::new();
         for fault in std::mem::take(&mut base.faults) {
             let trouble = match fault.kind {
-                // Hints come from the store here.
+                // StoreWatch come from the store here.
                 FaultKind::Hint { .. } => Self::trouble(nodes, &mut rng),
                 kind if kind.node().is_some_and(|node| node >= nodes) => continue,
                 kind => Trouble::Common(kind),
@@ -196,13 +196,13 @@ impl Plan {
                 plan: SubscriberPlan::new(rng),
             },
             8 => Trouble::Watch { node },
-            9 => Trouble::Prod {
+            9 => Trouble::ObserverStimulus {
                 node,
                 observer: subscriber,
                 prod: if rng.random_bool(0.5) {
-                    Prod::Stop
+                    ObserverStimulus::Stop
                 } else {
-                    Prod::Observe
+                    ObserverStimulus::Observe
                 },
             },
             _ => Trouble::Shutdown {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{director::Director, plan::Trouble, subscriber::Poke, world::Command};
+use super::{director::Director, plan::Trouble, subscriber::SubscriberStimulus, world::Command};
 use crate::{
     clock::Clock as _,
     simulation::{plan::FaultKind, properties::Property},
@@ -53,13 +53,19 @@ impl Director {
         };
         match trouble {
             Trouble::Common(kind) => self.strike_store(kind),
-            Trouble::Stop { node, subscriber } => poke(node, subscriber, Poke::Stop),
-            Trouble::Panic { node, subscriber } => poke(node, subscriber, Poke::Panic),
-            Trouble::Subscribe { node, subscriber } => poke(node, subscriber, Poke::Subscribe),
-            Trouble::Unsubscribe { node, subscriber } => poke(node, subscriber, Poke::Unsubscribe),
+            Trouble::Stop { node, subscriber } => poke(node, subscriber, SubscriberStimulus::Stop),
+            Trouble::Panic { node, subscriber } => {
+                poke(node, subscriber, SubscriberStimulus::Panic)
+            }
+            Trouble::Subscribe { node, subscriber } => {
+                poke(node, subscriber, SubscriberStimulus::Subscribe)
+            }
+            Trouble::Unsubscribe { node, subscriber } => {
+                poke(node, subscriber, SubscriberStimulus::Unsubscribe)
+            }
             Trouble::Join { node, plan } => self.join(node, plan),
             Trouble::Watch { node } => self.watch(node, true),
-            Trouble::Prod {
+            Trouble::ObserverStimulus {
                 node,
                 observer,
                 prod,

@@ -171,23 +171,23 @@ impl Handler<BecameFollower> for Subscriber {
 /// What the simulation does to a subscriber.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub(super) enum Poke {
+pub(super) enum SubscriberStimulus {
     Stop,
     Panic,
     Subscribe,
     Unsubscribe,
 }
 
-impl Handler<Poke> for Subscriber {
+impl Handler<SubscriberStimulus> for Subscriber {
     type Result = ();
 
-    fn handle(&mut self, poke: Poke, ctx: &mut Context<Self>) {
+    fn handle(&mut self, poke: SubscriberStimulus, ctx: &mut Context<Self>) {
         match poke {
-            Poke::Stop => ctx.stop(),
+            SubscriberStimulus::Stop => ctx.stop(),
             // Not to the panic hook: it is no news.
-            Poke::Panic => panic::resume_unwind(Box::new("a panic on purpose")),
-            Poke::Subscribe => self.subscribe(ctx),
-            Poke::Unsubscribe => {
+            SubscriberStimulus::Panic => panic::resume_unwind(Box::new("a panic on purpose")),
+            SubscriberStimulus::Subscribe => self.subscribe(ctx),
+            SubscriberStimulus::Unsubscribe => {
                 let world = &mut *self.shared.world();
                 world.log(|| format!("subscriber {} unsubscribes", self.index));
                 world.counts.count("unsubscribed");

@@ -23,7 +23,7 @@ use crate::{
         AcquireOutcome, Eviction, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
         StoreErrorKind,
         failure::{Answer, Failure},
-        observed::{Change, Found, Guard, Observer, Table, Written},
+        observed::{Observer, ReadRecord, RecordChange, Table, WriteCondition, WriteOutcome},
     },
     timing::Timing,
 };
@@ -68,45 +68,47 @@ impl Wire {
         &self,
         apply: impl Fn(&mut World) -> T + Clone + Send + Sync + 'static,
     ) -> Answer<T> {
-        let (fate, kind) = {
+        let (delivery, kind) = {
             let world = &mut *self.shared.world();
             let timing = world.timing(self.life);
             let limit = timing.call_timeout().min(timing.renew_every());
-            let fate = world.network.fate(limit, world.store.up, &mut world.rng);
+            let delivery = world
+                .network
+                .delivery(limit, world.store.up, &mut world.rng);
             for (what, happened) in [
-                ("duplicate", fate.again.is_some()),
-                ("lost request", fate.arrives.is_none()),
+                ("duplicate", delivery.again.is_some()),
+                ("lost request", delivery.arrives.is_none()),
                 (
                     "lost reply",
-                    fate.arrives.is_some() && fate.answered.is_none(),
+                    delivery.arrives.is_some() && delivery.answered.is_none(),
                 ),
             ] {
                 if happened {
                     world.counts.count(what);
                 }
             }
-            let lost = fate.arrives.is_none() && fate.again.is_none();
+            let lost = delivery.arrives.is_none() && delivery.again.is_none();
             let kind = if lost && world.rng.random_bool(0.5) {
                 NOT_APPLIED[world.rng.random_range(0..NOT_APPLIED.len())]
             } else {
                 StoreErrorKind::Unknown
             };
-            (fate, kind)
+            (delivery, kind)
         };
         let (life, (tell, told)) = (self.life, oneshot::channel());
-        if let Some(again) = fate.again {
+        if let Some(again) = delivery.again {
             let (shared, apply) = (self.shared.clone(), apply.clone());
             tokio::spawn(async move {
                 shared.wait(again).await;
                 let _ = carry_out(&shared, life, &apply).await;
             });
         }
-        if let Some(arrives) = fate.arrives {
+        if let Some(arrives) = delivery.arrives {
             let shared = self.shared.clone();
             tokio::spawn(async move {
                 shared.wait(arrives).await;
                 let answer = carry_out(&shared, life, &apply).await;
-                if let (Some(answered), Some(answer)) = (fate.answered, answer) {
+                if let (Some(answered), Some(answer)) = (delivery.answered, answer) {
                     shared.wait(answered).await;
                     // The sender may have given up.
                     let _ = tell.send(answer);
@@ -119,7 +121,7 @@ impl Wire {
                 Err(_) => pending().await,
             }
         };
-        let Some(error) = fate.error else {
+        let Some(error) = delivery.error else {
             return Ok(answer.await);
         };
         let error = Box::pin(self.shared.wait(error));
@@ -235,13 +237,18 @@ async fn carry_out<T>(shared: &Shared, life: usize, apply: &impl Fn(&mut World) 
 
 #[async_trait]
 impl Table for Wire {
-    async fn write(&self, _: &ResourceName, change: &Change, guard: &Guard) -> Answer<Written> {
+    async fn write(
+        &self,
+        _: &ResourceName,
+        change: &RecordChange,
+        guard: &WriteCondition,
+    ) -> Answer<WriteOutcome> {
         let (change, guard) = (change.clone(), guard.clone());
         self.exchange(move |world| world.store.write(&change, &guard))
             .await
     }
 
-    async fn get(&self, _: &ResourceName) -> Answer<Option<Found>> {
+    async fn get(&self, _: &ResourceName) -> Answer<Option<ReadRecord>> {
         self.exchange(|world| world.store.get()).await
     }
 }

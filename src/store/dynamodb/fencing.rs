@@ -23,7 +23,7 @@ use aws_sdk_dynamodb::{
 use self::merge::Additions;
 use super::{
     DynamoStore,
-    expression::Condition,
+    conditional_update::ConditionExpression,
     item::{self, Item, NAME, SCOPE, Stored},
     requests::Call,
 };
@@ -31,8 +31,8 @@ use crate::{
     lease::Lease,
     store::{
         Operation,
-        fencing::{Fenced, FencedReason, FencingError, TokenGuard},
-        observed::{Found, Guard, Table as _},
+        fencing::{FencingError, RejectedWrite, RejectionReason, TokenGuard},
+        observed::{ReadRecord, Table as _, WriteCondition},
         record::READER,
     },
 };
@@ -52,7 +52,7 @@ impl TokenGuard {
     /// Sends an `UpdateItem` that DynamoDB applies only if the item has seen no newer token.
     ///
     /// # Errors
-    /// [`FencingError::Fenced`] if it has, [`FencingError::Unguardable`] if the attribute for the token is no
+    /// [`FencingError::RejectedWrite`] if it has, [`FencingError::Unguardable`] if the attribute for the token is no
     /// number, and the errors of the SDK; a condition of your own that fails is one of these.
     ///
     /// A DynamoDB Local that does not return items with a refusal leaves `newest` empty, and cannot tell a
@@ -165,10 +165,15 @@ impl TokenGuard {
             // The guard lets pass what has no token, so it was not the guard.
             Some(None) => return None,
             None if has_own => return None,
-            None => return Some(Refused::Fenced(Fenced::by_token(&self.lease, None))),
+            None => {
+                return Some(Refused::RejectedWrite(RejectedWrite::by_token(
+                    &self.lease,
+                    None,
+                )));
+            }
         };
         match token {
-            Ok(token) => self.refused_by(token).map(Refused::Fenced),
+            Ok(token) => self.refused_by(token).map(Refused::RejectedWrite),
             Err(_) => {
                 let message = format!("the attribute `{}` is no token: mend it", self.field);
                 Some(Refused::Unguardable(message))
@@ -178,14 +183,14 @@ impl TokenGuard {
 }
 
 enum Refused {
-    Fenced(Fenced),
+    RejectedWrite(RejectedWrite),
     Unguardable(String),
 }
 
 impl Refused {
     fn widened<E>(self) -> FencingError<E> {
         match self {
-            Self::Fenced(fenced) => fenced.into(),
+            Self::RejectedWrite(fenced) => fenced.into(),
             Self::Unguardable(why) => FencingError::Unguardable(why),
         }
     }
@@ -209,13 +214,13 @@ impl DynamoStore {
     /// One request; a lease that has no record, or a DynamoDB Local that does not return items with a
     /// refusal, costs a read more. A transactional write of an item costs twice as much as another, and so
     /// does the check. A renewal that comes at the same moment waits or fails as
-    /// [`Unavailable`](crate::StoreErrorKind::Unavailable), and is repeated by the lock; or it cancels the
+    /// [`Unavailable`](crate::store::StoreErrorKind::Unavailable), and is repeated by the lock; or it cancels the
     /// transaction, with the reason `TransactionConflict`: send that again.
     ///
     /// Least privileges: `dynamodb:ConditionCheckItem` on the table of the leases, and those of your actions.
     ///
     /// # Errors
-    /// [`FencingError::Fenced`] if the lease is not held any more, [`FencingError::Lease`] where that cannot
+    /// [`FencingError::RejectedWrite`] if the lease is not held any more, [`FencingError::Lease`] where that cannot
     /// be told, and otherwise the SDK's error with the reasons.
     ///
     /// # Cancel safety
@@ -263,11 +268,11 @@ impl DynamoStore {
     }
 
     fn check(&self, lease: &Lease) -> Result<ConditionCheck, BuildError> {
-        let Condition {
+        let ConditionExpression {
             text,
             names,
             values,
-        } = Condition::new(&Guard::Renewable(lease.clone()));
+        } = ConditionExpression::new(&WriteCondition::Renewable(lease.clone()));
         ConditionCheck::builder()
             .table_name(&*self.table)
             .key(SCOPE, item::scope_key(&lease.resource.scope()))
@@ -291,7 +296,7 @@ impl DynamoStore {
             None => Call::new(self, self.call_limit).get(&lease.resource).await,
         };
         let found = found.and_then(|found| match found {
-            Some(Found { min_reader, .. }) if min_reader > u64::from(READER) => Err(
+            Some(ReadRecord { min_reader, .. }) if min_reader > u64::from(READER) => Err(
                 super::failure::Failure::unsupported(lease.resource.as_str(), min_reader),
             ),
             found => Ok(found),
@@ -300,10 +305,10 @@ impl DynamoStore {
             Ok(found) => found.and_then(|found| self.observer.glance(&lease.resource, found)),
             Err(error) => return error.into(),
         };
-        let mut fenced = Fenced::by_record(lease, record.as_ref());
-        if fenced.reason == FencedReason::Expired {
+        let mut fenced = RejectedWrite::by_record(lease, record.as_ref());
+        if fenced.reason == RejectionReason::Expired {
             // What was looked at later than the check is as it should be: it was made anew, by hand.
-            fenced.reason = FencedReason::Forgotten;
+            fenced.reason = RejectionReason::Forgotten;
         }
         fenced.into()
     }

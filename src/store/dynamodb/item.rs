@@ -14,13 +14,13 @@ use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use crate::{
     clock::Moment,
     lease::{
-        Acquisition, AttemptId, CandidateId, FencingToken, LeaseRecord, Metadata, ResourceName,
+        AttemptId, CandidateId, FencingToken, LeaseRecord, Metadata, PastAcquisition, ResourceName,
         Scope,
     },
     store::{
         StoreErrorKind,
         failure::{Answer, Failure},
-        observed::Found,
+        observed::ReadRecord,
         record::{READER, StoredRecord},
     },
 };
@@ -74,7 +74,7 @@ pub(super) fn line_name(index: usize) -> String {
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) name: ResourceName,
-    pub(super) found: Found,
+    pub(super) found: ReadRecord,
 }
 
 impl Stored {
@@ -84,7 +84,7 @@ impl Stored {
         match (fields.record(), min_reader) {
             (Ok((name, record)), Ok(min_reader)) => Ok(Self {
                 name,
-                found: Found { record, min_reader },
+                found: ReadRecord { record, min_reader },
             }),
             // What a newer library wrote need not look right.
             (_, Ok(min_reader)) if min_reader > u64::from(READER) => {
@@ -174,14 +174,14 @@ impl Fields<'_> {
 
     /// The oldest first. A line that cannot be read is left out: nothing is decided by it, and a bid
     /// moves the lines without looking at them.
-    fn history(&self, token: u64) -> Vec<Acquisition> {
+    fn history(&self, token: u64) -> Vec<PastAcquisition> {
         let line = |index: usize| {
             let AttributeValue::M(line) = self.0.get(&line_name(index))? else {
                 return None;
             };
             let fields = Fields(line);
             let age = u64::try_from(index).ok()?;
-            Some(Acquisition {
+            Some(PastAcquisition {
                 token: FencingToken::new(token.checked_sub(age)?),
                 holder: CandidateId::new(fields.text("holder").ok()?).ok()?,
                 since: fields.since().ok()?,

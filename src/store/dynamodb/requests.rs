@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     DynamoStore,
-    expression::Expression,
+    conditional_update::ConditionalUpdate,
     failure::{Access, Answer, Failure},
     item::{self, NAME, SCOPE, Stored},
 };
@@ -20,8 +20,8 @@ use crate::{
     lease::{FencingToken, ResourceName, Scope},
     store::{
         StoreErrorKind,
-        observed::{Change, Found, Guard, Table, Written},
-        turns::Turns,
+        observed::{ReadRecord, RecordChange, Table, WriteCondition, WriteOutcome},
+        request_limiter::RequestLimiter,
     },
 };
 
@@ -30,9 +30,9 @@ use crate::{
 const PLACES: usize = 64;
 
 /// The turns of requests. A probe reads an item that is nobody's: all scopes begin with a `/`.
-pub(super) fn turns(client: &Client, table: &Arc<str>) -> Turns {
+pub(super) fn limiter(client: &Client, table: &Arc<str>) -> RequestLimiter {
     let (client, table) = (client.clone(), table.clone());
-    Turns::new(PLACES, move || {
+    RequestLimiter::new(PLACES, move || {
         let key = || AttributeValue::S("probe".to_owned());
         let request = client.get_item().table_name(&*table);
         let request = request.key(SCOPE, key()).key(NAME, key());
@@ -62,7 +62,7 @@ impl<'a> Call<'a> {
         access: Access,
         request: impl Future<Output = T>,
     ) -> Answer<T> {
-        let turn = timeout_at(self.end, self.store.turns.next(self.limit)).await;
+        let turn = timeout_at(self.end, self.store.limiter.next(self.limit)).await;
         let turn = turn.map_err(|_| Access::held_back(self.limit))?;
         let answer = timeout_at(self.end, request).await;
         if answer.is_ok() {
@@ -97,15 +97,15 @@ impl Table for Call<'_> {
     async fn write(
         &self,
         resource: &ResourceName,
-        change: &Change,
-        guard: &Guard,
-    ) -> Answer<Written> {
-        let Expression {
+        change: &RecordChange,
+        guard: &WriteCondition,
+    ) -> Answer<WriteOutcome> {
+        let ConditionalUpdate {
             update,
             condition,
             names,
             values,
-        } = Expression::new(change, guard);
+        } = ConditionalUpdate::new(change, guard);
         let request = self.store.client.update_item();
         let request = request
             .table_name(&*self.store.table)
@@ -124,7 +124,7 @@ impl Table for Call<'_> {
                 };
                 let token = number("token").map(FencingToken::new);
                 return match number("version") {
-                    Some(version) => Ok(Written::Done { version, token }),
+                    Some(version) => Ok(WriteOutcome::Done { version, token }),
                     None => Err(Failure::new(
                         StoreErrorKind::Unknown,
                         "the answer to a write has no version",
@@ -136,13 +136,13 @@ impl Table for Call<'_> {
         match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
                 let found = refused.item().map(Stored::decode).transpose()?;
-                Ok(Written::Refused(found.map(|stored| stored.found)))
+                Ok(WriteOutcome::Refused(found.map(|stored| stored.found)))
             }
             _ => Err(Access::Write.failure(error)),
         }
     }
 
-    async fn get(&self, resource: &ResourceName) -> Answer<Option<Found>> {
+    async fn get(&self, resource: &ResourceName) -> Answer<Option<ReadRecord>> {
         let request = self.store.client.get_item();
         let request = request
             .table_name(&*self.store.table)

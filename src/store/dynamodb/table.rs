@@ -34,7 +34,7 @@ impl DynamoStore {
     /// [`Misconfigured`](StoreErrorKind::Misconfigured) where a table of this name has other keys;
     /// [`Denied`](StoreErrorKind::Denied) without the right to `dynamodb:CreateTable`.
     pub async fn create_table_if_missing(&self) -> Result<(), StoreError> {
-        self.told(Operation::Ensure, self.make_table().await)
+        self.told(Operation::Prepare, self.make_table().await)
     }
 
     async fn make_table(&self) -> Answer<()> {

@@ -8,34 +8,40 @@ fn record(token: u64, holder: Option<&str>) -> LeaseRecord {
     record
 }
 
-fn reason(record: Option<LeaseRecord>) -> FencedReason {
-    Fenced::by_record(&lease("a", 3), record.as_ref()).reason
+fn reason(record: Option<LeaseRecord>) -> RejectionReason {
+    RejectedWrite::by_record(&lease("a", 3), record.as_ref()).reason
 }
 
 #[test]
 fn a_refusal_says_what_has_become_of_the_lease() {
     for holder in [Some("b"), Some("a"), None] {
-        assert_eq!(reason(Some(record(4, holder))), FencedReason::Superseded);
+        assert_eq!(reason(Some(record(4, holder))), RejectionReason::Superseded);
     }
-    assert_eq!(reason(Some(record(3, Some("a")))), FencedReason::Expired);
-    assert_eq!(reason(Some(record(3, None))), FencedReason::Released);
+    assert_eq!(reason(Some(record(3, Some("a")))), RejectionReason::Expired);
+    assert_eq!(reason(Some(record(3, None))), RejectionReason::Released);
     for holder in [None, Some("a")] {
         let mut evicted = record(3, holder);
         evicted.closing = true;
-        assert_eq!(reason(Some(evicted)), FencedReason::Evicted);
+        assert_eq!(reason(Some(evicted)), RejectionReason::Evicted);
     }
-    assert_eq!(reason(Some(record(3, Some("b")))), FencedReason::Forgotten);
-    assert_eq!(reason(Some(record(2, Some("a")))), FencedReason::Forgotten);
-    assert_eq!(reason(None), FencedReason::Forgotten);
+    assert_eq!(
+        reason(Some(record(3, Some("b")))),
+        RejectionReason::Forgotten
+    );
+    assert_eq!(
+        reason(Some(record(2, Some("a")))),
+        RejectionReason::Forgotten
+    );
+    assert_eq!(reason(None), RejectionReason::Forgotten);
 }
 
 #[test]
 fn a_refusal_reads_as_a_sentence_without_a_full_stop() {
-    let fenced = Fenced::by_record(&lease("a", 3), Some(&record(5, None)));
+    let fenced = RejectedWrite::by_record(&lease("a", 3), Some(&record(5, None)));
     let text = "a write for jobs/nightly under token 3 was refused: there is a newer leader (newest \
                 token 5)";
     assert_eq!(fenced.to_string(), text);
-    let fenced = Fenced::by_record(&lease("a", 3), None);
+    let fenced = RejectedWrite::by_record(&lease("a", 3), None);
     let text = "a write for jobs/nightly under token 3 was refused: the database does not know this \
                 acquisition";
     assert_eq!(fenced.to_string(), text);

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
-    clock::ManualClock,
     conformance::{Capabilities, Subject},
+    testing::ManualClock,
 };
 
 struct Memory {

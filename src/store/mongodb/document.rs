@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     lease::{
-        Acquisition, AttemptId, Bid, CandidateId, FencingToken, LeaseRecord, Metadata, ResourceName,
+        AttemptId, Bid, CandidateId, FencingToken, LeaseRecord, Metadata, PastAcquisition,
+        ResourceName,
     },
     store::{AcquireOutcome, StoreErrorKind, record::READER},
 };
@@ -163,7 +164,7 @@ impl Fields<'_> {
         }
     }
 
-    fn history(&self) -> Checked<Vec<Acquisition>> {
+    fn history(&self) -> Checked<Vec<PastAcquisition>> {
         let entries = match self.0.get("history") {
             Some(Bson::Array(entries)) => entries,
             other => return Err(mistyped("history", other, "an array")),
@@ -232,12 +233,12 @@ impl Fields<'_> {
 /// Of numbers that the server increases.
 const GREATEST: u64 = i64::MAX as u64;
 
-fn acquisition(entry: &Bson) -> Checked<Acquisition> {
+fn acquisition(entry: &Bson) -> Checked<PastAcquisition> {
     let Bson::Document(entry) = entry else {
         return Err(mistyped("history", Some(entry), "an array of documents"));
     };
     let fields = Fields(entry);
-    Ok(Acquisition {
+    Ok(PastAcquisition {
         token: FencingToken::new(fields.number("token")?),
         holder: named("history", CandidateId::new(fields.text("holder")?))?,
         since: fields.moment("since")?,

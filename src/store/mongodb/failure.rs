@@ -161,7 +161,7 @@ impl Access {
             UNAUTHORIZED => (
                 Denied,
                 "the user lacks a privilege: grant it find, insert and update on the collection (and \
-                 createIndex, for `ensure`)",
+                 createIndex, for `prepare`)",
             ),
             // Azure Cosmos DB, and IngressRequestRateLimitExceeded.
             16500 | 462 => (

@@ -20,7 +20,7 @@ use crate::{
     lease::Lease,
     store::{
         Operation, StoreErrorKind,
-        fencing::{Fenced, FencingError},
+        fencing::{FencingError, RejectedWrite},
     },
 };
 
@@ -41,7 +41,7 @@ impl MongoStore {
     /// this fail with the label `TransientTransactionError`: begin the transaction again.
     ///
     /// # Errors
-    /// [`FencingError::Fenced`] if the lease is not held any more, [`FencingError::Lease`] where that cannot
+    /// [`FencingError::RejectedWrite`] if the lease is not held any more, [`FencingError::Lease`] where that cannot
     /// be told, or where the server has no transactions, and the driver's error. Abort then.
     ///
     /// # Cancel safety
@@ -70,7 +70,7 @@ impl MongoStore {
         let found = look.await.map_err(|error| self.failed(error))?;
         let record = found.map_or(Ok(None), |found| document::record(&found, Purpose::Write));
         let record = self.told(Operation::Confirm, record)?;
-        Err(Fenced::by_record(lease, record.as_ref()).into())
+        Err(RejectedWrite::by_record(lease, record.as_ref()).into())
     }
 
     /// Does some work in a transaction that commits only if the lease is then still held.

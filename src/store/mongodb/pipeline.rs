@@ -116,9 +116,9 @@ pub(super) fn acquire(bid: &Bid) -> Vec<Document> {
 }
 
 /// A filter that matches only where the change may be made, and the change.
-pub(super) type Change = (Document, UpdateModifications);
+pub(super) type FilteredUpdate = (Document, UpdateModifications);
 
-pub(super) fn renew(lease: &Lease, ttl: Duration) -> Change {
+pub(super) fn renew(lease: &Lease, ttl: Duration) -> FilteredUpdate {
     let mut filter = by_lease(lease);
     filter.insert("closing", false);
     filter.insert("$expr", all(vec![is_fit(&lease.resource), is_held()]));
@@ -132,13 +132,13 @@ pub(super) fn renew(lease: &Lease, ttl: Duration) -> Change {
 
 /// Where a renewal would be let through, a write that changes nothing but the version: what is only read
 /// conflicts with no takeover.
-pub(super) fn confirm(lease: &Lease) -> Change {
+pub(super) fn confirm(lease: &Lease) -> FilteredUpdate {
     let (filter, _) = renew(lease, Duration::ZERO);
     // Without a `$set`, which must not be empty before MongoDB 5.0.
     (filter, doc! { "$inc": { "version": 1_i64 } }.into())
 }
 
-pub(super) fn release(claim: &Claim) -> Change {
+pub(super) fn release(claim: &Claim) -> FilteredUpdate {
     let mut filter = match claim {
         Claim::Lease(lease) => by_lease(lease),
         Claim::Attempt { resource, attempt } => {
@@ -157,7 +157,11 @@ pub(super) fn release(claim: &Claim) -> Change {
     (filter, set(doc! { "holder": null, "closing": false }))
 }
 
-pub(super) fn evict(resource: &ResourceName, token: FencingToken, eviction: Eviction) -> Change {
+pub(super) fn evict(
+    resource: &ResourceName,
+    token: FencingToken,
+    eviction: Eviction,
+) -> FilteredUpdate {
     let mut filter = by_name(resource);
     filter.insert("token", stored(token));
     filter.insert("$expr", all(vec![is_fit(resource), is_held()]));

@@ -9,7 +9,7 @@ use crate::{
 
 /// What a write does to a record. Every one increases the version.
 #[derive(Clone, Debug)]
-pub(crate) enum Change {
+pub(crate) enum RecordChange {
     /// A new acquisition.
     Take {
         bid: Bid,
@@ -28,7 +28,7 @@ pub(crate) enum Change {
 
 /// When a write is made.
 #[derive(Clone, Debug)]
-pub(crate) enum Guard {
+pub(crate) enum WriteCondition {
     /// There is no item.
     Absent,
     /// There is no item, or nobody holds the lease and this attempt is not spent.
@@ -43,7 +43,7 @@ pub(crate) enum Guard {
     Led(FencingToken),
 }
 
-impl Change {
+impl RecordChange {
     /// How long the lease lives from this write on, if it prolongs it.
     pub(crate) fn ttl(&self) -> Option<Duration> {
         match self {
@@ -54,7 +54,7 @@ impl Change {
     }
 }
 
-impl Guard {
+impl WriteCondition {
     /// The token of the record that it lets through, where it asks for one.
     pub(crate) fn token(&self) -> Option<FencingToken> {
         match self {
@@ -80,10 +80,10 @@ impl Guard {
 /// What the database makes of both, for a model of one.
 #[cfg(test)]
 mod model {
-    use super::{Change, Claim, Guard, StoredRecord};
+    use super::{Claim, RecordChange, StoredRecord, WriteCondition};
     use crate::clock::Moment;
 
-    impl Guard {
+    impl WriteCondition {
         pub(crate) fn admits(&self, record: &StoredRecord) -> bool {
             let absent = record.version == 0;
             let held_by = |lease: &crate::lease::Lease| {
@@ -110,7 +110,7 @@ mod model {
         }
     }
 
-    impl Change {
+    impl RecordChange {
         pub(crate) fn apply(&self, record: &mut StoredRecord) {
             match self {
                 Self::Take { bid, since } => {

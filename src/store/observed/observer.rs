@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::{
     Observations,
-    change::{Change, Guard},
+    change::{RecordChange, WriteCondition},
 };
 use crate::{
     clock::{Clock, Moment},
@@ -27,29 +27,29 @@ pub(crate) trait Table: Sync {
     async fn write(
         &self,
         resource: &ResourceName,
-        change: &Change,
-        guard: &Guard,
-    ) -> Answer<Written>;
+        change: &RecordChange,
+        guard: &WriteCondition,
+    ) -> Answer<WriteOutcome>;
 
     /// The record as it stands, never an older one.
-    async fn get(&self, resource: &ResourceName) -> Answer<Option<Found>>;
+    async fn get(&self, resource: &ResourceName) -> Answer<Option<ReadRecord>>;
 }
 
 /// What a write has come to.
 #[derive(Debug)]
-pub(crate) enum Written {
+pub(crate) enum WriteOutcome {
     /// The version after it, and the token, if the change has raised that.
     Done {
         version: u64,
         token: Option<FencingToken>,
     },
     /// The guard has refused it. The record is there, unless the database does not return it.
-    Refused(Option<Found>),
+    Refused(Option<ReadRecord>),
 }
 
 /// A record as it was read. Its moment of expiry means nothing: whoever asks for one observes.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct ReadRecord {
     pub(crate) record: StoredRecord,
     pub(crate) min_reader: u64,
 }
@@ -75,16 +75,18 @@ impl Observer {
         bid: &Bid,
         since: SystemTime,
     ) -> Answer<AcquireOutcome> {
-        let take = || Change::Take {
+        let take = || RecordChange::Take {
             bid: bid.clone(),
             since,
         };
         let last = self.seen().last(&bid.resource);
         let first = match last {
-            None => Some((take(), Guard::Free(bid.attempt))),
+            None => Some((take(), WriteCondition::Free(bid.attempt))),
             // It is held: a read is cheaper than a write that is refused.
             Some((_, _, free_at)) if self.clock.now() < free_at => None,
-            Some((token, version, _)) => Some((take(), Guard::Unchanged { token, version })),
+            Some((token, version, _)) => {
+                Some((take(), WriteCondition::Unchanged { token, version }))
+            }
         };
         let rules = |record: &mut StoredRecord, now| {
             if mutant!(ObservedByOwnTtl) {
@@ -94,7 +96,7 @@ impl Observer {
             match record.acquire(bid, now, since) {
                 outcome @ AcquireOutcome::Refused(_) => ControlFlow::Break(outcome),
                 AcquireOutcome::Granted { token: granted } if granted == token => {
-                    ControlFlow::Continue(Change::Extend { ttl: bid.ttl })
+                    ControlFlow::Continue(RecordChange::Extend { ttl: bid.ttl })
                 }
                 AcquireOutcome::Granted { .. } => ControlFlow::Continue(take()),
             }
@@ -112,11 +114,11 @@ impl Observer {
         lease: &Lease,
         ttl: Duration,
     ) -> Answer<RenewOutcome> {
-        let extend = Change::Extend { ttl };
+        let extend = RecordChange::Extend { ttl };
         let first = if self.may_have_lapsed(&lease.resource, lease.token) {
             None
         } else {
-            Some((extend.clone(), Guard::Renewable(lease.clone())))
+            Some((extend.clone(), WriteCondition::Renewable(lease.clone())))
         };
         let rules = |record: &mut StoredRecord, now| match record.renew(lease, ttl, now) {
             RenewOutcome::Renewed => ControlFlow::Continue(extend.clone()),
@@ -127,9 +129,12 @@ impl Observer {
     }
 
     pub(crate) async fn release(&self, table: &dyn Table, claim: &Claim) -> Answer<ReleaseOutcome> {
-        let first = Some((Change::Release, Guard::Claimed(claim.clone())));
+        let first = Some((
+            RecordChange::Release,
+            WriteCondition::Claimed(claim.clone()),
+        ));
         let rules = |record: &mut StoredRecord, now| match record.release(claim, now) {
-            ReleaseOutcome::Released => ControlFlow::Continue(Change::Release),
+            ReleaseOutcome::Released => ControlFlow::Continue(RecordChange::Release),
             not_held @ ReleaseOutcome::NotHeld(_) => ControlFlow::Break(not_held),
         };
         let done = self.change(table, claim.resource(), first, rules).await?;
@@ -144,13 +149,13 @@ impl Observer {
         eviction: Eviction,
     ) -> Answer<ReleaseOutcome> {
         let change = match eviction {
-            Eviction::Close => Change::Close,
-            Eviction::Force => Change::Free,
+            Eviction::Close => RecordChange::Close,
+            Eviction::Force => RecordChange::Free,
         };
         let first = if self.may_have_lapsed(resource, token) {
             None
         } else {
-            Some((change.clone(), Guard::Led(token)))
+            Some((change.clone(), WriteCondition::Led(token)))
         };
         let rules =
             |record: &mut StoredRecord, now| match record.evict(resource, token, eviction, now) {
@@ -175,7 +180,7 @@ impl Observer {
     }
 
     /// What others see of a record that arrived just now in a list, without beginning to observe it.
-    pub(crate) fn glance(&self, resource: &ResourceName, found: Found) -> Option<LeaseRecord> {
+    pub(crate) fn glance(&self, resource: &ResourceName, found: ReadRecord) -> Option<LeaseRecord> {
         let (mut record, now) = (found.record, self.clock.now());
         let (token, version) = (record.token, record.version);
         record.expires_at = self.seen().peek(resource, token, version, record.ttl, now);
@@ -191,8 +196,8 @@ impl Observer {
         &self,
         table: &dyn Table,
         resource: &ResourceName,
-        first: Option<(Change, Guard)>,
-        rules: impl Fn(&mut StoredRecord, Moment) -> ControlFlow<T, Change> + Send,
+        first: Option<(RecordChange, WriteCondition)>,
+        rules: impl Fn(&mut StoredRecord, Moment) -> ControlFlow<T, RecordChange> + Send,
     ) -> Answer<Result<Option<FencingToken>, T>> {
         /// Each further one is lost to somebody else's write in between.
         const WRITES: usize = 4;
@@ -202,18 +207,18 @@ impl Observer {
             let found = match next {
                 None => table.get(resource).await?,
                 Some((change, guard)) => match table.write(resource, &change, &guard).await? {
-                    Written::Done { version, token } => {
+                    WriteOutcome::Done { version, token } => {
                         // The guard's token is the one before an acquisition.
                         let token = match change {
-                            Change::Take { .. } => token,
+                            RecordChange::Take { .. } => token,
                             _ => guard.token(),
                         };
                         self.wrote(resource, &change, token, version)?;
                         return Ok(Ok(token));
                     }
-                    Written::Refused(Some(found)) => Some(found),
+                    WriteOutcome::Refused(Some(found)) => Some(found),
                     // There is no record, or the database does not return it.
-                    Written::Refused(None) => table.get(resource).await?,
+                    WriteOutcome::Refused(None) => table.get(resource).await?,
                 },
             };
             // Only now: what was asked for may have taken its time.
@@ -223,7 +228,7 @@ impl Observer {
                 self.clock.now()
             };
             let mut record = self.judge(resource, found, now)?;
-            let guard = Guard::unchanged(&record);
+            let guard = WriteCondition::unchanged(&record);
             next = match rules(&mut record, now) {
                 ControlFlow::Break(outcome) => return Ok(Err(outcome)),
                 ControlFlow::Continue(change) => Some((change, guard)),
@@ -239,7 +244,7 @@ impl Observer {
     fn wrote(
         &self,
         resource: &ResourceName,
-        change: &Change,
+        change: &RecordChange,
         token: Option<FencingToken>,
         version: u64,
     ) -> Answer<()> {
@@ -259,10 +264,10 @@ impl Observer {
     fn judge(
         &self,
         resource: &ResourceName,
-        found: Option<Found>,
+        found: Option<ReadRecord>,
         now: Moment,
     ) -> Answer<StoredRecord> {
-        let Some(Found { record, min_reader }) = found else {
+        let Some(ReadRecord { record, min_reader }) = found else {
             self.seen().forget(resource);
             return Ok(StoredRecord::default());
         };
@@ -314,11 +319,16 @@ mod tests {
     use crate::{clock::BootClock, lease::FencingToken, store::fixtures};
 
     /// A released record, and a database that does not tell the token that a write has raised.
-    struct Taciturn;
+    struct TokenNotReturned;
 
     #[async_trait]
-    impl Table for Taciturn {
-        async fn write(&self, _: &ResourceName, _: &Change, guard: &Guard) -> Answer<Written> {
+    impl Table for TokenNotReturned {
+        async fn write(
+            &self,
+            _: &ResourceName,
+            _: &RecordChange,
+            guard: &WriteCondition,
+        ) -> Answer<WriteOutcome> {
             let record = StoredRecord {
                 token: FencingToken::new(1),
                 version: 2,
@@ -326,15 +336,17 @@ mod tests {
             };
             let min_reader = READER.into();
             Ok(match guard {
-                Guard::Free(_) => Written::Refused(Some(Found { record, min_reader })),
-                _ => Written::Done {
+                WriteCondition::Free(_) => {
+                    WriteOutcome::Refused(Some(ReadRecord { record, min_reader }))
+                }
+                _ => WriteOutcome::Done {
                     version: 3,
                     token: None,
                 },
             })
         }
 
-        async fn get(&self, _: &ResourceName) -> Answer<Option<Found>> {
+        async fn get(&self, _: &ResourceName) -> Answer<Option<ReadRecord>> {
             unreachable!("the refusal has told the record")
         }
     }
@@ -343,7 +355,7 @@ mod tests {
     fn an_acquisition_whose_token_is_not_told_is_unknown_and_gets_no_older_one() {
         let observer = Observer::new(Arc::new(BootClock));
         let bid = fixtures::bid("a", 7);
-        let acquired = observer.acquire(&Taciturn, &bid, SystemTime::UNIX_EPOCH);
+        let acquired = observer.acquire(&TokenNotReturned, &bid, SystemTime::UNIX_EPOCH);
         let failure = acquired.now_or_never().unwrap().unwrap_err();
         assert_eq!(failure.kind, StoreErrorKind::Unknown);
     }

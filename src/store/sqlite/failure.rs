@@ -87,7 +87,7 @@ impl From<rusqlite::Error> for Failure {
             // A statement that does not fit the schema.
             Some(ErrorCode::Unknown) => (
                 Misconfigured,
-                "the table `tenure_leases` is missing or has changed: call `ensure`",
+                "the table `tenure_leases` is missing or has changed: call `prepare`",
             ),
             _ => (Unavailable, "the request failed before its commit"),
         };

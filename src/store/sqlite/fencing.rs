@@ -1,16 +1,16 @@
 //! Guards for the user's own writes, in transactions of the user's own connection.
 
-mod claim;
+mod token_claim;
 
 use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior};
 
-use self::claim::{Claim, Found};
+use self::token_claim::{ClaimedRow, TokenClaim};
 use super::{KIND, SqliteStore, failure::Answer, row::Row, session::is_foreign};
 use crate::{
     lease::Lease,
     store::{
         Operation, RenewOutcome,
-        fencing::{Fenced, FencedReason, FencingError, TokenGuard},
+        fencing::{FencingError, RejectedWrite, RejectionReason, TokenGuard},
     },
 };
 
@@ -28,13 +28,13 @@ impl TokenGuard {
     /// one row.
     ///
     /// # Errors
-    /// [`FencingError::Fenced`] if the row has a newer token, [`FencingError::NotFound`] if there is no such
+    /// [`FencingError::RejectedWrite`] if the row has a newer token, [`FencingError::NotFound`] if there is no such
     /// row, [`FencingError::Unguardable`] if there are several or the column holds no integer, and the
     /// errors of SQLite.
     ///
     /// # Examples
     /// ```
-    /// # use tenure::{CandidateId, FencingToken, Lease, ResourceName, fencing::TokenGuard};
+    /// # use tenure::{FencingToken, fencing::TokenGuard, lease::{CandidateId, Lease, ResourceName}};
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let mut connection = rusqlite::Connection::open_in_memory()?;
     /// # let lease = |token| -> Result<_, Box<dyn std::error::Error>> { Ok(Lease {
@@ -69,12 +69,12 @@ impl TokenGuard {
             return unguardable("the key names no column, and a claim is for one row".to_owned());
         }
         let token = self.signed()?;
-        let claim = Claim::new(table, &self.field, key.iter().map(|(column, _)| *column));
+        let claim = TokenClaim::new(table, &self.field, key.iter().map(|(column, _)| *column));
         let found = claim.execute(transaction, token, key);
         match found.map_err(FencingError::Failed)? {
-            Found::Nothing => Err(FencingError::NotFound),
-            Found::Token(found) if found == token => Ok(()),
-            Found::Token(found) => {
+            ClaimedRow::Nothing => Err(FencingError::NotFound),
+            ClaimedRow::Token(found) if found == token => Ok(()),
+            ClaimedRow::Token(found) => {
                 let newer = u64::try_from(found).ok();
                 match newer.and_then(|found| self.refused_by(found)) {
                     Some(fenced) => Err(fenced.into()),
@@ -84,11 +84,11 @@ impl TokenGuard {
                     )),
                 }
             }
-            Found::Other(what) => unguardable(format!(
+            ClaimedRow::Other(what) => unguardable(format!(
                 "`{}` of `{table}` holds {what}: make it a column of type INTEGER",
                 self.field
             )),
-            Found::Several => unguardable(format!(
+            ClaimedRow::Several => unguardable(format!(
                 "the key names several rows of `{table}`: give the columns of a unique one"
             )),
         }
@@ -126,7 +126,7 @@ impl SqliteStore {
     /// file locked until it goes on or dies, as with any transaction of SQLite.
     ///
     /// # Errors
-    /// [`FencingError::Fenced`] if the lease is not held any more, [`FencingError::Lease`] where that cannot
+    /// [`FencingError::RejectedWrite`] if the lease is not held any more, [`FencingError::Lease`] where that cannot
     /// be told, for instance because the connection is to another file. Roll back then.
     pub fn confirm(
         &self,
@@ -151,7 +151,7 @@ impl SqliteStore {
     /// # Examples
     /// ```
     /// # use std::time::Duration;
-    /// # use tenure::{AcquireOutcome, AttemptId, Bid, CandidateId, Lease, LeaseStore, ResourceName, SqliteStore};
+    /// # use tenure::{LeaseStore, SqliteStore, lease::{CandidateId, Lease, ResourceName}, store::{AcquireOutcome, AttemptId, Bid}};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = tempfile::tempdir()?;
@@ -186,7 +186,7 @@ impl SqliteStore {
         immediate(connection, confirm, work)
     }
 
-    fn judge(&self, connection: &Connection, lease: &Lease) -> Answer<Result<(), Fenced>> {
+    fn judge(&self, connection: &Connection, lease: &Lease) -> Answer<Result<(), RejectedWrite>> {
         self.files.check_same(connection)?;
         let resource = &lease.resource;
         let found = Row::find(connection, resource)?;
@@ -194,7 +194,7 @@ impl SqliteStore {
         self.files.check()?;
         let now = self.clock.clock.now();
         let Some(row) = found else {
-            return Ok(Err(Fenced::by_record(lease, None)));
+            return Ok(Err(RejectedWrite::by_record(lease, None)));
         };
         row.check_reader(resource)?;
         let foreign = is_foreign(&row.record, &row.clock, &self.clock, now);
@@ -204,13 +204,13 @@ impl SqliteStore {
         let fenced = match record.renew(lease, ttl, now) {
             RenewOutcome::Renewed if !foreign => return Ok(Ok(())),
             RenewOutcome::Renewed => None,
-            RenewOutcome::Lost(record) => Some(Fenced::by_record(lease, record.as_ref())),
+            RenewOutcome::Lost(record) => Some(RejectedWrite::by_record(lease, record.as_ref())),
         };
         Ok(Err(match fenced {
-            Some(fenced) if !foreign || fenced.reason != FencedReason::Expired => fenced,
-            _ => Fenced {
-                reason: FencedReason::ForeignClock,
-                ..Fenced::by_token(lease, Some(newest))
+            Some(fenced) if !foreign || fenced.reason != RejectionReason::Expired => fenced,
+            _ => RejectedWrite {
+                reason: RejectionReason::ForeignClock,
+                ..RejectedWrite::by_token(lease, Some(newest))
             },
         }))
     }
@@ -228,7 +228,7 @@ fn immediate<T, E: From<rusqlite::Error>>(
         .map_err(failed)?;
     guard(&transaction).map_err(|error| match error {
         FencingError::Failed(error) => failed(error),
-        FencingError::Fenced(fenced) => FencingError::Fenced(fenced),
+        FencingError::RejectedWrite(fenced) => FencingError::RejectedWrite(fenced),
         FencingError::NotFound => FencingError::NotFound,
         FencingError::Unguardable(why) => FencingError::Unguardable(why),
         FencingError::Lease(error) => FencingError::Lease(error),

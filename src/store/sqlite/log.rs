@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::{
-    busy::Patience,
+    busy_timeout::BusyTimeout,
     failure::{Answer, Failure, is_busy},
 };
 
@@ -11,11 +11,11 @@ use super::{
 const LIMIT: i64 = 256 * 1024;
 
 /// Switches to the write-ahead log. SQLite does not call the busy handler for this.
-pub(super) fn switch_on(connection: &Connection, patience: &Patience) -> Answer<()> {
+pub(super) fn switch_on(connection: &Connection, busy_timeout: &BusyTimeout) -> Answer<()> {
     loop {
         let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
         let mode: String = match mode {
-            Err(error) if is_busy(&error) && patience.pause() => continue,
+            Err(error) if is_busy(&error) && busy_timeout.pause() => continue,
             mode => mode?,
         };
         return if mode.eq_ignore_ascii_case("wal") {

@@ -9,7 +9,7 @@ use super::failure::{Answer, Failure};
 use crate::{
     clock::Moment,
     lease::{
-        Acquisition, AttemptId, CandidateId, FencingToken, LeaseRecord, Metadata, ResourceName,
+        AttemptId, CandidateId, FencingToken, LeaseRecord, Metadata, PastAcquisition, ResourceName,
         Scope,
     },
     store::{
@@ -292,11 +292,11 @@ impl Columns<'_> {
             .ok_or_else(|| Damage::new("since", "is too far in the future"))
     }
 
-    fn history(&self) -> Checked<Vec<Acquisition>> {
+    fn history(&self) -> Checked<Vec<PastAcquisition>> {
         let Some(text) = self.text("history")? else {
             return Ok(Vec::new());
         };
-        let mut history: Vec<Acquisition> =
+        let mut history: Vec<PastAcquisition> =
             serde_json::from_str(text).map_err(|error| Damage::because("history", error))?;
         history.drain(..history.len().saturating_sub(LeaseRecord::HISTORY));
         Ok(history)

@@ -7,7 +7,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
-    busy::Patience,
+    busy_timeout::BusyTimeout,
     failure::{Answer, Failure},
     files::{Files, check_path},
     log,
@@ -25,7 +25,7 @@ use crate::{
 
 /// A clock and the name by which processes that read the same one know each other.
 #[derive(Clone, Debug)]
-pub(super) struct NamedClock {
+pub(super) struct HostClock {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) identity: Arc<str>,
 }
@@ -35,13 +35,13 @@ pub(super) struct NamedClock {
 pub(super) struct Session {
     pub(super) connection: Connection,
     pub(super) files: Arc<Files>,
-    clock: NamedClock,
+    clock: HostClock,
     seen: Observations,
-    patience: Patience,
+    busy_timeout: BusyTimeout,
 }
 
 /// A row as this process may judge it: `record.expires_at` is on its own clock.
-struct Sight {
+struct Observation {
     record: StoredRecord,
     now: Moment,
     /// The expiry cannot be told, only observed.
@@ -60,15 +60,15 @@ enum Expiry {
 }
 
 impl Session {
-    pub(super) fn open(path: &Path, clock: NamedClock, busy_limit: Duration) -> Answer<Self> {
+    pub(super) fn open(path: &Path, clock: HostClock, busy_limit: Duration) -> Answer<Self> {
         let path = check_path(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&path, flags)?;
         let caller = Arc::new(());
-        let patience = Patience::new(busy_limit, Arc::downgrade(&caller));
-        let handler = patience.clone();
+        let busy_timeout = BusyTimeout::new(busy_limit, Arc::downgrade(&caller));
+        let handler = busy_timeout.clone();
         connection.busy_handler(Some(move |_| handler.pause()))?;
         // SQLite opens what it may not write for reading, without a word.
         if connection.is_readonly("main")? {
@@ -77,7 +77,7 @@ impl Session {
         }
         // Before anything is changed, the journal mode included.
         Missing::check(&connection)?;
-        log::switch_on(&connection, &patience)?;
+        log::switch_on(&connection, &busy_timeout)?;
         // A token that was granted must survive a power loss, or it would be granted again.
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "fullfsync", true)?;
@@ -90,7 +90,7 @@ impl Session {
             connection,
             clock,
             seen: Observations::new(),
-            patience,
+            busy_timeout,
         })
     }
 
@@ -101,7 +101,7 @@ impl Session {
         limit: Duration,
         caller: Weak<()>,
     ) -> Answer<()> {
-        self.patience.renew(since, limit, caller);
+        self.busy_timeout.renew(since, limit, caller);
         self.settle()
     }
 
@@ -110,7 +110,7 @@ impl Session {
         roll_back(&self.connection)
     }
 
-    pub(super) fn ensure(&mut self) -> Answer<()> {
+    pub(super) fn prepare(&mut self) -> Answer<()> {
         self.files.check()?;
         add_missing(&self.connection)
     }
@@ -179,7 +179,7 @@ impl Session {
     fn change<T>(
         &mut self,
         resource: &ResourceName,
-        step: impl Fn(&mut Sight) -> (T, Expiry),
+        step: impl Fn(&mut Observation) -> (T, Expiry),
     ) -> Answer<T> {
         // What changes nothing, a follower's poll above all, must not wait for the write lock.
         let (outcome, written) = self.decide(resource, &step)?;
@@ -199,7 +199,7 @@ impl Session {
     fn decide<T>(
         &mut self,
         resource: &ResourceName,
-        step: impl Fn(&mut Sight) -> (T, Expiry),
+        step: impl Fn(&mut Observation) -> (T, Expiry),
     ) -> Answer<(T, Option<(Row, bool)>)> {
         let mut sight = self.look(resource)?;
         if let Some(row) = &sight.stored {
@@ -221,7 +221,7 @@ impl Session {
         Ok((outcome, Some((row, is_new))))
     }
 
-    fn look(&mut self, resource: &ResourceName) -> Answer<Sight> {
+    fn look(&mut self, resource: &ResourceName) -> Answer<Observation> {
         let early = mutant!(ClockReadBeforeRow).then(|| self.clock.clock.now());
         let stored = Row::find(&self.connection, resource)?;
         // After the read, which may have waited: files that are others' by now answer nothing.
@@ -230,7 +230,7 @@ impl Session {
         // the write lock, if it is held, so that rows and moments have one order.
         let now = early.unwrap_or_else(|| self.clock.clock.now());
         let Some(row) = &stored else {
-            return Ok(Sight {
+            return Ok(Observation {
                 record: StoredRecord::default(),
                 now,
                 foreign: false,
@@ -245,7 +245,7 @@ impl Session {
         } else {
             self.seen.forget(resource);
         }
-        Ok(Sight {
+        Ok(Observation {
             record,
             now,
             foreign,
@@ -285,7 +285,7 @@ impl Session {
 pub(super) fn is_foreign(
     record: &StoredRecord,
     clock: &str,
-    ours: &NamedClock,
+    ours: &HostClock,
     now: Moment,
 ) -> bool {
     let ahead = now.until(record.expires_at) > record.ttl;

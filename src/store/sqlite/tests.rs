@@ -5,12 +5,12 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    clock::ManualClock,
     lease::{AttemptId, CandidateId, Metadata},
     store::{
         StoreErrorKind,
         fixtures::{LIMIT, TTL, bid, claim, granted, lease, owner, refused, resource},
     },
+    testing::ManualClock,
 };
 
 mod clock_order;
@@ -28,12 +28,12 @@ mod trouble;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A file in a directory of its own, and a clock that stores on it read.
-struct Place {
+struct TestFile {
     directory: TempDir,
     clock: ManualClock,
 }
 
-impl Place {
+impl TestFile {
     fn new() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),

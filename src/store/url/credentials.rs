@@ -19,14 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The SDK loads them within the request that finds none, or finds them expired. Requests have a limit,
 /// and a role may take longer to answer than that: if each request began anew, none would ever have any.
 #[derive(Debug)]
-pub(super) struct Lasting {
+pub(super) struct BackgroundCredentials {
     inner: SharedCredentialsProvider,
     loading: Mutex<Option<Loading>>,
 }
 
 type Loading = Shared<oneshot::Receiver<Result<Credentials, Arc<CredentialsError>>>>;
 
-impl Lasting {
+impl BackgroundCredentials {
     pub(super) fn new(inner: SharedCredentialsProvider) -> Self {
         let loading = Mutex::new(None);
         Self { inner, loading }
@@ -63,7 +63,7 @@ impl Lasting {
     }
 }
 
-impl ProvideCredentials for Lasting {
+impl ProvideCredentials for BackgroundCredentials {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
@@ -119,7 +119,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn requests_that_are_given_up_wait_for_the_same_credentials() {
         let slow = Slow::default();
-        let lasting = Lasting::new(SharedCredentialsProvider::new(slow.clone()));
+        let lasting = BackgroundCredentials::new(SharedCredentialsProvider::new(slow.clone()));
         let limit = Duration::from_secs(2);
         for time in [1, 2] {
             for _ in 0..2 {

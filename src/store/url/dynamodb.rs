@@ -12,15 +12,15 @@ use aws_smithy_http_client::{
 };
 
 use super::{
-    credentials::Lasting,
+    credentials::BackgroundCredentials,
     misconfigured, no_thread,
     parameters::{Parameter, split},
 };
 use crate::{
-    runtime::{Host, aside},
+    runtime::{LibraryThread, run_blocking},
     store::{
         DynamoStore, LeaseStore, Operation, StoreError,
-        hosted::{self, Hosted},
+        on_library_thread::{self, OnLibraryThread},
     },
 };
 
@@ -113,16 +113,16 @@ impl Target {
     }
 
     pub(super) async fn open(self) -> Result<Arc<dyn LeaseStore>, StoreError> {
-        let host = Host::of_locks().map_err(|error| no_thread(KIND, error))?;
+        let host = LibraryThread::of_locks().map_err(|error| no_thread(KIND, error))?;
         if !(self.endpoint.as_ref()).is_some_and(|endpoint| endpoint.starts_with("http:")) {
             // Makes the SDK read the machine's certificates, which it keeps: hundreds of files on some
             // systems, and it would do so at the first request, on the thread of the locks.
-            let read = aside(|| drop(Connector::builder().tls_provider(TLS).build()));
+            let read = run_blocking(|| drop(Connector::builder().tls_provider(TLS).build()));
             read.await.map_err(|error| no_thread(KIND, error))?;
         }
         let made = host.run(self.make()).await;
-        let made = made.map_err(|lost| hosted::error(&lost, KIND, Operation::Open))?;
-        Ok(Arc::new(Hosted::new(Arc::new(made?), host)))
+        let made = made.map_err(|lost| on_library_thread::error(&lost, KIND, Operation::Open))?;
+        Ok(Arc::new(OnLibraryThread::new(Arc::new(made?), host)))
     }
 
     async fn make(self) -> Result<DynamoStore, StoreError> {
@@ -151,7 +151,9 @@ impl Target {
             loader = loader.endpoint_url(endpoint);
         }
         let config = Box::pin(loader.load()).await;
-        let credentials = config.credentials_provider().map(Lasting::new);
+        let credentials = config
+            .credentials_provider()
+            .map(BackgroundCredentials::new);
         let mut config = config::Builder::from(&config);
         config.set_credentials_provider(credentials.map(SharedCredentialsProvider::new));
         let mut store = DynamoStore::new(Client::from_conf(config.build()), self.table);

@@ -12,10 +12,10 @@ use super::{
     parameters::{Parameter, is_encoded, split},
 };
 use crate::{
-    runtime::Host,
+    runtime::LibraryThread,
     store::{
         LeaseStore, MongoStore, Operation, Servers, StoreError, StoreErrorKind,
-        hosted::{self, Hosted},
+        on_library_thread::{self, OnLibraryThread},
     },
 };
 
@@ -75,10 +75,10 @@ impl Target {
     }
 
     pub(super) async fn open(self) -> Result<Arc<dyn LeaseStore>, StoreError> {
-        let host = Host::of_locks().map_err(|error| no_thread(KIND, error))?;
+        let host = LibraryThread::of_locks().map_err(|error| no_thread(KIND, error))?;
         let made = host.run(self.make()).await;
-        let made = made.map_err(|lost| hosted::error(&lost, KIND, Operation::Open))?;
-        Ok(Arc::new(Hosted::new(Arc::new(made?), host)))
+        let made = made.map_err(|lost| on_library_thread::error(&lost, KIND, Operation::Open))?;
+        Ok(Arc::new(OnLibraryThread::new(Arc::new(made?), host)))
     }
 
     /// Connections are opened later, by tasks of the runtime that this runs on.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::{misconfigured, no_thread};
 use crate::{
-    runtime::aside,
+    runtime::run_blocking,
     store::{LeaseStore, SqliteStore, StoreError},
 };
 
@@ -31,7 +31,7 @@ impl Target {
 
     pub(super) async fn open(self) -> Result<Arc<dyn LeaseStore>, StoreError> {
         // It waits for the disk, and for others that lock the file.
-        let store = aside(move || SqliteStore::open(self.path)).await;
+        let store = run_blocking(move || SqliteStore::open(self.path)).await;
         let store = store.map_err(|error| no_thread(KIND, error))?;
         Ok(Arc::new(store?))
     }

@@ -10,11 +10,12 @@ use aws_sdk_dynamodb::{
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tenure::{
-    DynamoStore, Lease, LeaseStore,
+    DynamoStore, LeaseStore,
     fencing::{FencingError, TokenGuard},
+    lease::Lease,
 };
 
-use super::{Guard, Ledger, Outcome, Place, ROWS};
+use super::{ContestStore, Guard, Ledger, Outcome, ROWS};
 
 const TABLE: &str = "tenure_test_frozen";
 const APPEND: &str = "SET journal = list_append(journal, :entry)";
@@ -27,7 +28,7 @@ pub(super) struct Dynamo {
 }
 
 impl Dynamo {
-    pub(super) async fn open(place: &Place) -> Self {
+    pub(super) async fn open(contest_store: &ContestStore) -> Self {
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .build_https();
@@ -37,7 +38,7 @@ impl Dynamo {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-west-1"))
             .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
-            .endpoint_url(&place.at)
+            .endpoint_url(&contest_store.at)
             // One that is repeated by itself would be in the journal twice.
             .retry_config(RetryConfig::disabled())
             .timeout_config(limits)
@@ -48,7 +49,7 @@ impl Dynamo {
         Self {
             store,
             client,
-            run: place.run.clone(),
+            run: contest_store.run.clone(),
         }
     }
 

@@ -7,11 +7,12 @@ use mongodb::{
     options::WriteConcern,
 };
 use tenure::{
-    Lease, LeaseStore, MongoStore,
+    LeaseStore, MongoStore,
     fencing::{FencingError, TokenGuard},
+    lease::Lease,
 };
 
-use super::{Guard, Ledger, Outcome, Place, ROWS};
+use super::{ContestStore, Guard, Ledger, Outcome, ROWS};
 
 /// A document for each row, with its journal.
 pub(super) struct Mongo {
@@ -21,13 +22,13 @@ pub(super) struct Mongo {
 }
 
 impl Mongo {
-    pub(super) async fn open(place: &Place) -> Self {
-        let client = Client::with_uri_str(&place.at).await.unwrap();
+    pub(super) async fn open(contest_store: &ContestStore) -> Self {
+        let client = Client::with_uri_str(&contest_store.at).await.unwrap();
         let database = client.database("tenure_test");
         Self {
             store: MongoStore::new(database.collection("frozen_leases")),
             rows: database.collection("frozen_rows"),
-            run: place.run.clone(),
+            run: contest_store.run.clone(),
         }
     }
 
@@ -40,7 +41,7 @@ impl Mongo {
 impl Ledger for Mongo {
     async fn prepare(&self) {
         // A transaction makes no collection.
-        self.store.ensure().await.unwrap();
+        self.store.prepare().await.unwrap();
         for row in 0..ROWS {
             let mut document = self.name(row);
             document.insert("journal", Bson::Array(vec![]));

@@ -5,10 +5,10 @@ use std::{
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Transaction, params};
-use tenure::{Lease, LeaseStore, SqliteStore, fencing::TokenGuard};
+use tenure::{LeaseStore, SqliteStore, fencing::TokenGuard, lease::Lease};
 use tokio::task::block_in_place;
 
-use super::{Guard, Ledger, Outcome, Place, ROWS};
+use super::{ContestStore, Guard, Ledger, Outcome, ROWS};
 
 /// Rows and leases in one file, and a journal of all writes.
 pub(super) struct Sqlite {
@@ -17,9 +17,9 @@ pub(super) struct Sqlite {
 }
 
 impl Sqlite {
-    pub(super) fn open(place: &Place) -> Self {
-        let store = SqliteStore::open(&place.at).unwrap();
-        let connection = Connection::open(&place.at).unwrap();
+    pub(super) fn open(contest_store: &ContestStore) -> Self {
+        let store = SqliteStore::open(&contest_store.at).unwrap();
+        let connection = Connection::open(&contest_store.at).unwrap();
         connection.busy_timeout(Duration::from_secs(10)).unwrap();
         Self {
             store,

@@ -4,46 +4,53 @@ use super::*;
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn only_the_lease_that_is_held_writes() {
     let account = Account::new().await;
-    let place = &account.place;
+    let test_collection = &account.test_collection;
     let refusal = fenced(account.lead("a", 1).await);
     assert_eq!(
         (refusal.newest, refusal.reason),
-        (None, FencedReason::Forgotten)
+        (None, RejectionReason::Forgotten)
     );
-    place.acquire("a", 1).await;
-    let mut before = place.document().await;
+    test_collection.acquire("a", 1).await;
+    let mut before = test_collection.document().await;
     account.lead("a", 1).await.unwrap();
     before.insert("version", 2_i64);
-    assert_eq!(place.document().await, before, "nothing but the version");
-    place.advance(2 * TTL).await;
-    let refusal = fenced(account.lead("a", 1).await);
     assert_eq!(
-        (refusal.newest, refusal.reason),
-        (token(1), FencedReason::Expired)
+        test_collection.document().await,
+        before,
+        "nothing but the version"
     );
-    assert_eq!(place.acquire("b", 2).await, granted(2));
+    test_collection.advance(2 * TTL).await;
     let refusal = fenced(account.lead("a", 1).await);
     assert_eq!(
         (refusal.newest, refusal.reason),
-        (token(2), FencedReason::Superseded)
+        (token(1), RejectionReason::Expired)
+    );
+    assert_eq!(test_collection.acquire("b", 2).await, granted(2));
+    let refusal = fenced(account.lead("a", 1).await);
+    assert_eq!(
+        (refusal.newest, refusal.reason),
+        (token(2), RejectionReason::Superseded)
     );
     account.lead("b", 2).await.unwrap();
-    let evict = place
-        .store
-        .evict(&place.name, FencingToken::new(2), Eviction::Close, LIMIT);
+    let evict = test_collection.store.evict(
+        &test_collection.name,
+        FencingToken::new(2),
+        Eviction::Close,
+        LIMIT,
+    );
     evict.await.unwrap();
     assert_eq!(
         fenced(account.lead("b", 2).await).reason,
-        FencedReason::Evicted
+        RejectionReason::Evicted
     );
-    place
+    test_collection
         .store
-        .release(&place.claim("b", 2), LIMIT)
+        .release(&test_collection.claim("b", 2), LIMIT)
         .await
         .unwrap();
     assert_eq!(
         fenced(account.lead("b", 2).await).reason,
-        FencedReason::Released
+        RejectionReason::Released
     );
     assert_eq!(account.cents().await, 2);
 }
@@ -52,10 +59,10 @@ async fn only_the_lease_that_is_held_writes() {
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn an_error_of_the_users_own_leaves_nothing_written() {
     let account = Account::new().await;
-    account.place.acquire("a", 1).await;
+    account.test_collection.acquire("a", 1).await;
     let mut session = account.accounts.client().start_session().await.unwrap();
-    let lease = account.place.lease("a", 1);
-    let store = &account.place.store;
+    let lease = account.test_collection.lease("a", 1);
+    let store = &account.test_collection.store;
     let failed = store.leader_transaction(&mut session, &lease, &account, |session, account| {
         Box::pin(async move {
             Account::pay(session, account).await?;
@@ -75,16 +82,18 @@ async fn an_error_of_the_users_own_leaves_nothing_written() {
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn a_takeover_before_the_look_lets_the_transaction_fail_or_begin_again() {
     let account = Account::new().await;
-    let place = &account.place;
-    place.acquire("a", 1).await;
+    let test_collection = &account.test_collection;
+    test_collection.acquire("a", 1).await;
     let mut session = account.accounts.client().start_session().await.unwrap();
     let mut runs = 0;
-    let lease = place.lease("a", 1);
+    let lease = test_collection.lease("a", 1);
     let context = (&account, &mut runs);
-    let done =
-        (place.store).leader_transaction(&mut session, &lease, context, |session, context| {
-            Box::pin(pay_and_take_over(session, context))
-        });
+    let done = (test_collection.store).leader_transaction(
+        &mut session,
+        &lease,
+        context,
+        |session, context| Box::pin(pay_and_take_over(session, context)),
+    );
     assert_eq!(fenced(done.await).newest, token(2));
     assert_eq!(runs, 2, "the first met the takeover");
     assert_eq!(account.cents().await, 0);
@@ -94,16 +103,18 @@ async fn a_takeover_before_the_look_lets_the_transaction_fail_or_begin_again() {
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn a_renewal_before_the_look_lets_the_transaction_begin_again_and_succeed() {
     let account = Account::new().await;
-    let place = &account.place;
-    place.acquire("a", 1).await;
+    let test_collection = &account.test_collection;
+    test_collection.acquire("a", 1).await;
     let mut session = account.accounts.client().start_session().await.unwrap();
     let mut runs = 0;
-    let lease = place.lease("a", 1);
+    let lease = test_collection.lease("a", 1);
     let context = (&account, &mut runs);
-    let done =
-        (place.store).leader_transaction(&mut session, &lease, context, |session, context| {
-            Box::pin(pay_and_renew(session, context))
-        });
+    let done = (test_collection.store).leader_transaction(
+        &mut session,
+        &lease,
+        context,
+        |session, context| Box::pin(pay_and_renew(session, context)),
+    );
     done.await.unwrap();
     assert_eq!((runs, account.cents().await), (2, 1));
 }
@@ -118,8 +129,8 @@ async fn pay_and_take_over(
     Account::pay(session, account).await?;
     **runs += 1;
     if **runs == 1 {
-        account.place.advance(2 * TTL).await;
-        assert_eq!(account.place.acquire("b", 2).await, granted(2));
+        account.test_collection.advance(2 * TTL).await;
+        assert_eq!(account.test_collection.acquire("b", 2).await, granted(2));
     }
     Ok(())
 }
@@ -131,8 +142,12 @@ async fn pay_and_renew(
     Account::pay(session, account).await?;
     **runs += 1;
     if **runs == 1 {
-        let lease = account.place.lease("a", 1);
-        let renewal = account.place.store.renew(&lease, TTL, LIMIT).await;
+        let lease = account.test_collection.lease("a", 1);
+        let renewal = account
+            .test_collection
+            .store
+            .renew(&lease, TTL, LIMIT)
+            .await;
         assert_eq!(renewal.unwrap(), RenewOutcome::Renewed);
     }
     Ok(())
@@ -152,16 +167,16 @@ async fn begun(account: &Account) -> mongodb::ClientSession {
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn renewals_and_takeovers_after_the_look_wait_for_the_commit() {
     let account = Account::new().await;
-    let place = &account.place;
-    place.acquire("a", 1).await;
+    let test_collection = &account.test_collection;
+    test_collection.acquire("a", 1).await;
     let mut session = begun(&account).await;
-    place
+    test_collection
         .store
-        .confirm(&mut session, &place.lease("a", 1))
+        .confirm(&mut session, &test_collection.lease("a", 1))
         .await
         .unwrap();
-    let (lease, bid) = (place.lease("a", 1), place.bid("b", 2));
-    let (renewing, store) = (place.store.clone(), place.store.clone());
+    let (lease, bid) = (test_collection.lease("a", 1), test_collection.bid("b", 2));
+    let (renewing, store) = (test_collection.store.clone(), test_collection.store.clone());
     let renewal = tokio::spawn(async move { renewing.renew(&lease, TTL, LIMIT).await.unwrap() });
     let bid = tokio::spawn(async move { store.acquire(&bid, LIMIT).await.unwrap() });
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -182,16 +197,16 @@ async fn renewals_and_takeovers_after_the_look_wait_for_the_commit() {
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn a_transaction_whose_snapshot_is_older_than_a_takeover_does_not_confirm() {
     let account = Account::new().await;
-    let place = &account.place;
-    place.acquire("a", 1).await;
+    let test_collection = &account.test_collection;
+    test_collection.acquire("a", 1).await;
     let mut session = begun(&account).await;
     let find = account.accounts.find_one(account.name());
     find.session(&mut session).await.unwrap();
-    place.advance(2 * TTL).await;
-    place.acquire("b", 2).await;
-    let failed = place
+    test_collection.advance(2 * TTL).await;
+    test_collection.acquire("b", 2).await;
+    let failed = test_collection
         .store
-        .confirm(&mut session, &place.lease("a", 1))
+        .confirm(&mut session, &test_collection.lease("a", 1))
         .await;
     let Err(FencingError::Failed(error)) = failed else {
         panic!("{failed:?}");
@@ -207,33 +222,33 @@ async fn a_transaction_whose_snapshot_is_older_than_a_takeover_does_not_confirm(
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn a_lease_that_expires_within_the_transaction_does_not_confirm() {
     let account = Account::new().await;
-    let place = &account.place;
-    let mut bid = place.bid("a", 1);
+    let test_collection = &account.test_collection;
+    let mut bid = test_collection.bid("a", 1);
     bid.ttl = Duration::from_millis(400);
-    place.store.acquire(&bid, LIMIT).await.unwrap();
+    test_collection.store.acquire(&bid, LIMIT).await.unwrap();
     let mut session = begun(&account).await;
     let find = account.accounts.find_one(account.name());
     find.session(&mut session).await.unwrap();
     tokio::time::sleep(bid.ttl * 2).await;
     let refusal = fenced(
-        place
+        test_collection
             .store
-            .confirm(&mut session, &place.lease("a", 1))
+            .confirm(&mut session, &test_collection.lease("a", 1))
             .await,
     );
-    assert_eq!(refusal.reason, FencedReason::Expired);
+    assert_eq!(refusal.reason, RejectionReason::Expired);
 }
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn a_record_for_newer_libraries_is_unsupported_and_a_damaged_one_corrupt() {
     let account = Account::new().await;
-    account.place.acquire("a", 1).await;
+    account.test_collection.acquire("a", 1).await;
     for (fields, expected) in [
         (doc! { "ttl": "long" }, StoreErrorKind::Corrupt),
         (doc! { "min_reader": 99 }, StoreErrorKind::Unsupported),
     ] {
-        account.place.set(fields).await;
+        account.test_collection.set(fields).await;
         let failed = account.lead("a", 1).await;
         let Err(FencingError::Lease(error)) = failed else {
             panic!("{failed:?}");
@@ -247,11 +262,11 @@ async fn a_record_for_newer_libraries_is_unsupported_and_a_damaged_one_corrupt()
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn a_leader_transaction_runs_in_a_task_and_a_session_of_another_client_is_an_error() {
     let account = Account::new().await;
-    account.place.acquire("a", 1).await;
+    account.test_collection.acquire("a", 1).await;
     let other = Client::with_options(options().await).unwrap();
     let mut session = other.start_session().await.unwrap();
-    let lease = account.place.lease("a", 1);
-    let store = account.place.store.clone();
+    let lease = account.test_collection.lease("a", 1);
+    let store = account.test_collection.store.clone();
     let wrong =
         store.leader_transaction(&mut session, &lease, (), |_, ()| Box::pin(async { Ok(()) }));
     let wrong = wrong.await;

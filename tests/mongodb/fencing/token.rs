@@ -13,11 +13,11 @@ async fn a_document_takes_no_older_token_than_it_has_seen() {
     let refusal = fenced(account.write(9).await);
     assert_eq!(
         (refusal.newest, refusal.reason),
-        (token(10), FencedReason::Superseded)
+        (token(10), RejectionReason::Superseded)
     );
     assert_eq!(
         (refusal.token, refusal.resource),
-        (FencingToken::new(9), account.place.name.clone())
+        (FencingToken::new(9), account.test_collection.name.clone())
     );
     let found = account.document().await;
     assert_eq!(
@@ -123,7 +123,7 @@ async fn upserts_that_race_make_one_document_with_the_newest_token() {
         for done in futures::future::join_all(upserts).await {
             match done {
                 Ok(_) => written += 1,
-                Err(FencingError::Fenced(_)) => {}
+                Err(FencingError::RejectedWrite(_)) => {}
                 Err(error) => panic!("{error:?}"),
             }
         }

@@ -95,7 +95,7 @@ fn time_before_trouble_is_no_longer_than_without_it() {
 
 #[test]
 fn what_is_held_up_at_the_end_keeps_the_lease_for_a_ttl_after() {
-    for scope in [Scope::Everybody, Scope::Process(node(1)), Scope::Wires(1)] {
+    for scope in [Scope::Everybody, Scope::Process(node(1)), Scope::Proxies(1)] {
         let one = |start, end| [during(scope.clone(), start, end)];
         explained_until(1220, CONTENDERS, &stepped_down(), &one(900, 1100));
         explained_until(1220, CONTENDERS, &stepped_down(), &one(1020, 1100));
@@ -104,7 +104,7 @@ fn what_is_held_up_at_the_end_keeps_the_lease_for_a_ttl_after() {
     }
     for scope in [
         Scope::Process(node(3)),
-        Scope::Wires(3),
+        Scope::Proxies(3),
         Scope::Absence(1),
         Scope::Resource("r".to_owned()),
         Scope::Lease(node(1), "r".to_owned()),
@@ -116,17 +116,21 @@ fn what_is_held_up_at_the_end_keeps_the_lease_for_a_ttl_after() {
 
 #[test]
 fn what_begins_after_the_end_holds_nothing_of_the_older_one_up() {
-    let late = [during(Scope::Wires(1), 1021, 1100)];
+    let late = [during(Scope::Proxies(1), 1021, 1100)];
     explained_until(1000, CONTENDERS, &stepped_down(), &late);
 }
 
 #[test]
 fn the_next_leader_may_hold_the_lease_without_knowing_it() {
-    for scope in [Scope::Process(next(0).node), Scope::Wires(2)] {
+    for scope in [Scope::Process(next(0).node), Scope::Proxies(2)] {
         let own = [during(scope, 1040, 1400)];
         explained_until(1420, CONTENDERS, &stepped_down(), &own);
     }
-    for scope in [Scope::Process(node(2)), Scope::Absence(2), Scope::Wires(3)] {
+    for scope in [
+        Scope::Process(node(2)),
+        Scope::Absence(2),
+        Scope::Proxies(3),
+    ] {
         let other = [during(scope, 1040, 1400)];
         explained_until(1000, CONTENDERS, &stepped_down(), &other);
     }
@@ -137,7 +141,7 @@ fn the_time_in_which_nobody_can_contend_is_explained() {
     let mut all = vec![
         during(Scope::Absence(1), 1040, 1450),
         during(Scope::Process(node(2)), 1030, 1400),
-        during(Scope::Wires(3), 1000, 1200),
+        during(Scope::Proxies(3), 1000, 1200),
         during(Scope::Process(node(3)), 1190, 1500),
     ];
     explained_until(1420, CONTENDERS, &stepped_down(), &all);

@@ -28,7 +28,7 @@ impl TokenGuard {
     /// Updates the document if it has seen no newer token.
     ///
     /// # Errors
-    /// [`FencingError::Fenced`] if it has, [`FencingError::NotFound`] if the filter fits none,
+    /// [`FencingError::RejectedWrite`] if it has, [`FencingError::NotFound`] if the filter fits none,
     /// [`FencingError::Unguardable`] if the field holds no integer, and the driver's errors.
     ///
     /// # Cancel safety
@@ -191,7 +191,7 @@ impl TokenGuard {
             return Ok(Seen::Other(FencingError::Unguardable(message)));
         };
         // One that is not newer has come in between, into a document that was not there.
-        let fenced = self.refused_by(token).map(FencingError::Fenced);
+        let fenced = self.refused_by(token).map(FencingError::RejectedWrite);
         Ok(fenced.map_or(Seen::Nothing, Seen::Other))
     }
 }

@@ -47,19 +47,19 @@ impl Clock for HeldUp {
     }
 }
 
-fn session(place: &Place, clock: Arc<dyn Clock>, identity: &str) -> Session {
+fn session(test_file: &TestFile, clock: Arc<dyn Clock>, identity: &str) -> Session {
     let identity = identity.into();
-    let clock = NamedClock { clock, identity };
-    Session::open(&place.path(), clock, SECOND).unwrap()
+    let clock = HostClock { clock, identity };
+    Session::open(&test_file.path(), clock, SECOND).unwrap()
 }
 
 /// Half a ttl passes between two steps of a challenger, and meanwhile the holder renews a lease that
 /// only it can date. Tells whether the challenger waits for the whole ttl of that renewal.
 fn it_waits_for_the_renewal() -> bool {
-    let place = Place::new();
+    let test_file = TestFile::new();
     let clock = HeldUp::new();
-    let mut holder = session(&place, Arc::new(clock.clock.clone()), "there");
-    let mut challenger = session(&place, Arc::new(clock.clone()), "here");
+    let mut holder = session(&test_file, Arc::new(clock.clock.clone()), "there");
+    let mut challenger = session(&test_file, Arc::new(clock.clone()), "here");
     assert_eq!(holder.acquire(&bid("a", 1)).unwrap(), granted(1));
     let now = clock.clock.clone();
     clock.holds_up(move || {

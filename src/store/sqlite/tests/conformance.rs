@@ -9,7 +9,7 @@ use super::*;
 use crate::conformance::{Capabilities, Subject};
 
 struct Sqlite {
-    place: Place,
+    test_file: TestFile,
     /// Whether each client has a clock of another name, as in containers with time namespaces.
     observed: bool,
     clients: AtomicU32,
@@ -18,14 +18,14 @@ struct Sqlite {
 impl Sqlite {
     fn new(observed: bool) -> Self {
         Self {
-            place: Place::new(),
+            test_file: TestFile::new(),
             observed,
             clients: AtomicU32::new(0),
         }
     }
 
     fn execute(&self, sql: &str, resource: &ResourceName) {
-        let changed = self.place.sql().execute(sql, [resource.as_str()]);
+        let changed = self.test_file.sql().execute(sql, [resource.as_str()]);
         assert_eq!(changed.unwrap(), 1, "{sql}");
     }
 }
@@ -45,26 +45,26 @@ impl Subject for Sqlite {
         } else {
             0
         };
-        let clock = Arc::new(self.place.clock.clone());
+        let clock = Arc::new(self.test_file.clock.clone());
         let builder = SqliteStore::builder().clock(clock, format!("clock {number}"));
         // A machine that is busy with other tests must not make a race fail.
         let builder = builder.busy_limit(60 * SECOND);
-        Arc::new(builder.open(self.place.path()).unwrap())
+        Arc::new(builder.open(self.test_file.path()).unwrap())
     }
 
     async fn pass(&self, time: Duration) {
-        self.place.clock.advance(time);
+        self.test_file.clock.advance(time);
     }
 
     async fn stall(&self) -> Option<Box<dyn Any + Send>> {
-        let other = self.place.sql();
+        let other = self.test_file.sql();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         Some(Box::new(other))
     }
 
     async fn add_unknown_field(&self, resource: &ResourceName) {
         let sql = "ALTER TABLE tenure_leases ADD COLUMN hue TEXT";
-        self.place.sql().execute_batch(sql).unwrap();
+        self.test_file.sql().execute_batch(sql).unwrap();
         self.execute(
             "UPDATE tenure_leases SET hue = 'blue' WHERE name = ?1",
             resource,
@@ -74,7 +74,7 @@ impl Subject for Sqlite {
     async fn has_unknown_field(&self, resource: &ResourceName) -> bool {
         let sql = "SELECT hue = 'blue' FROM tenure_leases WHERE name = ?1";
         let found = self
-            .place
+            .test_file
             .sql()
             .query_row(sql, [resource.as_str()], |row| row.get(0));
         found.unwrap()

@@ -63,10 +63,10 @@ fn an_error_names_the_request_and_the_file_and_leaves_the_cause_to_its_source() 
 
 #[tokio::test]
 async fn a_full_disk_is_unavailable_and_the_store_goes_on_when_there_is_room() {
-    let place = Place::new();
-    let store = place.store();
+    let test_file = TestFile::new();
+    let store = test_file.store();
     let pages = |most: i64| {
-        store.call(Operation::Ensure, LIMIT, move |session| {
+        store.call(Operation::Prepare, LIMIT, move |session| {
             let set = format!("PRAGMA max_page_count = {most}");
             Ok(session
                 .connection

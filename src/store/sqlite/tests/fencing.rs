@@ -1,7 +1,7 @@
 use rusqlite::{ErrorCode, ToSql, Transaction};
 
 use super::*;
-use crate::store::fencing::{Fenced, FencedReason, FencingError, TokenGuard};
+use crate::store::fencing::{FencingError, RejectedWrite, RejectionReason, TokenGuard};
 
 mod leader;
 mod token;
@@ -14,12 +14,12 @@ const ROWS: &str = "CREATE TABLE accounts (
     INSERT INTO accounts (id, shard) VALUES (7, 'x'), (8, 'x');";
 
 /// A place with a table of the user's own beside the leases.
-fn with_accounts() -> (Place, SqliteStore, Connection) {
-    let place = Place::new();
-    let store = place.store();
-    let sql = place.sql();
+fn with_accounts() -> (TestFile, SqliteStore, Connection) {
+    let test_file = TestFile::new();
+    let store = test_file.store();
+    let sql = test_file.sql();
     sql.execute_batch(ROWS).unwrap();
-    (place, store, sql)
+    (test_file, store, sql)
 }
 
 /// What the account 7 holds: its cents and its token.
@@ -34,9 +34,9 @@ fn pay(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
 }
 
 #[track_caller]
-fn fenced<T: std::fmt::Debug>(guarded: Guarded<T>) -> Fenced {
+fn fenced<T: std::fmt::Debug>(guarded: Guarded<T>) -> RejectedWrite {
     match guarded {
-        Err(FencingError::Fenced(fenced)) => fenced,
+        Err(FencingError::RejectedWrite(fenced)) => fenced,
         other => panic!("{other:?}"),
     }
 }

@@ -19,14 +19,14 @@ fn fails(path: impl AsRef<Path>, kind: StoreErrorKind, says: &str) -> String {
 
 /// The same for a file that is there, and stays as it is.
 #[track_caller]
-fn leaves(place: &Place, kind: StoreErrorKind, says: &str) -> String {
-    let bytes = fs::read(place.path()).unwrap();
-    let message = fails(place.path(), kind, says);
+fn leaves(test_file: &TestFile, kind: StoreErrorKind, says: &str) -> String {
+    let bytes = fs::read(test_file.path()).unwrap();
+    let message = fails(test_file.path(), kind, says);
     assert!(
-        fs::read(place.path()).unwrap() == bytes,
+        fs::read(test_file.path()).unwrap() == bytes,
         "the file was changed"
     );
-    let files = place.directory.path().read_dir().unwrap().count();
+    let files = test_file.directory.path().read_dir().unwrap().count();
     assert_eq!(files, 1, "companions were left behind");
     message
 }
@@ -37,10 +37,10 @@ fn a_file_that_is_no_database_is_corrupt_and_not_overwritten() {
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
         .collect();
     for bytes in [&random[..], b"hello", &[0; 4096]] {
-        let place = Place::new();
-        fs::write(place.path(), bytes).unwrap();
+        let test_file = TestFile::new();
+        fs::write(test_file.path(), bytes).unwrap();
         leaves(
-            &place,
+            &test_file,
             StoreErrorKind::Corrupt,
             "give the path of another file",
         );
@@ -49,34 +49,38 @@ fn a_file_that_is_no_database_is_corrupt_and_not_overwritten() {
 
 #[test]
 fn a_damaged_database_is_corrupt_and_not_overwritten() {
-    let place = Place::new();
-    let sql = place.sql();
+    let test_file = TestFile::new();
+    let sql = test_file.sql();
     sql.execute_batch("CREATE TABLE other (x); CREATE INDEX by_x ON other (x)")
         .unwrap();
     sql.close().unwrap();
-    let mut bytes = fs::read(place.path()).unwrap();
+    let mut bytes = fs::read(test_file.path()).unwrap();
     bytes[100..4096].fill(0xAB);
-    fs::write(place.path(), bytes).unwrap();
-    leaves(&place, StoreErrorKind::Corrupt, "the database is damaged");
+    fs::write(test_file.path(), bytes).unwrap();
+    leaves(
+        &test_file,
+        StoreErrorKind::Corrupt,
+        "the database is damaged",
+    );
 }
 
 #[test]
 fn a_path_where_no_file_can_be_is_misconfigured() {
-    let place = Place::new();
+    let test_file = TestFile::new();
     let misconfigured = StoreErrorKind::Misconfigured;
     fails(
-        place.directory.path(),
+        test_file.directory.path(),
         misconfigured,
         "a directory: give the path of a file",
     );
-    let nowhere = place.directory.path().join("nowhere/leases.db");
+    let nowhere = test_file.directory.path().join("nowhere/leases.db");
     fails(nowhere, misconfigured, "does not exist: create it first");
     fails(":memory:", misconfigured, "use the memory store");
     fails("", misconfigured, "give the path of a file");
-    fs::write(place.path(), "a file").unwrap();
-    let below = place.path().join("leases.db");
+    fs::write(test_file.path(), "a file").unwrap();
+    let below = test_file.path().join("leases.db");
     fails(below, misconfigured, "a part of the path is no directory");
-    let long = place.directory.path().join("x".repeat(300));
+    let long = test_file.directory.path().join("x".repeat(300));
     fails(long, misconfigured, "no valid name");
 }
 
@@ -104,15 +108,15 @@ fn a_file_or_a_directory_that_cannot_be_written_is_misconfigured() {
 #[test]
 fn a_companion_that_cannot_be_opened_is_misconfigured() {
     for suffix in ["-wal", "-shm"] {
-        let place = Place::new();
-        let sql = place.sql();
+        let test_file = TestFile::new();
+        let sql = test_file.sql();
         let wal = sql.pragma_update(None, "journal_mode", "WAL");
         wal.and_then(|()| sql.execute_batch("CREATE TABLE mine (x)"))
             .unwrap();
         sql.close().unwrap();
-        fs::create_dir(place.companion(suffix)).unwrap();
+        fs::create_dir(test_file.companion(suffix)).unwrap();
         let misconfigured = StoreErrorKind::Misconfigured;
-        fails(place.path(), misconfigured, "companions -wal and -shm");
+        fails(test_file.path(), misconfigured, "companions -wal and -shm");
     }
 }
 
@@ -133,22 +137,22 @@ fn a_table_of_another_layout_is_misconfigured_and_left_as_it_is() {
             "it is no table, `name` is",
         ),
     ] {
-        let place = Place::new();
-        let connection = place.sql();
+        let test_file = TestFile::new();
+        let connection = test_file.sql();
         connection.execute_batch(sql).unwrap();
         connection.close().unwrap();
-        let message = leaves(&place, StoreErrorKind::Misconfigured, says);
+        let message = leaves(&test_file, StoreErrorKind::Misconfigured, says);
         assert!(message.contains("rename it"), "{message}");
     }
 }
 
 #[test]
 fn an_applications_own_database_is_shared() {
-    let place = Place::new();
-    let sql = place.sql();
+    let test_file = TestFile::new();
+    let sql = test_file.sql();
     sql.execute_batch("CREATE TABLE mine (x); INSERT INTO mine VALUES (7)")
         .unwrap();
-    let store = place.store();
+    let store = test_file.store();
     let read = "SELECT x, (SELECT count(*) FROM tenure_leases) FROM mine";
     let both: (i64, i64) = sql
         .query_row(read, [], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -159,8 +163,8 @@ fn an_applications_own_database_is_shared() {
 
 #[tokio::test]
 async fn settings_of_the_connection_are_as_documented() {
-    let place = Place::new();
-    let store = place.store();
+    let test_file = TestFile::new();
+    let store = test_file.store();
     let read = |session: &mut Session| {
         let read = |pragma| {
             session
@@ -177,7 +181,7 @@ async fn settings_of_the_connection_are_as_documented() {
     };
     let settings: [i64; 5] = store.call(Operation::Read, LIMIT, read).await.unwrap();
     assert_eq!(settings, [2, 1, 1, 64, 256 * 1024]);
-    let mode: String = place
+    let mode: String = test_file
         .sql()
         .pragma_query_value(None, "journal_mode", |row| row.get(0))
         .unwrap();
@@ -186,17 +190,21 @@ async fn settings_of_the_connection_are_as_documented() {
 
 #[tokio::test]
 async fn unknown_columns_are_kept() {
-    let place = Place::new();
-    let store = place.store();
+    let test_file = TestFile::new();
+    let store = test_file.store();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
-    let sql = place.sql();
+    let sql = test_file.sql();
     sql.execute_batch(
         "ALTER TABLE tenure_leases ADD COLUMN later TEXT; UPDATE tenure_leases SET later = 'kept'",
     )
     .unwrap();
     store.renew(&lease("a", 1), TTL, LIMIT).await.unwrap();
     store.release(&claim("a", 1), LIMIT).await.unwrap();
-    place.store().acquire(&bid("b", 2), LIMIT).await.unwrap();
+    test_file
+        .store()
+        .acquire(&bid("b", 2), LIMIT)
+        .await
+        .unwrap();
     let later: String = sql
         .query_row("SELECT later FROM tenure_leases", [], |row| row.get(0))
         .unwrap();
@@ -210,9 +218,9 @@ const OLDER: &str = "CREATE TABLE tenure_leases (name TEXT PRIMARY KEY, scope TE
 
 #[tokio::test]
 async fn an_older_table_gets_the_columns_that_it_lacks() {
-    let place = Place::new();
-    place.sql().execute_batch(OLDER).unwrap();
-    let store = place.store();
+    let test_file = TestFile::new();
+    test_file.sql().execute_batch(OLDER).unwrap();
+    let store = test_file.store();
     let record = store.read(&resource(), LIMIT).await.unwrap().unwrap();
     assert_eq!((record.token.get(), record.history.len()), (41, 0));
     assert_eq!(
@@ -225,23 +233,23 @@ async fn an_older_table_gets_the_columns_that_it_lacks() {
 
 #[tokio::test]
 async fn ensure_mends_a_table_that_was_dropped_under_a_running_store() {
-    let place = Place::new();
-    let store = place.store();
-    let sql = place.sql();
+    let test_file = TestFile::new();
+    let store = test_file.store();
+    let sql = test_file.sql();
     sql.execute_batch("DROP TABLE tenure_leases").unwrap();
     let error = store.acquire(&bid("a", 1), LIMIT).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
-    assert!(error.to_string().contains("call `ensure`"), "{error}");
+    assert!(error.to_string().contains("call `prepare`"), "{error}");
     sql.execute_batch(OLDER).unwrap();
-    store.ensure().await.unwrap();
-    store.ensure().await.unwrap();
+    store.prepare().await.unwrap();
+    store.prepare().await.unwrap();
     assert_eq!(
         store.acquire(&bid("a", 1), LIMIT).await.unwrap(),
         granted(42)
     );
     sql.execute_batch("ALTER TABLE tenure_leases RENAME COLUMN clock TO watch")
         .unwrap();
-    let error = store.ensure().await.unwrap_err();
+    let error = store.prepare().await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
     assert!(error.to_string().contains("`clock` is missing"), "{error}");
 }
@@ -249,14 +257,14 @@ async fn ensure_mends_a_table_that_was_dropped_under_a_running_store() {
 #[test]
 fn stores_may_be_opened_at_once_on_a_new_file_or_an_older_table() {
     for round in 0..20 {
-        let place = Place::new();
+        let test_file = TestFile::new();
         if round % 2 == 0 {
-            place.sql().execute_batch(OLDER).unwrap();
+            test_file.sql().execute_batch(OLDER).unwrap();
         }
-        let builder = place.builder().busy_limit(20 * SECOND);
+        let builder = test_file.builder().busy_limit(20 * SECOND);
         std::thread::scope(|scope| {
             for _ in 0..6 {
-                scope.spawn(|| builder.clone().open(place.path()).unwrap());
+                scope.spawn(|| builder.clone().open(test_file.path()).unwrap());
             }
         });
     }

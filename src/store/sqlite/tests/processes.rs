@@ -17,10 +17,10 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 fn one_of_32_threads_on_4_stores_wins_each_round() {
     const THREADS: usize = 32;
     const ROUNDS: u64 = 100;
-    let place = Place::new();
-    let builder = place.builder().busy_limit(60 * SECOND);
+    let test_file = TestFile::new();
+    let builder = test_file.builder().busy_limit(60 * SECOND);
     let stores: Vec<_> = (0..4)
-        .map(|_| builder.clone().open(place.path()).unwrap())
+        .map(|_| builder.clone().open(test_file.path()).unwrap())
         .collect();
     let barrier = Barrier::new(THREADS);
     // Judged at the end: a panic between the barriers would leave the others waiting.
@@ -62,12 +62,12 @@ const ROUNDS: usize = 40;
 
 #[test]
 fn no_token_is_granted_to_two_processes() {
-    let place = Place::new();
+    let test_file = TestFile::new();
     let start = || {
         Command::new(env::current_exe().unwrap())
             .args(["--exact", "--ignored", "--nocapture"])
             .arg(concat!(module_path!(), "::one_process_of_several").replacen("tenure::", "", 1))
-            .env(FILE, place.path())
+            .env(FILE, test_file.path())
             .stdout(Stdio::piped())
             .spawn()
     };
@@ -122,8 +122,8 @@ fn one_process_of_several() {
 #[test]
 #[ignore = "prints how long requests take; run it alone and with --release"]
 fn requests_take() {
-    let place = Place::new();
-    let store = SqliteStore::open(place.path()).unwrap();
+    let test_file = TestFile::new();
+    let store = SqliteStore::open(test_file.path()).unwrap();
     let mut took: [Vec<Duration>; 4] = Default::default();
     for round in 1..=2000u64 {
         let mut time = |at: usize, future: &mut dyn FnMut()| {

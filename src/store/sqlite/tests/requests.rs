@@ -2,8 +2,8 @@ use super::*;
 
 /// The commits in the write-ahead log, by the file format: a frame that ends a transaction holds the
 /// size of the database.
-fn commits(place: &Place) -> usize {
-    let log = std::fs::read(place.companion("-wal")).unwrap();
+fn commits(test_file: &TestFile) -> usize {
+    let log = std::fs::read(test_file.companion("-wal")).unwrap();
     let number = |at: usize| u32::from_be_bytes(log[at..at + 4].try_into().unwrap());
     let (page, salts) = (number(8) as usize, &log[16..24]);
     (32..log.len())
@@ -14,37 +14,37 @@ fn commits(place: &Place) -> usize {
 
 #[tokio::test]
 async fn acquire_renew_and_release_are_one_transaction_each() {
-    let place = Place::new();
-    let store = place.store();
+    let test_file = TestFile::new();
+    let store = test_file.store();
     // Opening has written the log back, so that it begins anew with the next commit.
     let mut other = bid("a", 1);
     other.resource = ResourceName::new("jobs/other").unwrap();
     store.acquire(&other, LIMIT).await.unwrap();
-    let before = commits(&place);
+    let before = commits(&test_file);
     assert_eq!(
         store.acquire(&bid("a", 1), LIMIT).await.unwrap(),
         granted(1)
     );
-    assert_eq!(commits(&place), before + 1);
+    assert_eq!(commits(&test_file), before + 1);
     let renewed = store.renew(&lease("a", 1), TTL, LIMIT).await.unwrap();
     assert_eq!(renewed, RenewOutcome::Renewed);
-    assert_eq!(commits(&place), before + 2);
+    assert_eq!(commits(&test_file), before + 2);
     let released = store.release(&claim("a", 1), LIMIT).await.unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
-    assert_eq!(commits(&place), before + 3);
+    assert_eq!(commits(&test_file), before + 3);
     store.acquire(&bid("a", 2), LIMIT).await.unwrap();
     let released = store.release(&owner("a"), LIMIT).await.unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
-    assert_eq!(commits(&place), before + 5);
+    assert_eq!(commits(&test_file), before + 5);
 }
 
 #[tokio::test]
 async fn what_changes_nothing_commits_nothing_and_waits_for_no_lock() {
-    let place = Place::new();
-    let store = place.store();
+    let test_file = TestFile::new();
+    let store = test_file.store();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
-    let before = commits(&place);
-    let writer = place.sql();
+    let before = commits(&test_file);
+    let writer = test_file.sql();
     writer.execute_batch("BEGIN IMMEDIATE").unwrap();
     let record = refused(store.acquire(&bid("b", 2), LIMIT).await.unwrap());
     assert_eq!(record.holder, Some(CandidateId::new("a").unwrap()));
@@ -59,13 +59,13 @@ async fn what_changes_nothing_commits_nothing_and_waits_for_no_lock() {
     assert_eq!(read, Some(record.clone()));
     let listed = store.list(&resource().scope(), LIMIT).await.unwrap();
     assert_eq!(listed, [record]);
-    assert_eq!(commits(&place), before);
+    assert_eq!(commits(&test_file), before);
 }
 
 #[tokio::test]
 async fn what_was_never_led_has_no_record() {
-    let place = Place::new();
-    let store = place.store();
+    let test_file = TestFile::new();
+    let store = test_file.store();
     assert_eq!(store.read(&resource(), LIMIT).await.unwrap(), None);
     let lost = store.renew(&lease("a", 1), TTL, LIMIT).await.unwrap();
     assert_eq!(lost, RenewOutcome::Lost(None));
@@ -76,9 +76,9 @@ async fn what_was_never_led_has_no_record() {
 
 #[tokio::test]
 async fn the_token_grows_across_release_and_reopening() {
-    let place = Place::new();
+    let test_file = TestFile::new();
     for token in 1..=5 {
-        let store = place.store();
+        let store = test_file.store();
         let name = format!("candidate {token}");
         let bid = bid(&name, token.into());
         assert_eq!(store.acquire(&bid, LIMIT).await.unwrap(), granted(token));
@@ -91,14 +91,14 @@ async fn the_token_grows_across_release_and_reopening() {
 
 #[tokio::test]
 async fn a_lease_expires_by_the_clock_that_its_stores_share() {
-    let place = Place::new();
-    let (a, b) = (place.store(), place.store());
+    let test_file = TestFile::new();
+    let (a, b) = (test_file.store(), test_file.store());
     a.acquire(&bid("a", 1), LIMIT).await.unwrap();
-    place.clock.advance(TTL - Duration::from_nanos(1));
+    test_file.clock.advance(TTL - Duration::from_nanos(1));
     let record = refused(b.acquire(&bid("b", 2), LIMIT).await.unwrap());
     assert_eq!(record.remaining, Duration::from_nanos(1));
     a.renew(&lease("a", 1), TTL, LIMIT).await.unwrap();
-    place.clock.advance(TTL);
+    test_file.clock.advance(TTL);
     let lapsed = a.renew(&lease("a", 1), TTL, LIMIT).await.unwrap();
     assert!(matches!(lapsed, RenewOutcome::Lost(Some(_))), "{lapsed:?}");
     assert_eq!(b.acquire(&bid("b", 2), LIMIT).await.unwrap(), granted(2));
@@ -108,17 +108,17 @@ async fn a_lease_expires_by_the_clock_that_its_stores_share() {
 
 #[tokio::test]
 async fn a_record_keeps_all_that_it_holds() {
-    let place = Place::new();
+    let test_file = TestFile::new();
     let mut bid = bid("räuber 🔑", u128::MAX);
     bid.metadata = Some(Metadata::new("10.0.0.1:80\n'\"").unwrap());
-    let store = place.store();
+    let store = test_file.store();
     for attempt in 1..=10 {
         bid.attempt = AttemptId::new(u128::MAX - attempt);
         store.acquire(&bid, LIMIT).await.unwrap();
-        place.clock.advance(TTL);
+        test_file.clock.advance(TTL);
     }
-    let memory = crate::store::MemoryStore::with_clock(Arc::new(place.clock.clone()));
-    let read = place
+    let memory = crate::store::MemoryStore::with_clock(Arc::new(test_file.clock.clone()));
+    let read = test_file
         .store()
         .read(&resource(), LIMIT)
         .await
@@ -137,14 +137,14 @@ async fn a_record_keeps_all_that_it_holds() {
 
 #[tokio::test]
 async fn the_longest_ttl_does_not_overflow() {
-    let place = Place::new();
+    let test_file = TestFile::new();
     let mut bid = bid("a", 1);
     bid.ttl = Duration::MAX;
     assert_eq!(
-        place.store().acquire(&bid, LIMIT).await.unwrap(),
+        test_file.store().acquire(&bid, LIMIT).await.unwrap(),
         granted(1)
     );
-    let renewed = place
+    let renewed = test_file
         .store()
         .renew(&lease("a", 1), Duration::MAX, LIMIT)
         .await;
@@ -153,8 +153,8 @@ async fn the_longest_ttl_does_not_overflow() {
 
 #[tokio::test]
 async fn a_list_holds_what_lies_directly_in_the_scope_ordered_by_name() {
-    let place = Place::new();
-    let store = place.store();
+    let test_file = TestFile::new();
+    let store = test_file.store();
     for name in ["jobs/b", "jobs/a", "jobs/eu/x", "jobs", "jobs/Z", "jobs/ä"] {
         let mut bid = bid("a", 1);
         bid.resource = ResourceName::new(name).unwrap();
@@ -175,15 +175,15 @@ async fn a_list_holds_what_lies_directly_in_the_scope_ordered_by_name() {
 
 #[tokio::test]
 async fn an_evicted_lease_is_not_renewed_and_not_free_before_its_expiry() {
-    let place = Place::new();
-    let store = place.store();
+    let test_file = TestFile::new();
+    let store = test_file.store();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let evicted = evict(&store, 1, Eviction::Close).await;
     assert_eq!(evicted, ReleaseOutcome::Released);
     let lost = store.renew(&lease("a", 1), TTL, LIMIT).await.unwrap();
     assert!(matches!(lost, RenewOutcome::Lost(Some(record)) if record.closing));
     refused(store.acquire(&bid("b", 2), LIMIT).await.unwrap());
-    place.clock.advance(TTL);
+    test_file.clock.advance(TTL);
     assert_eq!(
         store.acquire(&bid("b", 2), LIMIT).await.unwrap(),
         granted(2)
@@ -192,8 +192,8 @@ async fn an_evicted_lease_is_not_renewed_and_not_free_before_its_expiry() {
 
 #[tokio::test]
 async fn a_forced_eviction_frees_the_lease_at_once() {
-    let place = Place::new();
-    let store = place.store();
+    let test_file = TestFile::new();
+    let store = test_file.store();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let evicted = evict(&store, 1, Eviction::Force).await;
     assert_eq!(evicted, ReleaseOutcome::Released);
@@ -208,7 +208,7 @@ fn settings_have_the_defaults_that_the_docs_name() {
     let builder = SqliteStore::builder();
     assert_eq!(builder.busy_limit, Duration::from_millis(500));
     assert_eq!(&*builder.clock.identity, identity::of_boot_clock());
-    let store = Place::new().store();
+    let store = TestFile::new().store();
     assert_eq!(
         (store.kind(), store.min_ttl()),
         ("sqlite", Duration::from_millis(10))
@@ -217,7 +217,7 @@ fn settings_have_the_defaults_that_the_docs_name() {
 
 #[tokio::test]
 async fn debug_shows_the_path_only() {
-    let place = Place::new();
-    let shown = format!("{:?}", place.store());
-    assert_eq!(shown, format!("SqliteStore({:?})", place.path()));
+    let test_file = TestFile::new();
+    let shown = format!("{:?}", test_file.store());
+    assert_eq!(shown, format!("SqliteStore({:?})", test_file.path()));
 }

@@ -10,17 +10,17 @@ const LOOSE: &str = "CREATE TABLE tenure_leases (name TEXT PRIMARY KEY, scope TE
      version INTEGER, holder TEXT, attempt BLOB, ttl INTEGER, expires_at INTEGER, clock TEXT, closing \
      INTEGER, since INTEGER, metadata TEXT, history TEXT, min_reader INTEGER)";
 
-fn loose() -> Place {
-    let place = Place::new();
-    place.sql().execute_batch(LOOSE).unwrap();
-    place
+fn loose() -> TestFile {
+    let test_file = TestFile::new();
+    test_file.sql().execute_batch(LOOSE).unwrap();
+    test_file
 }
 
 #[tokio::test]
 async fn a_damaged_row_is_corrupt_names_its_column_and_is_not_overwritten() {
-    let place = loose();
-    let store = place.store();
-    let sql = place.sql();
+    let test_file = loose();
+    let store = test_file.store();
+    let sql = test_file.sql();
     let long = format!("'{}'", "x".repeat(4097));
     for (column, value, says) in [
         ("scope", "'other/'", "is not the scope of its name"),
@@ -53,7 +53,7 @@ async fn a_damaged_row_is_corrupt_names_its_column_and_is_not_overwritten() {
         store.acquire(&bid("a", 1), LIMIT).await.unwrap();
         sql.execute_batch(&format!("UPDATE tenure_leases SET {column} = {value}"))
             .unwrap();
-        let before = place.row();
+        let before = test_file.row();
         for (at, answer) in ask_all(&store).await.into_iter().enumerate() {
             if column == "scope" && at == 6 {
                 // It is not in the scope that is listed.
@@ -66,20 +66,20 @@ async fn a_damaged_row_is_corrupt_names_its_column_and_is_not_overwritten() {
             assert!(message.contains("\"jobs/nightly\""), "{message}");
             assert!(message.contains(&format!("`{column}` {says}")), "{message}");
         }
-        assert_eq!(place.row(), before, "{column} = {value}");
+        assert_eq!(test_file.row(), before, "{column} = {value}");
     }
 }
 
 #[tokio::test]
 async fn a_row_for_a_newer_library_is_read_but_not_written() {
-    let place = Place::new();
-    let store = place.store();
+    let test_file = TestFile::new();
+    let store = test_file.store();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
-    let sql = place.sql();
+    let sql = test_file.sql();
     for also in ["", ", history = 'of another form'"] {
         sql.execute_batch(&format!("UPDATE tenure_leases SET min_reader = 7{also}"))
             .unwrap();
-        let before = place.row();
+        let before = test_file.row();
         for (at, answer) in ask_all(&store).await.into_iter().enumerate() {
             if at >= 5 && also.is_empty() {
                 answer.unwrap();
@@ -91,24 +91,24 @@ async fn a_row_for_a_newer_library_is_read_but_not_written() {
             assert!(message.contains("version 7 of records"), "{message}");
             assert!(message.contains("understands 1"), "{message}");
         }
-        assert_eq!(place.row(), before);
+        assert_eq!(test_file.row(), before);
     }
 }
 
 #[tokio::test]
 async fn a_token_that_cannot_grow_is_an_error() {
-    let place = Place::new();
-    let store = place.store();
+    let test_file = TestFile::new();
+    let store = test_file.store();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
-    place.clock.advance(TTL);
+    test_file.clock.advance(TTL);
     for column in ["token", "version"] {
         let set = format!("UPDATE tenure_leases SET {column} = 9223372036854775807");
-        place.sql().execute_batch(&set).unwrap();
-        let before = place.row();
+        test_file.sql().execute_batch(&set).unwrap();
+        let before = test_file.row();
         let error = store.acquire(&bid("b", 2), LIMIT).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Corrupt);
-        assert_eq!(place.row(), before);
-        place
+        assert_eq!(test_file.row(), before);
+        test_file
             .sql()
             .execute_batch("UPDATE tenure_leases SET token = 1")
             .unwrap();
@@ -117,10 +117,10 @@ async fn a_token_that_cannot_grow_is_an_error() {
 
 #[tokio::test]
 async fn a_table_that_takes_one_name_for_another_is_misconfigured() {
-    let place = Place::new();
+    let test_file = TestFile::new();
     let loose = LOOSE.replace("name TEXT", "name TEXT COLLATE NOCASE");
-    place.sql().execute_batch(&loose).unwrap();
-    let store = place.store();
+    test_file.sql().execute_batch(&loose).unwrap();
+    let store = test_file.store();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let mut upper = bid("b", 2);
     upper.resource = ResourceName::new("JOBS/nightly").unwrap();
@@ -131,9 +131,9 @@ async fn a_table_that_takes_one_name_for_another_is_misconfigured() {
 
 #[tokio::test]
 async fn triggers_that_undo_a_write_grant_nothing() {
-    let place = Place::new();
-    let store = place.store();
-    let sql = place.sql();
+    let test_file = TestFile::new();
+    let store = test_file.store();
+    let sql = test_file.sql();
     sql.execute_batch(
         "CREATE TRIGGER undo BEFORE INSERT ON tenure_leases BEGIN SELECT RAISE(IGNORE); END",
     )
@@ -196,13 +196,13 @@ proptest! {
 
     #[test]
     fn no_row_makes_a_request_panic(row in any_row()) {
-        static OPEN: LazyLock<(Place, SqliteStore)> = LazyLock::new(|| {
-            let place = loose();
-            let store = place.store();
-            (place, store)
+        static OPEN: LazyLock<(TestFile, SqliteStore)> = LazyLock::new(|| {
+            let test_file = loose();
+            let store = test_file.store();
+            (test_file, store)
         });
-        let (place, store) = &*OPEN;
-        let sql = place.sql();
+        let (test_file, store) = &*OPEN;
+        let sql = test_file.sql();
         sql.execute_batch("DELETE FROM tenure_leases").unwrap();
         let values = ["?"; 14].join(", ");
         sql.execute(

@@ -13,14 +13,14 @@ use crate::clock::Moment;
 #[tokio::test]
 async fn a_file_deleted_under_a_running_store_is_noticed_by_every_request() {
     for suffix in ["", "-wal", "-shm"] {
-        let place = Place::new();
-        let store = place.store();
+        let test_file = TestFile::new();
+        let store = test_file.store();
         store.acquire(&bid("a", 1), LIMIT).await.unwrap();
-        fs::remove_file(place.companion(suffix)).unwrap();
+        fs::remove_file(test_file.companion(suffix)).unwrap();
         for answer in ask_all(&store)
             .await
             .into_iter()
-            .chain([store.ensure().await])
+            .chain([store.prepare().await])
         {
             let error = answer.unwrap_err();
             assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
@@ -33,32 +33,38 @@ async fn a_file_deleted_under_a_running_store_is_noticed_by_every_request() {
 #[cfg(unix)]
 #[tokio::test]
 async fn two_stores_do_not_lead_on_two_files_of_one_path() {
-    let place = Place::new();
-    let old = place.store();
+    let test_file = TestFile::new();
+    let old = test_file.store();
     old.acquire(&bid("a", 1), LIMIT).await.unwrap();
-    fs::remove_file(place.path()).unwrap();
+    fs::remove_file(test_file.path()).unwrap();
     for suffix in ["-wal", "-shm"] {
-        fs::remove_file(place.companion(suffix)).unwrap();
+        fs::remove_file(test_file.companion(suffix)).unwrap();
     }
-    let new = place.store();
+    let new = test_file.store();
     new.acquire(&bid("b", 2), LIMIT).await.unwrap();
     let error = old.renew(&lease("a", 1), TTL, LIMIT).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
-    let again = place.store();
+    let again = test_file.store();
     refused(again.acquire(&bid("a", 3), LIMIT).await.unwrap());
 }
 
 #[cfg(unix)]
 #[tokio::test]
 async fn a_link_that_is_turned_to_another_file_is_noticed() {
-    let place = Place::new();
-    drop(place.store());
-    let other = Place::new();
+    let test_file = TestFile::new();
+    drop(test_file.store());
+    let other = TestFile::new();
     let link = other.directory.path().join("link");
-    std::os::unix::fs::symlink(place.path(), &link).unwrap();
-    let store = place.builder().open(&link).unwrap();
+    std::os::unix::fs::symlink(test_file.path(), &link).unwrap();
+    let store = test_file.builder().open(&link).unwrap();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
-    refused(place.store().acquire(&bid("b", 2), LIMIT).await.unwrap());
+    refused(
+        test_file
+            .store()
+            .acquire(&bid("b", 2), LIMIT)
+            .await
+            .unwrap(),
+    );
     drop(other.store());
     fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink(other.path(), &link).unwrap();
@@ -68,14 +74,14 @@ async fn a_link_that_is_turned_to_another_file_is_noticed() {
 
 #[tokio::test]
 async fn a_database_locked_past_the_limit_is_unavailable_and_nothing_is_applied() {
-    let place = Place::new();
+    let test_file = TestFile::new();
     let limit = Duration::from_millis(60);
-    let store = place
+    let store = test_file
         .builder()
         .busy_limit(limit)
-        .open(place.path())
+        .open(test_file.path())
         .unwrap();
-    let writer = place.sql();
+    let writer = test_file.sql();
     writer.execute_batch("BEGIN IMMEDIATE").unwrap();
     let begun = Instant::now();
     let bids: Vec<_> = (0..40).map(|attempt| bid("a", attempt)).collect();
@@ -98,13 +104,13 @@ async fn a_database_locked_past_the_limit_is_unavailable_and_nothing_is_applied(
 
 #[tokio::test]
 async fn a_lock_that_is_given_back_within_the_limit_is_waited_for() {
-    let place = Place::new();
-    let store = place
+    let test_file = TestFile::new();
+    let store = test_file
         .builder()
         .busy_limit(60 * SECOND)
-        .open(place.path())
+        .open(test_file.path())
         .unwrap();
-    let writer = place.sql();
+    let writer = test_file.sql();
     writer.execute_batch("BEGIN IMMEDIATE").unwrap();
     let bid = bid("a", 1);
     let mut asked = store.acquire(&bid, LIMIT);
@@ -115,12 +121,15 @@ async fn a_lock_that_is_given_back_within_the_limit_is_waited_for() {
 
 #[tokio::test]
 async fn a_dropped_request_neither_keeps_the_thread_nor_is_begun() {
-    let place = Place::new();
+    let test_file = TestFile::new();
     let reads = Arc::new(AtomicI64::new(0));
-    let clock = BrittleClock(place.clock.clone(), reads.clone());
+    let clock = BrittleClock(test_file.clock.clone(), reads.clone());
     let builder = SqliteStore::builder().clock(Arc::new(clock), "test");
-    let store = builder.busy_limit(600 * SECOND).open(place.path()).unwrap();
-    let writer = place.sql();
+    let store = builder
+        .busy_limit(600 * SECOND)
+        .open(test_file.path())
+        .unwrap();
+    let writer = test_file.sql();
     writer.execute_batch("BEGIN IMMEDIATE").unwrap();
     let begun = Instant::now();
     let (first, second) = (bid("a", 1), bid("b", 2));
@@ -160,11 +169,11 @@ impl Clock for BrittleClock {
 
 #[tokio::test]
 async fn a_panic_in_a_request_is_an_error_and_leaves_no_lock() {
-    let place = Place::new();
+    let test_file = TestFile::new();
     let reads = Arc::new(AtomicI64::new(0));
-    let clock = BrittleClock(place.clock.clone(), reads.clone());
+    let clock = BrittleClock(test_file.clock.clone(), reads.clone());
     let builder = SqliteStore::builder().clock(Arc::new(clock), "test");
-    let store = builder.open(place.path()).unwrap();
+    let store = builder.open(test_file.path()).unwrap();
     // The second time is within the transaction.
     for read in [1, 2] {
         reads.store(read, Ordering::SeqCst);
@@ -174,7 +183,7 @@ async fn a_panic_in_a_request_is_an_error_and_leaves_no_lock() {
             error.to_string().ends_with("panicked: the clock broke"),
             "{error}"
         );
-        let writer = place.sql();
+        let writer = test_file.sql();
         writer.busy_timeout(Duration::ZERO).unwrap();
         writer.execute_batch("BEGIN IMMEDIATE; ROLLBACK").unwrap();
     }
@@ -186,10 +195,10 @@ async fn a_panic_in_a_request_is_an_error_and_leaves_no_lock() {
 
 #[tokio::test]
 async fn the_thread_ends_with_the_last_clone() {
-    let place = Place::new();
-    let clock = Arc::new(place.clock.clone());
+    let test_file = TestFile::new();
+    let clock = Arc::new(test_file.clock.clone());
     let builder = SqliteStore::builder().clock(clock.clone(), "test");
-    let store = builder.open(place.path()).unwrap();
+    let store = builder.open(test_file.path()).unwrap();
     let clone = store.clone();
     drop(store);
     clone.acquire(&bid("a", 1), LIMIT).await.unwrap();
@@ -199,13 +208,16 @@ async fn the_thread_ends_with_the_last_clone() {
         assert!(begun.elapsed() < 60 * SECOND, "the thread goes on");
         std::thread::yield_now();
     }
-    assert!(!place.companion("-wal").exists(), "the file was not closed");
+    assert!(
+        !test_file.companion("-wal").exists(),
+        "the file was not closed"
+    );
 }
 
 #[test]
 fn a_store_is_opened_and_asked_without_a_runtime() {
-    let place = Place::new();
-    let store = place.store();
+    let test_file = TestFile::new();
+    let store = test_file.store();
     let bid = bid("a", 1);
     let mut asked = store.acquire(&bid, LIMIT);
     let begun = Instant::now();

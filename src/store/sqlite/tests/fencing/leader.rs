@@ -17,39 +17,39 @@ fn kind<T: std::fmt::Debug>(guarded: Guarded<T>) -> StoreErrorKind {
 
 #[tokio::test]
 async fn only_the_lease_that_is_held_writes() {
-    let (place, store, mut sql) = with_accounts();
+    let (test_file, store, mut sql) = with_accounts();
     let refused = fenced(write(&store, &mut sql, &lease("a", 1)));
     assert_eq!(
         (refused.newest, refused.reason),
-        (None, FencedReason::Forgotten)
+        (None, RejectionReason::Forgotten)
     );
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
-    let before = place.row();
+    let before = test_file.row();
     assert_eq!(write(&store, &mut sql, &lease("a", 1)).unwrap(), 1);
-    assert_eq!(place.row(), before, "the record is as it was");
+    assert_eq!(test_file.row(), before, "the record is as it was");
     for wrong in [lease("b", 1), lease("a", 2)] {
         let refused = fenced(write(&store, &mut sql, &wrong));
         assert_eq!(refused.newest, Some(FencingToken::new(1)));
-        assert_eq!(refused.reason, FencedReason::Forgotten);
+        assert_eq!(refused.reason, RejectionReason::Forgotten);
     }
     assert_eq!(account(&sql), (1, None));
 }
 
 #[tokio::test]
 async fn a_lease_that_has_expired_or_was_taken_over_writes_no_more() {
-    let (place, store, mut sql) = with_accounts();
+    let (test_file, store, mut sql) = with_accounts();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
-    place.clock.advance(TTL);
+    test_file.clock.advance(TTL);
     let refused = fenced(write(&store, &mut sql, &lease("a", 1)));
     assert_eq!(refused.newest, Some(FencingToken::new(1)));
-    assert_eq!(refused.reason, FencedReason::Expired);
+    assert_eq!(refused.reason, RejectionReason::Expired);
     assert_eq!(
         store.acquire(&bid("b", 2), LIMIT).await.unwrap(),
         granted(2)
     );
     let refused = fenced(write(&store, &mut sql, &lease("a", 1)));
     assert_eq!(refused.newest, Some(FencingToken::new(2)));
-    assert_eq!(refused.reason, FencedReason::Superseded);
+    assert_eq!(refused.reason, RejectionReason::Superseded);
     assert_eq!(account(&sql), (0, None));
     write(&store, &mut sql, &lease("b", 2)).unwrap();
 }
@@ -60,14 +60,14 @@ async fn a_lease_that_was_given_back_or_evicted_writes_no_more() {
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     evict(&store, 1, Eviction::Close).await;
     let refused = fenced(write(&store, &mut sql, &lease("a", 1)));
-    assert_eq!(refused.reason, FencedReason::Evicted, "it still counts");
+    assert_eq!(refused.reason, RejectionReason::Evicted, "it still counts");
     store.release(&claim("a", 1), LIMIT).await.unwrap();
     let refused = fenced(write(&store, &mut sql, &lease("a", 1)));
-    assert_eq!(refused.reason, FencedReason::Released);
+    assert_eq!(refused.reason, RejectionReason::Released);
     store.acquire(&bid("a", 2), LIMIT).await.unwrap();
     evict(&store, 2, Eviction::Force).await;
     let refused = fenced(write(&store, &mut sql, &lease("a", 2)));
-    assert_eq!(refused.reason, FencedReason::Evicted);
+    assert_eq!(refused.reason, RejectionReason::Evicted);
     assert_eq!(refused.newest, Some(FencingToken::new(2)));
     assert_eq!(account(&sql), (0, None));
 }
@@ -87,16 +87,16 @@ async fn an_error_of_the_work_leaves_nothing_written() {
 
 #[tokio::test]
 async fn nobody_acquires_between_the_look_and_the_commit() {
-    let (place, store, mut sql) = with_accounts();
-    let patient = place.builder().busy_limit(Duration::from_secs(20));
-    let other = patient.open(place.path()).unwrap();
+    let (test_file, store, mut sql) = with_accounts();
+    let patient = test_file.builder().busy_limit(Duration::from_secs(20));
+    let other = patient.open(test_file.path()).unwrap();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let ours = lease("a", 1);
     let immediate = TransactionBehavior::Immediate;
     let transaction = sql.transaction_with_behavior(immediate).unwrap();
     store.confirm(&transaction, &ours).unwrap();
     // The lease expires after the look, and somebody wants it at once.
-    place.clock.advance(TTL);
+    test_file.clock.advance(TTL);
     let taking = tokio::spawn(async move { other.acquire(&bid("b", 2), LIMIT).await.unwrap() });
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!taking.is_finished());
@@ -110,11 +110,11 @@ async fn nobody_acquires_between_the_look_and_the_commit() {
 /// A transaction that did not take the write lock first.
 #[tokio::test]
 async fn a_takeover_between_the_look_and_the_write_makes_the_write_fail() {
-    let (place, store, mut sql) = with_accounts();
+    let (test_file, store, mut sql) = with_accounts();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let transaction = sql.transaction().unwrap();
     store.confirm(&transaction, &lease("a", 1)).unwrap();
-    place.clock.advance(TTL);
+    test_file.clock.advance(TTL);
     assert_eq!(
         store.acquire(&bid("b", 2), LIMIT).await.unwrap(),
         granted(2)
@@ -127,17 +127,17 @@ async fn a_takeover_between_the_look_and_the_write_makes_the_write_fail() {
 
 #[tokio::test]
 async fn a_lease_under_a_foreign_clock_writes_no_more_than_it_is_renewed() {
-    let (place, store, mut sql) = with_accounts();
+    let (test_file, store, mut sql) = with_accounts();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let clock = Arc::new(ManualClock::new());
     let there = SqliteStore::builder().clock(clock, "elsewhere");
-    let there = there.open(place.path()).unwrap();
+    let there = there.open(test_file.path()).unwrap();
     let refused = fenced(write(&there, &mut sql, &lease("a", 1)));
-    assert_eq!(refused.reason, FencedReason::ForeignClock);
+    assert_eq!(refused.reason, RejectionReason::ForeignClock);
     assert_eq!(refused.newest, Some(FencingToken::new(1)));
     // What another has acquired since is more to the point than its clock.
     let refused = fenced(write(&there, &mut sql, &lease("a", 0)));
-    assert_eq!(refused.reason, FencedReason::Superseded);
+    assert_eq!(refused.reason, RejectionReason::Superseded);
     assert_eq!(account(&sql), (0, None));
 }
 
@@ -158,11 +158,11 @@ async fn a_record_for_newer_libraries_is_unsupported_and_a_damaged_one_corrupt()
 
 #[tokio::test]
 async fn a_connection_to_another_database_is_misconfigured() {
-    let (place, store, _sql) = with_accounts();
+    let (test_file, store, _sql) = with_accounts();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     // A copy knows the lease, and would go on knowing it.
-    let copy = place.directory.path().join("copy.db");
-    place
+    let copy = test_file.directory.path().join("copy.db");
+    test_file
         .sql()
         .execute("VACUUM INTO ?1", [copy.to_str().unwrap()])
         .unwrap();
@@ -178,19 +178,19 @@ async fn a_connection_to_another_database_is_misconfigured() {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_connection_by_another_name_of_the_same_file_will_do() {
-    let (place, store, _sql) = with_accounts();
+    let (test_file, store, _sql) = with_accounts();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
-    let link = place.directory.path().join("link.db");
-    std::os::unix::fs::symlink(place.path(), &link).unwrap();
+    let link = test_file.directory.path().join("link.db");
+    std::os::unix::fs::symlink(test_file.path(), &link).unwrap();
     let mut linked = Connection::open(link).unwrap();
     write(&store, &mut linked, &lease("a", 1)).unwrap();
 }
 
 #[tokio::test]
 async fn a_renewal_waits_for_a_leader_transaction_and_is_not_lost() {
-    let (place, store, mut sql) = with_accounts();
-    let patient = place.builder().busy_limit(Duration::from_secs(20));
-    let renewing = patient.open(place.path()).unwrap();
+    let (test_file, store, mut sql) = with_accounts();
+    let patient = test_file.builder().busy_limit(Duration::from_secs(20));
+    let renewing = patient.open(test_file.path()).unwrap();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let immediate = TransactionBehavior::Immediate;
     let transaction = sql.transaction_with_behavior(immediate).unwrap();

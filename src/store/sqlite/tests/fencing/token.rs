@@ -17,7 +17,7 @@ fn a_row_takes_no_older_token_than_it_has_seen() {
     let refused = fenced(write(&mut sql, 4));
     assert_eq!(refused.newest, Some(FencingToken::new(5)));
     assert_eq!(refused.token, FencingToken::new(4));
-    assert_eq!(refused.reason, FencedReason::Superseded);
+    assert_eq!(refused.reason, RejectionReason::Superseded);
     assert_eq!(refused.resource, resource());
     assert_eq!(account(&sql), (3, Some(5)));
 }
@@ -148,8 +148,8 @@ fn a_column_that_does_not_keep_integers_is_refused() {
 
 #[test]
 fn a_claim_after_a_takeover_in_between_is_refused_or_busy() {
-    let (place, _, mut sql) = with_accounts();
-    let mut other = place.sql();
+    let (test_file, _, mut sql) = with_accounts();
+    let mut other = test_file.sql();
     write(&mut sql, 1).unwrap();
     // Has read before the takeover, so that it cannot write after it.
     let transaction = sql.transaction().unwrap();

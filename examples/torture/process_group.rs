@@ -1,0 +1,266 @@
+//! The supervisor's view of its nodes: it starts and stops them, and hears what they say.
+
+use std::{
+    env, fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process,
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender},
+    time::Duration,
+};
+
+use tenure::clock::{BootClock, Clock as _, Moment};
+
+use crate::{
+    children::Child,
+    failure::Failure,
+    history::{History, NodeId},
+    intervals::Interval,
+    protocol::{Command, Event, Orders},
+};
+
+/// What reaches the supervisor from its other threads.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Said {
+        id: NodeId,
+        event: Event,
+    },
+    Garbled {
+        id: NodeId,
+        line: String,
+    },
+    Closed {
+        id: NodeId,
+    },
+    Evicted {
+        resource: String,
+        during: Interval,
+    },
+    /// The store did not take a write in time.
+    Trouble(Interval),
+    Interrupted(&'static str),
+}
+
+const TICK: Duration = Duration::from_millis(5);
+
+/// A process, and whether it is frozen since then.
+struct Node {
+    id: NodeId,
+    child: Child,
+    frozen: Option<Moment>,
+}
+
+pub(crate) struct ProcessGroup {
+    pub(crate) history: History,
+    pub(crate) troubles: Vec<Interval>,
+    pub(crate) evictions: Vec<(String, Interval)>,
+    /// By the number of the node.
+    nodes: Vec<Option<Node>>,
+    runs: Vec<u32>,
+    tell: Sender<Message>,
+    inbox: Receiver<Message>,
+    logs: PathBuf,
+    closed: Vec<NodeId>,
+    /// Those that may end.
+    dismissed: Vec<NodeId>,
+}
+
+impl ProcessGroup {
+    pub(crate) fn new(
+        nodes: usize,
+        history: History,
+        logs: &Path,
+        (tell, inbox): (Sender<Message>, Receiver<Message>),
+    ) -> Self {
+        Self {
+            history,
+            troubles: Vec::new(),
+            evictions: Vec::new(),
+            nodes: (0..=nodes).map(|_| None).collect(),
+            runs: vec![0; nodes + 1],
+            tell,
+            inbox,
+            logs: logs.to_owned(),
+            closed: Vec::new(),
+            dismissed: Vec::new(),
+        }
+    }
+
+    /// Starts a node, for the first time or again.
+    pub(crate) fn start(&mut self, number: usize, orders: &Orders) -> Result<NodeId, Failure> {
+        self.runs[number] += 1;
+        let run = self.runs[number];
+        let id = NodeId { number, run };
+        let child = self.launch(id, orders);
+        let child = child.map_err(Failure::to("start a process"))?;
+        let frozen = None;
+        self.nodes[number] = Some(Node { id, child, frozen });
+        Ok(id)
+    }
+
+    /// Everything that it says is written down before it is told.
+    fn launch(&self, id: NodeId, orders: &Orders) -> std::io::Result<Child> {
+        let mut command = process::Command::new(env::current_exe()?);
+        orders.give(&mut command)?;
+        let open = |end: &str| fs::File::create(self.logs.join(format!("{id}.{end}")));
+        let mut log = open("jsonl")?;
+        command.stderr(open("stderr")?);
+        let tell = self.tell.clone();
+        Child::start(command, move |line| {
+            let message = match line {
+                None => Message::Closed { id },
+                Some(line) => {
+                    // A log that cannot be written is missed only after a failure.
+                    let _ = writeln!(log, "{line}");
+                    match serde_json::from_str(&line) {
+                        Ok(event) => Message::Said { id, event },
+                        Err(_) => Message::Garbled { id, line },
+                    }
+                }
+            };
+            // Nobody listens any more only when the program ends.
+            let _ = tell.send(message);
+        })
+    }
+
+    /// Who runs as this number, unless it is frozen.
+    pub(crate) fn running(&self, number: usize) -> Option<NodeId> {
+        let node = self.nodes[number].as_ref()?;
+        node.frozen.is_none().then_some(node.id)
+    }
+
+    pub(crate) fn command(&mut self, id: NodeId, command: &Command) -> Result<(), Failure> {
+        let node = self.nodes[id.number].as_mut();
+        match node.filter(|node| node.id == id) {
+            Some(node) => node
+                .child
+                .command(&command.line())
+                .map_err(Failure::to("tell a process what to do")),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn kill(&mut self, number: usize) -> Result<(), Failure> {
+        let Some(mut node) = self.nodes[number].take() else {
+            return Ok(());
+        };
+        self.dismissed.push(node.id);
+        let dead = node.child.kill();
+        let dead = dead.map_err(Failure::to("kill a process"))?;
+        let id = node.id;
+        // What it said before its death may still be on its way.
+        self.wait(
+            "the last word of the dead",
+            Duration::from_secs(20),
+            |group| group.closed.contains(&id).then_some(()),
+        )?;
+        self.history.died(id, dead);
+        Ok(())
+    }
+
+    pub(crate) fn freeze(&mut self, number: usize) -> Result<(), Failure> {
+        let Some(node) = &mut self.nodes[number] else {
+            return Ok(());
+        };
+        node.frozen = Some(BootClock.now());
+        node.child.freeze().map_err(Failure::to("freeze a process"))
+    }
+
+    /// Who was frozen, and when.
+    pub(crate) fn thaw(&mut self, number: usize) -> Result<Option<(NodeId, Interval)>, Failure> {
+        let Some(node) = &mut self.nodes[number] else {
+            return Ok(None);
+        };
+        let Some(start) = node.frozen.take() else {
+            return Ok(None);
+        };
+        let thawed = node.child.unfreeze();
+        thawed.map_err(Failure::to("continue a process"))?;
+        let end = BootClock.now();
+        Ok(Some((node.id, Interval { start, end })))
+    }
+
+    /// Asks all to shut down, and waits until they have ended.
+    pub(crate) fn end(&mut self, limit: Duration) -> Result<(), Failure> {
+        let nodes = self.nodes.iter().flatten();
+        let ids: Vec<_> = nodes.map(|node| node.id).collect();
+        for id in &ids {
+            self.dismissed.push(*id);
+            self.command(*id, &Command::Shutdown)?;
+        }
+        for id in ids {
+            self.wait(&format!("the end of {id}"), limit, |group| {
+                group.closed.contains(&id).then_some(())
+            })?;
+            let Some(mut node) = self.nodes[id.number].take() else {
+                continue;
+            };
+            let status = node.child.reap();
+            let status = status.map_err(Failure::to("wait for a process"))?;
+            if !status.success() {
+                let (name, how) = (id.to_string(), format!("did not shut down well: {status}"));
+                return Err(Failure::Ended { name, how });
+            }
+        }
+        Ok(())
+    }
+
+    /// Listens until the condition gives something, at most for `limit`.
+    pub(crate) fn wait<T>(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        mut found: impl FnMut(&Self) -> Option<T>,
+    ) -> Result<T, Failure> {
+        let until = BootClock.now() + limit;
+        loop {
+            if let Some(found) = found(self) {
+                return Ok(found);
+            }
+            if until <= BootClock.now() {
+                let what = what.to_owned();
+                return Err(Failure::InVain { what, limit });
+            }
+            self.listen()?;
+        }
+    }
+
+    /// Hears what there is to hear; waits a moment if there is nothing.
+    pub(crate) fn listen(&mut self) -> Result<(), Failure> {
+        match self.inbox.recv_timeout(TICK) {
+            Ok(message) => self.hear(message)?,
+            Err(RecvTimeoutError::Timeout) => return Ok(()),
+            Err(RecvTimeoutError::Disconnected) => unreachable!("the group itself can tell"),
+        }
+        while let Ok(message) = self.inbox.try_recv() {
+            self.hear(message)?;
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, message: Message) -> Result<(), Failure> {
+        let ended = |id: NodeId, how: String| {
+            let name = id.to_string();
+            Err(Failure::Ended { name, how })
+        };
+        match message {
+            Message::Said { id, event } => self.history.record(id, event),
+            Message::Trouble(trouble) => self.troubles.push(trouble),
+            Message::Evicted { resource, during } => self.evictions.push((resource, during)),
+            Message::Interrupted(signal) => return Err(Failure::Interrupted(signal)),
+            Message::Closed { id } => {
+                self.closed.push(id);
+                if !self.dismissed.contains(&id) {
+                    return ended(id, "ended by itself".to_owned());
+                }
+            }
+            // One that was killed may have been cut short.
+            Message::Garbled { id, .. } if self.dismissed.contains(&id) => {}
+            Message::Garbled { id, line } => {
+                return ended(id, format!("said what is no event: {line:?}"));
+            }
+        }
+        Ok(())
+    }
+}

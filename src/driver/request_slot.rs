@@ -1,0 +1,106 @@
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use futures::future::BoxFuture;
+
+use super::call::{self, Answer};
+use crate::{
+    clock::Moment,
+    election::{Reply, Request, RequestId},
+    lease::LeaseRecord,
+    store::{LeaseStore, Operation, StoreError},
+};
+
+/// The requests of one election, one at a time, and their answers.
+#[derive(Debug)]
+pub(crate) struct RequestSlot {
+    store: Arc<dyn LeaseStore>,
+    sending: Option<InFlight>,
+}
+
+struct InFlight {
+    id: RequestId,
+    sent_at: Moment,
+    operation: Operation,
+    answer: BoxFuture<'static, Result<Answer, StoreError>>,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub(crate) struct CompletedRequest {
+    pub(crate) id: RequestId,
+    pub(crate) sent_at: Moment,
+    pub(crate) operation: Operation,
+    pub(crate) reply: Reply,
+    /// The record that the store showed, or why there is no answer.
+    pub(crate) outcome: Result<Option<LeaseRecord>, StoreError>,
+}
+
+impl RequestSlot {
+    pub(crate) fn new(store: Arc<dyn LeaseStore>) -> Self {
+        let sending = None;
+        Self { store, sending }
+    }
+
+    pub(crate) fn store(&self) -> &dyn LeaseStore {
+        &*self.store
+    }
+
+    pub(crate) fn send(&mut self, request: Request) {
+        let wait = request.sent_at.until(request.give_up_at);
+        self.sending = Some(InFlight {
+            id: request.id,
+            sent_at: request.sent_at,
+            operation: call::operation(&request.call),
+            answer: call::call(self.store.clone(), request.call, wait),
+        });
+    }
+
+    /// Ready when the store has answered, or the election waits for this request no longer (`asked` is
+    /// what it waits for), which counts as an error. Pending for ever while none is under way.
+    pub(crate) fn poll(
+        &mut self,
+        asked: Option<RequestId>,
+        cx: &mut Context<'_>,
+    ) -> Poll<CompletedRequest> {
+        let Some(sending) = &mut self.sending else {
+            return Poll::Pending;
+        };
+        let answer = if asked == Some(sending.id) {
+            ready!(sending.answer.as_mut().poll(cx))
+        } else {
+            Err(call::unanswered(&*self.store, sending.operation))
+        };
+        let (id, sent_at, operation) = (sending.id, sending.sent_at, sending.operation);
+        self.sending = None;
+        let (reply, outcome) = match answer {
+            Ok(Answer { reply, record }) => (reply, Ok(record)),
+            Err(error) if error.kind().may_have_been_applied() => (Reply::Unknown, Err(error)),
+            Err(error) if mutant!(ErrorTakenForRenewal) => (Reply::Renewed, Err(error)),
+            Err(error) => (Reply::Failed, Err(error)),
+        };
+        Poll::Ready(CompletedRequest {
+            id,
+            sent_at,
+            operation,
+            reply,
+            outcome,
+        })
+    }
+
+    /// Drops the request under way. It may have been applied: the election must be told so.
+    pub(crate) fn drop_request(&mut self) {
+        self.sending = None;
+    }
+}
+
+impl fmt::Debug for InFlight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InFlight")
+            .field("operation", &self.operation)
+            .finish_non_exhaustive()
+    }
+}

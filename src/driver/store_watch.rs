@@ -1,0 +1,65 @@
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::{Context, Poll},
+};
+
+use futures::stream::BoxStream;
+
+use crate::{lease::ResourceName, store::LeaseStore};
+
+/// What a store pushes: "something changed, look again". Never the only way to learn.
+#[derive(Default)]
+pub(crate) struct StoreWatch {
+    stream: Option<BoxStream<'static, ()>>,
+    /// It panicked: the lock goes on without it.
+    broken: bool,
+}
+
+/// How many hints are taken at a time, so that a stream that is always ready holds nobody up.
+const AT_ONCE: usize = 16;
+
+impl StoreWatch {
+    /// Listens, if the store can push and nobody listens yet.
+    pub(crate) fn listen(&mut self, store: &dyn LeaseStore, resource: &ResourceName) {
+        if self.stream.is_none() && !self.broken {
+            let stream = catch_unwind(AssertUnwindSafe(|| store.watch(resource)));
+            self.broken = stream.is_err();
+            self.stream = stream.unwrap_or_default();
+        }
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.stream = None;
+    }
+
+    /// Whether there was a hint.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut hinted = false;
+        for _ in 0..AT_ONCE {
+            let Some(stream) = &mut self.stream else {
+                return hinted;
+            };
+            match catch_unwind(AssertUnwindSafe(|| stream.as_mut().poll_next(cx))) {
+                Ok(Poll::Ready(Some(()))) => hinted = true,
+                Ok(Poll::Ready(None)) => self.stream = None,
+                Ok(Poll::Pending) => return hinted,
+                Err(_) => {
+                    self.broken = true;
+                    self.stream = None;
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        hinted
+    }
+}
+
+impl fmt::Debug for StoreWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreWatch")
+            .field("listening", &self.stream.is_some())
+            .field("broken", &self.broken)
+            .finish()
+    }
+}

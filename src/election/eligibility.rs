@@ -1,0 +1,96 @@
+use std::time::Duration;
+
+use super::IdleReason;
+use crate::clock::Moment;
+
+/// What the election knows of those who follow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SubscriberState {
+    /// Somebody is subscribed who can do the work.
+    pub(crate) present: bool,
+    /// Everybody who is subscribed has acknowledged all that he was told.
+    pub(crate) acknowledged: bool,
+    /// Nobody who was told of the last leadership has gone without acknowledging its end: work that
+    /// he spawned may run on.
+    pub(crate) clean: bool,
+}
+
+/// Everything that keeps a candidate from contending.
+#[derive(Debug)]
+pub(super) struct Eligibility {
+    pub(super) subscriber_state: SubscriberState,
+    pub(super) paused: bool,
+    pub(super) shut_down: bool,
+    pub(super) observed: bool,
+    held_off_until: Moment,
+    /// The hold-off to begin when the present leadership has been given up.
+    to_hold_off: Option<Duration>,
+}
+
+impl Default for Eligibility {
+    fn default() -> Self {
+        Self {
+            subscriber_state: SubscriberState {
+                present: false,
+                acknowledged: true,
+                clean: true,
+            },
+            paused: false,
+            shut_down: false,
+            observed: false,
+            held_off_until: Moment::default(),
+            to_hold_off: None,
+        }
+    }
+}
+
+impl Eligibility {
+    /// From when on the candidate contends; `None` while only an input can open the gate.
+    pub(super) fn opens_at(&self) -> Option<Moment> {
+        let acknowledged = self.subscriber_state.acknowledged || mutant!(ToldBeforeAcknowledged);
+        let subscriber_state = self.subscriber_state.present && acknowledged;
+        (subscriber_state && !self.paused && !self.shut_down).then_some(self.held_off_until)
+    }
+
+    /// What keeps the candidate from contending, if anything does.
+    pub(super) fn idle_reason(&self, now: Moment) -> Option<IdleReason> {
+        if self.opens_at().is_some_and(|opens| opens <= now) {
+            return None;
+        }
+        Some(if self.shut_down {
+            IdleReason::ShutDown
+        } else if self.paused {
+            IdleReason::Paused
+        } else if !self.subscriber_state.present {
+            IdleReason::NoSubscriber
+        } else if !self.subscriber_state.acknowledged {
+            IdleReason::AwaitingAcknowledgement
+        } else {
+            let remaining = now.until(self.held_off_until);
+            IdleReason::HeldOff { remaining }
+        })
+    }
+
+    pub(super) fn hold_off(&mut self, time: Duration, now: Moment) {
+        self.held_off_until = now + time;
+        self.to_hold_off = Some(time);
+    }
+
+    /// Counts the hold-off from now: the leadership that it followed has been given up only now.
+    pub(super) fn start_hold_off(&mut self, now: Moment) {
+        if let Some(time) = self.to_hold_off.take() {
+            self.held_off_until = now + time;
+        }
+    }
+
+    /// No leadership is there to be given up: the hold-off counts from the command.
+    pub(super) fn hold_off_has_begun(&mut self) {
+        self.to_hold_off = None;
+    }
+
+    pub(super) fn resume(&mut self) {
+        self.paused = false;
+        self.held_off_until = Moment::default();
+        self.to_hold_off = None;
+    }
+}

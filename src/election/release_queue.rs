@@ -1,0 +1,129 @@
+use std::{collections::VecDeque, time::Duration};
+
+use rand::{RngExt as _, rngs::SmallRng};
+
+use super::Call;
+use crate::{
+    clock::Moment,
+    lease::{Claim, Lease},
+    timing::Timing,
+};
+
+/// Leases to give back: that of the last term, and grants that came too late to be taken.
+///
+/// A release is a courtesy: when it fails for good, the lease runs out by itself. To keep a lease for
+/// longer than that is a promise, and is tried until it has run out.
+#[derive(Debug, Default)]
+pub(super) struct ReleaseQueue {
+    queue: VecDeque<Pending>,
+    asked: bool,
+}
+
+#[derive(Debug)]
+struct Pending {
+    claim: Claim,
+    /// Until when others shall not have it.
+    kept_until: Moment,
+    /// Whether it ends a term, so that somebody may wait for the outcome.
+    own: bool,
+    next_at: Moment,
+    /// The lease has run out by then.
+    until: Moment,
+    tries: u32,
+}
+
+const TRIES: u32 = 3;
+/// A backlog that long comes from a store that answers out of all order; the oldest run out first.
+const BACKLOG: usize = 8;
+
+impl ReleaseQueue {
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Whether the release that ends a term is still under way.
+    pub(super) fn has_own(&self) -> bool {
+        self.queue.iter().any(|pending| pending.own)
+    }
+
+    pub(super) fn add(&mut self, claim: Claim, timing: &Timing, now: Moment) {
+        self.push(claim, now, false, timing, now);
+    }
+
+    pub(super) fn add_own(
+        &mut self,
+        lease: Lease,
+        kept_until: Moment,
+        timing: &Timing,
+        now: Moment,
+    ) {
+        self.push(Claim::Lease(lease), kept_until, true, timing, now);
+    }
+
+    fn push(&mut self, claim: Claim, kept_until: Moment, own: bool, timing: &Timing, now: Moment) {
+        if self.queue.len() >= BACKLOG {
+            self.queue.remove(usize::from(self.asked));
+        }
+        self.queue.push_back(Pending {
+            claim,
+            kept_until,
+            own,
+            next_at: now,
+            until: now + timing.ttl(),
+            tries: 0,
+        });
+    }
+
+    /// The request to send now; its answer must be told by [`answered`](Self::answered).
+    pub(super) fn due(&mut self, min_ttl: Duration, now: Moment) -> Option<Call> {
+        let front = self.queue.front().filter(|front| front.next_at <= now)?;
+        self.asked = true;
+        let mut left = now.until(front.kept_until);
+        if mutant!(LeastHoldIgnored) {
+            left = Duration::ZERO;
+        }
+        Some(match &front.claim {
+            // Instead of freeing it: nobody renews it again, so it runs out by itself, also when this
+            // process has ended.
+            Claim::Lease(lease) if !left.is_zero() => Call::Renew {
+                lease: lease.clone(),
+                ttl: left.max(min_ttl),
+            },
+            claim => Call::Release(claim.clone()),
+        })
+    }
+
+    pub(super) fn next(&self) -> Option<Moment> {
+        let front = self.queue.front()?;
+        Some(front.next_at.min(front.until))
+    }
+
+    /// Takes the store's answer, `None` for an error. When the release of a term has come to its end,
+    /// tells whether the lease was given back.
+    pub(super) fn answered(
+        &mut self,
+        was_held: Option<bool>,
+        timing: &Timing,
+        rng: &mut SmallRng,
+        now: Moment,
+    ) -> Option<bool> {
+        self.asked = false;
+        let front = self.queue.front_mut()?;
+        front.tries += 1;
+        let tries_on = front.tries < TRIES || now < front.kept_until;
+        if was_held.is_none() && tries_on {
+            let least = timing.poll_every() / 4;
+            front.next_at = now + rng.random_range(least..=least * 2);
+            return None;
+        }
+        let done = self.queue.pop_front()?;
+        done.own.then_some(was_held == Some(true))
+    }
+
+    /// Forgets leases that have run out.
+    pub(super) fn expire(&mut self, now: Moment) {
+        if !self.asked {
+            self.queue.retain(|pending| now < pending.until);
+        }
+    }
+}

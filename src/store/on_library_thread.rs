@@ -1,0 +1,172 @@
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures::{
+    StreamExt as _,
+    future::{Either, select},
+    stream::{BoxStream, poll_fn},
+};
+use tokio::sync::mpsc;
+
+use super::{
+    AcquireOutcome, Eviction, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
+    StoreErrorKind,
+};
+use crate::{
+    lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, Scope},
+    runtime::{LibraryThread, TaskLost},
+};
+
+/// A store whose every request runs on one thread of the library.
+///
+/// A driver's connections are tasks and sockets of the runtime that opened them, and some drivers open
+/// them wherever a request happens to be polled. If that is a runtime of the application that blocks,
+/// the requests of all others stand still with it.
+pub(super) struct OnLibraryThread {
+    inner: Arc<dyn LeaseStore>,
+    host: LibraryThread,
+}
+
+impl OnLibraryThread {
+    pub(super) fn new(inner: Arc<dyn LeaseStore>, host: LibraryThread) -> Self {
+        Self { inner, host }
+    }
+
+    /// A request that is dropped here is dropped there.
+    async fn call<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        request: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let done = self.host.run(request).await;
+        done.unwrap_or_else(|lost| Err(error(&lost, self.inner.kind(), operation)))
+    }
+}
+
+/// What the loss of a request to the thread means for its store.
+pub(super) fn error(lost: &TaskLost, store: &'static str, operation: Operation) -> StoreError {
+    let (kind, message) = match lost {
+        TaskLost::Gone => (
+            StoreErrorKind::Unavailable,
+            "the thread that keeps the connections has ended: open the store again".to_owned(),
+        ),
+        TaskLost::Ended => (
+            StoreErrorKind::Unknown,
+            "the thread that keeps the connections ended during the request: open the store again"
+                .to_owned(),
+        ),
+        TaskLost::Panicked(text) => (
+            StoreErrorKind::Unknown,
+            format!("the store panicked: {text}"),
+        ),
+    };
+    StoreError::new(kind, store, operation, message)
+}
+
+impl fmt::Debug for OnLibraryThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+#[async_trait]
+impl LeaseStore for OnLibraryThread {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+
+    fn min_ttl(&self) -> Duration {
+        self.inner.min_ttl()
+    }
+
+    async fn prepare(&self) -> Result<(), StoreError> {
+        let store = self.inner.clone();
+        let request = async move { store.prepare().await };
+        self.call(Operation::Prepare, request).await
+    }
+
+    async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {
+        let (store, bid) = (self.inner.clone(), bid.clone());
+        let request = async move { store.acquire(&bid, limit).await };
+        self.call(Operation::Acquire, request).await
+    }
+
+    async fn renew(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        limit: Duration,
+    ) -> Result<RenewOutcome, StoreError> {
+        let (store, lease) = (self.inner.clone(), lease.clone());
+        let request = async move { store.renew(&lease, ttl, limit).await };
+        self.call(Operation::Renew, request).await
+    }
+
+    async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError> {
+        let (store, claim) = (self.inner.clone(), claim.clone());
+        let request = async move { store.release(&claim, limit).await };
+        self.call(Operation::Release, request).await
+    }
+
+    async fn read(
+        &self,
+        resource: &ResourceName,
+        limit: Duration,
+    ) -> Result<Option<LeaseRecord>, StoreError> {
+        let (store, resource) = (self.inner.clone(), resource.clone());
+        let request = async move { store.read(&resource, limit).await };
+        self.call(Operation::Read, request).await
+    }
+
+    async fn list(&self, scope: &Scope, limit: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
+        let (store, scope) = (self.inner.clone(), scope.clone());
+        let request = async move { store.list(&scope, limit).await };
+        self.call(Operation::List, request).await
+    }
+
+    async fn evict(
+        &self,
+        resource: &ResourceName,
+        token: FencingToken,
+        eviction: Eviction,
+        limit: Duration,
+    ) -> Result<ReleaseOutcome, StoreError> {
+        let (store, resource) = (self.inner.clone(), resource.clone());
+        let request = async move { store.evict(&resource, token, eviction, limit).await };
+        self.call(Operation::Evict, request).await
+    }
+
+    async fn renew_many(
+        &self,
+        leases: &[(Lease, Duration)],
+        limit: Duration,
+    ) -> Vec<Result<RenewOutcome, StoreError>> {
+        let (store, count) = (self.inner.clone(), leases.len());
+        let leases = leases.to_owned();
+        let done = (self.host).run(async move { store.renew_many(&leases, limit).await });
+        match done.await {
+            Ok(outcomes) => outcomes,
+            Err(lost) => (0..count)
+                .map(|_| Err(error(&lost, self.inner.kind(), Operation::Renew)))
+                .collect(),
+        }
+    }
+
+    fn watch(&self, resource: &ResourceName) -> Option<BoxStream<'static, ()>> {
+        let mut changes = self.inner.watch(resource)?;
+        // One word of a change is as good as several.
+        let (tell, mut told) = mpsc::channel(1);
+        self.host.spawn(async move {
+            while let Either::Left((Some(()), _)) =
+                select(changes.next(), std::pin::pin!(tell.closed())).await
+            {
+                // It fails if there is a word already, which says the same.
+                let _ = tell.try_send(());
+            }
+        });
+        Some(poll_fn(move |context| told.poll_recv(context)).boxed())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rand::RngExt as _;
+
+/// How long the present request may still wait for other connections, shared with the busy handler.
+///
+/// SQLite's own handler sleeps for up to 100 ms at a time and has no queue: a process among few in
+/// tight loops waited seconds. Short random sleeps let everybody in.
+#[derive(Clone, Debug)]
+pub(super) struct BusyTimeout(Arc<Mutex<Until>>);
+
+#[derive(Debug)]
+struct Until {
+    since: Instant,
+    /// Of the store, and of the present request.
+    limits: [Duration; 2],
+    /// Gone when the caller has dropped its request.
+    caller: Weak<()>,
+}
+
+impl BusyTimeout {
+    const SHORTEST: Duration = Duration::from_micros(200);
+    const LONGEST: Duration = Duration::from_millis(3);
+
+    pub(super) fn new(limit: Duration, caller: Weak<()>) -> Self {
+        let since = Instant::now();
+        Self(Arc::new(Mutex::new(Until {
+            since,
+            limits: [limit, Duration::MAX],
+            caller,
+        })))
+    }
+
+    /// Counts from `since`, for another caller, whose request has this limit.
+    pub(super) fn renew(&self, since: Instant, limit: Duration, caller: Weak<()>) {
+        let mut until = self.lock();
+        (until.since, until.limits[1], until.caller) = (since, limit, caller);
+    }
+
+    /// Sleeps for a moment; `false` at once if the time is up.
+    pub(super) fn pause(&self) -> bool {
+        let left = {
+            let until = self.lock();
+            match until.caller.strong_count() {
+                0 => Duration::ZERO,
+                _ => {
+                    let [store, request] = until.limits;
+                    store.min(request).saturating_sub(until.since.elapsed())
+                }
+            }
+        };
+        if left.is_zero() {
+            return false;
+        }
+        let sleep = rand::rng().random_range(Self::SHORTEST..Self::LONGEST);
+        thread::sleep(sleep.min(left));
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Until> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,70 @@
+use rusqlite::{ToSql, Transaction, types::ValueRef};
+
+/// What a claim finds in the row after it.
+pub(super) enum ClaimedRow {
+    Nothing,
+    Token(i64),
+    /// A value of this type.
+    Other(String),
+    Several,
+}
+
+/// The two statements of a claim.
+pub(super) struct TokenClaim {
+    update: String,
+    look: String,
+}
+
+impl TokenClaim {
+    pub(super) fn new<'a>(table: &str, field: &str, key: impl Iterator<Item = &'a str>) -> Self {
+        let table = quoted(table);
+        // With its table before it, a name that does not exist is an error. Alone, SQLite would take a
+        // quoted one for a text.
+        let path = |column: &str| format!("{table}.{}", quoted(column));
+        let column = path(field);
+        let rows: Vec<_> = key
+            .enumerate()
+            .map(|(index, name)| format!("{} = ?{}", path(name), index + 2))
+            .collect();
+        let rows = rows.join(" AND ");
+        Self {
+            update: format!(
+                "UPDATE main.{table} SET {} = ?1 WHERE {rows} AND ({column} IS NULL OR \
+                 (typeof({column}) = 'integer' AND {column} <= ?1))",
+                quoted(field)
+            ),
+            // Takes the same values: all of them must be named.
+            look: format!("SELECT {column} FROM main.{table} WHERE {rows} AND ?1 NOT NULL LIMIT 2"),
+        }
+    }
+
+    pub(super) fn execute(
+        &self,
+        transaction: &Transaction<'_>,
+        token: i64,
+        key: &[(&str, &dyn ToSql)],
+    ) -> rusqlite::Result<ClaimedRow> {
+        let mut values: Vec<&dyn ToSql> = vec![&token];
+        values.extend(key.iter().map(|(_, value)| *value));
+        // The write comes first: a transaction that began by reading may not get the write lock later.
+        let mut update = transaction.prepare_cached(&self.update)?;
+        update.execute(&values[..])?;
+        let mut look = transaction.prepare_cached(&self.look)?;
+        let mut rows = look.query(&values[..])?;
+        let found = match rows.next()? {
+            None => return Ok(ClaimedRow::Nothing),
+            Some(row) => match row.get_ref(0)? {
+                ValueRef::Integer(token) => ClaimedRow::Token(token),
+                other => ClaimedRow::Other(other.data_type().to_string()),
+            },
+        };
+        Ok(match rows.next()? {
+            None => found,
+            Some(_) => ClaimedRow::Several,
+        })
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

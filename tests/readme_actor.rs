@@ -1,0 +1,99 @@
+//! How to test an actor of your own: on a store in memory, under paused time, with faults on purpose.
+//!
+//! Time passes only when nothing is left to do, so 15 seconds of waiting cost none.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use actix::prelude::*;
+use tenure::{
+    BecameFollower, BecameLeader, LockActor, LockHandle, MemoryStore, Reason, Timing,
+    testing::{Fault, FaultyStore, TokioClock},
+};
+
+#[derive(Debug, PartialEq)]
+enum Told {
+    Leader,
+    Follower(Reason),
+}
+
+/// The actor under test: it notes what it is told.
+struct Reports(Arc<Mutex<Vec<Told>>>);
+
+impl Actor for Reports {
+    type Context = Context<Self>;
+}
+
+impl Handler<BecameLeader> for Reports {
+    type Result = ();
+    fn handle(&mut self, _: BecameLeader, _: &mut Context<Self>) {
+        self.0.lock().unwrap().push(Told::Leader);
+    }
+}
+
+impl Handler<BecameFollower> for Reports {
+    type Result = ();
+    fn handle(&mut self, message: BecameFollower, _: &mut Context<Self>) {
+        self.0.lock().unwrap().push(Told::Follower(message.reason));
+    }
+}
+
+/// Runs a test in an actix system whose time is paused.
+fn paused(test: impl Future<Output = ()>) {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true).build().unwrap()
+    };
+    System::with_tokio_rt(runtime).block_on(test);
+}
+
+/// A store that fails when it is told to, and an actor that follows a lock on it.
+fn started() -> (
+    FaultyStore,
+    LockHandle,
+    Addr<Reports>,
+    Arc<Mutex<Vec<Told>>>,
+) {
+    let clock = Arc::new(TokioClock::new());
+    let store = FaultyStore::new(Arc::new(MemoryStore::with_clock(clock.clone())));
+    let lock = LockActor::builder("jobs/reports", Arc::new(store.clone()))
+        .timing(Timing::default())
+        .clock(clock)
+        .start_on_current_runtime()
+        .unwrap();
+    let told = Arc::default();
+    let reports = Reports(Arc::clone(&told)).start();
+    lock.subscribe(&reports);
+    (store, lock, reports, told)
+}
+
+#[test]
+fn reports_stop_before_the_lease_of_an_unreachable_store_runs_out() {
+    paused(async {
+        let (store, _lock, _reports, told) = started();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(told.lock().unwrap().last(), Some(&Told::Leader));
+
+        store.always(Fault::Hang);
+        // The ttl is 15 s: at the latest then the work must have stopped.
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        let lost = Told::Follower(Reason::StoreLost);
+        assert_eq!(told.lock().unwrap().last(), Some(&lost));
+    });
+}
+
+#[test]
+fn reports_stop_when_the_lock_steps_down() {
+    paused(async {
+        let (_store, lock, _reports, told) = started();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        lock.step_down().await.unwrap();
+        let stepped_down = Told::Follower(Reason::SteppedDown);
+        assert_eq!(told.lock().unwrap().last(), Some(&stepped_down));
+    });
+}
