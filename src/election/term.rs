@@ -149,15 +149,21 @@ impl Term {
         let backoff = backoff.mul_f64(rng.random_range(0.5..=1.0));
         let room = u32::try_from(request_budget.room(timing, now)).unwrap_or(u32::MAX);
         let steady = timing.poll_every().min(timing.renew_every()) / 4;
+        // With times that leave hardly any room after a renewal, a single error still ends no term.
+        let pause = if self.failures == 0 {
+            shortest(timing).min(left / 2)
+        } else {
+            shortest(timing)
+        };
         let quick = self.failures < QUICK_TRIES && left < steady.saturating_mul(room);
         let least = if quick {
-            shortest(timing)
+            pause
         } else {
             let spread = left / room.max(1).saturating_add(1);
-            spread.max(steady.min(left / 2)).max(shortest(timing))
+            spread.max(steady.min(left / 2)).max(pause)
         };
         self.renew_at = now + backoff.min(left / 4).max(least);
-        // One more try is always made: a single error ends no term.
+        // The first try after an error is never held up.
         if self.failures > 0 {
             self.renew_at = self.renew_at.max(request_budget.retry_at(timing));
         }

@@ -161,3 +161,27 @@ proptest! {
         }
     }
 }
+
+/// A renewal that is sent late leaves less than the usual least pause between two tries.
+#[test]
+fn a_renewal_that_fails_once_is_tried_again_however_little_time_is_left() {
+    let millis = Duration::from_millis;
+    let timing = Timing::builder()
+        .ttl(millis(51_888))
+        .renew_every(millis(45_973))
+        .margin(millis(5_189))
+        .call_timeout(millis(1));
+    let timing = timing.build().unwrap();
+    for seed in 0..100 {
+        let mut bench = Bench::timed(timing, seed);
+        let leadership = bench.win(1);
+        for _ in 0..5 {
+            let renewal = bench.request();
+            bench.reply(&renewal, Reply::Failed);
+            let again = bench.request();
+            assert!(matches!(again.call, Call::Renew { .. }), "{again:?}");
+            bench.reply(&again, Reply::Renewed);
+            assert!(leadership.is_current(), "seed {seed}");
+        }
+    }
+}
