@@ -100,14 +100,13 @@ impl Contest {
             takeovers += u64::from(contest.freeze_leader()?);
             freezes += 1;
         }
-        let Self {
-            writers,
-            told,
-            late,
-            ..
-        } = contest;
-        drop(writers);
+        // What they have written up to their end counts, too.
+        contest.writers.clear();
+        while let Ok((writer, event)) = contest.events.recv_timeout(SILENCE) {
+            contest.hear(writer, event);
+        }
         let took = begun.elapsed();
+        let Self { told, late, .. } = contest;
         let rows = runtime.block_on(ledger.rows());
         let verdict = Verdict::of(&rows, &told, WRITERS as u64)?;
         if takeovers == 0 || (guard != Guard::None && told.refused == 0) {
