@@ -28,7 +28,7 @@ pub struct LockBuilder {
     metadata: Result<Option<Metadata>, InvalidName>,
     timing: Timing,
     clock: Arc<dyn Clock>,
-    /// CommandKind the jitter is drawn from; a random one if there is none.
+    /// What the jitter is drawn from; a random one if there is none.
     rng: Option<SmallRng>,
     /// How many subscribers are told in one turn.
     portion: usize,
@@ -69,7 +69,7 @@ impl LockBuilder {
         self
     }
 
-    /// CommandKind others may read in the record while this contender leads, for instance its address; at
+    /// What others may read in the record while this contender leads, for instance its address; at
     /// most 4 KiB. Default: nothing.
     pub fn metadata(mut self, text: impl AsRef<str>) -> Self {
         self.metadata = Metadata::new(text).map(Some);

@@ -130,7 +130,7 @@ impl LockHandle {
         self.command(CommandKind::Shutdown).await
     }
 
-    /// CommandKind the lock is doing.
+    /// What the lock is doing.
     ///
     /// # Errors
     /// [`Stopped`].

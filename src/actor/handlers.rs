@@ -12,7 +12,7 @@ use crate::election::StepDownOutcome;
 
 impl LockActor {
     fn command(&mut self, what: CommandKind, answer: oneshot::Sender<StepDownOutcome>) {
-        // CommandKind came before the command is told before it, and ends no wait for its answer.
+        // What came before the command is told before it, and ends no wait for its answer.
         let now = self.clock.now();
         self.election.handle_timeout(now);
         self.tell();

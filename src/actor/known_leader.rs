@@ -17,7 +17,7 @@ pub struct KnownLeader {
     pub holder: CandidateId,
     /// The token of its acquisition.
     pub token: FencingToken,
-    /// CommandKind it has published, for instance its address.
+    /// What it has published, for instance its address.
     pub metadata: Option<Metadata>,
 }
 

@@ -14,7 +14,7 @@ use crate::{
 pub(super) struct LeaderView {
     /// The record that the store showed last, and when.
     seen: Option<(LeaseRecord, Moment)>,
-    /// CommandKind observers were shown: also the lock's own grant, whose record the store does not send along.
+    /// What observers were shown: also the lock's own grant, whose record the store does not send along.
     shown: Option<LeaseRecord>,
     observers: Vec<WeakRecipient<LeaderChanged>>,
 }

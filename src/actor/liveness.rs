@@ -31,7 +31,7 @@ pub struct Stalled {
 /// How long a thread may be silent; it says four times a second that it runs.
 const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 
-/// CommandKind can be known of a lock from any thread, without asking the lock.
+/// What can be known of a lock from any thread, without asking the lock.
 #[derive(Debug)]
 pub(super) struct Liveness {
     clock: Arc<dyn Clock>,

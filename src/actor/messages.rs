@@ -40,7 +40,7 @@ impl Message for BecameFollower {
     type Result = ();
 }
 
-/// CommandKind an [observer](Observe) is told when the lease changes hands, is released or lapses.
+/// What an [observer](Observe) is told when the lease changes hands, is released or lapses.
 #[derive(Clone, Debug)]
 pub struct LeaderChanged {
     /// The record as last seen; [`LeaseRecord::is_held`] tells whether there is a leader. At a grant of the
@@ -133,7 +133,7 @@ impl Message for Observe {
     type Result = ();
 }
 
-/// Stop leading, and let others lead first. CompletedRequest when the lease was given back, or was left to
+/// Stop leading, and let others lead first. Completes when the lease was given back, or was left to
 /// expire.
 ///
 /// The answer waits for the subscribers: in a handler of [`BecameLeader`] or [`BecameFollower`] use
@@ -149,7 +149,7 @@ impl Message for StepDown {
     type Result = StepDownOutcome;
 }
 
-/// Stop leading, and do not contend until [`Resume`]. CompletedRequest as [`StepDown`] is.
+/// Stop leading, and do not contend until [`Resume`]. Completes as [`StepDown`] is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pause;
 
@@ -165,7 +165,7 @@ impl Message for Resume {
     type Result = ();
 }
 
-/// Stop leading for good. CompletedRequest as [`StepDown`] is; the lock is inert afterwards.
+/// Stop leading for good. Completes as [`StepDown`] is; the lock is inert afterwards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shutdown;
 
@@ -173,7 +173,7 @@ impl Message for Shutdown {
     type Result = StepDownOutcome;
 }
 
-/// CommandKind is the lock doing?
+/// What is the lock doing?
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GetStatus;
 

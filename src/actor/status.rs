@@ -13,7 +13,7 @@ use crate::{
     lease::{CandidateId, LeaseRecord, ResourceName},
 };
 
-/// CommandKind a lock is doing.
+/// What a lock is doing.
 ///
 /// Serialized, for instance for a status page, it is an object whose durations are whole milliseconds under
 /// names that end in `_ms`; the fields of [`state`](Self::state) stand beside the others.
@@ -24,7 +24,7 @@ pub struct Status {
     pub resource: ResourceName,
     /// The candidate that this lock is.
     pub candidate: CandidateId,
-    /// CommandKind it is doing.
+    /// What it is doing.
     #[serde(flatten)]
     pub state: ElectionState,
     /// The leadership, while it leads.

@@ -29,7 +29,7 @@ pub(super) const PORTION: usize = 128;
 
 /// Those who are told, what they were told, and what they have not yet acknowledged.
 ///
-/// CommandKind all must hear is told in portions, so that a lock with many subscribers does not hold up the
+/// What all must hear is told in portions, so that a lock with many subscribers does not hold up the
 /// other locks of its thread: [`begin_turn`](Self::begin_turn) allows the next portion, and
 /// [`has_more_to_do`](Self::has_more_to_do) asks for another turn.
 #[derive(Debug)]
