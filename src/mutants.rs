@@ -65,6 +65,8 @@ mod switch {
         ReleasedUnclean,
         /// Times are accepted that leave no room for a slow renewal.
         SlowRenewalsIgnored,
+        /// Times are accepted that leave no room for two slow renewals in a row.
+        SecondSlowRenewalIgnored,
         /// Failures of a bid are not waited after.
         NoBackoff,
         /// Nor failures of a renewal.

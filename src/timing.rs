@@ -99,6 +99,23 @@ impl Timing {
         check_range("min_hold", min_hold, SHORTEST)
     }
 
+    /// When a renewal is answered at the latest, counted from when the one before it was sent, if that one
+    /// was answered before this one was due.
+    fn slow_renewal_answered_after(&self) -> Duration {
+        if mutant!(SlowRenewalsIgnored) {
+            return self.renew_every;
+        }
+        self.renew_every + self.call_timeout
+    }
+
+    /// The same, if the one before it was slow, too: this one is sent when that one has been answered.
+    fn second_slow_renewal_answered_after(&self) -> Duration {
+        if mutant!(SecondSlowRenewalIgnored) {
+            return self.call_timeout;
+        }
+        self.call_timeout * 2
+    }
+
     /// The least time between two bids: an eighth of `poll_every`.
     pub(crate) fn floor(&self) -> Duration {
         self.poll_every / 8
@@ -141,6 +158,8 @@ impl TimingBuilder {
     /// Default ttl / 3, or what margin and call_timeout leave of the ttl if that is less, down to
     /// ttl / 10. At least 1 ms; renew_every + margin + call_timeout must not exceed the ttl, so that a
     /// slow renewal does not lose the lease.
+    ///
+    /// If call_timeout is longer, a renewal may have to wait for the answer to the one before.
     pub fn renew_every(mut self, every: Duration) -> Self {
         self.renew_every = Some(every);
         self
@@ -167,8 +186,8 @@ impl TimingBuilder {
     /// The time limit of one store request.
     ///
     /// Default ttl / 5, or what renew_every and margin leave of the ttl if that is less, down to
-    /// ttl / 10. At least 1 ms; neither renew_every + margin + call_timeout nor call_timeout + 2 · margin
-    /// must exceed the ttl.
+    /// ttl / 10. At least 1 ms. None of these may exceed the ttl: renew_every + margin + call_timeout,
+    /// margin + 2 · call_timeout, call_timeout + 2 · margin.
     pub fn call_timeout(mut self, limit: Duration) -> Self {
         self.call_timeout = Some(limit);
         self
@@ -240,13 +259,16 @@ impl TimingBuilder {
 
     fn check_together(&self, timing: &Timing) -> Result<(), InvalidTiming> {
         let (ttl, margin) = (timing.ttl, timing.margin);
-        let mut renewed_by = timing.renew_every + margin + timing.call_timeout;
-        if mutant!(SlowRenewalsIgnored) {
-            renewed_by = timing.renew_every + margin;
-        }
-        if renewed_by > ttl {
+        if timing.slow_renewal_answered_after() + margin > ttl {
             return Err(InvalidTiming::RenewsTooLate {
                 renew_every: self.renew_every,
+                margin: self.margin,
+                call_timeout: self.call_timeout,
+                ttl,
+            });
+        }
+        if timing.second_slow_renewal_answered_after() + margin > ttl {
+            return Err(InvalidTiming::SlowRenewalsTooLate {
                 margin: self.margin,
                 call_timeout: self.call_timeout,
                 ttl,

@@ -68,6 +68,11 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
         "§4: renew_every + margin + call_timeout ≤ ttl",
     ),
     (
+        SecondSlowRenewalIgnored,
+        &[Steady],
+        "§4: margin + 2 · call_timeout ≤ ttl",
+    ),
+    (
         LapsedCellRevived,
         &[Final, Exclusion],
         "§5 ◆: it never comes back to life",

@@ -5,7 +5,7 @@ use rand::{RngExt as _, rngs::SmallRng};
 use crate::timing::Timing;
 
 /// Times of one candidate, at random from what [`Timing`] accepts: often the defaults of its ttl, and
-/// often the latest renewal that is accepted.
+/// often the latest renewal or the slowest request that is accepted.
 pub(super) fn random(rng: &mut SmallRng) -> Timing {
     loop {
         let ttl = between(LEAST_TTL, MOST_TTL, rng);
@@ -13,7 +13,13 @@ pub(super) fn random(rng: &mut SmallRng) -> Timing {
             Timing::builder().ttl(ttl)
         } else {
             let part = |least, rng: &mut SmallRng| ttl.mul_f64(logarithmic(least, 1.0, rng));
-            let (call_timeout, margin) = (part(0.05, rng), part(0.01, rng));
+            let margin = part(0.01, rng);
+            let slowest = ttl.saturating_sub(margin) / 2;
+            let call_timeout = if rng.random_bool(0.2) {
+                slowest
+            } else {
+                part(0.05, rng)
+            };
             let latest = ttl.saturating_sub(call_timeout + margin);
             let renew_every = if rng.random_bool(0.2) {
                 latest

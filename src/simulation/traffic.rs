@@ -20,7 +20,7 @@ use crate::{
 impl World {
     fn delivery(&mut self, from: Incarnation) -> Delivery {
         let timing = &self.nodes[from.0].plan.timing;
-        let limit = timing.call_timeout().min(timing.renew_every());
+        let limit = timing.call_timeout();
         let delivery = self.network.delivery(limit, self.store.up, &mut self.rng);
         for (what, happened) in [
             ("duplicate", delivery.again.is_some()),

@@ -50,6 +50,18 @@ pub enum InvalidTiming {
         /// The ttl.
         ttl: Duration,
     },
+    /// Two renewals in a row that each take as long as a request may would be answered after the
+    /// deadline, for the second is sent when the first is answered: margin + 2 · call_timeout exceed the
+    /// ttl.
+    #[error(fmt = slow_renewals_too_late)]
+    SlowRenewalsTooLate {
+        /// The margin.
+        margin: Option<Duration>,
+        /// The time limit of a request.
+        call_timeout: Option<Duration>,
+        /// The ttl.
+        ttl: Duration,
+    },
     /// A grant that takes as long as a request may would come too late to be taken:
     /// call_timeout + 2 · margin exceed the ttl.
     #[error(fmt = grants_too_late)]
@@ -114,6 +126,24 @@ fn renews_too_late(
         ("call_timeout", "", *call_timeout),
     ];
     write_too_much_of_ttl(f, &times, *ttl, "one slow renewal would lose the lease")
+}
+
+fn slow_renewals_too_late(
+    margin: &Option<Duration>,
+    call_timeout: &Option<Duration>,
+    ttl: &Duration,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let times = [
+        ("margin", "", *margin),
+        ("call_timeout", " (counted twice)", *call_timeout),
+    ];
+    write_too_much_of_ttl(
+        f,
+        &times,
+        *ttl,
+        "two slow renewals in a row would lose the lease",
+    )
 }
 
 fn grants_too_late(

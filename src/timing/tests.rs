@@ -36,6 +36,18 @@ fn times_that_add_up_to_more_than_the_ttl_are_refused_with_all_four_numbers() {
 }
 
 #[test]
+fn two_slow_renewals_in_a_row_keep_the_lease() {
+    let builder = Timing::builder().ttl(secs(10)).renew_every(secs(1));
+    let builder = builder.margin(secs(2)).call_timeout(secs(4));
+    assert!(builder.build().is_ok());
+    assert_eq!(
+        error(builder.call_timeout(millis(4_100))),
+        "margin of 2 s and call_timeout of 4.1 s (counted twice) add up to more than the ttl of 10 s, so \
+         two slow renewals in a row would lose the lease: shorten them or lengthen the ttl"
+    );
+}
+
+#[test]
 fn a_grant_that_would_come_too_late_to_be_taken_is_refused() {
     let builder = Timing::builder().ttl(secs(10)).margin(secs(4));
     assert!(builder.call_timeout(secs(2)).build().is_ok());
@@ -61,8 +73,10 @@ fn times_that_are_not_set_make_room_for_those_that_are() {
     let builder = Timing::builder().ttl(secs(10));
     let late = builder.renew_every(secs(8)).build().unwrap();
     assert_eq!((late.margin(), late.call_timeout()), (secs(1), secs(1)));
-    let slow = builder.call_timeout(secs(8)).build().unwrap();
-    assert_eq!((slow.margin(), slow.renew_every()), (secs(1), secs(1)));
+    let slow = builder.call_timeout(millis(4_500)).build().unwrap();
+    assert_eq!((slow.margin(), slow.renew_every()), (secs(1), secs(10) / 3));
+    let slow = builder.margin(secs(3)).call_timeout(millis(3_500));
+    assert_eq!(slow.build().unwrap().renew_every(), secs(10) / 3);
     let wide = builder.margin(millis(4_500)).build().unwrap();
     assert_eq!(wide.call_timeout(), secs(1));
 }
@@ -79,6 +93,11 @@ fn an_error_gives_no_number_that_was_not_set() {
         error(builder.renew_every(secs(7)).margin(millis(2_500))),
         "renew_every of 7 s and margin of 2.5 s leave too little of the ttl of 10 s for call_timeout, so \
          one slow renewal would lose the lease: shorten them or lengthen the ttl"
+    );
+    assert_eq!(
+        error(builder.call_timeout(millis(4_600))),
+        "call_timeout of 4.6 s (counted twice) leaves too little of the ttl of 10 s for margin, so two \
+         slow renewals in a row would lose the lease: shorten it or lengthen the ttl"
     );
     assert_eq!(
         error(builder.margin(millis(4_600))),

@@ -94,6 +94,11 @@ impl Bench {
         let bid = self.request();
         assert!(matches!(bid.call, Call::Acquire(_)), "{bid:?}");
         self.reply(&bid, granted(token));
+        self.elected()
+    }
+
+    /// The leadership that a grant has just begun.
+    pub(super) fn elected(&mut self) -> Leadership {
         match self.transition() {
             Some(Transition::BecameLeader { leadership }) => leadership,
             other => panic!("{other:?}"),

@@ -73,6 +73,33 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(config())]
+
+    /// With a `call_timeout` longer than `renew_every`, each renewal waits for the answer to the one before.
+    #[test]
+    fn renewals_that_are_all_answered_just_within_call_timeout_keep_the_lease(
+        timing in accepted_timings(),
+        seed: u64,
+    ) {
+        let mut bench = Bench::timed(timing, seed);
+        let longest = timing.call_timeout() - Duration::from_nanos(1);
+        let bid = bench.request();
+        bench.clock.advance(longest);
+        bench.reply(&bid, granted(1));
+        let leadership = bench.elected();
+        for _ in 0..4 {
+            let renewal = bench.request();
+            prop_assert!(matches!(renewal.call, Call::Renew { .. }), "{:?}", renewal);
+            bench.clock.advance(longest);
+            bench.election.handle_timeout(bench.clock.now());
+            bench.reply(&renewal, Reply::Renewed);
+            prop_assert!(bench.transition().is_none());
+            prop_assert!(leadership.is_current());
+        }
+    }
+}
+
 /// What a store does with a request.
 #[derive(Clone, Copy, Debug)]
 enum Treatment {

@@ -71,7 +71,7 @@ impl Wire {
         let (delivery, kind) = {
             let world = &mut *self.shared.world();
             let timing = world.timing(self.life);
-            let limit = timing.call_timeout().min(timing.renew_every());
+            let limit = timing.call_timeout();
             let delivery = world
                 .network
                 .delivery(limit, world.store.up, &mut world.rng);
