@@ -1,4 +1,4 @@
-//! What a lease is made of: names, tokens and records. Plain data, no behaviour that depends on time.
+//! The parts of a lease: names, tokens and records. They are plain data; nothing here depends on time.
 
 pub(crate) mod bid;
 mod name;
@@ -12,18 +12,18 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A number that grows by at least 1 with every acquisition of a resource.
+/// A number that identifies one acquisition of a resource and is larger than that of every earlier one.
 ///
-/// It is never reused and never reset, not by a release either. Pass it along with every write that
-/// the leader makes, and let the receiver refuse a number lower than the highest it has seen: that
-/// stops a write that was already on its way when its sender froze (Kleppmann, *How to do
-/// distributed locking*, 2016).
+/// It is a `u64` that grows by at least 1 with every acquisition. It is never reused and never reset, also
+/// not by a release. Send it with every write that the leader makes, and let the receiver reject a number
+/// lower than the highest it has seen. That stops a write that was already on its way when its sender froze
+/// (Kleppmann, *How to do distributed locking*, 2016).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FencingToken(u64);
 
 impl FencingToken {
-    /// The token with this value. Stores use it; programs read tokens, they do not make them.
+    /// The token with this value. This is for stores; other programs only read tokens.
     #[must_use]
     pub const fn new(value: u64) -> Self {
         Self(value)
@@ -42,10 +42,10 @@ impl fmt::Display for FencingToken {
     }
 }
 
-/// One acquisition of a resource: who may lead it, under which token.
+/// One acquisition of a resource: which candidate leads it, and under which token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Lease {
-    /// The thing that is led.
+    /// The resource that is led.
     pub resource: ResourceName,
     /// The candidate that acquired it.
     pub holder: CandidateId,

@@ -4,10 +4,10 @@ use std::{fmt, io, time::Duration};
 
 use super::{CandidateId, Lease, Metadata, ResourceName};
 
-/// A random id for one acquisition and its retries.
+/// A random 128-bit id for one acquisition and its retries.
 ///
-/// It tells a lost reply from a lost race: a store that finds the attempt of a bid in the record
-/// knows that an earlier copy of the same bid was applied.
+/// With it a store tells a lost reply from a lost race: if the record holds the attempt of a bid, an earlier
+/// copy of the same bid was applied.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AttemptId(u128);
@@ -15,11 +15,12 @@ pub struct AttemptId(u128);
 impl AttemptId {
     /// A new attempt: 128 random bits, drawn from the operating system at the moment of the call.
     ///
-    /// Never draw one from a generator of the process. A `fork` copies its state, so two processes would
-    /// bid with one attempt, and the store would take the second bid for a retry of the first.
+    /// Never draw one from a random generator in the process. `fork` copies the state of a generator, so two
+    /// processes would bid with the same attempt, and the store would take the second bid for a retry of the
+    /// first.
     ///
     /// # Errors
-    /// If the operating system gives no random bits.
+    /// An [`io::Error`] if the operating system gives no random bits.
     pub fn generate() -> io::Result<Self> {
         let mut bits = [0; 16];
         SysRng.try_fill_bytes(&mut bits)?;
@@ -32,7 +33,7 @@ impl AttemptId {
         self.0
     }
 
-    /// The attempt that a store has kept as a number.
+    /// The attempt with this value, for a store that has kept it as a number.
     #[must_use]
     pub const fn new(value: u128) -> Self {
         Self(value)
@@ -51,32 +52,32 @@ impl fmt::Debug for AttemptId {
     }
 }
 
-/// A request to take a lease, as a store receives it.
+/// A request to acquire a lease, as a store receives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bid {
-    /// The resource that is wanted.
+    /// The resource to acquire.
     pub resource: ResourceName,
-    /// Who wants it.
+    /// The candidate that bids.
     pub candidate: CandidateId,
     /// The id of this acquisition and its retries.
     pub attempt: AttemptId,
-    /// How long the lease shall live in the store without renewal.
+    /// How long the lease lives in the store without renewal.
     pub ttl: Duration,
-    /// What the holder wants others to read in the record, for instance its address.
+    /// Text that the holder publishes in the record, for instance its address.
     pub metadata: Option<Metadata>,
-    /// Whether the lease may be taken from the candidate's own id, with a new token.
+    /// Whether the bid may take a lease that this candidate id already holds, with a new token.
     ///
-    /// That is the rule for plain locks that share an owner; an election never sets it, because two
-    /// processes that were given the same id by mistake must exclude each other.
+    /// Plain locks that share an owner set it. An election never does: two processes that were given the
+    /// same id by mistake must exclude each other.
     pub reentrant: bool,
 }
 
-/// What a release refers to.
+/// Which lease to release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// A lease that was granted.
     Lease(Lease),
-    /// An attempt whose grant was never confirmed.
+    /// Whatever this attempt was granted: for a bid whose reply was lost.
     Attempt {
         /// The resource that was bid for.
         resource: ResourceName,
@@ -85,20 +86,19 @@ pub enum Claim {
     },
     /// Whatever this holder has, under any token and from any attempt.
     ///
-    /// That is the rule for plain locks that share an owner, as with [reentrant](Bid::reentrant) bids,
-    /// and outside the guarantee: an election never makes this claim, because it frees the lease of
-    /// whoever has the same id. A copy of the request that arrives late frees what that owner has taken
-    /// since.
+    /// Plain locks that share an owner use it, as they use [reentrant](Bid::reentrant) bids. It is outside the
+    /// guarantee: it releases the lease of every process with this id, and a copy of the request that arrives
+    /// late releases what the owner has acquired since. An election never uses it.
     Holder {
-        /// The resource that is led.
+        /// The resource to release.
         resource: ResourceName,
-        /// The candidate that leads it.
+        /// The candidate that holds it.
         holder: CandidateId,
     },
 }
 
 impl Claim {
-    /// The resource that the claim is about.
+    /// The resource to release.
     #[must_use]
     pub fn resource(&self) -> &ResourceName {
         match self {

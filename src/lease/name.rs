@@ -4,42 +4,42 @@ use rand::{TryRng as _, rngs::SysRng};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Why a name, a candidate id or metadata was not accepted.
+/// Why a name, a candidate id, a scope or metadata was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidName {
-    /// It has no bytes.
+    /// It is empty.
     #[error("a {what} is empty: give it 1 to {max} bytes")]
     Empty {
-        /// What was to be named.
+        /// What it names, for example `resource name`.
         what: &'static str,
-        /// The most bytes that it may have.
+        /// The largest length, in bytes.
         max: usize,
     },
-    /// It has too many bytes.
+    /// It is too long.
     #[error("a {what} of {len} bytes is too long: at most {max} bytes are allowed")]
     TooLong {
-        /// What was to be named.
+        /// What it names, for example `resource name`.
         what: &'static str,
-        /// How many bytes were given.
+        /// Its length, in bytes.
         len: usize,
-        /// The most bytes that it may have.
+        /// The largest length, in bytes.
         max: usize,
     },
-    /// It holds a control character.
-    #[error("a {what} holds the control character {character:?} at byte {at}: remove it")]
+    /// It contains a control character.
+    #[error("a {what} contains the control character {character:?} at byte {at}: remove it")]
     ControlCharacter {
-        /// What was to be named.
+        /// What it names, for example `resource name`.
         what: &'static str,
-        /// The character that is not allowed.
+        /// The control character.
         character: char,
-        /// The position of its first byte.
+        /// The position of its first byte, counted from 0.
         at: usize,
     },
 }
 
 impl From<Infallible> for InvalidName {
-    /// A name that is one already cannot be refused.
+    /// A value that already is a name is never rejected.
     fn from(never: Infallible) -> Self {
         match never {}
     }
@@ -74,10 +74,10 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Checks and takes a name.
+            /// A name with this text.
             ///
             /// # Errors
-            /// [`InvalidName`] if it is empty, longer than 255 bytes or holds a control character.
+            /// [`InvalidName`] if the text is empty, longer than 255 bytes or contains a control character.
             pub fn new(name: impl AsRef<str>) -> Result<Self, InvalidName> {
                 let name = name.as_ref();
                 check($what, name)?;
@@ -140,9 +140,9 @@ macro_rules! name {
 }
 
 name! {
-    /// The name of a thing that has one leader: 1–255 bytes of UTF-8 without control characters.
+    /// The name of a resource that has one leader: 1 to 255 bytes of UTF-8 without control characters.
     ///
-    /// `/` makes a path: `jobs/nightly` lies in the [`Scope`] `jobs`.
+    /// `/` separates the parts of a path: `jobs/nightly` is in the [`Scope`] `jobs/`.
     ///
     /// ```
     /// # use tenure::lease::ResourceName;
@@ -155,16 +155,16 @@ name! {
 }
 
 name! {
-    /// The name of one contender: 1–255 bytes of UTF-8 without control characters.
+    /// The id of one contender: 1 to 255 bytes of UTF-8 without control characters.
     ///
-    /// It must be unique per start of a process, so a host name alone will not do. Leave it to
-    /// [`CandidateId::generate`], unless operators know your processes by better names. Two
-    /// processes with the same id exclude each other nevertheless.
+    /// Choose one that is unique for each start of a process; a host name alone is not.
+    /// [`CandidateId::generate`] makes one, which is the default. Set your own only if operators know your
+    /// processes by better names. Two processes with the same id still exclude each other.
     CandidateId, "candidate id"
 }
 
 impl ResourceName {
-    /// The name without its last path part.
+    /// The scope that the name is in: the name up to and including its last `/`.
     #[must_use]
     pub fn scope(&self) -> Scope {
         let end = self.0.rfind('/').map_or(0, |slash| slash + 1);
@@ -173,7 +173,9 @@ impl ResourceName {
 }
 
 impl CandidateId {
-    /// A new id, `host-pid-random`. The random part is drawn from the operating system.
+    /// A new id, `host-pid-random`. The random part is 32 bits, drawn from the operating system.
+    ///
+    /// A host name of more than 200 bytes is cut off.
     #[must_use]
     pub fn generate() -> Self {
         Self::generate_for(&Self::of_host())
@@ -189,7 +191,7 @@ impl CandidateId {
         Self(format!("{name}-{}-{random:08x}", std::process::id()).into())
     }
 
-    /// The name of the host, which all its processes share.
+    /// The name of the host, which all processes of the host share.
     pub(crate) fn of_host() -> Self {
         let host = gethostname::gethostname();
         let mut host: String = host.to_string_lossy().replace(char::is_control, "");
@@ -204,13 +206,13 @@ impl CandidateId {
     }
 }
 
-/// Stands in for random bits where the operating system gives none.
+/// Replaces the random bits if the operating system gives none.
 fn wall_clock_nanos() -> u32 {
     let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     since.as_nanos() as u32
 }
 
-/// The path that a [`ResourceName`] lies in: the name up to and including its last `/`.
+/// The path that a [`ResourceName`] is in: the name up to and including its last `/`.
 ///
 /// The scope of a name without a `/` is the [root](Scope::root).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -223,10 +225,10 @@ impl Scope {
         Self("".into())
     }
 
-    /// The scope of the names directly under `path`, which may end with a `/` or not.
+    /// The scope of the names directly under `path`, with or without a `/` at its end.
     ///
     /// # Errors
-    /// [`InvalidName`] as for a [`ResourceName`].
+    /// [`InvalidName`] if the path is empty, longer than 255 bytes or contains a control character.
     pub fn new(path: impl AsRef<str>) -> Result<Self, InvalidName> {
         let path = path.as_ref();
         check("scope", path)?;
@@ -256,16 +258,16 @@ impl fmt::Debug for Scope {
     }
 }
 
-/// Text of at most 4 KiB that a holder publishes in its record, for instance its address.
+/// Text of at most 4096 bytes that a holder publishes in its record, for instance its address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Metadata(Arc<str>);
 
 impl Metadata {
-    /// Checks and takes the text.
+    /// Metadata with this text. It may be empty and may contain any character.
     ///
     /// # Errors
-    /// [`InvalidName::TooLong`] above 4096 bytes.
+    /// [`InvalidName::TooLong`] if the text is longer than 4096 bytes.
     pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidName> {
         let (what, len, max) = ("metadata text", text.as_ref().len(), MAX_METADATA);
         if len > max {
@@ -320,16 +322,16 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_what_where_and_what_to_do() {
+    fn an_error_says_what_is_wrong_where_and_what_to_do() {
         let error = ResourceName::new("a\tb").unwrap_err().to_string();
         assert_eq!(
             error,
-            "a resource name holds the control character '\\t' at byte 1: remove it"
+            "a resource name contains the control character '\\t' at byte 1: remove it"
         );
     }
 
     #[test]
-    fn names_that_differ_only_by_a_leading_slash_lie_in_different_scopes() {
+    fn names_that_differ_only_by_a_leading_slash_are_in_different_scopes() {
         let scope = |name: &str| ResourceName::new(name).unwrap().scope();
         assert_eq!(scope("a"), Scope::root());
         assert_eq!(scope("/a").as_prefix(), "/");
@@ -345,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn names_come_out_of_serde_checked() {
+    fn deserializing_checks_names() {
         let name: ResourceName = serde_json::from_str("\"a/b\"").unwrap();
         assert_eq!(serde_json::to_string(&name).unwrap(), "\"a/b\"");
         assert!(serde_json::from_str::<ResourceName>("\"\"").is_err());

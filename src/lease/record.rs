@@ -5,56 +5,60 @@ use serde::{Deserialize, Serialize};
 use super::{CandidateId, FencingToken, Metadata, ResourceName};
 use crate::duration::millis;
 
-/// What a store knows of a resource, as read at one moment.
+/// The record of a resource in a store, as read at one moment.
 ///
-/// Serialized, durations are whole milliseconds under names that end in `_ms`, and times of day are
+/// When serialized, durations are whole milliseconds under names that end in `_ms`, and times of day are
 /// milliseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LeaseRecord {
     /// The resource.
     pub resource: ResourceName,
-    /// The token of the last acquisition.
+    /// The token of the last acquisition. It stays after a release.
     pub token: FencingToken,
-    /// Who holds the lease; `None` once it was released.
+    /// The candidate that holds the lease; `None` once it was released.
+    ///
+    /// If the lease has expired and no other candidate has acquired it, this still names the last holder: ask
+    /// [`is_held`](Self::is_held).
     pub holder: Option<CandidateId>,
-    /// The ttl that the holder asked for; challengers judge by this one, not by their own.
+    /// The ttl of the lease, as its holder set it. Other candidates wait for this one, not for their own.
     #[serde(rename = "ttl_ms", with = "millis")]
     pub ttl: Duration,
-    /// How long the lease had to live when the store answered; zero when it is free.
+    /// How long it takes until the lease expires, counted from the answer of the store; zero if it is free.
     ///
-    /// A store without a clock of its own tells how long the reader still has to observe.
+    /// With a store that has no clock (DynamoDB), it is how long the reader still has to observe the record
+    /// before it may acquire the lease.
     #[serde(rename = "remaining_ms", with = "millis")]
     pub remaining: Duration,
-    /// When the lease was acquired, by the store's wall clock. For people; nothing is decided by it.
+    /// When the lease was acquired, by the store's wall clock. It is for people; Tenure decides nothing by it.
     #[serde(with = "unix_millis")]
     pub since: SystemTime,
-    /// Whether an operator has evicted the holder: it is not renewed and nobody acquires it before
-    /// its standing expiry.
+    /// Whether an operator has evicted the holder. The lease is then not renewed, and no candidate acquires
+    /// it before it expires.
     pub closing: bool,
-    /// What the holder published.
+    /// What the last holder published.
     pub metadata: Option<Metadata>,
-    /// The last acquisitions, the oldest first, at most [`LeaseRecord::HISTORY`].
+    /// The last acquisitions, at most [`LeaseRecord::HISTORY`] (8), the oldest first.
     pub history: Vec<PastAcquisition>,
 }
 
-/// One line of a record's history.
+/// One acquisition in the history of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastAcquisition {
     /// The token that was granted.
     pub token: FencingToken,
-    /// Who got it.
+    /// The candidate that acquired the lease.
     pub holder: CandidateId,
-    /// When, by the store's wall clock.
+    /// When it was acquired, by the store's wall clock.
     #[serde(with = "unix_millis")]
     pub since: SystemTime,
 }
 
 impl LeaseRecord {
-    /// How many acquisitions a record remembers.
+    /// The number of acquisitions that a record keeps: 8.
     pub const HISTORY: usize = 8;
 
-    /// A record that nobody holds. Stores fill in the rest.
+    /// A record without a holder. Stores fill in the rest.
     #[must_use]
     pub fn new(resource: ResourceName, token: FencingToken) -> Self {
         Self {
@@ -70,7 +74,7 @@ impl LeaseRecord {
         }
     }
 
-    /// Whether somebody held the lease when the store answered.
+    /// Whether a candidate held the lease when the store answered.
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.holder.is_some() && !self.remaining.is_zero()
