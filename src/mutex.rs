@@ -1,6 +1,5 @@
-//! Locks for plain async code, on the same leases: a ttl lock that its owner locks and unlocks, and a
-//! guard that renews itself. A guard drives the same election as a lock actor does; it decides
-//! nothing.
+//! Locks for async code without actors: a guard that renews its lease, and a plain lock that lasts one ttl.
+//! Both drive the same election as a lock actor does, and decide nothing themselves.
 
 mod error;
 mod executor;

@@ -9,70 +9,73 @@ use crate::{
     store::StoreError,
 };
 
-/// Why a lock was not taken, not kept or not given back.
+/// Why a lock was not acquired, was lost or was not released.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum LockError {
-    /// Another holder has it, or another handle of the same owner; nothing was waited for.
-    #[error("{resource} is held by {by} for up to {} more", human(*remaining))]
+    /// Another holder has the lock, or another handle of the same owner, and the call does not wait.
+    #[error("{resource} is held by {by}, for up to {} if it is not renewed", human(*remaining))]
     Held {
         /// The resource.
         resource: ResourceName,
-        /// Who holds it.
+        /// The holder.
         by: CandidateId,
-        /// How long it stays held if it is not renewed.
+        /// How long the lock stays held if it is not renewed.
         remaining: Duration,
     },
-    /// This very handle holds it already, with a guard or locked for less than a ttl: to wait for it
-    /// would be a deadlock. CompletedRequest at once, without a request; release it first.
+    /// This handle already holds the lock, so waiting for it would deadlock. Release it first.
+    ///
+    /// It has a guard, or it called [`lock`](super::Mutex::lock) less than a ttl ago. The call returns at
+    /// once and sends no request.
     #[error(
-        "this handle already holds {resource}, for up to {} more: waiting for it would deadlock, \
-         release it first",
+        "this handle already holds {resource}, for up to {} if it is not renewed: waiting for it would \
+         deadlock, release it first",
         human(*remaining)
     )]
     HeldByThisHandle {
         /// The resource.
         resource: ResourceName,
-        /// How long it stays held if it is not renewed.
+        /// How long the lock stays held if it is not renewed.
         remaining: Duration,
     },
-    /// It is not held, so it cannot be unlocked.
-    #[error("{resource} is not held")]
+    /// The lock is not held, so it cannot be released.
+    #[error("{resource} is not held, so it cannot be released")]
     NotHeld {
         /// The resource.
         resource: ResourceName,
     },
-    /// It was held, and was lost before it was given back: what it protected was not protected to
-    /// the end.
-    #[error("{resource} was lost: {reason}")]
+    /// The lock was lost before it was released, so the work under it was not protected to its end.
+    #[error("{resource} was lost before it was released: {reason}")]
     Lost {
         /// The resource.
         resource: ResourceName,
-        /// Why.
+        /// Why it was lost.
         reason: Reason,
     },
-    /// It was not to be had in the time given.
-    #[error("{resource} was not to be had within {}{}", human(*after), holder(by))]
+    /// The lock was not acquired within the time limit.
+    #[error("{resource} was not acquired within {}{}", human(*after), holder(by))]
     Timeout {
         /// The resource.
         resource: ResourceName,
-        /// The time given.
+        /// The time limit.
         after: Duration,
-        /// Who held it when it was last asked for.
+        /// The holder when the lock was last asked for.
         by: Option<CandidateId>,
     },
-    /// The same resource is named twice, so one would wait for the other. In two stores it would not, but
-    /// locks are taken in the order of their names, so it is refused there, too.
-    #[error("{resource} is named twice")]
+    /// The same resource was passed twice, so one guard would wait for the other.
+    ///
+    /// Two resources of the same name in two stores are refused, too: locks are acquired in the order of
+    /// their names, and these two have no order.
+    #[error("{resource} is named twice: pass each lock once")]
     NamedTwice {
         /// The resource.
         resource: ResourceName,
     },
-    /// The store does not answer as it should.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] Arc<StoreError>),
-    /// The thread of the locks has ended, and the lock with it.
-    #[error("the thread of the locks has ended")]
+    /// The library's lock thread has ended; it renews and releases no lock any more.
+    #[error("the library's lock thread has ended: restart the process")]
     Stopped,
 }
 

@@ -5,46 +5,46 @@ use crate::{
     runtime::{LibraryThread, TaskLost},
 };
 
-/// Where the locks of a manager run.
+/// What runs the tasks of a manager's locks.
 #[derive(Clone, Debug)]
 pub(crate) enum Executor {
-    /// On the library's own thread: work that blocks its thread delays no renewal.
-    Locks(LibraryThread),
-    /// On the runtime of whoever calls, for tests under paused time.
-    Here,
+    /// The library's lock thread. Renewals are not delayed by work that blocks its own thread.
+    LockThread(LibraryThread),
+    /// The tokio runtime of the caller, for tests under paused time.
+    CurrentRuntime,
 }
 
 impl Executor {
-    pub(super) fn of_locks() -> io::Result<Self> {
-        LibraryThread::of_locks().map(Self::Locks)
+    pub(super) fn lock_thread() -> io::Result<Self> {
+        LibraryThread::of_locks().map(Self::LockThread)
     }
 
-    /// Starts work whose end nobody is told. False if there is nothing left to run it.
+    /// Starts work and does not wait for its end. False if the lock thread has ended.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> bool {
         match self {
-            Self::Locks(host) => host.spawn(work),
-            Self::Here => {
+            Self::LockThread(thread) => thread.spawn(work),
+            Self::CurrentRuntime => {
                 tokio::spawn(work);
                 true
             }
         }
     }
 
-    /// Does the work there; dropped when nobody waits any more.
+    /// Runs the work there and returns its result. Dropping the returned future drops the work.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, LockError> {
         match self {
-            Self::Locks(host) => host.run(work).await.map_err(|lost| match lost {
+            Self::LockThread(thread) => thread.run(work).await.map_err(|lost| match lost {
                 TaskLost::Gone | TaskLost::Ended | TaskLost::Panicked(_) => LockError::Stopped,
             }),
-            Self::Here => Ok(work.await),
+            Self::CurrentRuntime => Ok(work.await),
         }
     }
 
-    /// Whether the machine's sleep is watched for.
+    /// Whether timers fire in time after a suspend: the lock thread watches for it.
     pub(super) fn watches_for_suspend(&self) -> bool {
-        matches!(self, Self::Locks(_))
+        matches!(self, Self::LockThread(_))
     }
 }

@@ -12,15 +12,15 @@ use crate::{
     lease::{FencingToken, Lease, ResourceName},
 };
 
-/// A lock that is held and renews itself, until it is given back, dropped or lost.
+/// A held lock that renews itself until it is released, dropped or lost.
 ///
-/// It is renewed on the library's own thread, so that work that blocks its thread does not lose it.
-/// It belongs to one acquisition and is never held by two: nobody else is granted the lock before
-/// [`is_current`](Self::is_current) answers false here, provided what the [crate](crate#the-guarantee)
-/// assumes of clocks and stores.
+/// Tenure renews it on its own thread, so your work may block its thread without losing the lock. A guard
+/// belongs to one acquisition: no other guard of the resource is granted before
+/// [`is_current`](Self::is_current) returns `false` here, under the [assumptions](crate#the-guarantee) of the
+/// crate about clocks and stores.
 ///
-/// Dropping it gives the lock back in the background, which a process that ends at once does not wait
-/// for: end with [`release`](Self::release).
+/// Dropping a guard releases the lock in the background. If your process may end right afterwards, call
+/// [`release`](Self::release) and wait for it instead.
 ///
 /// # Examples
 ///
@@ -32,34 +32,38 @@ use crate::{
 /// # async fn send_invoices(token: u64) {}
 /// let locks = LockManager::new(Arc::new(MemoryStore::new()))?;
 /// let guard = locks.mutex("invoices")?.guard().await?;
-/// // The work is dropped if the lock is lost, and the token goes along with what it writes.
+/// // The work is dropped if the lock is lost. It sends the token with what it writes.
 /// guard.run(send_invoices(guard.token().get())).await?;
 /// guard.release().await?;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
-#[must_use = "the lock is given back when its guard is dropped"]
+#[must_use = "the lock is released when its guard is dropped"]
 pub struct Guard {
     leadership: Leadership,
     commands: Option<oneshot::Sender<HolderCommand>>,
-    /// Goes before the mark: once there is no guard, the mutex knows that one is being given back.
+    /// Dropped before `_alive`: when the mutex sees no guard, it already sees the pending release.
     _release_on_drop: ReleaseOnDrop,
-    /// By it the mutex knows that there is a guard.
-    _mark: Arc<()>,
+    /// The mutex has a `Weak` of it, and so knows whether its guard still exists.
+    _alive: Arc<()>,
 }
 
 impl Guard {
-    pub(super) fn new(held: GrantedLock, mark: Arc<()>, release_on_drop: ReleaseOnDrop) -> Self {
+    pub(super) fn new(
+        granted: GrantedLock,
+        alive: Arc<()>,
+        release_on_drop: ReleaseOnDrop,
+    ) -> Self {
         Self {
-            leadership: held.leadership,
-            commands: Some(held.commands),
-            _mark: mark,
+            leadership: granted.leadership,
+            commands: Some(granted.commands),
+            _alive: alive,
             _release_on_drop: release_on_drop,
         }
     }
 
-    /// The fencing token of this acquisition, to be passed along with every write.
+    /// The fencing token of this acquisition. Send it with every write.
     #[must_use]
     pub fn token(&self) -> FencingToken {
         self.leadership.token()
@@ -71,31 +75,31 @@ impl Guard {
         self.leadership.resource()
     }
 
-    /// The acquisition as a whole.
+    /// The acquisition: resource, holder and token.
     #[must_use]
     pub fn lease(&self) -> &Lease {
         self.leadership.lease()
     }
 
-    /// The answer to "is it still held?" as a handle of its own, to give to those who do the work.
+    /// A handle that answers "is it still held?". Clone it for the tasks and threads that do the work.
     #[must_use]
     pub fn leadership(&self) -> &Leadership {
         &self.leadership
     }
 
-    /// Whether it is still held. Once false, it stays false. See [`Leadership::is_current`].
+    /// Whether the lock is still held. Once `false`, it stays `false`. See [`Leadership::is_current`].
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.leadership.is_current()
     }
 
-    /// How long it stays held without a further renewal; zero once it is lost.
+    /// How long the lock stays held without a further renewal; zero once it is lost.
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.leadership.remaining()
     }
 
-    /// Asks for at least this much time, for instance before a step that must not be interrupted.
+    /// Checks that at least this much time is left, for instance before a step that must not be interrupted.
     ///
     /// # Errors
     /// [`NotEnoughTime`] if less is left.
@@ -103,71 +107,72 @@ impl Guard {
         self.leadership.require(at_least)
     }
 
-    /// Completes, with the reason, when the lock is lost: another has it, an operator evicted it, its
-    /// longest time is over, or it could not be renewed before its deadline.
+    /// Waits until the lock is lost, and returns the reason: another holder has it, an operator evicted it,
+    /// [`max_hold`](super::MutexOptions::max_hold) is over, or it was not renewed before its deadline.
     ///
     /// # Cancel safety
-    /// May be dropped and called again at any time.
+    /// You may drop the future and call this again at any time.
     pub async fn lost(&self) -> Reason {
         self.leadership.lost().await
     }
 
-    /// Runs a future for as long as the lock is held, and drops it when the lock is lost.
+    /// Runs a future, and drops it if the lock is lost before it completes.
     ///
     /// # Errors
-    /// [`LockError::Lost`], if that came first.
+    /// [`LockError::Lost`] if the lock was lost first.
     ///
     /// # Cancel safety
-    /// As the given future.
+    /// That of the given future.
     pub async fn run<F: Future>(&self, work: F) -> Result<F::Output, LockError> {
         let done = self.leadership.run(work).await;
         done.map_err(|reason| self.lost_by(reason))
     }
 
-    /// Gives the lock back and tells how that went. With
-    /// [`min_hold`](super::MutexOptions::min_hold) it is no longer held here, and others get it
-    /// when that time is over.
+    /// Releases the lock and waits for the store to confirm it.
+    ///
+    /// If [`min_hold`](super::MutexOptions::min_hold) is set, other holders acquire the lock only when that
+    /// time is over.
     ///
     /// # Errors
-    /// [`LockError::Lost`] if it was lost before, so that the work under it was not protected to the
-    /// end; [`LockError::NotHeld`] or [`LockError::Store`] if the store did not confirm it, and the lease
-    /// is left to run out.
+    /// - [`LockError::Lost`] if the lock was lost before, so the work under it was not protected to its end.
+    /// - [`LockError::NotHeld`] or [`LockError::Store`] if the store did not confirm the release. The lease
+    ///   then expires on its own.
     ///
     /// # Cancel safety
-    /// The lock is given back also if the future is dropped.
+    /// Dropping the future does not stop the release.
     pub async fn release(self) -> Result<(), LockError> {
-        self.give_back(true).await
+        self.release_after(true).await
     }
 
-    /// Gives it back as if it had not been taken: nobody is kept from it for longer.
-    pub(super) async fn undo(self) -> Result<(), LockError> {
-        self.give_back(false).await
+    /// Releases a lock that no work has used: `min_hold` does not apply.
+    pub(super) async fn release_unused(self) -> Result<(), LockError> {
+        self.release_after(false).await
     }
 
     /// The same in the background.
-    pub(super) fn undo_later(mut self) {
+    pub(super) fn release_unused_later(mut self) {
         self.commands = None;
     }
 
-    async fn give_back(mut self, used: bool) -> Result<(), LockError> {
-        let (answer, answered) = oneshot::channel();
-        let told = self.order(used, Some(answer));
-        match answered.await {
-            Ok(outcome) if told => outcome,
-            // Whoever renewed it has given up long ago, and has said why.
+    async fn release_after(mut self, used: bool) -> Result<(), LockError> {
+        let (reply, replied) = oneshot::channel();
+        let sent = self.send_release(used, Some(reply));
+        match replied.await {
+            Ok(outcome) if sent => outcome,
+            // The task that renewed the lock has ended before, and has left the reason.
             _ => Err(self.lost_by(self.leadership.lost().await)),
         }
     }
 
-    /// Has it given back, unless that was ordered before.
-    fn order(
+    /// Tells the task to release the lock; false if it was told before or has ended.
+    fn send_release(
         &mut self,
         used: bool,
-        answer: Option<oneshot::Sender<Result<(), LockError>>>,
+        reply: Option<oneshot::Sender<Result<(), LockError>>>,
     ) -> bool {
-        let order = HolderCommand::GiveBack { used, answer };
+        let command = HolderCommand::Release { used, reply };
         let commands = self.commands.take();
-        commands.is_some_and(|commands| commands.send(order).is_ok())
+        commands.is_some_and(|commands| commands.send(command).is_ok())
     }
 
     pub(super) fn lost_by(&self, reason: Reason) -> LockError {
@@ -180,6 +185,6 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.order(true, None);
+        self.send_release(true, None);
     }
 }

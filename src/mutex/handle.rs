@@ -20,20 +20,20 @@ use crate::{
     timing::Timing,
 };
 
-/// A lock of one name, for one owner: plain, or with a guard.
+/// A lock of one name; [`guard()`](Self::guard) gives a [`Guard`], [`lock()`](Self::lock) gives none.
 ///
-/// | | [`lock`](Self::lock) | [`guard`](Self::guard) |
+/// | | [`guard()`](Self::guard) | [`lock()`](Self::lock) |
 /// | --- | --- | --- |
-/// | lasts | one ttl, until it is locked again | renewed until it is given back or lost |
-/// | same name, same owner, elsewhere | locks again and unlocks | waits like everybody else |
-/// | tells of its loss | no | yes |
+/// | lasts | until you release it or it is lost; it renews itself | one ttl; call `lock()` again to keep it |
+/// | ends when it is dropped | yes | no: call [`unlock()`](Self::unlock), or it expires |
+/// | another mutex of the same name and owner | waits, as every other holder does | locks again, and may unlock |
+/// | reports its loss | yes | no |
 ///
-/// The guard is the safer form. The plain lock excludes *owners*, not processes: with the default
-/// owner, the host's name, all processes of one host hold it together. A lock that is to exclude
-/// processes of one host needs owners of its own, or a guard.
+/// Prefer the guard. A plain lock excludes *owners*, not processes: the default owner is the name of the host,
+/// so all processes of one host hold it together. To exclude processes of one host, use a guard or give each
+/// an [owner](super::MutexOptions::owner) of its own.
 ///
-/// All futures of a mutex may be awaited on any runtime; what they begin is done on the library's own
-/// thread.
+/// You may await the futures of a mutex on any runtime. The requests run on the library's lock thread.
 #[derive(Debug)]
 pub struct Mutex {
     config: Arc<LockConfig>,
@@ -50,7 +50,7 @@ enum HandleState {
         until: Moment,
     },
     Guarded {
-        mark: Weak<()>,
+        guard_alive: Weak<()>,
         leadership: Leadership,
     },
 }
@@ -64,46 +64,47 @@ impl Mutex {
         }
     }
 
-    /// The resource that it locks.
+    /// The resource that this mutex locks.
     #[must_use]
     pub fn resource(&self) -> &ResourceName {
         &self.config.plain.resource
     }
 
-    /// Who locks.
+    /// The owner: mutexes of the same name and owner share the plain lock.
     #[must_use]
     pub fn owner(&self) -> &CandidateId {
         &self.config.plain.candidate
     }
 
-    /// Its times; the waiting interval is `poll_every`.
+    /// The times of its leases. While it waits for a lock, it asks every `poll_every`.
     #[must_use]
     pub fn timing(&self) -> &Timing {
         &self.config.plain.timing
     }
 
-    /// Locks it for one ttl, waiting for as long as another owner has it. Locked by the same owner,
-    /// here or elsewhere, it is locked again: a new token and a whole ttl from now.
+    /// Locks for one ttl, without a guard; waits while another owner holds the lock.
     ///
-    /// A store that does not answer is asked on, with a warning in the log.
+    /// If the same owner already holds the lock, here or in another process, this locks again: with a new
+    /// token, and for a whole ttl from now. If the store does not answer, this retries and logs a warning.
     ///
     /// # Errors
-    /// [`LockError::HeldByThisHandle`], at once, if this handle has a guard; [`LockError::Store`] for errors
-    /// that waiting does not mend.
+    /// - [`LockError::HeldByThisHandle`], at once, if this handle has a guard.
+    /// - [`LockError::Store`] if the store fails in a way that a retry does not fix.
     ///
     /// # Cancel safety
-    /// Nothing is left behind in the store, also when the lock is granted at that moment. Only what
-    /// another mutex of this owner was seen to hold, and would have been *locked again*, stays locked for
-    /// up to a ttl: that mutex may rely on it.
+    /// Dropping the future is safe: if the lock was already granted, it is released. One case differs: if
+    /// another mutex of the same owner holds the lock, and this call would have locked *again*, the lock stays
+    /// locked for up to a ttl, because that mutex may rely on it.
     pub async fn lock(&self) -> Result<Lease, LockError> {
         self.lock_by(WaitLimit::Forever).await
     }
 
-    /// The same without waiting: asks once.
+    /// Locks for one ttl as [`lock`](Self::lock) does, but asks once and does not wait.
     ///
     /// # Errors
-    /// [`LockError::Held`] by another owner, [`LockError::HeldByThisHandle`] by a guard of this handle;
-    /// [`LockError::Store`] for any error of the store.
+    /// - [`LockError::Held`] if another owner holds the lock.
+    /// - [`LockError::HeldByThisHandle`] if this handle has a guard.
+    /// - [`LockError::Store`] for any error of the store.
     ///
     /// # Cancel safety
     /// As [`lock`](Self::lock).
@@ -111,12 +112,14 @@ impl Mutex {
         self.lock_by(WaitLimit::Once).await
     }
 
-    /// The same, waiting for at most this long. Zero never gets it; see
-    /// [`try_lock`](Self::try_lock).
+    /// Locks for one ttl as [`lock`](Self::lock) does, but waits for at most `limit`.
+    ///
+    /// A `limit` of zero never acquires the lock; use [`try_lock`](Self::try_lock).
     ///
     /// # Errors
-    /// [`LockError::Timeout`]; [`LockError::Store`], of any kind, if the store was not answering then; or as
-    /// [`lock`](Self::lock).
+    /// - [`LockError::Timeout`] if the lock was still held at the limit.
+    /// - [`LockError::Store`], of any kind, if the store was failing at the limit.
+    /// - Otherwise as [`lock`](Self::lock).
     ///
     /// # Cancel safety
     /// As [`lock`](Self::lock).
@@ -124,23 +127,24 @@ impl Mutex {
         self.lock_by(self.until(limit)).await
     }
 
-    /// Unlocks it for everybody, whichever mutex of this name and owner has locked it.
+    /// Releases the plain lock of this owner, whichever mutex of this name and owner has locked it.
     ///
     /// # Errors
-    /// [`LockError::NotHeld`] if the owner does not hold it; [`LockError::Lost`] if it had run out since
-    /// it was locked here, and nobody had taken it yet; [`LockError::Store`]. One that was locked by another
-    /// mutex, has run out and was taken by nobody is unlocked without a word of that.
+    /// - [`LockError::NotHeld`] if the owner does not hold the lock.
+    /// - [`LockError::Lost`] if this mutex locked it, the lock has expired since, and no one else has acquired
+    ///   it yet. If another mutex locked it, the same case returns `Ok`.
+    /// - [`LockError::Store`] if the store failed three times.
     ///
     /// # Cancel safety
-    /// Dropped before its end it may or may not have unlocked. Without a token of its own to name, for
-    /// instance in another process than `lock`, a request that is delayed on its way may unlock what
-    /// the same owner has locked since.
+    /// If you drop the future, the lock may or may not be released. A mutex that has not locked, for instance
+    /// in another process, knows no token to name: if its request is delayed, it may release what the same
+    /// owner has locked since.
     pub async fn unlock(&self) -> Result<(), LockError> {
         let known = match &*self.state() {
             HandleState::Locked { lease, until } => Some((lease.clone(), *until)),
             _ => None,
         };
-        let lapsed = known
+        let expired = known
             .as_ref()
             .is_some_and(|(_, until)| *until <= self.now());
         let claim = match &known {
@@ -150,45 +154,47 @@ impl Mutex {
                 holder: self.owner().clone(),
             },
         };
-        let unlocked = self.give_back(claim).await?;
-        if let (Some((lease, _)), UnlockOutcome::No(record)) = (&known, &unlocked)
+        let unlocked = self.release(claim).await?;
+        if let (Some((lease, _)), UnlockOutcome::NotHeld(record)) = (&known, &unlocked)
             && let Some(record) = record.as_ref().filter(|record| record.is_held())
             && record.holder.as_ref() == Some(self.owner())
         {
-            // Another mutex of this owner has locked it again. Its token is named, so that a request
-            // that comes late unlocks nothing that is locked after this.
+            // Another mutex of this owner has locked again. This names its token, so a request that
+            // arrives late does not release a later lock.
             let token = record.token;
             let lease = Lease {
                 token,
                 ..lease.clone()
             };
-            let unlocked = self.give_back(Claim::Lease(lease)).await?;
+            let unlocked = self.release(Claim::Lease(lease)).await?;
             self.forget(known.as_ref());
-            return self.judge(&unlocked, false);
+            return self.unlock_result(&unlocked, false);
         }
         self.forget(known.as_ref());
-        self.judge(&unlocked, lapsed)
+        self.unlock_result(&unlocked, expired)
     }
 
-    /// Waits for the lock as long as another holds it, and gives it with a guard that renews it.
+    /// Acquires the lock and returns a [`Guard`] that renews it; waits while another holder has it.
     ///
-    /// A store that does not answer is asked on, with a warning in the log.
+    /// If the store does not answer, this retries and logs a warning.
     ///
     /// # Errors
-    /// [`LockError::HeldByThisHandle`], at once, if this very handle holds it, with a guard or locked for
-    /// less than a ttl: waiting for it would deadlock. [`LockError::Store`] for errors that waiting does not
-    /// mend.
+    /// - [`LockError::HeldByThisHandle`], at once, if this handle already has a guard or called
+    ///   [`lock`](Self::lock) less than a ttl ago: waiting would deadlock.
+    /// - [`LockError::Store`] if the store fails in a way that a retry does not fix.
     ///
     /// # Cancel safety
-    /// Nothing is left behind in the store, also when the lock is granted at that moment.
+    /// Dropping the future is safe: if the lock was already granted, it is released.
     pub async fn guard(&self) -> Result<Guard, LockError> {
         self.guard_by(WaitLimit::Forever).await
     }
 
-    /// The same without waiting: asks once.
+    /// Acquires the lock as [`guard`](Self::guard) does, but asks once and does not wait.
     ///
     /// # Errors
-    /// [`LockError::Held`], [`LockError::HeldByThisHandle`], [`LockError::Store`] for any error of the store.
+    /// - [`LockError::Held`] if another holder has the lock.
+    /// - [`LockError::HeldByThisHandle`] as for [`guard`](Self::guard).
+    /// - [`LockError::Store`] for any error of the store.
     ///
     /// # Cancel safety
     /// As [`guard`](Self::guard).
@@ -196,12 +202,14 @@ impl Mutex {
         self.guard_by(WaitLimit::Once).await
     }
 
-    /// The same, waiting for at most this long. Zero never gets it; see
-    /// [`try_guard`](Self::try_guard).
+    /// Acquires the lock as [`guard`](Self::guard) does, but waits for at most `limit`.
+    ///
+    /// A `limit` of zero never acquires the lock; use [`try_guard`](Self::try_guard).
     ///
     /// # Errors
-    /// [`LockError::Timeout`]; [`LockError::Store`], of any kind, if the store was not answering then; or as
-    /// [`guard`](Self::guard).
+    /// - [`LockError::Timeout`] if the lock was still held at the limit.
+    /// - [`LockError::Store`], of any kind, if the store was failing at the limit.
+    /// - Otherwise as [`guard`](Self::guard).
     ///
     /// # Cancel safety
     /// As [`guard`](Self::guard).
@@ -218,12 +226,12 @@ impl Mutex {
 
     async fn lock_by(&self, wait_limit: WaitLimit) -> Result<Lease, LockError> {
         self.check_held(LockMode::Plain)?;
-        let (held, release_on_drop) = self.contend(LockMode::Plain, wait_limit).await?;
+        let (granted, release_on_drop) = self.contend(LockMode::Plain, wait_limit).await?;
         let (lease, until) = (
-            held.leadership.lease().clone(),
-            self.now() + held.leadership.remaining(),
+            granted.leadership.lease().clone(),
+            self.now() + granted.leadership.remaining(),
         );
-        let stays = held.commands.send(HolderCommand::LeaveToHolder).is_ok();
+        let stays = granted.commands.send(HolderCommand::StopRenewing).is_ok();
         if !stays || until <= self.now() {
             return Err(self.lost(Reason::Expired));
         }
@@ -238,44 +246,45 @@ impl Mutex {
 
     pub(super) async fn guard_by(&self, wait_limit: WaitLimit) -> Result<Guard, LockError> {
         self.check_held(LockMode::Guarded)?;
-        let (held, release_on_drop) = self.contend(LockMode::Guarded, wait_limit).await?;
-        let mark = Arc::new(());
+        let (granted, release_on_drop) = self.contend(LockMode::Guarded, wait_limit).await?;
+        let alive = Arc::new(());
         *self.state() = HandleState::Guarded {
-            mark: Arc::downgrade(&mark),
-            leadership: held.leadership.clone(),
+            guard_alive: Arc::downgrade(&alive),
+            leadership: granted.leadership.clone(),
         };
-        Ok(Guard::new(held, mark, release_on_drop))
+        Ok(Guard::new(granted, alive, release_on_drop))
     }
 
     async fn contend(
         &self,
-        form: LockMode,
+        mode: LockMode,
         wait_limit: WaitLimit,
     ) -> Result<(GrantedLock, ReleaseOnDrop), LockError> {
         let (pending_release, end) = PendingRelease::new();
         let after = self.pending_releases.add(pending_release.clone());
-        let (waiter, waiting) = oneshot::channel();
-        let task = LockTask::new(&self.config, form, wait_limit, waiter, after, end);
+        let (waiter, granted) = oneshot::channel();
+        let task = LockTask::new(&self.config, mode, wait_limit, waiter, after, end);
         if !self.config.executor.spawn(task) {
             return Err(LockError::Stopped);
         }
         let release_on_drop = ReleaseOnDrop::new(pending_release);
-        let held = waiting.await.map_err(|_| LockError::Stopped)??;
-        Ok((held, release_on_drop))
+        let granted = granted.await.map_err(|_| LockError::Stopped)??;
+        Ok((granted, release_on_drop))
     }
 
-    /// Refuses to wait for what this handle holds: that would be a deadlock.
-    fn check_held(&self, form: LockMode) -> Result<(), LockError> {
+    /// Refuses to wait for a lock that this handle holds: that would be a deadlock.
+    fn check_held(&self, mode: LockMode) -> Result<(), LockError> {
         let remaining = match &*self.state() {
-            HandleState::Guarded { mark, leadership } if mark.strong_count() > 0 => {
-                leadership.remaining()
-            }
-            HandleState::Locked { until, .. } if form == LockMode::Guarded => {
+            HandleState::Guarded {
+                guard_alive,
+                leadership,
+            } if guard_alive.strong_count() > 0 => leadership.remaining(),
+            HandleState::Locked { until, .. } if mode == LockMode::Guarded => {
                 self.now().until(*until)
             }
             _ => return Ok(()),
         };
-        // A guard that has lost the lock is in nobody's way.
+        // A guard that has lost the lock does not block the next one.
         if remaining.is_zero() {
             return Ok(());
         }
@@ -286,17 +295,17 @@ impl Mutex {
         })
     }
 
-    async fn give_back(&self, claim: Claim) -> Result<UnlockOutcome, LockError> {
+    async fn release(&self, claim: Claim) -> Result<UnlockOutcome, LockError> {
         let (store, timing) = (self.config.store.clone(), *self.timing());
         let work = async move { unlock(store, claim, timing).await };
         Ok(self.config.executor.run(work).await??)
     }
 
-    fn judge(&self, unlocked: &UnlockOutcome, lapsed: bool) -> Result<(), LockError> {
+    fn unlock_result(&self, unlocked: &UnlockOutcome, expired: bool) -> Result<(), LockError> {
         match unlocked {
-            UnlockOutcome::Yes if lapsed => Err(self.lost(Reason::Expired)),
-            UnlockOutcome::Yes => Ok(()),
-            UnlockOutcome::No(_) => Err(LockError::NotHeld {
+            UnlockOutcome::Released if expired => Err(self.lost(Reason::Expired)),
+            UnlockOutcome::Released => Ok(()),
+            UnlockOutcome::NotHeld(_) => Err(LockError::NotHeld {
                 resource: self.resource().clone(),
             }),
         }
@@ -309,7 +318,7 @@ impl Mutex {
         }
     }
 
-    /// Forgets what was unlocked, and not what was locked meanwhile.
+    /// Forgets the lease that was released, but not one that was locked meanwhile.
     fn forget(&self, known: Option<&(Lease, Moment)>) {
         let mut state = self.state();
         if let (HandleState::Locked { lease, .. }, Some((known, _))) = (&*state, known)

@@ -2,15 +2,20 @@ use std::{ops::Deref, time::Duration};
 
 use super::{Guard, LockError, Mutex, task::WaitLimit};
 
-/// Takes all these locks or none, waiting for as long as others hold them: one after the other in the
-/// order of their names, so that two who want the same locks do not wait for each other.
+/// Acquires a guard of each of these locks, or of none; waits while other holders have them.
+///
+/// It acquires them one after the other in the order of their names, so two callers that want the same locks
+/// do not deadlock.
 ///
 /// # Errors
-/// [`LockError::NamedTwice`]; [`LockError::Lost`] if one of them was lost before the last was taken;
-/// otherwise as [`Mutex::guard`]. What was taken has been given back by then.
+/// - [`LockError::NamedTwice`] if two of them have the same name.
+/// - [`LockError::Lost`] if one was lost before the last was acquired.
+/// - Otherwise as [`Mutex::guard`].
+///
+/// Before it returns an error, it releases the locks that it has acquired.
 ///
 /// # Cancel safety
-/// What was taken is given back in the background.
+/// If you drop the future, the locks that it has acquired are released in the background.
 ///
 /// # Examples
 ///
@@ -30,26 +35,30 @@ use super::{Guard, LockError, Mutex, task::WaitLimit};
 pub async fn lock_all<'a>(
     mutexes: impl IntoIterator<Item = &'a Mutex>,
 ) -> Result<Guards, LockError> {
-    Guards::take(mutexes, |_| WaitLimit::Forever).await
+    Guards::acquire(mutexes, |_| WaitLimit::Forever).await
 }
 
-/// The same without waiting: each lock is asked for once.
+/// Acquires all of these locks or none, but asks for each once and does not wait.
 ///
 /// # Errors
-/// [`LockError::Held`], or as [`lock_all`].
+/// - [`LockError::Held`] if another holder has one of them.
+/// - [`LockError::Store`] for any error of the store.
+/// - Otherwise as [`lock_all`].
 ///
 /// # Cancel safety
 /// As [`lock_all`].
 pub async fn try_lock_all<'a>(
     mutexes: impl IntoIterator<Item = &'a Mutex>,
 ) -> Result<Guards, LockError> {
-    Guards::take(mutexes, |_| WaitLimit::Once).await
+    Guards::acquire(mutexes, |_| WaitLimit::Once).await
 }
 
-/// The same, waiting for at most this long for all of them together.
+/// Acquires all of these locks or none, and waits for at most `limit` for all of them together.
 ///
 /// # Errors
-/// [`LockError::Timeout`], or as [`lock_all`].
+/// - [`LockError::Timeout`] if one of them was still held at the limit.
+/// - [`LockError::Store`], of any kind, if the store was failing at the limit.
+/// - Otherwise as [`lock_all`].
 ///
 /// # Cancel safety
 /// As [`lock_all`].
@@ -57,17 +66,18 @@ pub async fn lock_all_timeout<'a>(
     mutexes: impl IntoIterator<Item = &'a Mutex>,
     limit: Duration,
 ) -> Result<Guards, LockError> {
-    Guards::take(mutexes, |first| first.until(limit)).await
+    Guards::acquire(mutexes, |first| first.until(limit)).await
 }
 
-/// The guards of several locks that were taken together, in the order of their names. Given back, or
-/// dropped, the last one goes first.
+/// The guards that [`lock_all`] acquired, in the order of their names.
+///
+/// [`release`](Self::release) and dropping release the last one first.
 #[derive(Debug)]
-#[must_use = "the locks are given back when their guards are dropped"]
+#[must_use = "the locks are released when their guards are dropped"]
 pub struct Guards(Vec<Guard>);
 
 impl Guards {
-    async fn take<'a>(
+    async fn acquire<'a>(
         mutexes: impl IntoIterator<Item = &'a Mutex>,
         wait_limit: impl FnOnce(&Mutex) -> WaitLimit,
     ) -> Result<Self, LockError> {
@@ -80,31 +90,30 @@ impl Guards {
             let resource = pair[0].resource().clone();
             return Err(LockError::NamedTwice { resource });
         }
-        let mut taken = UndoOnDrop(Vec::with_capacity(mutexes.len()));
+        let mut acquired = PartlyAcquired(Vec::with_capacity(mutexes.len()));
         let Some(first) = mutexes.first() else {
             return Ok(Self(Vec::new()));
         };
         let wait_limit = wait_limit(first);
-        match taken.fill(mutexes, wait_limit).await {
-            Ok(()) => Ok(Self(std::mem::take(&mut taken.0))),
+        match acquired.fill(mutexes, wait_limit).await {
+            Ok(()) => Ok(Self(std::mem::take(&mut acquired.0))),
             Err(error) => {
-                while let Some(guard) = taken.0.pop() {
+                while let Some(guard) = acquired.0.pop() {
                     // Whether the store confirms it or not, the caller has no lock.
-                    let _ = guard.undo().await;
+                    let _ = guard.release_unused().await;
                 }
                 Err(error)
             }
         }
     }
 
-    /// Gives all locks back, the last one first.
+    /// Releases all locks, the last one first.
     ///
     /// # Errors
-    /// The first error that one of them had, as [`Guard::release`]; the others are given back
-    /// nevertheless.
+    /// The first error of [`Guard::release`]. The other locks are released nevertheless.
     ///
     /// # Cancel safety
-    /// The locks are given back also if the future is dropped.
+    /// If you drop the future, the remaining locks are released in the background.
     pub async fn release(mut self) -> Result<(), LockError> {
         let mut outcome = Ok(());
         while let Some(guard) = self.0.pop() {
@@ -113,17 +122,17 @@ impl Guards {
         outcome
     }
 
-    /// Whether all of them are still held.
+    /// Whether all of the locks are still held.
     #[must_use]
     pub fn are_current(&self) -> bool {
         self.0.iter().all(Guard::is_current)
     }
 }
 
-/// Locks that are not yet all of them: nobody has worked under them.
-struct UndoOnDrop(Vec<Guard>);
+/// The locks that [`Guards::acquire`] has so far. Dropping it releases them; no work has run under them.
+struct PartlyAcquired(Vec<Guard>);
 
-impl UndoOnDrop {
+impl PartlyAcquired {
     async fn fill(&mut self, mutexes: Vec<&Mutex>, wait_limit: WaitLimit) -> Result<(), LockError> {
         for mutex in mutexes {
             self.0.push(mutex.guard_by(wait_limit).await?);
@@ -135,10 +144,10 @@ impl UndoOnDrop {
     }
 }
 
-impl Drop for UndoOnDrop {
+impl Drop for PartlyAcquired {
     fn drop(&mut self) {
         while let Some(guard) = self.0.pop() {
-            guard.undo_later();
+            guard.release_unused_later();
         }
     }
 }

@@ -12,19 +12,19 @@ use crate::{
     timing::{Timing, TimingBuilder},
 };
 
-/// What all locks of one mutex share, checked.
+/// The checked configuration of one mutex, which all its locks share.
 #[derive(Debug)]
 pub(super) struct LockConfig {
     pub(super) store: Arc<dyn LeaseStore>,
     pub(super) executor: Executor,
-    /// Of the plain lock: its candidate is the owner.
+    /// For plain locks: the candidate is the owner.
     pub(super) plain: Config,
-    /// Of a guard: no other has its candidate id, so nobody locks or unlocks it as its owner.
+    /// For guards: the candidate id is unique, so no other mutex locks or unlocks it as its owner.
     guarded: Config,
     options: Options,
 }
 
-/// How a lock is held.
+/// Whether a lock is for [`Mutex::lock`](super::Mutex::lock) or [`Mutex::guard`](super::Mutex::guard).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LockMode {
     Plain,
@@ -45,7 +45,7 @@ impl LockConfig {
             Some(ttl) => timing.ttl(ttl),
             None => timing,
         };
-        // Who gives a lock back has stopped already, however little time there is for stopping.
+        // The caller has stopped its work before it releases a lock, so a shorter time to stop has no use.
         let ttl = timing.build()?.ttl();
         let timing = timing.yield_for(ttl).build()?;
         timing.check_minimum(store.kind(), store.min_ttl())?;
@@ -81,8 +81,8 @@ impl LockConfig {
         })
     }
 
-    pub(super) fn election(&self, form: LockMode) -> Election {
-        let (config, options) = match form {
+    pub(super) fn election(&self, mode: LockMode) -> Election {
+        let (config, options) = match mode {
             LockMode::Plain => {
                 let options = Options {
                     reentrant: true,

@@ -9,7 +9,7 @@ use crate::{
     timing::{Timing, TimingBuilder},
 };
 
-/// Makes locks on one store, with times and an owner that they share.
+/// Creates [`Mutex`]es on one store that share times and an owner.
 ///
 /// ```
 /// # use std::{sync::Arc, time::Duration};
@@ -39,15 +39,15 @@ pub struct LockManager {
 }
 
 impl LockManager {
-    /// With the defaults: a ttl of 15 s, the host's name as owner, a waiting interval of 3 s.
+    /// A manager with the defaults: ttl 15 s, `poll_every` 3 s, the host name as owner.
     ///
     /// # Errors
-    /// [`StartError`] if the store needs a longer ttl, or no thread can be had.
+    /// [`StartError`] if the store needs a longer ttl, or the operating system gives no thread.
     pub fn new(store: Arc<dyn LeaseStore>) -> Result<Self, StartError> {
         Self::builder(store).build()
     }
 
-    /// A manager whose locks are in this store; everything else has a default.
+    /// Sets up a manager for locks in this store. Everything else has a default.
     pub fn builder(store: Arc<dyn LeaseStore>) -> LockManagerBuilder {
         LockManagerBuilder {
             store,
@@ -57,19 +57,18 @@ impl LockManager {
         }
     }
 
-    /// A mutex of this name, or with these [options](MutexOptions). No request is sent before it is
-    /// locked.
+    /// A mutex of this name, or with these [options](MutexOptions). This sends no request.
     ///
     /// # Errors
-    /// [`StartError`] if a name or a time is not accepted.
+    /// [`StartError`] if a name or a time is out of range.
     pub fn mutex(&self, options: impl Into<MutexOptions>) -> Result<Mutex, StartError> {
         self.mutex_with(options.into())
     }
 
-    /// A mutex with these options.
+    /// A mutex with these options. This sends no request.
     ///
     /// # Errors
-    /// [`StartError`] if a name or a time is not accepted.
+    /// [`StartError`] if a name or a time is out of range.
     pub fn mutex_with(&self, options: MutexOptions) -> Result<Mutex, StartError> {
         let (store, executor) = (self.store.clone(), self.executor.clone());
         let clock = self.clock.clone();
@@ -77,24 +76,24 @@ impl LockManager {
         Ok(Mutex::new(config))
     }
 
-    /// Who locks, where a mutex has no owner of its own.
+    /// The owner of a mutex that has none of its own.
     #[must_use]
     pub fn owner(&self) -> &CandidateId {
         &self.owner
     }
 
-    /// The store of its locks.
+    /// The store that holds the locks.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn LeaseStore> {
         &self.store
     }
 
-    /// Where its locks run.
+    /// What runs the tasks of its locks.
     pub(crate) fn executor(&self) -> &Executor {
         &self.executor
     }
 
-    /// The clock of its holders.
+    /// The clock that its holders read.
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
     }
@@ -111,7 +110,7 @@ pub struct LockManagerBuilder {
 }
 
 impl LockManagerBuilder {
-    /// Who locks. Default: the host's name, which all processes of the host share.
+    /// The owner of the mutexes. Default: the host name, so all processes of a host share an owner.
     pub fn owner<N>(mut self, owner: N) -> Self
     where
         N: TryInto<CandidateId>,
@@ -121,49 +120,52 @@ impl LockManagerBuilder {
         self
     }
 
-    /// How long a lock lasts without being locked or renewed again. Default 15 s; the range is that of
+    /// How long a lock lasts without being renewed or locked again. Default: 15 s; range: that of
     /// [`TimingBuilder::ttl`].
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.timing = self.timing.ttl(ttl);
         self
     }
 
-    /// The waiting interval: how often a lock that another holds is asked for. Each time comes up to
-    /// [`POLL_JITTER`](crate::timing::POLL_JITTER) of it later. Default ttl / 5, at least 1 ms.
+    /// How often a waiting mutex asks for a lock that another holder has. Default: ttl / 5; at least 1 ms.
+    ///
+    /// Each wait is longer by a random part of up to [`POLL_JITTER`](crate::timing::POLL_JITTER) of it.
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.timing = self.timing.poll_every(every);
         self
     }
 
-    /// All times at once; what is not set follows from the ttl of each mutex. `yield_for` is one ttl, whatever is
-    /// set: who gives a lock back has stopped already.
+    /// Sets all times at once. Times that you do not set follow from the ttl of each mutex.
+    ///
+    /// `yield_for` is always one ttl, whatever you set: your work has already stopped when you release a lock.
     pub fn timing(mut self, timing: TimingBuilder) -> Self {
         self.timing = timing;
         self
     }
 
-    /// The clock of the holders. Default: [`BootClock`]. For tests.
+    /// The clock that holders read. Default: [`BootClock`]. Tests set another.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Checks what was set, and makes the manager; its locks run on the library's own thread.
+    /// Checks the settings and makes the manager. Its locks run on the library's lock thread.
     ///
     /// # Errors
-    /// [`StartError`] if a name or a time is not accepted, or no thread can be had.
+    /// [`StartError`] if a name or a time is out of range, or the operating system gives no thread.
     pub fn build(self) -> Result<LockManager, StartError> {
-        let executor = Executor::of_locks().map_err(StartError::Thread)?;
+        let executor = Executor::lock_thread().map_err(StartError::Thread)?;
         self.build_in(executor)
     }
 
-    /// The same with locks that run on the tokio runtime of whoever uses them, for tests under paused
-    /// time. There, work that blocks its thread delays renewals.
+    /// Builds a manager whose locks run on the tokio runtime of the caller, for tests under paused time.
+    ///
+    /// On that runtime, work that blocks its thread delays renewals.
     ///
     /// # Errors
-    /// [`StartError`] if a name or a time is not accepted.
+    /// [`StartError`] if a name or a time is out of range.
     pub fn build_on_current_runtime(self) -> Result<LockManager, StartError> {
-        self.build_in(Executor::Here)
+        self.build_in(Executor::CurrentRuntime)
     }
 
     fn build_in(self, executor: Executor) -> Result<LockManager, StartError> {

@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use crate::lease::{CandidateId, InvalidName, ResourceName};
 
-/// What a [`Mutex`](super::Mutex) is made of besides what its
-/// [`LockManager`](super::LockManager) gives it. Everything is checked when the mutex is made.
+/// The options of one [`Mutex`](super::Mutex): its name, and what differs from its
+/// [`LockManager`](super::LockManager).
+///
+/// [`LockManager::mutex`](super::LockManager::mutex) checks them.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -23,7 +25,7 @@ pub struct MutexOptions {
 }
 
 impl MutexOptions {
-    /// A mutex of this name; everything else as the manager has it.
+    /// Options for a mutex of this name. Everything else is as in the manager.
     pub fn new<N>(name: N) -> Self
     where
         N: TryInto<ResourceName>,
@@ -38,8 +40,9 @@ impl MutexOptions {
         }
     }
 
-    /// Who locks: mutexes of the same name and owner lock and unlock each other. Default: the
-    /// manager's owner.
+    /// The owner. Default: that of the manager.
+    ///
+    /// Mutexes of the same name and owner share the plain lock: each may lock it again and unlock it.
     pub fn owner<N>(mut self, owner: N) -> Self
     where
         N: TryInto<CandidateId>,
@@ -49,36 +52,38 @@ impl MutexOptions {
         self
     }
 
-    /// How long it stays locked without being locked again, and without the renewals of its guard.
-    /// Default: the manager's ttl; 10 ms to 366 days where the other times follow from it, and not below
-    /// the store's minimum.
+    /// How long the lock lasts without being renewed or locked again. Default: the ttl of the manager.
+    ///
+    /// Range: 10 ms to 366 days if the other times follow from the ttl, and at least the minimum of the store.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
     }
 
-    /// How long a guard holds it at most, however well it is renewed: for a job that may hang and must
-    /// not keep the lock for ever. Counted from when the lock was asked for; not shorter than the ttl.
-    /// The guard is lost then, with [`Reason::MaxHold`](crate::Reason::MaxHold). Default: no limit.
+    /// The longest time that a guard holds the lock, counted from the request for it. Default: no limit.
+    ///
+    /// Use it for a job that may hang. When the time is over, the guard is lost with
+    /// [`Reason::MaxHold`](crate::Reason::MaxHold). At least one ttl.
     pub fn max_hold(mut self, longest: Duration) -> Self {
         self.max_hold = Some(longest);
         self
     }
 
-    /// How long nobody else gets the lock after a guard of it was granted, however early the guard is
-    /// given back: for a short job that many hosts begin by clocks that do not agree. At least 1 ms.
-    /// Default: not at all.
+    /// The shortest time from the grant of a guard to the grant of the next one, however early the first is
+    /// released. At least 1 ms. Default: none.
     ///
-    /// The rest of the time is written to the store when the guard is given back, so that it also holds
-    /// if the process ends then. A process that dies before leaves its lease to run out, which may be
-    /// earlier; so may a guard that is lost, as by a shorter [`max_hold`](Self::max_hold), and a store
-    /// that takes no write for as long as the lease lasts.
+    /// Use it for a short job that many hosts start by clocks that do not agree.
     ///
-    /// On DynamoDB, which has no clock, the lock may stay closed for nearly twice as long. Each process counts
-    /// the rest from when it first sees it. One that is already waiting sees it within a poll; but if the
-    /// first one comes shortly before the rest is over, it waits for all of the rest again. Example: the
-    /// shortest time is 60 s and the guard is given back after 1 s. If nobody asks before 59 s, the next
-    /// guard is granted at 118 s.
+    /// When the guard is released, the rest of the time is written to the store, so it also holds if the
+    /// process ends then. The next guard may be granted earlier if the process dies before the release, if the
+    /// guard is lost (for instance by a shorter [`max_hold`](Self::max_hold)), or if the store accepts no write
+    /// until the lease has expired: in these cases the lease expires on its own.
+    ///
+    /// On DynamoDB, which has no clock, the time may be nearly twice as long. Each process counts the rest from
+    /// when it first sees the record. A process that is already waiting sees it within one poll. One that
+    /// starts to wait shortly before the rest is over waits for all of it again. For example, if `shortest` is
+    /// 60 s, the guard is released after 1 s and no process asks before 59 s, the next guard is granted at
+    /// 118 s.
     pub fn min_hold(mut self, shortest: Duration) -> Self {
         self.min_hold = Some(shortest);
         self

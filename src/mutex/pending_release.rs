@@ -12,26 +12,27 @@ use futures::{
     future::{BoxFuture, Shared, join_all},
 };
 
-/// Tells a mutex of an acquisition that nobody wants any more and that is still being given back, so
-/// that its next one does not meet it: a guard would find the lock taken, a plain lock would take it
-/// for one that another mutex of its owner holds.
+/// An acquisition of a mutex that may still have to be released.
+///
+/// The next acquisition of the mutex waits for it. Otherwise a guard would find the lock held, and a plain
+/// lock would take it for one that another mutex of its owner holds.
 #[derive(Clone)]
 pub(super) struct PendingRelease(Arc<Inner>);
 
 struct Inner {
     begun: AtomicBool,
-    over: Shared<oneshot::Receiver<()>>,
+    done: Shared<oneshot::Receiver<()>>,
 }
 
 impl PendingRelease {
-    /// A farewell that is over when the sender is dropped.
+    /// Dropping the sender says that the acquisition is over.
     pub(super) fn new() -> (Self, oneshot::Sender<()>) {
-        let (end, over) = oneshot::channel();
-        let (begun, over) = (AtomicBool::new(false), over.shared());
-        (Self(Arc::new(Inner { begun, over })), end)
+        let (end, done) = oneshot::channel();
+        let (begun, done) = (AtomicBool::new(false), done.shared());
+        (Self(Arc::new(Inner { begun, done })), end)
     }
 
-    /// Nobody wants it any more.
+    /// The caller has dropped its guard or its wait: the release begins.
     pub(super) fn begin(&self) {
         self.0.begun.store(true, Ordering::SeqCst);
     }
@@ -50,22 +51,22 @@ impl fmt::Debug for PendingRelease {
 pub(super) struct PendingReleases(Mutex<Vec<PendingRelease>>);
 
 impl PendingReleases {
-    /// Adds one; gives what must be over before it may begin, if there is any.
+    /// Adds one, and returns a future of the releases that must be done before it may bid, if there are any.
     pub(super) fn add(&self, pending_release: PendingRelease) -> Option<BoxFuture<'static, ()>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Asked, not only looked at: nobody else asks for the end of one that was not left.
-        all.retain(|one| one.0.over.clone().now_or_never().is_none());
+        // Polls each one: nothing else polls one whose release has not begun.
+        all.retain(|one| one.0.done.clone().now_or_never().is_none());
         let begun: Vec<_> = all
             .iter()
             .filter(|one| one.0.begun.load(Ordering::SeqCst))
-            .map(|one| one.0.over.clone())
+            .map(|one| one.0.done.clone())
             .collect();
         all.push(pending_release);
         (!begun.is_empty()).then(|| join_all(begun).map(drop).boxed())
     }
 }
 
-/// Begins a farewell when it is dropped, unless it was disarmed.
+/// Begins the release when it is dropped, unless it was disarmed.
 #[derive(Debug)]
 pub(super) struct ReleaseOnDrop(Option<PendingRelease>);
 

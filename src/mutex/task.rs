@@ -28,7 +28,7 @@ use crate::{
     store::{Operation, StoreError, StoreErrorKind},
 };
 
-/// One acquisition, from the first bid to the release, as a future of the place where locks run.
+/// One acquisition, from the first bid to the release, as a task of the executor.
 pub(super) struct LockTask {
     election: Election,
     request_slot: RequestSlot,
@@ -37,32 +37,33 @@ pub(super) struct LockTask {
     timer: Timer,
     lease_events: LeaseEvents,
     health: StoreHealth,
-    stage: Stage,
+    state: TaskState,
     wait_limit: WaitLimit,
-    /// What stood in the way when it was last asked for.
-    obstacle: Option<LeaseRecord>,
-    /// A plain lock that its own owner held was asked for as such.
+    /// The record that the store showed when it refused the last bid.
+    refused_by: Option<LeaseRecord>,
+    /// The owner of a plain lock already held it, and the task has sent the reentrant bid for it.
     reentered: bool,
-    lost: Option<Reason>,
-    /// What has to be over before the first bid.
+    /// Why the leadership ended.
+    end_reason: Option<Reason>,
+    /// The pending releases that must be done before the first bid.
     after: Option<BoxFuture<'static, ()>>,
     /// Dropped with the task: the acquisition is over.
     _end: oneshot::Sender<()>,
     suspend_wake: Arc<SuspendWake>,
-    watches: bool,
+    watches_for_suspend: bool,
 }
 
 #[derive(Debug)]
-enum Stage {
-    /// Somebody waits for the lock.
+enum TaskState {
+    /// A caller waits for the lock.
     Waiting(oneshot::Sender<Result<GrantedLock, LockError>>),
-    /// Somebody holds it.
+    /// A caller holds the lock.
     Held(oneshot::Receiver<HolderCommand>),
-    /// Nobody does any more; somebody may wait for the outcome.
-    Leaving(Option<oneshot::Sender<Result<(), LockError>>>),
+    /// The lock is being released; a caller may wait for the outcome.
+    Releasing(Option<oneshot::Sender<Result<(), LockError>>>),
 }
 
-/// A lock that was just taken. Dropping the sender gives it back as one that nobody has used.
+/// A lock that was just granted. Dropping `commands` releases it as unused.
 #[derive(Debug)]
 pub(super) struct GrantedLock {
     pub(super) leadership: Leadership,
@@ -71,25 +72,26 @@ pub(super) struct GrantedLock {
 
 #[derive(Debug)]
 pub(super) enum HolderCommand {
-    /// Leave the lease to the holder: it is renewed no more and runs out by itself.
-    LeaveToHolder,
-    /// Give it back, and say how that went to whoever wants to know.
-    GiveBack {
-        /// Somebody has worked under it.
+    /// Stop renewing the lease and do not release it: a plain lock, which lasts one ttl.
+    StopRenewing,
+    /// Release the lock and send the outcome, if a caller waits for it.
+    Release {
+        /// The caller had the lock, so `min_hold` applies.
         used: bool,
-        answer: Option<oneshot::Sender<Result<(), LockError>>>,
+        reply: Option<oneshot::Sender<Result<(), LockError>>>,
     },
 }
 
-/// What somebody who waits for a lock, or holds it, has to say.
+/// What the caller that waits for the lock or holds it has done since the last poll.
 enum HolderEvent {
     Nothing,
-    Something,
-    /// The lease is the holder's now.
-    PendingRelease,
+    /// It changed the state of the task.
+    StateChanged,
+    /// It keeps the lease without renewals, so the task ends.
+    TaskEnds,
 }
 
-/// How long somebody waits for a lock that is not free.
+/// How long a caller waits for a lock that is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WaitLimit {
     Once,
@@ -97,42 +99,42 @@ pub(super) enum WaitLimit {
     Forever,
 }
 
-/// Wakes a task after the machine has slept.
+/// Wakes a task after the machine was suspended.
 #[derive(Debug, Default)]
 struct SuspendWake {
     waker: AtomicWaker,
     is_over: AtomicBool,
 }
 
-/// How much is done before the other locks of the thread have their turn.
+/// The number of steps after which a task lets the other tasks of the thread run.
 const STEPS: usize = 64;
 
 impl LockTask {
     pub(super) fn new(
         config: &LockConfig,
-        form: LockMode,
+        mode: LockMode,
         wait_limit: WaitLimit,
         waiter: oneshot::Sender<Result<GrantedLock, LockError>>,
         after: Option<BoxFuture<'static, ()>>,
         end: oneshot::Sender<()>,
     ) -> Self {
         Self {
-            election: config.election(form),
+            election: config.election(mode),
             request_slot: RequestSlot::new(config.store.clone()),
             clock: config.plain.clock.clone(),
             store_watch: StoreWatch::default(),
             timer: Timer::default(),
             lease_events: LeaseEvents::default(),
             health: StoreHealth::new(config.store.clone()),
-            stage: Stage::Waiting(waiter),
+            state: TaskState::Waiting(waiter),
             wait_limit,
-            obstacle: None,
+            refused_by: None,
             reentered: false,
-            lost: None,
+            end_reason: None,
             after,
             _end: end,
             suspend_wake: Arc::default(),
-            watches: !config.executor.watches_for_suspend(),
+            watches_for_suspend: !config.executor.watches_for_suspend(),
         }
     }
 
@@ -140,8 +142,7 @@ impl LockTask {
         self.election.config()
     }
 
-    /// Does what is due, until there is nothing left to do but wait. Ready when the lease is no longer
-    /// this task's.
+    /// Does what is due until there is nothing to do but wait. Ready when the task has ended.
     fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..STEPS {
             if let Some(after) = &mut self.after
@@ -153,29 +154,29 @@ impl LockTask {
             if self.store_watch.poll(cx) {
                 self.election.handle_store_changed(self.clock.now());
             }
-            self.tell();
-            // After whoever waited may have become the holder, so that he is heard from now on.
-            match self.listen(cx) {
+            self.deliver_transitions();
+            // After the deliveries: a waiting caller may hold the lock now, and its commands must be polled.
+            match self.poll_holder(cx) {
                 HolderEvent::Nothing => {}
-                HolderEvent::Something => continue,
-                HolderEvent::PendingRelease => return Poll::Ready(()),
+                HolderEvent::StateChanged => continue,
+                HolderEvent::TaskEnds => return Poll::Ready(()),
             }
-            let asked = self.election.in_flight().map(|(id, _)| id);
-            if let Poll::Ready(answered) = self.request_slot.poll(asked, cx) {
-                self.take(answered);
+            let in_flight = self.election.in_flight().map(|(id, _)| id);
+            if let Poll::Ready(completed) = self.request_slot.poll(in_flight, cx) {
+                self.handle_completed(completed);
                 continue;
             }
             if let Some(request) = self.election.poll_request(self.clock.now()) {
                 self.request_slot.send(request);
                 continue;
             }
-            self.tell();
+            self.deliver_transitions();
             if self.election.is_shut_down() {
-                self.answer();
+                self.send_outcome();
                 return Poll::Ready(());
             }
             let due = self.election.poll_timeout();
-            let next = due.into_iter().chain(self.gives_up_at()).min();
+            let next = due.into_iter().chain(self.wait_ends_at()).min();
             if self.timer.poll(next, self.clock.now(), cx).is_pending() {
                 return Poll::Pending;
             }
@@ -184,50 +185,50 @@ impl LockTask {
         Poll::Pending
     }
 
-    /// Hears whoever waits for the lock or holds it.
-    fn listen(&mut self, cx: &mut Context<'_>) -> HolderEvent {
+    /// Polls the caller that waits for the lock or holds it.
+    fn poll_holder(&mut self, cx: &mut Context<'_>) -> HolderEvent {
         let now = self.clock.now();
-        let leaving = match &mut self.stage {
-            Stage::Waiting(waiter) => match waiter.poll_canceled(cx) {
-                Poll::Ready(()) => Stage::Leaving(None),
-                Poll::Pending if self.gives_up_at().is_some_and(|at| at <= now) => {
-                    let error = self.out_of_time();
-                    self.refuse(error);
-                    return HolderEvent::Something;
+        let releasing = match &mut self.state {
+            TaskState::Waiting(waiter) => match waiter.poll_canceled(cx) {
+                Poll::Ready(()) => TaskState::Releasing(None),
+                Poll::Pending if self.wait_ends_at().is_some_and(|at| at <= now) => {
+                    let error = self.timeout_error();
+                    self.fail_wait(error);
+                    return HolderEvent::StateChanged;
                 }
                 Poll::Pending => return HolderEvent::Nothing,
             },
-            Stage::Held(commands) => match commands.poll_unpin(cx) {
-                Poll::Ready(Ok(HolderCommand::LeaveToHolder)) => {
-                    return HolderEvent::PendingRelease;
+            TaskState::Held(commands) => match commands.poll_unpin(cx) {
+                Poll::Ready(Ok(HolderCommand::StopRenewing)) => {
+                    return HolderEvent::TaskEnds;
                 }
-                Poll::Ready(Ok(HolderCommand::GiveBack { used, answer })) => {
+                Poll::Ready(Ok(HolderCommand::Release { used, reply })) => {
                     if !used {
                         self.election.forgo();
                     }
-                    Stage::Leaving(answer)
+                    TaskState::Releasing(reply)
                 }
                 Poll::Ready(Err(_)) => {
                     self.election.forgo();
-                    Stage::Leaving(None)
+                    TaskState::Releasing(None)
                 }
                 Poll::Pending => return HolderEvent::Nothing,
             },
-            Stage::Leaving(_) => return HolderEvent::Nothing,
+            TaskState::Releasing(_) => return HolderEvent::Nothing,
         };
-        self.stage = leaving;
+        self.state = releasing;
         self.election.shutdown(now);
-        HolderEvent::Something
+        HolderEvent::StateChanged
     }
 
-    fn gives_up_at(&self) -> Option<Moment> {
-        match (&self.stage, self.wait_limit) {
-            (Stage::Waiting(_), WaitLimit::Until { moment, .. }) => Some(moment),
+    fn wait_ends_at(&self) -> Option<Moment> {
+        match (&self.state, self.wait_limit) {
+            (TaskState::Waiting(_), WaitLimit::Until { moment, .. }) => Some(moment),
             _ => None,
         }
     }
 
-    fn out_of_time(&self) -> LockError {
+    fn timeout_error(&self) -> LockError {
         let after = match self.wait_limit {
             WaitLimit::Until { after, .. } => after,
             _ => Duration::ZERO,
@@ -235,64 +236,66 @@ impl LockTask {
         if let Some(error) = self.health.present_error() {
             return LockError::Store(error);
         }
-        let obstacle = self.obstacle.as_ref();
+        let record = self.refused_by.as_ref();
         LockError::Timeout {
             resource: self.config().resource.clone(),
             after,
-            by: obstacle.and_then(|record| record.holder.clone()),
+            by: record.and_then(|record| record.holder.clone()),
         }
     }
 
-    /// Tells whoever waits that he waits in vain; what is under way is cleared up without him.
-    fn refuse(&mut self, error: LockError) {
-        if let Stage::Waiting(waiter) = std::mem::replace(&mut self.stage, Stage::Leaving(None)) {
-            // He may have gone in this moment.
+    /// Ends the wait of the caller with this error. The task then releases what it may have been granted.
+    fn fail_wait(&mut self, error: LockError) {
+        let state = std::mem::replace(&mut self.state, TaskState::Releasing(None));
+        if let TaskState::Waiting(waiter) = state {
+            // The caller may have dropped its future at this moment.
             let _ = waiter.send(Err(error));
         }
         self.election.shutdown(self.clock.now());
     }
 
-    /// Takes the store's answer to the election, and to whoever has no patience.
-    fn take(&mut self, answered: CompletedRequest) {
+    /// Gives the store's reply to the election, and ends the wait of a caller if this reply decides it.
+    fn handle_completed(&mut self, completed: CompletedRequest) {
         let now = self.clock.now();
-        let (id, sent_at) = (answered.id, answered.sent_at);
-        let bid = answered.operation == Operation::Acquire;
-        let refused = bid && matches!(answered.reply, Reply::Refused(_));
-        let failed = match answered.outcome {
+        let (id, sent_at) = (completed.id, completed.sent_at);
+        let is_bid = completed.operation == Operation::Acquire;
+        let refused = is_bid && matches!(completed.reply, Reply::Refused(_));
+        let failed = match completed.outcome {
             Ok(record) => {
                 self.health.succeeded(self.election.config(), now);
-                self.obstacle = record.filter(|_| refused);
+                self.refused_by = record.filter(|_| refused);
                 let resource = &self.election.config().resource;
                 self.store_watch.listen(self.request_slot.store(), resource);
                 None
             }
             Err(error) => Some(self.health.failed(error, self.election.config(), now)),
         };
-        self.election.handle_reply(id, sent_at, answered.reply, now);
-        if !bid || !matches!(self.stage, Stage::Waiting(_)) {
+        self.election
+            .handle_reply(id, sent_at, completed.reply, now);
+        if !is_bid || !matches!(self.state, TaskState::Waiting(_)) {
             return;
         }
         if let Some(error) = failed {
             if self.wait_limit == WaitLimit::Once || is_for_good(&error) {
-                self.refuse(LockError::Store(error));
+                self.fail_wait(LockError::Store(error));
             }
         } else if refused && self.wait_limit == WaitLimit::Once {
-            self.refused_once();
+            self.handle_single_refusal();
         }
     }
 
-    fn refused_once(&mut self) {
-        // The owner's own lock is asked for once more, as such.
+    fn handle_single_refusal(&mut self) {
+        // The owner itself holds the plain lock: the next bid is reentrant.
         if self.election.reenters() && !std::mem::replace(&mut self.reentered, true) {
             return;
         }
-        let Some(record) = self.obstacle.as_ref().filter(|record| record.is_held()) else {
-            // Nobody holds it: only this attempt was refused, and the next will not be.
+        let Some(record) = self.refused_by.as_ref().filter(|record| record.is_held()) else {
+            // The lock is free: the store refused only this attempt, and grants the next.
             return;
         };
         if let Some(by) = record.holder.clone() {
             let (resource, remaining) = (self.config().resource.clone(), record.remaining);
-            self.refuse(LockError::Held {
+            self.fail_wait(LockError::Held {
                 resource,
                 by,
                 remaining,
@@ -300,27 +303,27 @@ impl LockTask {
         }
     }
 
-    /// Tells the holder what the election has to say, and the election whether there is a holder.
-    fn tell(&mut self) {
-        self.write_down();
+    /// Delivers the election's transitions to the holder, and tells the election whether there is one.
+    fn deliver_transitions(&mut self) {
+        self.log_lease();
         loop {
             while let Some(transition) = self.election.poll_transition() {
                 match transition {
                     Transition::BecameLeader { leadership } => self.granted(leadership),
                     Transition::BecameFollower { token, reason } => {
-                        if matches!(self.stage, Stage::Held(_)) && reason.is_involuntary() {
+                        if matches!(self.state, TaskState::Held(_)) && reason.is_involuntary() {
                             LeaseEvents::lock_lost(self.config(), token, &reason);
                         }
-                        self.lost.get_or_insert(reason);
-                        // One acquisition is all that was asked for.
+                        self.end_reason.get_or_insert(reason);
+                        // A task is for one acquisition.
                         self.election.shutdown(self.clock.now());
                     }
                 }
             }
             let subscriber_state = SubscriberState {
-                // It does not contend before what went before is over.
+                // It does not contend before the pending releases are done.
                 present: self.after.is_none(),
-                acknowledged: !matches!(self.stage, Stage::Held(_)),
+                acknowledged: !matches!(self.state, TaskState::Held(_)),
                 clean: true,
             };
             let now = self.clock.now();
@@ -329,19 +332,19 @@ impl LockTask {
                 break;
             }
         }
-        self.write_down();
+        self.log_lease();
     }
 
-    fn write_down(&mut self) {
+    fn log_lease(&mut self) {
         let now = self.clock.now();
         self.lease_events
             .follow(self.election.config(), self.election.term(), now);
     }
 
     fn granted(&mut self, leadership: Leadership) {
-        let stage = std::mem::replace(&mut self.stage, Stage::Leaving(None));
-        if let Stage::Waiting(waiter) = stage {
-            let (commands, ordered) = oneshot::channel();
+        let state = std::mem::replace(&mut self.state, TaskState::Releasing(None));
+        if let TaskState::Waiting(waiter) = state {
+            let (commands, received) = oneshot::channel();
             let token = leadership.token();
             if waiter
                 .send(Ok(GrantedLock {
@@ -350,24 +353,25 @@ impl LockTask {
                 }))
                 .is_ok()
             {
-                self.stage = Stage::Held(ordered);
+                self.state = TaskState::Held(received);
                 LeaseEvents::lock_acquired(self.config(), token);
                 return;
             }
         }
-        // Nobody waits any more.
+        // The caller has dropped its future.
         self.election.forgo();
         self.election.shutdown(self.clock.now());
     }
 
-    /// The last word, to whoever waits for the release.
-    fn answer(&mut self) {
-        let Stage::Leaving(Some(answer)) = std::mem::replace(&mut self.stage, Stage::Leaving(None))
-        else {
+    /// Sends the outcome of the release, if a caller waits for it.
+    fn send_outcome(&mut self) {
+        let state = std::mem::replace(&mut self.state, TaskState::Releasing(None));
+        let TaskState::Releasing(Some(reply)) = state else {
             return;
         };
         let resource = self.config().resource.clone();
-        let reason = self.lost.take().filter(|lost| *lost != Reason::Shutdown);
+        let reason = self.end_reason.take();
+        let reason = reason.filter(|reason| *reason != Reason::Shutdown);
         let outcome = match (self.election.outcome(), reason) {
             (_, Some(reason)) => Err(LockError::Lost { resource, reason }),
             (StepDownOutcome::Released, None) => Ok(()),
@@ -376,12 +380,12 @@ impl LockTask {
                 None => LockError::NotHeld { resource },
             }),
         };
-        // Whoever asked may have gone.
-        let _ = answer.send(outcome);
+        // The caller may have dropped its future.
+        let _ = reply.send(outcome);
     }
 
-    fn watch_for_naps(&mut self) {
-        if !std::mem::replace(&mut self.watches, true) {
+    fn start_suspend_watch(&mut self) {
+        if !std::mem::replace(&mut self.watches_for_suspend, true) {
             let suspend_wake = Arc::downgrade(&self.suspend_wake);
             watch_for_suspend(move |jumped| match suspend_wake.upgrade() {
                 Some(suspend_wake) if jumped => {
@@ -395,7 +399,7 @@ impl LockTask {
     }
 }
 
-/// Errors that waiting does not mend.
+/// Whether an error stays whatever is tried: a retry does not fix it.
 pub(crate) fn is_for_good(error: &StoreError) -> bool {
     matches!(
         error.kind(),
@@ -410,7 +414,7 @@ impl fmt::Debug for LockTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LockTask")
             .field("election", &self.election)
-            .field("stage", &self.stage)
+            .field("state", &self.state)
             .finish_non_exhaustive()
     }
 }
@@ -420,7 +424,7 @@ impl Future for LockTask {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let task = self.get_mut();
-        task.watch_for_naps();
+        task.start_suspend_watch();
         task.suspend_wake.waker.register(cx.waker());
         if task.suspend_wake.is_over.swap(false, Ordering::SeqCst) {
             task.timer.forget();

@@ -10,23 +10,24 @@ use crate::{
     timing::Timing,
 };
 
-/// What came of a request to unlock.
+/// Whether a request to unlock released the lock; if not, the record that the store showed.
 #[derive(Debug)]
 pub(super) enum UnlockOutcome {
-    Yes,
-    No(Option<LeaseRecord>),
+    Released,
+    NotHeld(Option<LeaseRecord>),
 }
 
 const TRIES: u32 = 3;
 
-/// Asks the store to clear the holder, up to three times.
+/// Asks the store to release the lock, up to three times.
 pub(super) async fn unlock(
     store: Arc<dyn LeaseStore>,
     claim: Claim,
     timing: Timing,
 ) -> Result<UnlockOutcome, Arc<StoreError>> {
     let mut tries = 0;
-    let mut unheard: Option<StoreError> = None;
+    // The error of an earlier try whose reply was lost, and which may have been applied.
+    let mut unconfirmed: Option<StoreError> = None;
     loop {
         tries += 1;
         let request = Call::Release(claim.clone());
@@ -34,17 +35,17 @@ pub(super) async fn unlock(
             Ok(Answer { reply, record }) => {
                 let was_held = matches!(reply, Reply::Released { was_held: true })
                     || record.as_ref().is_some_and(|found| was_last(&claim, found));
-                // Free since, as far as the record tells: an earlier try may have done it, if there
-                // was one that nobody answered.
+                // The record says that the lock is free. If the reply of an earlier try was lost, that
+                // try may have released it.
                 let freed_before = record.is_some();
-                return match unheard {
-                    _ if was_held && !freed_before => Ok(UnlockOutcome::Yes),
-                    Some(_) if was_held => Ok(UnlockOutcome::Yes),
-                    // Locked again by this owner: before that try, which then was in vain, or after it.
+                return match unconfirmed {
+                    _ if was_held && !freed_before => Ok(UnlockOutcome::Released),
+                    Some(_) if was_held => Ok(UnlockOutcome::Released),
+                    // This owner has locked again: before that try, which then changed nothing, or after.
                     Some(error) if is_held_by_its_owner(&claim, record.as_ref()) => {
                         Err(Arc::new(error))
                     }
-                    _ => Ok(UnlockOutcome::No(record)),
+                    _ => Ok(UnlockOutcome::NotHeld(record)),
                 };
             }
             Err(error) => error,
@@ -53,7 +54,7 @@ pub(super) async fn unlock(
             return Err(Arc::new(error));
         }
         if error.kind().may_have_been_applied() {
-            unheard = Some(error);
+            unconfirmed = Some(error);
         }
         sleep(timing.poll_every() / 4).await;
     }
@@ -66,8 +67,7 @@ fn is_held_by_its_owner(claim: &Claim, record: Option<&LeaseRecord>) -> bool {
     }
 }
 
-/// Whether nobody holds it and nobody has since this owner, which is all that there is to tell by where no
-/// token is named.
+/// Whether the lock is free and this owner was its last holder. Without a token, no more can be told.
 fn was_last(claim: &Claim, record: &LeaseRecord) -> bool {
     let last = record.history.last().map(|last| &last.holder);
     match claim {

@@ -94,7 +94,7 @@ fn a_name_given_twice_would_wait_for_itself() {
     paused(async {
         let twice = mutexes(&locks(), &["b", "a", "b"]);
         let error = lock_all(&twice).await.unwrap_err();
-        assert_eq!(error.to_string(), "b is named twice");
+        assert_eq!(error.to_string(), "b is named twice: pass each lock once");
         assert!(lock_all([]).await.unwrap().is_empty());
     });
 }

@@ -148,7 +148,7 @@ fn who_runs_out_of_time_is_told_what_stood_in_the_way() {
         let guard = b.guard().await.unwrap();
         let error = a.lock_timeout(TTL * 2).await.unwrap_err().to_string();
         let held_by = format!(
-            "m was not to be had within 20 s: {} holds it",
+            "m was not acquired within 20 s: {} holds it",
             guard.lease().holder
         );
         assert_eq!(error, held_by);

@@ -1,12 +1,12 @@
 use super::*;
 
 #[test]
-fn what_is_over_is_forgotten_whether_it_was_left_or_not() {
+fn finished_acquisitions_are_forgotten_whether_they_were_dropped_or_not() {
     let pending_releases = PendingReleases::default();
-    for left in [true, false].repeat(100) {
+    for dropped in [true, false].repeat(100) {
         let (pending_release, end) = PendingRelease::new();
         pending_releases.add(pending_release.clone());
-        if left {
+        if dropped {
             pending_release.begin();
         }
         drop(end);
