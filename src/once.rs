@@ -1,5 +1,5 @@
-//! Work that is done once, by whichever process comes first: under a guard of the resource, and
-//! marked in a second record, which is never deleted.
+//! Work that one process does once while the others wait. The process holds a guard of the resource, and
+//! records the completion in a second record, which is never deleted.
 
 mod builder;
 mod completion_mark;
@@ -25,40 +25,44 @@ use crate::{
     store::LeaseStore,
 };
 
-/// Work that is done once among all processes: one does it, the others wait, see that it is done and
-/// go on. That it is done survives the restart of all of them.
+/// Work that one process does while the others wait, and that is not repeated after it has succeeded.
+///
+/// The store remembers that it is done, also after all processes have restarted.
 ///
 /// # What once means
 ///
-/// - **Never two at the same time**, as far as the [guarantee](crate#the-guarantee) of a guard goes.
-/// - **At least once, until it has succeeded**: an error, a panic, a future that is dropped, or the
-///   crash of its process lets the next one try. So the work must bear to be begun again.
-/// - **Not again once it is marked as done**, until it is [reset](Self::reset).
+/// - **At most one process at a time** runs the work, under the [guarantee](crate#the-guarantee) of a guard.
+/// - **At least once, until it succeeds.** After an error, a panic, a dropped future or a crash, the next
+///   process tries, so the work must tolerate being started again.
+/// - **Not again after it is marked as done**, until you [reset](Self::reset) it.
 ///
-/// Between the end of the work and its mark there is a moment. A process that dies in it, or freezes
-/// in it for longer than the ttl, has done the work, and the next one does it again. And what a frozen
-/// process had already sent when its lock ran out may arrive while the next one works. Where the work is
-/// a transaction, let it look in there whether it was done; where it is not, let it pass on the
-/// [token](Leadership::token) that [`run_with`](Self::run_with) gives, and refuse a lower one than the
-/// highest seen.
+/// Two cases remain:
+///
+/// - If a process dies between the end of the work and its mark, or freezes there for longer than the ttl, the
+///   next one does the work again. If the work is a transaction, check inside it whether it was done.
+/// - What a frozen process had already sent when its lock expired may arrive while the next one works. Send the
+///   [token](Leadership::token) of [`run_with`](Self::run_with) with each write, and reject a token lower than
+///   the highest seen.
 ///
 /// # In the store
 ///
-/// The lock is the resource of this name, with a guard that renews itself while the work runs. The
-/// marker is the resource `name/done`: use neither for anything else. A mark is an acquisition of the
-/// marker whose holder says `done` or `open`, the token of the guard, and whose it was. Of those that
-/// the record remembers, the one of the newest guard counts: a mark that arrives late, after a reset
-/// even, changes nothing, unless [eight](LeaseRecord::HISTORY) such come after each other. A marker that
-/// somebody else has held is [`Corrupt`](OnceError::Corrupt), never done; one that is deleted, or
-/// restored from a backup, is forgotten work.
+/// The lock is the resource `name`; a guard renews it while the work runs. The mark record is the resource
+/// `name/done`. Use neither for anything else.
 ///
-/// | | requests |
+/// A mark is an acquisition of the mark record. Its holder is text: `done` or `open`, the token of the guard
+/// and the id of the guard. Of the marks in the record's history, the one with the largest token counts. So a
+/// mark that arrives late changes nothing, also after a reset, unless [eight](LeaseRecord::HISTORY) of them
+/// arrive one after the other. If anything else has held the mark record, the work is
+/// [`Corrupt`](OnceError::Corrupt) and not done. If the mark record is deleted or restored from a backup, its
+/// marks are lost.
+///
+/// | case | requests |
 /// | --- | --- |
-/// | it was done before | 1 |
-/// | it is done here | 6, the first time ever one more; and the renewals |
-/// | another does it meanwhile | 2 for each waiting interval |
+/// | the work was done before | 1 |
+/// | this call does the work | 6, one more if there is no mark record yet, and the renewals |
+/// | another call does the work meanwhile | 2 for each `poll_every` |
 ///
-/// One of the 6 is a release that the store refuses, which MongoDB answers by two.
+/// One of the 6 is a release that the store refuses; MongoDB needs two requests for it.
 ///
 /// # Examples
 ///
@@ -81,22 +85,23 @@ use crate::{
 pub struct Once {
     locks: LockManager,
     options: MutexOptions,
-    marker: MarkRecord,
+    mark_record: MarkRecord,
 }
 
-/// Whose turn it is.
-enum Entry {
-    Mine(Guard),
-    Over(Completion),
+/// What a call of `run` has to do.
+enum NextStep {
+    RunWork(Guard),
+    ReturnCompletion(Completion),
 }
 
 impl Once {
-    /// Work of this name, with the defaults: a ttl of 15 s, the host's name as owner, a waiting interval
-    /// of 3 s. No request is sent before it is run.
+    /// Work of this name, with the defaults: ttl 15 s, `poll_every` 3 s, the host name as owner.
+    ///
+    /// This sends no request.
     ///
     /// # Errors
-    /// [`StartError`] if the name is not accepted (at most 250 bytes), the store needs a longer ttl, or
-    /// no thread can be had.
+    /// [`StartError`] if the name is not a [`ResourceName`] of at most 250 bytes, the store needs a longer ttl,
+    /// or the operating system gives no thread.
     pub fn new<N>(store: Arc<dyn LeaseStore>, name: N) -> Result<Self, StartError>
     where
         N: TryInto<ResourceName>,
@@ -105,7 +110,7 @@ impl Once {
         Self::builder(store, name).build()
     }
 
-    /// Work of this name; everything else has a default.
+    /// Sets up work of this name. Everything else has a default.
     pub fn builder<N>(store: Arc<dyn LeaseStore>, name: N) -> OnceBuilder
     where
         N: TryInto<ResourceName>,
@@ -114,26 +119,29 @@ impl Once {
         OnceBuilder::new(store, name)
     }
 
-    /// Does the work, unless it is done, and waits while another does it. The work runs where this is
-    /// awaited, which may be any runtime. What it starts elsewhere, a task or a thread, is not dropped
-    /// with it: let that ask the [`Leadership`] of [`run_with`](Self::run_with).
+    /// Does the work unless it is done; waits while another call does it.
     ///
-    /// A store that does not answer is asked on, with a warning in the log, until the work has begun
-    /// and again to mark it; while the work runs, for as long as the lock lasts.
+    /// The work runs in the task that awaits this, on any runtime. If the lock is lost, the work is dropped.
+    /// Tasks and threads that it has started are not: let them check the [`Leadership`] of
+    /// [`run_with`](Self::run_with).
+    ///
+    /// If the store does not answer, this retries and logs a warning: without a limit before the work begins,
+    /// and until the lock is lost while the work runs and is marked.
     ///
     /// # Errors
-    /// [`OnceError::Failed`] with the error of the work. [`OnceError::Lost`] if the lock was lost before
-    /// the work was over, which was dropped. [`OnceError::Unmarked`] if the work succeeded and may be
-    /// done again nevertheless. [`OnceError::Corrupt`], and [`OnceError::Store`] for errors that
-    /// waiting does not mend.
+    /// - [`OnceError::Failed`] with the error of the work.
+    /// - [`OnceError::Lost`] if the lock was lost while the work ran, which was dropped.
+    /// - [`OnceError::Unmarked`] if the work succeeded but the mark is not confirmed, so it may be done again.
+    /// - [`OnceError::Corrupt`] if the mark record cannot be relied on.
+    /// - [`OnceError::Store`] if the store fails in a way that a retry does not fix.
     ///
     /// # Panics
-    /// If the work does; the next one may try.
+    /// If the work panics. The next call may try.
     ///
     /// # Cancel safety
-    /// Dropped while it waits, it leaves nothing behind in the store. Dropped while the work runs, the
-    /// work is dropped, and the next one may try. Dropped after the work has succeeded, it is marked as
-    /// done in the background.
+    /// Dropping the future is safe. Before the work begins, it leaves nothing in the store. While the work
+    /// runs, the work is dropped and the next call may try. After the work has succeeded, it is still marked as
+    /// done, in the background.
     pub async fn run<T, E, F>(&self, work: impl FnOnce() -> F) -> Result<Completed<T>, OnceError<E>>
     where
         F: Future<Output = Result<T, E>>,
@@ -141,8 +149,10 @@ impl Once {
         self.run_with(|_| work()).await
     }
 
-    /// The same for work that is told of its lock: to ask whether it still holds before a step that
-    /// cannot be taken back, and to pass its token along with every write.
+    /// Does the work as [`run`](Self::run) does, and passes it the [`Leadership`] of its lock.
+    ///
+    /// With it the work checks that the lock is still held before a step that cannot be undone, and sends the
+    /// token with every write.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -159,39 +169,41 @@ impl Once {
     where
         F: Future<Output = Result<T, E>>,
     {
-        // Boxed, so that what awaits this is not several times as large as the work.
-        let guard = match Box::pin(self.turn()).await.map_err(OnceError::of_any)? {
-            Entry::Mine(guard) => guard,
-            Entry::Over(done) => return Ok(Completed::Before(done)),
+        // Boxed, so that the future is not several times as large as the work.
+        let next_step = Box::pin(self.wait_for_next_step()).await;
+        let guard = match next_step.map_err(OnceError::with_error_type)? {
+            NextStep::RunWork(guard) => guard,
+            NextStep::ReturnCompletion(done) => return Ok(Completed::Before(done)),
         };
         let (token, leadership) = (guard.token(), guard.leadership().clone());
         let work = Box::pin(async { work(leadership).await });
         let value = match guard.run(work).await {
             Ok(Ok(value)) => value,
             Ok(Err(error)) => {
-                // The next one need not wait for the ttl; if that fails, he does.
+                // So that the next call need not wait for the ttl. If the release fails, it waits.
                 let _ = guard.release().await;
                 return Err(OnceError::Failed(error));
             }
-            Err(lost) => return Err(refused(lost).of_any()),
+            Err(lost) => return Err(from_lock_error(lost).with_error_type()),
         };
-        match self.marker.write(guard, MarkState::Done).await {
+        match self.mark_record.write(guard, MarkState::Done).await {
             Ok(()) => Ok(Completed::ByThisCall { value, token }),
-            Err(source) => Err(self.unmarked(token, source).of_any()),
+            Err(source) => Err(self.unmarked(token, source).with_error_type()),
         }
     }
 
-    /// How far it has come, by two requests.
+    /// Whether the work is pending, running or done. Sends two requests.
     ///
     /// # Errors
-    /// [`OnceError::Corrupt`], and [`OnceError::Store`] for errors that waiting does not mend.
+    /// - [`OnceError::Corrupt`] if the mark record cannot be relied on.
+    /// - [`OnceError::Store`] if the store fails in a way that a retry does not fix.
     ///
     /// # Cancel safety
-    /// May be dropped at any time.
+    /// You may drop the future at any time.
     pub async fn status(&self) -> Result<OnceStatus, OnceError> {
-        // In this order: who gives the lock back has marked it before.
-        let lock = self.marker.read_lock().await?;
-        if let Some(done) = completion(self.marker.read().await?) {
+        // In this order: a call writes the mark before it releases the lock.
+        let lock = self.mark_record.read_lock().await?;
+        if let Some(done) = completion(self.mark_record.read().await?) {
             return Ok(OnceStatus::Done(done));
         }
         let running = lock.filter(LeaseRecord::is_held).and_then(|lock| {
@@ -205,17 +217,19 @@ impl Once {
         Ok(running.unwrap_or(OnceStatus::Pending))
     }
 
-    /// Lets it be done again: what was marked before does not count any more, whenever it arrives. Also
-    /// mends a marker that somebody else has held.
+    /// Marks the work as not done, so that the next call of [`run`](Self::run) does it again.
+    ///
+    /// Earlier marks no longer count, also if they arrive later. This also repairs a mark record that
+    /// something else has held.
     ///
     /// # Errors
-    /// [`OnceError::Running`] while somebody has its lock, also if only to look whether it is done.
-    /// [`OnceError::Lost`] if it is not known to be reset, because the lock was lost before the store
-    /// confirmed it. [`OnceError::Corrupt`] if it cannot be reset, and [`OnceError::Store`] for errors
-    /// that waiting does not mend.
+    /// - [`OnceError::Running`] if another call has the lock, also if it only checks whether the work is done.
+    /// - [`OnceError::Lost`] if the lock was lost before the store confirmed the reset, which may have happened.
+    /// - [`OnceError::Corrupt`] if the records contradict each other, so that no reset would count.
+    /// - [`OnceError::Store`] if the store fails in a way that a retry does not fix.
     ///
     /// # Cancel safety
-    /// Dropped before its end it may or may not have been reset.
+    /// If you drop the future, the work may or may not be reset.
     pub async fn reset(&self) -> Result<(), OnceError> {
         loop {
             let guard = match self.try_guard().await? {
@@ -228,75 +242,75 @@ impl Once {
                     });
                 }
             };
-            let overruled = match guard.run(self.marker.read_for_sure()).await {
-                Ok(Ok(Some(seen))) => self.check_newer(&guard, &seen),
+            let checked = match guard.run(self.mark_record.read_latest()).await {
+                Ok(Ok(Some(seen))) => self.check_token_is_newer(&guard, &seen),
                 Ok(Ok(None) | Err(OnceError::Corrupt { .. })) => Ok(()),
                 Ok(Err(error)) => Err(error),
                 Err(_) => continue,
             };
-            if let Err(error) = overruled {
-                // If that fails it runs out.
+            if let Err(error) = checked {
+                // If the release fails, the lease expires.
                 let _ = guard.release().await;
                 return Err(error);
             }
             return self
-                .marker
+                .mark_record
                 .write(guard, MarkState::Open)
                 .await
-                .map_err(refused);
+                .map_err(from_lock_error);
         }
     }
 
-    /// The resource whose lock it is; `/done` added, its marker.
+    /// The resource that is locked while the work runs. The mark record has the same name with `/done` added.
     #[must_use]
     pub fn resource(&self) -> &ResourceName {
-        self.marker.lock()
+        self.mark_record.lock()
     }
 
-    /// Waits until it is done, or this one is to do it.
-    async fn turn(&self) -> Result<Entry, OnceError> {
+    /// Waits until the work is done, or this call has the lock and must do it.
+    async fn wait_for_next_step(&self) -> Result<NextStep, OnceError> {
         let mut wait = Duration::ZERO;
         loop {
-            if let Some(done) = completion(self.marker.read_after(wait).await?) {
-                return Ok(Entry::Over(done));
+            if let Some(done) = completion(self.mark_record.read_after(wait).await?) {
+                return Ok(NextStep::ReturnCompletion(done));
             }
             let guard = match self.try_guard().await? {
                 Ok(guard) => guard,
                 Err((_, remaining)) => {
-                    wait = self.marker.pause(remaining);
+                    wait = self.mark_record.jittered(remaining);
                     continue;
                 }
             };
-            // Once more: it may have been done since, and nobody else does it from now on.
-            let Ok(seen) = guard.run(self.marker.read_for_sure()).await else {
+            // Read again under the guard: the work may have been done since, and cannot be from now on.
+            let Ok(seen) = guard.run(self.mark_record.read_latest()).await else {
                 wait = Duration::ZERO;
                 continue;
             };
-            let turn = match seen.and_then(|seen| self.judge(&guard, seen)) {
-                Ok(None) => return Ok(Entry::Mine(guard)),
-                Ok(Some(done)) => Ok(Entry::Over(done)),
+            let next_step = match seen.and_then(|seen| self.check_mark(&guard, seen)) {
+                Ok(None) => return Ok(NextStep::RunWork(guard)),
+                Ok(Some(done)) => Ok(NextStep::ReturnCompletion(done)),
                 Err(error) => Err(error),
             };
-            // If that fails it runs out.
+            // If the release fails, the lease expires.
             let _ = guard.release().await;
-            return turn;
+            return next_step;
         }
     }
 
-    /// Who has done it, or that it is to be done under this guard.
-    fn judge(
+    /// The completion, or `None` if the work must be done under this guard.
+    fn check_mark(
         &self,
         guard: &Guard,
         seen: Option<DatedMark>,
     ) -> Result<Option<Completion>, OnceError> {
         match (completion(seen.clone()), seen) {
             (Some(done), _) => Ok(Some(done)),
-            (None, Some(seen)) => self.check_newer(guard, &seen).map(|()| None),
+            (None, Some(seen)) => self.check_token_is_newer(guard, &seen).map(|()| None),
             (None, None) => Ok(None),
         }
     }
 
-    /// A guard, or who has it for how long.
+    /// A guard, or the holder of the lock and how long it stays held.
     async fn try_guard(&self) -> Result<Result<Guard, (CandidateId, Duration)>, OnceError> {
         let mutex = self.mutex();
         loop {
@@ -304,28 +318,29 @@ impl Once {
                 Ok(guard) => return Ok(Ok(guard)),
                 Err(LockError::Held { by, remaining, .. }) => return Ok(Err((by, remaining))),
                 Err(LockError::Store(error)) if !is_for_good(&error) => {
-                    self.marker.rest().await?;
+                    self.mark_record.wait_after_error().await?;
                 }
-                Err(error) => return Err(refused(error)),
+                Err(error) => return Err(from_lock_error(error)),
             }
         }
     }
 
-    /// A guard of its own for each call, with a candidate id of its own.
+    /// A new mutex for each call: its guard has a candidate id of its own.
     fn mutex(&self) -> Mutex {
         let mutex = self.locks.mutex_with(self.options.clone());
         mutex.expect("a mutex with these options was made when this was built")
     }
 
-    /// A mark under this guard would not count beside one of a newer.
-    fn check_newer(&self, guard: &Guard, seen: &DatedMark) -> Result<(), OnceError> {
+    /// A mark under this guard counts only if its token is larger than that of the last mark.
+    fn check_token_is_newer(&self, guard: &Guard, seen: &DatedMark) -> Result<(), OnceError> {
         let (own, marked) = (guard.token(), seen.mark.token);
         if own > marked {
             return Ok(());
         }
-        Err(self.marker.corrupt(&format!(
-            "it was marked under token {marked}, and {} is at {own}: one of the two records was \
-             deleted or restored from a backup; use another name, or delete both while nobody runs it",
+        Err(self.mark_record.corrupt(&format!(
+            "its last mark has token {marked}, but {} is only at token {own}, so one of the two records \
+             was deleted or restored from a backup: use another name, or delete both records while no \
+             process runs this work",
             self.resource()
         )))
     }
@@ -348,7 +363,7 @@ fn completion(seen: Option<DatedMark>) -> Option<Completion> {
     })
 }
 
-fn refused(error: LockError) -> OnceError {
+fn from_lock_error(error: LockError) -> OnceError {
     match error {
         LockError::Lost { resource, reason } => OnceError::Lost { resource, reason },
         LockError::Store(error) => OnceError::Store(error),

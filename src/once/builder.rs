@@ -10,9 +10,9 @@ use crate::{
     timing::TimingBuilder,
 };
 
-/// What the marker's name has after that of the resource.
-const DONE: &str = "/done";
-const LONGEST: usize = 255 - DONE.len();
+/// The name of the mark record is that of the resource with this added.
+const MARK_SUFFIX: &str = "/done";
+const MAX_NAME: usize = 255 - MARK_SUFFIX.len();
 
 /// Sets up a [`Once`].
 #[derive(Debug)]
@@ -36,8 +36,9 @@ impl OnceBuilder {
         }
     }
 
-    /// Who runs it, for the others to read; a process id and a random number are added. Default: the
-    /// host's name.
+    /// The owner, which other processes read in the [status](Once::status). Default: the host name.
+    ///
+    /// The process id and a random number are added.
     pub fn owner<N>(mut self, owner: N) -> Self
     where
         N: TryInto<CandidateId>,
@@ -47,54 +48,60 @@ impl OnceBuilder {
         self
     }
 
-    /// How long after a crash of the one that runs it the next one may try, at the earliest. Default
-    /// 15 s; the range is that of [`TimingBuilder::ttl`]. The work may take much longer than that.
+    /// How long the lock outlives a process that crashes while it runs the work; then the next one may try.
+    ///
+    /// Default: 15 s; range: that of [`TimingBuilder::ttl`]. The work may take much longer, because its lock
+    /// is renewed.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.locks = self.locks.ttl(ttl);
         self
     }
 
-    /// The waiting interval: how often those who wait look whether it is done. Each time comes up to
-    /// [`POLL_JITTER`](crate::timing::POLL_JITTER) of it later. Default ttl / 5, at least 1 ms.
+    /// How often a waiting call checks whether the work is done. Default: ttl / 5; at least 1 ms.
+    ///
+    /// Each wait is longer by a random part of up to [`POLL_JITTER`](crate::timing::POLL_JITTER) of it.
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.locks = self.locks.poll_every(every);
         self
     }
 
-    /// All times at once; what is not set follows from the ttl. `yield_for` is one ttl, whatever is
-    /// set: who gives a lock back has stopped already.
+    /// Sets all times at once. Times that you do not set follow from the ttl.
+    ///
+    /// `yield_for` is always one ttl, whatever you set: the work has stopped when its lock is released.
     pub fn timing(mut self, timing: TimingBuilder) -> Self {
         self.locks = self.locks.timing(timing);
         self
     }
 
-    /// How long the work may take, counted from when its lock was asked for; not shorter than the ttl.
-    /// Then it is dropped, and the next one may try. Default: no limit.
+    /// The longest time that the work may take, counted from the request for its lock. Default: no limit.
+    ///
+    /// When it is over, the work is dropped and the next call may try. At least one ttl.
     pub fn max_hold(mut self, longest: Duration) -> Self {
         self.max_hold = Some(longest);
         self
     }
 
-    /// The clock of the holders. Default: [`BootClock`](crate::clock::BootClock). For tests.
+    /// The clock that holders read. Default: [`BootClock`](crate::clock::BootClock). Tests set another.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.locks = self.locks.clock(clock);
         self
     }
 
-    /// Checks what was set; its lock and its requests run on the library's own thread.
+    /// Checks the settings. The lock and the requests run on the library's lock thread.
     ///
     /// # Errors
-    /// [`StartError`] if a name or a time is not accepted, or no thread can be had. The name has 5 bytes
-    /// less than others, at most 250: the marker's is longer.
+    /// [`StartError`] if a name or a time is out of range, or the operating system gives no thread. The name
+    /// has at most 250 bytes, because that of the mark record is 5 bytes longer.
     pub fn build(self) -> Result<Once, StartError> {
         self.build_by(LockManagerBuilder::build)
     }
 
-    /// The same with a lock that runs on the tokio runtime of whoever uses it, for tests under paused
-    /// time. There, work that blocks its thread delays renewals.
+    /// Builds work whose lock runs on the tokio runtime of the caller, for tests under paused time.
+    ///
+    /// On that runtime, work that blocks its thread delays renewals.
     ///
     /// # Errors
-    /// [`StartError`] if a name or a time is not accepted.
+    /// [`StartError`] if a name or a time is out of range.
     pub fn build_on_current_runtime(self) -> Result<Once, StartError> {
         self.build_by(LockManagerBuilder::build_on_current_runtime)
     }
@@ -105,11 +112,11 @@ impl OnceBuilder {
     ) -> Result<Once, StartError> {
         let name = self.name?;
         let len = name.as_str().len();
-        if len > LONGEST {
-            let (what, max) = ("name of what is done once", LONGEST);
+        if len > MAX_NAME {
+            let (what, max) = ("Once name", MAX_NAME);
             return Err(InvalidName::TooLong { what, len, max }.into());
         }
-        let marker = ResourceName::new(format!("{name}{DONE}"))?;
+        let mark_record = ResourceName::new(format!("{name}{MARK_SUFFIX}"))?;
         let locks = build(self.locks)?;
         let mut options = MutexOptions::new(&name);
         if let Some(longest) = self.max_hold {
@@ -117,7 +124,7 @@ impl OnceBuilder {
         }
         let mutex = locks.mutex_with(options.clone())?;
         Ok(Once {
-            marker: MarkRecord::new(&locks, name, marker, *mutex.timing()),
+            mark_record: MarkRecord::new(&locks, name, mark_record, *mutex.timing()),
             locks,
             options,
         })

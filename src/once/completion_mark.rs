@@ -4,14 +4,14 @@ use thiserror::Error;
 
 use crate::lease::{CandidateId, FencingToken, LeaseRecord};
 
-/// What a process under the guard has written: that the work is done, or to be done again.
+/// What a process that held the guard has written: that the work is done, or open again after a reset.
 ///
-/// It is the *holder* under which the marker was acquired, because a record keeps the holders of its
-/// last acquisitions: a mark that arrives late stands beside the newer one, and does not replace it.
+/// It is written as the *holder* of an acquisition, because a record keeps the holders of its last
+/// acquisitions: a mark that arrives late is added beside the newer one and does not replace it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CompletionMark {
     pub(super) state: MarkState,
-    /// Of the guard under which it was written.
+    /// The token of the guard under which it was written.
     pub(super) token: FencingToken,
     pub(super) by: CandidateId,
 }
@@ -29,20 +29,20 @@ pub(super) struct DatedMark {
     pub(super) at: SystemTime,
 }
 
-/// Why a record is no marker.
+/// Why no mark could be read from a record.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(super) enum Unreadable {
-    #[error("{0} has held it, which is no mark")]
+    #[error("{0} has acquired it, which is not a mark")]
     Foreign(CandidateId),
-    #[error("its history does not have its last acquisition")]
+    #[error("its history does not contain its last acquisition")]
     NoHistory,
 }
 
 impl CompletionMark {
-    /// The holder that stands for it.
-    pub(super) fn id(&self) -> CandidateId {
+    /// The mark as the holder under which it is written.
+    pub(super) fn to_holder(&self) -> CandidateId {
         CandidateId::new(self.to_string())
-            .expect("the id of a guard is so short that a word and a number fit beside it")
+            .expect("the id of a guard leaves room for a word and a number")
     }
 
     fn parse(holder: &CandidateId) -> Option<Self> {
@@ -57,12 +57,12 @@ impl CompletionMark {
             token: FencingToken::new(parts.next()?.parse().ok()?),
             by: CandidateId::new(parts.next()?).ok()?,
         };
-        // Nothing but what was written by `id`: no sign, no leading zero.
+        // Only what `to_holder` writes: no sign, no leading zero.
         (mark.to_string() == holder.as_str()).then_some(mark)
     }
 
-    /// The mark that counts: the one that was written under the newest guard, whatever came after it.
-    pub(super) fn of(record: &LeaseRecord) -> Result<DatedMark, Unreadable> {
+    /// The mark that counts: the one with the largest token, whatever was written after it.
+    pub(super) fn read_from(record: &LeaseRecord) -> Result<DatedMark, Unreadable> {
         if !ends_with_the_last_acquisition(record) {
             return Err(Unreadable::NoHistory);
         }
@@ -75,7 +75,7 @@ impl CompletionMark {
         });
         let newest = marks.max_by_key(|(_, seen)| seen.mark.token);
         let since = newest.as_ref().map(|(token, _)| *token);
-        // What others did with the name before counts no more once somebody has marked it.
+        // A foreign acquisition before that mark does not matter.
         let foreign = record.history.iter().rev().find(|acquired| {
             Some(acquired.token) > since && Self::parse(&acquired.holder).is_none()
         });
@@ -87,8 +87,8 @@ impl CompletionMark {
     }
 }
 
-/// Whether no line is missing at the end of the history. Its token may be less than that of the record,
-/// where an operator has raised that one after a restore; then the time of the acquisition tells.
+/// Whether the history ends with the last acquisition of the record. The two tokens differ if an operator has
+/// raised that of the record after a restore; then the times of the acquisition must be equal.
 fn ends_with_the_last_acquisition(record: &LeaseRecord) -> bool {
     let Some(last) = record.history.last() else {
         return false;
@@ -97,7 +97,7 @@ fn ends_with_the_last_acquisition(record: &LeaseRecord) -> bool {
     last.token == record.token || was_raised
 }
 
-/// A history need not have more than milliseconds.
+/// In milliseconds, because a store may keep no more of the times in a history.
 fn millis(moment: SystemTime) -> Option<u128> {
     let since = moment.duration_since(SystemTime::UNIX_EPOCH);
     Some(since.ok()?.as_millis())

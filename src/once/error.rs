@@ -10,65 +10,69 @@ use crate::{
     store::StoreError,
 };
 
-/// Why a call of a [`Once`](super::Once) did not end well. `E` is the error of the work.
+/// Why a call of [`Once`](super::Once) failed. `E` is the error of the work.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum OnceError<E = Infallible> {
-    /// The work failed here. The next one may try.
+    /// The work returned an error. The next call may try.
     #[error("the work failed: {0}")]
     Failed(E),
-    /// The lock was lost while the work ran, and the work was dropped. It is not marked as done; the
-    /// next one may try.
-    #[error("{resource} was lost while its work ran, which was dropped: {reason}")]
+    /// The lock was lost while the work ran, and the work was dropped. The next call may try.
+    ///
+    /// From [`reset`](super::Once::reset): the lock was lost before the store confirmed the reset.
+    #[error("the lock {resource} was lost, and its work was dropped: {reason}")]
     Lost {
         /// The resource.
         resource: ResourceName,
-        /// Why.
+        /// Why it was lost.
         reason: Reason,
     },
-    /// The work has succeeded here, and the store did not confirm the mark while the lock was held:
-    /// it may be marked, and if it is not, it is **done again**.
-    #[error("the work of {resource} succeeded, but it is not known to be marked as done")]
+    /// The work succeeded, but the store did not confirm its mark while the lock was held.
+    ///
+    /// If the mark was not written, the next call does the work **again**.
+    #[error(
+        "the work of {resource} succeeded, but its mark is not confirmed: it may be done again"
+    )]
     Unmarked {
         /// The resource.
         resource: ResourceName,
         /// The token under which it was done.
         token: FencingToken,
-        /// What stood in the way.
+        /// Why the mark is not confirmed.
         source: LockError,
     },
-    /// Somebody runs it, so it cannot be reset.
+    /// Another call has the lock, so the work cannot be reset.
     #[error(
-        "{resource} is run by {by}, for up to {} more if it is not renewed",
+        "{resource} is locked by {by}, for up to {} if it is not renewed: reset it later",
         human(*remaining)
     )]
     Running {
         /// The resource.
         resource: ResourceName,
-        /// Who.
+        /// The holder.
         by: CandidateId,
         /// How long the lock stays held if it is not renewed.
         remaining: Duration,
     },
-    /// The marker says nothing that could be relied on, and is not taken for done.
-    #[error("the marker {marker} cannot be relied on: {what}")]
+    /// The mark record cannot be relied on, so the work does not count as done.
+    #[error("the mark record {mark_record} cannot be relied on: {what}")]
     Corrupt {
-        /// The resource that is the marker.
-        marker: ResourceName,
+        /// The resource of the mark record.
+        mark_record: ResourceName,
         /// What is wrong with it, and what to do.
         what: String,
     },
-    /// The store does not answer as it should, and waiting does not mend it.
+    /// The store failed in a way that a retry does not fix.
     #[error(transparent)]
     Store(#[from] Arc<StoreError>),
-    /// The thread of the locks has ended.
-    #[error("the thread of the locks has ended")]
+    /// The library's lock thread has ended; it renews and releases no lock any more.
+    #[error("the library's lock thread has ended: restart the process")]
     Stopped,
 }
 
 impl OnceError {
-    /// The same where work could have failed.
-    pub(super) fn of_any<E>(self) -> OnceError<E> {
+    /// The same error, for work that may fail with `E`.
+    pub(super) fn with_error_type<E>(self) -> OnceError<E> {
         match self {
             Self::Failed(never) => match never {},
             Self::Lost { resource, reason } => OnceError::Lost { resource, reason },
@@ -90,7 +94,7 @@ impl OnceError {
                 by,
                 remaining,
             },
-            Self::Corrupt { marker, what } => OnceError::Corrupt { marker, what },
+            Self::Corrupt { mark_record, what } => OnceError::Corrupt { mark_record, what },
             Self::Store(error) => OnceError::Store(error),
             Self::Stopped => OnceError::Stopped,
         }

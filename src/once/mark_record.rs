@@ -17,8 +17,8 @@ use crate::{
     timing::{POLL_JITTER, Timing},
 };
 
-/// The record that says whether the work is done, and the requests for it. All of them run where the
-/// locks do.
+/// The record that says whether the work is done, and the requests for it. They run on the executor of the
+/// locks.
 #[derive(Clone, Debug)]
 pub(super) struct MarkRecord {
     store: Arc<dyn LeaseStore>,
@@ -31,14 +31,14 @@ impl MarkRecord {
     pub(super) fn new(
         locks: &LockManager,
         lock: ResourceName,
-        marker: ResourceName,
+        mark_record: ResourceName,
         timing: Timing,
     ) -> Self {
         Self {
             store: locks.store().clone(),
             executor: locks.executor().clone(),
             config: Config {
-                resource: marker,
+                resource: mark_record,
                 candidate: locks.owner().clone(),
                 timing,
                 metadata: None,
@@ -48,7 +48,7 @@ impl MarkRecord {
         }
     }
 
-    /// The resource whose marker it is.
+    /// The resource that is locked while the work runs.
     pub(super) fn lock(&self) -> &ResourceName {
         &self.lock
     }
@@ -59,13 +59,13 @@ impl MarkRecord {
 
     /// The mark that counts, after a wait.
     pub(super) async fn read_after(&self, wait: Duration) -> Result<Option<DatedMark>, OnceError> {
-        let record = self.there(move |this| async move {
+        let record = self.run(move |this| async move {
             if !wait.is_zero() {
                 sleep(wait).await;
             }
-            this.look(this.config.resource.clone()).await
+            this.read_record(this.config.resource.clone()).await
         });
-        self.judge(record.await?)
+        self.mark_in(record.await?)
     }
 
     /// The mark that counts.
@@ -73,43 +73,43 @@ impl MarkRecord {
         self.read_after(Duration::ZERO).await
     }
 
-    /// The mark that counts, asked for in a way that no store answers from the past.
+    /// The mark that counts, including every write that the store has confirmed.
     ///
-    /// A release that changes nothing is a write to the store. A read may, for a moment after a
-    /// failover, not show what was written before it.
-    pub(super) async fn read_for_sure(&self) -> Result<Option<DatedMark>, OnceError> {
-        let record = self.there(|this| async move {
+    /// A read may, for a moment after a failover, miss earlier writes. A release is a write, so this sends one
+    /// that changes nothing.
+    pub(super) async fn read_latest(&self) -> Result<Option<DatedMark>, OnceError> {
+        let record = self.run(|this| async move {
             let claim = Claim::Attempt {
                 resource: this.config.resource.clone(),
                 attempt: this.new_attempt(Operation::Release)?,
             };
-            match this.ask(Call::Release(claim)).await?.record {
+            match this.send(Call::Release(claim)).await?.record {
                 Some(record) => Ok(Some(record)),
                 // A store need not show the record of a release that it refuses.
-                None => this.look(this.config.resource.clone()).await,
+                None => this.read_record(this.config.resource.clone()).await,
             }
         });
-        self.judge(record.await?)
+        self.mark_in(record.await?)
     }
 
     /// The record of the lock.
     pub(super) async fn read_lock(&self) -> Result<Option<LeaseRecord>, OnceError> {
-        self.there(|this| async move { this.look(this.lock.clone()).await })
+        self.run(|this| async move { this.read_record(this.lock.clone()).await })
             .await
     }
 
-    /// A while after an error of the store.
-    pub(super) async fn rest(&self) -> Result<(), OnceError> {
-        self.there(|this| async move {
+    /// Waits a while after an error of the store.
+    pub(super) async fn wait_after_error(&self) -> Result<(), OnceError> {
+        self.run(|this| async move {
             sleep(this.backoff()).await;
             Ok(())
         })
         .await
     }
 
-    /// Writes the mark and gives the guard back, both also if nobody waits for it any more.
+    /// Writes the mark and releases the guard. Dropping the future stops neither.
     pub(super) async fn write(&self, guard: Guard, state: MarkState) -> Result<(), LockError> {
-        let (tell, told) = oneshot::channel();
+        let (sender, written) = oneshot::channel();
         let this = self.clone();
         let begun = self.executor.spawn(async move {
             let mark = CompletionMark {
@@ -117,7 +117,7 @@ impl MarkRecord {
                 token: guard.token(),
                 by: guard.lease().holder.clone(),
             };
-            let marked = match guard.run(this.put(&mark)).await {
+            let marked = match guard.run(this.write_mark(&mark)).await {
                 Ok(marked) => marked.map_err(LockError::Store),
                 Err(lost) => Err(lost),
             };
@@ -125,33 +125,33 @@ impl MarkRecord {
                 Ok(lease) => (Ok(()), lease),
                 Err(error) => (Err(error), None),
             };
-            // Neither says anything about the mark: what is not given back runs out.
-            let _ = futures::join!(guard.release(), this.let_go(lease));
-            // He who waited may have gone.
-            let _ = tell.send(marked);
+            // The mark is decided. If a release fails, its lease expires.
+            let _ = futures::join!(guard.release(), this.release_mark(lease));
+            // The caller may have dropped its future.
+            let _ = sender.send(marked);
         });
         if begun {
-            told.await.unwrap_or(Err(LockError::Stopped))
+            written.await.unwrap_or(Err(LockError::Stopped))
         } else {
             Err(LockError::Stopped)
         }
     }
 
-    /// Acquires the marker as this mark, with one attempt however often it is asked for. There is no
-    /// lease to give back if it was there already.
-    async fn put(&self, mark: &CompletionMark) -> Result<Option<Lease>, Arc<StoreError>> {
-        let (resource, holder) = (self.config.resource.clone(), mark.id());
+    /// Acquires the mark record with this mark as its holder; all retries are one attempt. Returns the lease to
+    /// release, or `None` if the mark was already there.
+    async fn write_mark(&self, mark: &CompletionMark) -> Result<Option<Lease>, Arc<StoreError>> {
+        let (resource, holder) = (self.config.resource.clone(), mark.to_holder());
         let bid = Bid {
             resource: resource.clone(),
             candidate: holder.clone(),
             attempt: self.new_attempt(Operation::Acquire)?,
-            // Not for long: it keeps only other marks out, if it is not given back.
+            // As short as can be: if it is not released, it only delays other marks.
             ttl: self.timing().call_timeout().max(self.store.min_ttl()),
             metadata: None,
             reentrant: false,
         };
         loop {
-            match self.ask(Call::Acquire(bid.clone())).await?.reply {
+            match self.send(Call::Acquire(bid.clone())).await?.reply {
                 Reply::Granted { token } => {
                     return Ok(Some(Lease {
                         resource,
@@ -159,43 +159,46 @@ impl MarkRecord {
                         token,
                     }));
                 }
-                // Granted before, and freed since by an operator.
+                // An earlier try was granted, and an operator has evicted it since.
                 Reply::Refused(record)
-                    if CompletionMark::of(&record).is_ok_and(|it| it.mark == *mark) =>
+                    if CompletionMark::read_from(&record).is_ok_and(|it| it.mark == *mark) =>
                 {
                     return Ok(None);
                 }
-                // An older mark whose release was lost, or that has arrived late.
-                Reply::Refused(record) => sleep(self.pause(record.remaining)).await,
-                _ => sleep(self.pause(Duration::ZERO)).await,
+                // An older mark that was not released or has arrived late: wait for its expiry.
+                Reply::Refused(record) => sleep(self.jittered(record.remaining)).await,
+                _ => sleep(self.jittered(Duration::ZERO)).await,
             }
         }
     }
 
-    async fn let_go(&self, lease: Option<Lease>) {
+    async fn release_mark(&self, lease: Option<Lease>) {
         if let Some(lease) = lease {
-            // Once: it is short.
-            let _ = self.ask_once(Call::Release(Claim::Lease(lease))).await;
+            // One try: the lease is short.
+            let _ = self.send_once(Call::Release(Claim::Lease(lease))).await;
         }
     }
 
-    async fn look(&self, resource: ResourceName) -> Result<Option<LeaseRecord>, Arc<StoreError>> {
-        Ok(self.ask(Call::Read(resource)).await?.record)
+    async fn read_record(
+        &self,
+        resource: ResourceName,
+    ) -> Result<Option<LeaseRecord>, Arc<StoreError>> {
+        Ok(self.send(Call::Read(resource)).await?.record)
     }
 
     fn new_attempt(&self, operation: Operation) -> Result<AttemptId, Arc<StoreError>> {
         AttemptId::generate().map_err(|error| {
             let (kind, store) = (StoreErrorKind::Unavailable, self.store.kind());
-            let message = "not asked: the operating system gives no random bits";
+            let message = "no request was sent: the operating system gives no random bits";
             Arc::new(StoreError::new(kind, store, operation, message).with_source(error))
         })
     }
 
-    /// Asks until there is an answer, or an error that waiting does not mend.
-    async fn ask(&self, request: Call) -> Result<Answer, Arc<StoreError>> {
+    /// Sends a request until there is an answer, or an error that a retry does not fix.
+    async fn send(&self, request: Call) -> Result<Answer, Arc<StoreError>> {
         let mut health = StoreHealth::new(self.store.clone());
         loop {
-            let answer = self.ask_once(request.clone()).await;
+            let answer = self.send_once(request.clone()).await;
             let now = self.config.clock.now();
             match answer {
                 Ok(answer) => {
@@ -209,39 +212,41 @@ impl MarkRecord {
         }
     }
 
-    async fn ask_once(&self, request: Call) -> Result<Answer, StoreError> {
+    async fn send_once(&self, request: Call) -> Result<Answer, StoreError> {
         call_within(&self.store, request, self.timing().call_timeout()).await
     }
 
-    /// A wait of about this time, at most about the waiting interval, so that not all ask at once.
-    pub(super) fn pause(&self, time: Duration) -> Duration {
+    /// This time, limited to `poll_every`, plus a random part so that not all processes ask at once.
+    pub(super) fn jittered(&self, time: Duration) -> Duration {
         let every = self.timing().poll_every();
         let jitter = rand::rng().random_range(0.0..=POLL_JITTER);
         time.clamp(self.timing().floor(), every) + every.mul_f64(jitter)
     }
 
     fn backoff(&self) -> Duration {
-        self.pause(self.timing().poll_every() / 4)
+        self.jittered(self.timing().poll_every() / 4)
     }
 
-    fn judge(&self, record: Option<LeaseRecord>) -> Result<Option<DatedMark>, OnceError> {
-        let seen = record.map(|record| CompletionMark::of(&record)).transpose();
+    fn mark_in(&self, record: Option<LeaseRecord>) -> Result<Option<DatedMark>, OnceError> {
+        let seen = record
+            .map(|record| CompletionMark::read_from(&record))
+            .transpose();
         seen.map_err(|error| {
             self.corrupt(&format!(
-                "{error}; if it is used for nothing else, reset it"
+                "{error}; if nothing else uses this name, call reset()"
             ))
         })
     }
 
     pub(super) fn corrupt(&self, what: &str) -> OnceError {
         OnceError::Corrupt {
-            marker: self.config.resource.clone(),
+            mark_record: self.config.resource.clone(),
             what: what.to_owned(),
         }
     }
 
-    /// Does the work where the locks run.
-    async fn there<T, F>(&self, work: impl FnOnce(Self) -> F) -> Result<T, OnceError>
+    /// Runs requests on the executor of the locks.
+    async fn run<T, F>(&self, work: impl FnOnce(Self) -> F) -> Result<T, OnceError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Arc<StoreError>>> + Send + 'static,

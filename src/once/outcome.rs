@@ -2,11 +2,11 @@ use std::time::{Duration, SystemTime};
 
 use crate::lease::{CandidateId, FencingToken};
 
-/// Who completed work that is done once: this call, or one before it.
+/// Which call completed the work: this one, or one before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Completed<T> {
-    /// This call did it.
+    /// This call did the work.
     #[non_exhaustive]
     ByThisCall {
         /// What the work returned.
@@ -14,12 +14,12 @@ pub enum Completed<T> {
         /// The token under which it was done.
         token: FencingToken,
     },
-    /// Another call did it, before this one or while it waited; this one ran nothing.
+    /// Another call did the work, earlier or while this one waited. This call ran nothing.
     Before(Completion),
 }
 
 impl<T> Completed<T> {
-    /// What the work returned, if this call did it.
+    /// What the work returned, if this call did the work.
     #[must_use]
     pub fn into_value(self) -> Option<T> {
         match self {
@@ -28,13 +28,13 @@ impl<T> Completed<T> {
         }
     }
 
-    /// Whether this call did it.
+    /// Whether this call did the work.
     #[must_use]
     pub fn was_by_this_call(&self) -> bool {
         matches!(self, Self::ByThisCall { .. })
     }
 
-    /// The token under which it was done, by this call or before.
+    /// The token under which the work was done, by this call or an earlier one.
     #[must_use]
     pub fn token(&self) -> FencingToken {
         match self {
@@ -44,36 +44,36 @@ impl<T> Completed<T> {
     }
 }
 
-/// Who has done the work.
+/// The completion of the work, as it was marked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Completion {
-    /// Who: the owner with something that tells its calls apart.
+    /// The process that did the work: its owner, a process id and a random number.
     pub by: CandidateId,
     /// The token under which it was done.
     pub token: FencingToken,
-    /// When it was marked as done, by the store's wall clock. For people; nothing is decided by it.
+    /// When it was marked as done, by the store's wall clock. It is for people; Tenure decides nothing by it.
     pub at: SystemTime,
 }
 
-/// How far work that is done once has come.
+/// Whether the work is pending, running or done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnceStatus {
-    /// Nobody has done it, and nobody is at it.
+    /// The work is not done, and no call has its lock.
     Pending,
-    /// Somebody has its lock: runs it, looks whether it is done, or resets it.
+    /// A call has the lock: it runs the work, checks whether it is done, or resets it.
     #[non_exhaustive]
     Running {
-        /// Who.
+        /// The holder.
         by: CandidateId,
-        /// Under which token.
+        /// The token of its lease.
         token: FencingToken,
-        /// Since when, by the store's wall clock.
+        /// When it acquired the lock, by the store's wall clock.
         since: SystemTime,
-        /// How long it stays so if the lock is not renewed, for instance because its process died.
+        /// How long the lock stays held if it is not renewed, for instance because its process died.
         remaining: Duration,
     },
-    /// It is done.
+    /// The work is done.
     Done(Completion),
 }

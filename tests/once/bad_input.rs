@@ -17,7 +17,7 @@ fn a_name_must_leave_room_for_that_of_the_marker() {
     assert!(matches!(error, StartError::Name(_)));
     assert_eq!(
         error.to_string(),
-        "a name of what is done once of 251 bytes is too long: at most 250 bytes are allowed"
+        "a Once name of 251 bytes is too long: at most 250 bytes are allowed"
     );
     for wrong in ["", "a\0", "two\nlines"] {
         assert!(matches!(once(wrong), Err(StartError::Name(_))));

@@ -229,7 +229,7 @@ fn a_store_that_is_gone_while_the_work_runs_ends_it_by_the_deadline() {
         let since = tokio::time::Instant::now();
         let error = a.run(work).await.unwrap_err();
         assert_eq!(since.elapsed(), TTL - TTL / 10);
-        let text = "m was lost while its work ran, which was dropped: ";
+        let text = "the lock m was lost, and its work was dropped: ";
         assert!(error.to_string().starts_with(text), "{error}");
         assert!(b.run(works).await.unwrap().was_by_this_call());
     });

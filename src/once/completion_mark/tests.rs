@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::lease::{PastAcquisition, ResourceName};
 
-/// A marker that these have held, one after the other.
+/// A mark record that these holders have acquired, one after the other.
 fn record(holders: &[&str]) -> LeaseRecord {
     let resource = ResourceName::new("m/done").unwrap();
     let token = FencingToken::new(holders.len() as u64);
@@ -22,14 +22,14 @@ fn record(holders: &[&str]) -> LeaseRecord {
     record
 }
 
-fn says(holders: &[&str]) -> Result<String, String> {
-    let seen = CompletionMark::of(&record(holders));
+fn mark_in(holders: &[&str]) -> Result<String, String> {
+    let seen = CompletionMark::read_from(&record(holders));
     seen.map(|seen| seen.mark.to_string())
         .map_err(|error| error.to_string())
 }
 
 #[test]
-fn a_mark_that_comes_after_a_newer_one_does_not_count() {
+fn a_mark_that_arrives_after_a_newer_one_does_not_count() {
     for (holders, counts) in [
         (&["done 1 a"][..], "done 1 a"),
         (&["done 1 a", "open 2 b"], "open 2 b"),
@@ -37,12 +37,12 @@ fn a_mark_that_comes_after_a_newer_one_does_not_count() {
         (&["open 3 b", "done 4 c", "open 3 b"], "done 4 c"),
         (&["done 9 a", "done 10 b"], "done 10 b"),
     ] {
-        assert_eq!(says(holders).as_deref(), Ok(counts), "{holders:?}");
+        assert_eq!(mark_in(holders).as_deref(), Ok(counts), "{holders:?}");
     }
 }
 
 #[test]
-fn what_somebody_else_did_with_the_name_is_never_a_mark_until_it_is_marked_again() {
+fn a_foreign_holder_makes_the_record_unreadable_until_the_next_mark() {
     for foreign in [
         "host-1-abc",
         "done",
@@ -57,53 +57,59 @@ fn what_somebody_else_did_with_the_name_is_never_a_mark_until_it_is_marked_again
         "undone 1 a",
         " done 1 a",
     ] {
-        let text = says(&["done 1 a", foreign]).unwrap_err();
-        assert_eq!(text, format!("{foreign} has held it, which is no mark"));
-        assert!(says(&[foreign]).is_err());
-        assert_eq!(says(&[foreign, "done 2 a"]).as_deref(), Ok("done 2 a"));
+        let text = mark_in(&["done 1 a", foreign]).unwrap_err();
+        assert_eq!(
+            text,
+            format!("{foreign} has acquired it, which is not a mark")
+        );
+        assert!(mark_in(&[foreign]).is_err());
+        assert_eq!(mark_in(&[foreign, "done 2 a"]).as_deref(), Ok("done 2 a"));
         // A late mark does not hide it.
-        assert!(says(&["open 3 a", foreign, "done 2 b"]).is_err());
+        assert!(mark_in(&["open 3 a", foreign, "done 2 b"]).is_err());
     }
 }
 
 #[test]
-fn a_record_without_its_history_is_no_marker() {
+fn a_record_without_its_last_acquisition_is_unreadable() {
     let mut cut = record(&["done 1 a", "done 2 a"]);
     cut.history.pop();
-    assert_eq!(CompletionMark::of(&cut), Err(Unreadable::NoHistory));
+    assert_eq!(CompletionMark::read_from(&cut), Err(Unreadable::NoHistory));
     cut.history.clear();
-    assert_eq!(CompletionMark::of(&cut), Err(Unreadable::NoHistory));
+    assert_eq!(CompletionMark::read_from(&cut), Err(Unreadable::NoHistory));
 }
 
 #[test]
-fn a_token_that_was_raised_after_a_restore_changes_no_mark() {
+fn raising_the_token_after_a_restore_changes_no_mark() {
     for holders in [&["done 1 a"][..], &["done 1 a", "open 2 b"]] {
         let mut raised = record(holders);
         raised.token = FencingToken::new(1_764_000_000_000);
         assert_eq!(
-            CompletionMark::of(&raised),
-            CompletionMark::of(&record(holders))
+            CompletionMark::read_from(&raised),
+            CompletionMark::read_from(&record(holders))
         );
         let mut cut = raised;
         cut.history.pop();
-        assert_eq!(CompletionMark::of(&cut), Err(Unreadable::NoHistory));
+        assert_eq!(CompletionMark::read_from(&cut), Err(Unreadable::NoHistory));
     }
     let mut lowered = record(&["done 1 a", "done 2 a"]);
     lowered.token = FencingToken::new(1);
-    assert_eq!(CompletionMark::of(&lowered), Err(Unreadable::NoHistory));
+    assert_eq!(
+        CompletionMark::read_from(&lowered),
+        Err(Unreadable::NoHistory)
+    );
 }
 
 #[test]
-fn the_longest_id_of_a_guard_fits() {
+fn a_mark_with_the_longest_id_of_a_guard_fits_in_a_holder() {
     let by = CandidateId::generate_for(&CandidateId::new("x".repeat(255)).unwrap());
     let (state, token) = (MarkState::Done, FencingToken::new(u64::MAX));
     let mark = CompletionMark { state, token, by };
-    assert_eq!(CompletionMark::parse(&mark.id()), Some(mark));
+    assert_eq!(CompletionMark::parse(&mark.to_holder()), Some(mark));
 }
 
 proptest! {
     #[test]
-    fn every_mark_is_read_as_it_was_written(
+    fn every_mark_reads_back_as_it_was_written(
         done: bool,
         token: u64,
         by in "[^\\p{Cc}]{1,50}",
@@ -111,7 +117,7 @@ proptest! {
         let state = if done { MarkState::Done } else { MarkState::Open };
         let (token, by) = (FencingToken::new(token), CandidateId::new(by).unwrap());
         let mark = CompletionMark { state, token, by };
-        prop_assert_eq!(CompletionMark::parse(&mark.id()), Some(mark));
+        prop_assert_eq!(CompletionMark::parse(&mark.to_holder()), Some(mark));
     }
 
     #[test]
@@ -121,7 +127,7 @@ proptest! {
         let text = |token: &u64| format!("{} {token} a", if token.is_multiple_of(2) { "open" } else { "done" });
         let counts = |tokens: &[u64]| {
             let holders: Vec<_> = tokens.iter().map(text).collect();
-            says(&holders.iter().map(String::as_str).collect::<Vec<_>>())
+            mark_in(&holders.iter().map(String::as_str).collect::<Vec<_>>())
         };
         let before = counts(&tokens);
         prop_assert_eq!(&before, &Ok(text(tokens.iter().max().unwrap())));
