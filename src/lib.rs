@@ -46,15 +46,20 @@
 //! This holds if
 //!
 //! - the store is linearizable for operations on one record, and
-//! - over one ttl, the store's clock and the holder's differ by less than the [margin](Timing::margin). They
-//!   need not agree on the time of day.
+//! - over one ttl, the clock that judges the lease and the holder's clock differ by less than the
+//!   [margin](Timing::margin). Your services' clocks may show any time of day; on MongoDB, the members of the
+//!   replica set must agree among themselves.
+//!
+//! It is about `is_current()`, not about messages: [`BecameFollower`] may reach a busy actor late. In a planned
+//! step-down `is_current()` stays `true` until your handlers have completed; an unplanned end makes it `false`
+//! first.
 //!
 //! Not covered:
 //!
-//! - A virtual machine that is frozen or restored from outside: its clocks stop, too. A clone of a machine has
-//!   the candidate ids and the leases of the original.
+//! - A virtual machine that is frozen or restored from outside: its clocks stop, too. If you clone a running
+//!   machine, both copies believe in its leases until their deadlines.
 //! - A [`Leadership`] that a forked child got from its parent: see [Threads](#threads).
-//! - A restored backup of the store: its tokens go back.
+//! - A restored backup of the store, or deleted records: tokens go back. Put no TTL index on the leases.
 //! - [`Eviction::Force`](store::Eviction::Force), [reentrant](store::Bid::reentrant) bids, and releases
 //!   [by owner](store::Claim::Holder), which plain locks of one owner use.
 //! - A write that was already on its way when its process froze. No lock can stop it; the database can, if it
@@ -73,7 +78,9 @@
 //!
 //! Lock actors and guards run on a thread that this crate starts, under `#[actix::main]`, under
 //! `#[tokio::main]` (where [`start_actor`] starts your actors) and without a runtime. If a handler of yours
-//! blocks its thread, or you stop your actix `System`, locks still renew and step down.
+//! blocks its thread, or you stop your actix `System`, locks still renew and step down. The exception is a
+//! MongoDB or DynamoDB store that you made from a client of your own: its requests stand still with the runtime
+//! that made the client. A store from [`open_store`] does not have that problem.
 //!
 //! After `fork`, these threads do not exist in the child: `fork` copies only the thread that calls it. In the
 //! child nothing renews the parent's locks, and a [`Leadership`] of the parent stays current until its
@@ -82,7 +89,7 @@
 //! id: they exclude each other.
 //!
 //! If a request to a store panics, that counts as a [`StoreError`]; if its `watch` panics, the lock polls
-//! instead. Neither is caught in a program that is built with `panic = "abort"`.
+//! instead. With `panic = "abort"`, both end the process.
 //!
 //! # Probes
 //!
@@ -108,8 +115,8 @@
 //! # Events
 //!
 //! The crate writes `tracing` events under the target `tenure`, so that the filter `tenure=info` selects
-//! them. Each has a stable name, which is also its field `event`, and stable fields: `resource` and
-//! `candidate` besides those of the table (the signals and `no_random_bits` have neither).
+//! them. Names and fields are stable. Every event has the fields `event` (its name), `resource` and
+//! `candidate`; the signals and `no_random_bits` lack the last two.
 //!
 //! | event | level | fields | when | what to do |
 //! | --- | --- | --- | --- | --- |
@@ -117,12 +124,12 @@
 //! | `tenure.became_follower` | info, warn | `token`, `reason`, `leader` | leadership ended; a warning if nobody asked for it: deposed, evicted, store lost, expired, held for as long as allowed | for a warning, look at the [reason](Reason): the store and the network if it was lost, a process that was frozen or starved if it expired, `max_hold` if it took too long |
 //! | `tenure.following` | info | `leader`, `token` | a contender sees another leader, once for each | nothing |
 //! | `tenure.store_failing` | warn | `store`, `kind`, `error` | a store begins to fail, or fails in another way; once for all locks of the process | do what the error says; the leader leads on until its deadline |
-//! | `tenure.store_still_failing` | warn | `store`, `kind`, `error`, `failing_for`, `locks` | it still fails, each minute; with how many locks that concerns | the same; nobody leads these resources here |
+//! | `tenure.store_still_failing` | warn | `store`, `kind`, `error`, `failing_for`, `locks` | it still fails, each minute; with how many locks that concerns | the same; leaders whose deadline has passed do not lead |
 //! | `tenure.store_recovered` | info | `store`, `failures`, `failing_for` | all these locks have an answer again | nothing |
 //! | `tenure.no_subscriber` | warn | | a lock has no live subscriber for a `poll_every` | keep the address of the actor; or shut the lock down |
-//! | `tenure.subscriber_slow` | warn | `actor`, `awaits`, `waiting_for`, `subscribers` | an actor has not acknowledged the end of a leadership, or its first message, for a quarter of `yield_for` (of a ttl, where that is zero): its type, the message, and how many have not | look at what its handlers wait for |
-//! | `tenure.subscriber_given_up` | warn | `actor`, `awaits`, `waiting_for`, `subscribers` | it has not for `yield_for`: the lease is left to expire, and the next leader comes up to a ttl later | mend the handler, or give it more time with `yield_for` |
-//! | `tenure.not_contending` | warn | `actor`, `awaits`, `waiting_for`, `subscribers` | because of that this process does not contend, a `yield_for` after the first message or a ttl after it was given up on | restart the process, if the actor is stuck |
+//! | `tenure.subscriber_slow` | warn | `actor`, `awaits`, `waiting_for`, `subscribers` | an actor has not acknowledged the end of a leadership, or its first message, for `yield_for` / 4 (ttl / 4 if that is zero) | look at what its handlers wait for |
+//! | `tenure.subscriber_given_up` | warn | `actor`, `awaits`, `waiting_for`, `subscribers` | it has not acknowledged within `yield_for`: renewals stop, the lease expires, and the next leader comes up to a ttl later | mend the handler, or give it more time with `yield_for` |
+//! | `tenure.not_contending` | warn | `actor`, `awaits`, `waiting_for`, `subscribers` | this process does not contend until the actor acknowledges; written `yield_for` after the first message, or a ttl after `subscriber_given_up` | restart the process, if the actor is stuck |
 //! | `tenure.no_random_bits` | error | `error` | the operating system gives no random bits: no lock can bid until it does | look at what limits the process; it tries again |
 //! | `tenure.lock_acquired` | debug | `token` | a [`Mutex`] was locked, also by [`Once`] | nothing |
 //! | `tenure.lock_lost` | warn | `token`, `reason` | a [`Guard`] was lost, also that of a [`Once`] | as for `tenure.became_follower`; the work was cut off, or ran on unprotected |
@@ -133,7 +140,7 @@
 //!
 //! `at` and `deadline` are nanoseconds of the holder's [`Clock`](clock::Clock); `failing_for` and `waiting_for` are
 //! text, as `1 min 5 s`.
-//! Events about a store are written once per `Arc` of it: give the same one to all locks. An error that concerns one
+//! Share one `Arc` of the store among all locks: each `Arc` logs its own outage. An error that concerns one
 //! record (corrupt, or of a newer library) is written for each resource.
 //!
 //! # Features
