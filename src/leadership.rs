@@ -136,7 +136,7 @@ impl Leadership {
                 return Duration::ZERO;
             }
             let left = self.0.clock.now().until(Moment::from_nanos(deadline));
-            if mutant!(LapseNotFinal) {
+            if mutant!(SeenExpiryNotFinal) {
                 return left;
             }
             // A lapse that was seen is made final, so that a renewal under way cannot undo it.
@@ -297,7 +297,7 @@ impl Hold {
     /// Moves the deadline on, unless it has passed by `now` or somebody has seen it pass. It never
     /// moves back.
     pub(crate) fn extend(&self, deadline: Moment, now: Moment) -> bool {
-        if mutant!(LapsedCellRevived) {
+        if mutant!(ExpiredDeadlineExtended) {
             let deadline = deadline.as_nanos();
             (self.leadership.0.deadline).store(deadline, Ordering::SeqCst);
             return true;
@@ -307,7 +307,7 @@ impl Hold {
         };
         let (old, new) = (standing.as_nanos(), deadline.max(standing).as_nanos());
         let cell = &self.leadership.0.deadline;
-        if mutant!(ExtendedByStore) {
+        if mutant!(DeadlineWrittenWithoutCompare) {
             cell.store(new, Ordering::SeqCst);
             return true;
         }

@@ -1,4 +1,4 @@
-//! Faults that tests switch on, to see that the simulation finds them. Outside tests none exists.
+//! Faults that tests switch on to check that the simulation finds them. They exist only in test builds.
 
 #[cfg(test)]
 macro_rules! mutant {
@@ -26,135 +26,135 @@ pub(crate) use switch::{Mutant, is_on, with};
 mod switch {
     use std::cell::Cell;
 
-    /// One thing done wrong, each in the place that its name tells of.
+    /// One thing that the library does wrong, named after it.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub(crate) enum Mutant {
-        /// The deadline counts from the reply.
+        /// The deadline counts from the arrival of the reply, not from the request.
         DeadlineFromReply,
-        /// The deadline is the whole ttl.
+        /// The deadline is the whole ttl, without the margin.
         NoMargin,
-        /// A lapsed cell comes back to life.
-        LapsedCellRevived,
-        /// A lapse that a reader has seen is not made final.
-        LapseNotFinal,
-        /// A deadline that was looked at is replaced without asking whether it still stands.
-        ExtendedByStore,
-        /// The cell lives on while the lease is released.
+        /// A deadline that has passed is extended.
+        ExpiredDeadlineExtended,
+        /// An expiry that a reader has seen is not made final.
+        SeenExpiryNotFinal,
+        /// A new deadline is written without comparing the old one, which may have changed.
+        DeadlineWrittenWithoutCompare,
+        /// `is_current` stays true while the lease is released.
         ReleasedWhileCurrent,
-        /// The deadline is not looked at while a renewal is under way.
+        /// The deadline is not checked while a renewal is in flight.
         DeadlineWaitsForRenewal,
-        /// An acknowledgement from before the end counts for it.
+        /// An acknowledgement from before the end of the term counts for its end.
         EarlyAcknowledgementCounts,
-        /// A grant is taken with hardly any time left.
-        SlowGrantTaken,
+        /// A grant is taken although less than the margin is left.
+        GrantWithinMarginTaken,
         /// An unknown outcome of a bid is taken for a grant.
         UnknownTakenForGrant,
-        /// Attempts are drawn from the generator of the jitter, which forks share.
+        /// Attempts are drawn from the random generator of the jitter, which `fork` copies.
         AttemptFromGenerator,
         /// An attempt is bid again after its leadership.
         AttemptBidAgain,
-        /// A late grant is taken, whatever has become of its attempt.
+        /// A late grant is taken, also if its attempt has ended.
         LateGrantTaken,
-        /// A late grant of a token that was led is released.
-        LedTokenReleased,
-        /// Leaders are told before the last acknowledgement.
-        ToldBeforeAcknowledged,
-        /// The lease is released before the acknowledgement.
-        ReleasedUnacknowledged,
-        /// The lease is released though a subscriber has died over it.
-        ReleasedUnclean,
-        /// Times are accepted that leave no room for a slow renewal.
-        SlowRenewalsIgnored,
+        /// A late grant of a token that was already led is released.
+        LateGrantOfLedTokenReleased,
+        /// `BecameLeader` is sent before the last `BecameFollower` is acknowledged.
+        LeaderToldBeforeAcknowledgement,
+        /// The lease is released before the subscribers have acknowledged.
+        ReleasedBeforeAcknowledgement,
+        /// The lease is released although a subscriber died before it acknowledged.
+        ReleasedThoughSubscriberDied,
+        /// `Timing` accepts times that leave no room for a slow renewal.
+        NoRoomForSlowRenewals,
         /// Times are accepted that leave no room for two slow renewals in a row.
         SecondSlowRenewalIgnored,
-        /// Failures of a bid are not waited after.
+        /// A failed bid is retried without a wait.
         NoBackoff,
-        /// Nor failures of a renewal.
-        RenewalsUnpaced,
-        /// A lease that others shall not have for a time is given back at once.
-        LeastHoldIgnored,
-        /// A grant is taken by a candidate that was paused or held off meanwhile.
-        TakenWhilePaused,
-        /// An attempt outlives the candidate's contending.
+        /// A failed renewal is retried without a wait.
+        NoBackoffOfRenewals,
+        /// A release ignores `min_hold`.
+        MinHoldIgnored,
+        /// A candidate that was paused or held off meanwhile takes a grant.
+        GrantTakenWhilePaused,
+        /// A candidate that stops contending keeps its attempt.
         AttemptKeptWhilePaused,
-        /// Trouble of the store is called an expiry.
+        /// The end after failed requests is reported as `Expired`.
         StoreLostCalledExpired,
-        /// An eviction is called a deposition.
+        /// An eviction is reported as `Deposed`.
         EvictedCalledDeposed,
-        /// A hold that has lasted for as long as it may is renewed further.
-        LongestHoldIgnored,
-        /// Leadership flaps at the first failed renewal.
+        /// A lease is renewed beyond `max_hold`.
+        MaxHoldIgnored,
+        /// Leadership ends at the first failed renewal.
         FailedRenewalEndsTerm,
-        /// A release is not checked for its owner.
-        ReleaseUnchecked,
+        /// A release does not check who holds the lease.
+        ReleaseWithoutOwnerCheck,
         /// A release resets the token.
         ReleaseResetsToken,
-        /// A held lease is granted to others.
-        HeldGranted,
-        /// Finding one's own attempt is a grant, without a write.
+        /// A held lease is granted to another candidate.
+        HeldLeaseGranted,
+        /// A bid that finds its own attempt is granted without a write.
         OwnAttemptNotWritten,
-        /// An expired attempt gets its token back.
-        ExpiredAttemptGranted,
+        /// An expired attempt is granted again with its old token.
+        ExpiredAttemptKeepsToken,
         /// An eviction frees the lease before its expiry.
         EvictionFreesAtOnce,
         /// An acquisition does not raise the token.
         TokenNotRaised,
-        /// An observation counts from the request.
-        ObservedFromRequest,
+        /// An observation counts from the request, not from the reply.
+        ObservationFromRequest,
         /// A renewal does not increase the version.
         VersionKeptByRenewal,
-        /// A challenger counts its own ttl instead of the holder's.
-        ObservedByOwnTtl,
-        /// A takeover does not ask whether anything has changed.
+        /// A challenger waits for its own ttl instead of the holder's.
+        ObservationByOwnTtl,
+        /// A takeover is written without comparing the record.
         TakeoverUnconditional,
-        /// A record for newer libraries is written.
+        /// A record that only newer versions may write is written.
         NewerRecordWritten,
-        /// The register of the simulation takes any token.
-        RegisterTakesAnyToken,
+        /// The register of the simulation accepts a stale token.
+        StaleTokenWritten,
         /// One acknowledgement stands for all messages of a subscriber.
         AnyAcknowledgementCounts,
-        /// Only the newest subscriber has to acknowledge.
+        /// Only the newest subscriber must acknowledge.
         NewestAcknowledges,
-        /// Acknowledgements count while others have yet to be told of the end.
+        /// Acknowledgements count before all subscribers are told of the end.
         AcknowledgedBeforeAllTold,
-        /// A subscriber that subscribes again is told of a leadership before it has acknowledged.
-        ToldWhilePending,
-        /// A restart forgets what the subscribers were told.
-        RestartForgetsTold,
-        /// A restart forgets what the subscribers have to acknowledge.
-        RestartForgetsPending,
-        /// A restart forgets who waits for an answer.
-        RestartForgetsAnswers,
-        /// A subscriber that died over its work is taken for one that has stopped it.
-        DeadTakenForClean,
-        /// A subscriber that restarted over its work is taken for one that has stopped it.
-        RestartedTakenForClean,
-        /// A term is not clean because one before it was not.
-        UncleanForEver,
-        /// A subscriber that has unsubscribed is not waited for.
+        /// A subscriber that subscribes again gets `BecameLeader` before it has acknowledged.
+        LeaderToldBeforeOwnAcknowledgement,
+        /// A restart of the lock actor forgets what was sent to the subscribers.
+        RestartForgetsDeliveries,
+        /// A restart forgets what the subscribers have not acknowledged.
+        RestartForgetsUnacknowledged,
+        /// A restart forgets the callers that wait for a reply.
+        RestartForgetsReplies,
+        /// A subscriber that died before it acknowledged counts as acknowledged.
+        DeadSubscriberCountsAsAcknowledged,
+        /// A subscriber that restarted before it acknowledged counts as acknowledged.
+        RestartedSubscriberCountsAsAcknowledged,
+        /// A new term counts as unclean because an earlier one was.
+        UncleanTermNotReset,
+        /// The acknowledgement of a subscriber that has unsubscribed is not awaited.
         UnsubscribedNotAwaited,
         /// The timer is not armed after a restart.
         TimerNotRearmed,
-        /// A reply counts as asked for when it came.
-        ReplyTimeForSent,
-        /// A request that failed for sure is taken for answered.
+        /// The sent time of a request is the arrival of its reply.
+        SentTimeFromReply,
+        /// A renewal that failed for certain counts as granted.
         ErrorTakenForRenewal,
         /// A panic of the store ends the lock.
         PanicNotCaught,
-        /// A deadline that passed without trouble is put down to the store.
+        /// A deadline that passed without a failed request is reported as `StoreLost`.
         ExpiredCalledStoreLost,
-        /// A reply that was handled late is taken for one that came at once.
+        /// A reply that was handled late counts as handled at its arrival.
         LateReplyTakenForPrompt,
-        /// Observers do not hear of the lock's own grants.
-        GrantNotShown,
-        /// Observers hear of each look.
-        LookTakenForChange,
-        /// Observers hear of an end a little later, whatever comes meanwhile.
-        EndShownLate,
+        /// Observers are not told of the lock's own grants.
+        OwnGrantNotObserved,
+        /// Observers are told of each read as if the record had changed.
+        ReadReportedAsChange,
+        /// Observers are told of an end too late, after later changes.
+        EndReportedLate,
         /// SQLite reads the clock before the row.
         #[cfg(feature = "sqlite")]
         ClockReadBeforeRow,
-        /// DynamoDB is not asked for consistent reads.
+        /// Reads of DynamoDB do not ask for consistency.
         #[cfg(feature = "dynamodb")]
         InconsistentReads,
     }
@@ -167,7 +167,7 @@ mod switch {
         ON.get() == Some(mutant)
     }
 
-    /// Does something on this thread with a fault switched on.
+    /// Runs work on this thread with a fault switched on.
     pub(crate) fn with<T>(mutant: Option<Mutant>, work: impl FnOnce() -> T) -> T {
         struct Off;
         impl Drop for Off {

@@ -102,7 +102,7 @@ impl Timing {
     /// When a renewal is answered at the latest, counted from when the one before it was sent, if that one
     /// was answered before this one was due.
     fn slow_renewal_answered_after(&self) -> Duration {
-        if mutant!(SlowRenewalsIgnored) {
+        if mutant!(NoRoomForSlowRenewals) {
             return self.renew_every;
         }
         self.renew_every + self.call_timeout

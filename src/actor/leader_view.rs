@@ -99,7 +99,7 @@ impl LeaderView {
         record.remaining = record.ttl;
         record.since = SystemTime::now();
         record.metadata.clone_from(&config.metadata);
-        if !mutant!(GrantNotShown) {
+        if !mutant!(OwnGrantNotObserved) {
             self.show(record);
         }
     }
@@ -114,10 +114,10 @@ impl LeaderView {
             let holder = record.holder.clone().filter(|_| record.is_held());
             (record.token, holder)
         };
-        if self.shown.as_ref().map(key) != Some(key(&record)) || mutant!(LookTakenForChange) {
+        if self.shown.as_ref().map(key) != Some(key(&record)) || mutant!(ReadReportedAsChange) {
             for observer in self.observers.iter().filter_map(alive) {
                 let record = record.clone();
-                if mutant!(EndShownLate) && !record.is_held() {
+                if mutant!(EndReportedLate) && !record.is_held() {
                     actix::spawn(async move {
                         actix::clock::sleep(Duration::from_secs(1)).await;
                         observer.do_send(LeaderChanged { record });

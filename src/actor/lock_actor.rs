@@ -162,7 +162,7 @@ impl LockActor {
         } else {
             self.clock.now()
         };
-        let sent_at = if mutant!(ReplyTimeForSent) {
+        let sent_at = if mutant!(SentTimeFromReply) {
             now
         } else {
             answered.sent_at
@@ -338,7 +338,7 @@ impl Supervised for LockActor {
         self.timer.forget();
         self.store_watch.stop();
         self.subscribers.restarted();
-        if mutant!(RestartForgetsAnswers) {
+        if mutant!(RestartForgetsReplies) {
             self.waiting.clear();
         }
         // A request that is dropped may have been applied.

@@ -145,7 +145,7 @@ impl Subscribers {
             self.follow(key, Reason::NotElected, leader, lock);
         }
         // One that subscribes again has restarted, and cannot vouch for what it had spawned before.
-        self.clean &= !working || mutant!(RestartedTakenForClean);
+        self.clean &= !working || mutant!(RestartedSubscriberCountsAsAcknowledged);
     }
 
     /// Takes a subscriber out, at its own word that its work has stopped. That word cannot be about
@@ -199,7 +199,7 @@ impl Subscribers {
 
     /// A leadership begins: what happened under the last one no longer counts.
     pub(super) fn became_leader(&mut self) {
-        if mutant!(UncleanForEver) {
+        if mutant!(UncleanTermNotReset) {
             return;
         }
         self.clean = true;
@@ -268,7 +268,7 @@ impl Subscribers {
             }
             if !self.follow(key, Reason::NotElected, None, lock) {
                 // It has died at work, and can acknowledge no end.
-                self.clean &= mutant!(DeadTakenForClean);
+                self.clean &= mutant!(DeadSubscriberCountsAsAcknowledged);
                 self.roster.update(key, |subscriber| {
                     (subscriber.leads, subscriber.working) = (None, false);
                 });
@@ -293,7 +293,7 @@ impl Subscribers {
         let (leads, working) = known.unwrap_or_default();
         if !message.handled && working {
             // Work that it spawned may run on; and if it lives, it no longer knows that it leads.
-            self.clean &= mutant!(RestartedTakenForClean);
+            self.clean &= mutant!(RestartedSubscriberCountsAsAcknowledged);
             if leads {
                 self.follow(key, Reason::NotElected, None, lock);
             }
@@ -309,13 +309,13 @@ impl Subscribers {
 
     /// The facts outlive a restart of the lock; but for faults there is nothing to do.
     pub(super) fn restarted(&mut self) {
-        if !mutant!(RestartForgetsTold) && !mutant!(RestartForgetsPending) {
+        if !mutant!(RestartForgetsDeliveries) && !mutant!(RestartForgetsUnacknowledged) {
             return;
         }
         let mut next = self.roster.after(0);
         while let Some(key) = next {
             self.roster.update(key, |subscriber| {
-                if mutant!(RestartForgetsTold) {
+                if mutant!(RestartForgetsDeliveries) {
                     subscriber.leads = None;
                 } else {
                     subscriber.pending = 0;
@@ -378,7 +378,7 @@ impl Subscribers {
     /// vouch for.
     fn bury(&mut self, key: u64) {
         if let Some(subscriber) = self.roster.remove(key) {
-            self.clean &= !subscriber.working || mutant!(DeadTakenForClean);
+            self.clean &= !subscriber.working || mutant!(DeadSubscriberCountsAsAcknowledged);
         }
     }
 }

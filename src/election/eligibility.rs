@@ -47,7 +47,8 @@ impl Default for Eligibility {
 impl Eligibility {
     /// From when on the candidate contends; `None` while only an input can open the gate.
     pub(super) fn opens_at(&self) -> Option<Moment> {
-        let acknowledged = self.subscriber_state.acknowledged || mutant!(ToldBeforeAcknowledged);
+        let acknowledged =
+            self.subscriber_state.acknowledged || mutant!(LeaderToldBeforeAcknowledgement);
         let subscriber_state = self.subscriber_state.present && acknowledged;
         (subscriber_state && !self.paused && !self.shut_down).then_some(self.held_off_until)
     }

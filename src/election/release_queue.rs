@@ -79,7 +79,7 @@ impl ReleaseQueue {
         let front = self.queue.front().filter(|front| front.next_at <= now)?;
         self.asked = true;
         let mut left = now.until(front.kept_until);
-        if mutant!(LeastHoldIgnored) {
+        if mutant!(MinHoldIgnored) {
             left = Duration::ZERO;
         }
         Some(match &front.claim {

@@ -191,9 +191,9 @@ impl Election {
             token,
         };
         let deadline = sent_at + (timing.ttl() - timing.margin());
-        let too_late = now + timing.margin() > deadline && !mutant!(SlowGrantTaken);
+        let too_late = now + timing.margin() > deadline && !mutant!(GrantWithinMarginTaken);
         let mut contends = self.contends(now);
-        if mutant!(TakenWhilePaused) {
+        if mutant!(GrantTakenWhilePaused) {
             contends = true;
         }
         if too_late || !contends || !matches!(self.phase, Phase::Following) {
@@ -224,7 +224,8 @@ impl Election {
         let asked = self
             .pending_bid
             .is_some_and(|pending_bid| Some(pending_bid.attempt) == id.attempt);
-        let led = self.last_led.is_some_and(|last| token <= last) && !mutant!(LedTokenReleased);
+        let led = self.last_led.is_some_and(|last| token <= last)
+            && !mutant!(LateGrantOfLedTokenReleased);
         if mutant!(LateGrantTaken) {
             return self.granted(token, now, now);
         }
@@ -329,8 +330,8 @@ impl Election {
     pub(super) fn settle(&mut self, now: Moment) {
         if let Phase::Yielding(_) = self.phase
             && (self.eligibility.subscriber_state.acknowledged
-                || mutant!(ReleasedUnacknowledged)
-                || mutant!(ToldBeforeAcknowledged))
+                || mutant!(ReleasedBeforeAcknowledgement)
+                || mutant!(LeaderToldBeforeAcknowledgement))
         {
             let phase = std::mem::replace(&mut self.phase, Phase::Following);
             if let Phase::Yielding(yielding) = phase {
@@ -357,8 +358,8 @@ impl Election {
         }
         let kept_until = yielding.term.kept_until();
         if let Some(lease) = yielding.give_up(
-            (self.eligibility.subscriber_state.clean || mutant!(ReleasedUnclean))
-                && !mutant!(ToldBeforeAcknowledged),
+            (self.eligibility.subscriber_state.clean || mutant!(ReleasedThoughSubscriberDied))
+                && !mutant!(LeaderToldBeforeAcknowledgement),
             now,
         ) {
             self.releases

@@ -38,7 +38,7 @@ impl HoldLimits {
     fn deadline(&self, timing: &Timing, sent_at: Moment) -> Moment {
         let deadline = deadline(timing, sent_at);
         self.ends_at
-            .filter(|_| !mutant!(LongestHoldIgnored))
+            .filter(|_| !mutant!(MaxHoldIgnored))
             .map_or(deadline, |ends_at| ends_at.min(deadline))
     }
 }
@@ -168,7 +168,7 @@ impl Term {
             self.renew_at = self.renew_at.max(request_budget.retry_at(timing));
         }
         self.failures = self.failures.saturating_add(1);
-        if mutant!(RenewalsUnpaced) {
+        if mutant!(NoBackoffOfRenewals) {
             self.renew_at = now + shortest(timing) / 100;
         }
     }

@@ -110,13 +110,13 @@ impl Store {
             let token = record.token;
             return Reply::Granted { token };
         }
-        if own && is_on(Mutant::ExpiredAttemptGranted) {
+        if own && is_on(Mutant::ExpiredAttemptKeepsToken) {
             let token = record.token;
             record.expires_at = now + bid.ttl;
             return Reply::Granted { token };
         }
-        let freed =
-            is_on(Mutant::HeldGranted) || (is_on(Mutant::EvictionFreesAtOnce) && record.closing);
+        let freed = is_on(Mutant::HeldLeaseGranted)
+            || (is_on(Mutant::EvictionFreesAtOnce) && record.closing);
         if freed && !own {
             record.expires_at = Moment::default();
         }
@@ -128,7 +128,7 @@ impl Store {
 
     fn release(&mut self, claim: &Claim, now: Moment) -> Reply {
         let mut claim = claim.clone();
-        if is_on(Mutant::ReleaseUnchecked)
+        if is_on(Mutant::ReleaseWithoutOwnerCheck)
             && let (Claim::Lease(lease), Some(holder)) = (&mut claim, &self.record.holder)
         {
             (lease.token, lease.holder) = (self.record.token, holder.clone());

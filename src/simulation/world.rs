@@ -304,7 +304,7 @@ impl World {
         by: Incarnation,
         token: FencingToken,
     ) -> Result<(), Violation> {
-        let any = crate::mutants::is_on(crate::mutants::Mutant::RegisterTakesAnyToken);
+        let any = crate::mutants::is_on(crate::mutants::Mutant::StaleTokenWritten);
         match self.register {
             Some((newest, _)) if token < newest && !any => {
                 self.counts.count("stale write refused");

@@ -37,7 +37,7 @@ impl Standing {
     fn of(subscriber: &Subscriber) -> Self {
         let leading = subscriber.leads();
         let unacknowledged = subscriber.pending > 0;
-        let may_be_told = !unacknowledged || mutant!(ToldWhilePending);
+        let may_be_told = !unacknowledged || mutant!(LeaderToldBeforeOwnAcknowledgement);
         Self {
             leading,
             ready: !leading && may_be_told && !subscriber.leaving,

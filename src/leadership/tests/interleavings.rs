@@ -163,17 +163,23 @@ fn a_leadership_whose_owner_is_dropped_ends_at_once() {
 #[test]
 #[should_panic(expected = "current again after its end")]
 fn a_deadline_that_is_replaced_unasked_revives_a_killed_leadership() {
-    explore(Some(Mutant::ExtendedByStore), killed_during_a_renewal);
+    explore(
+        Some(Mutant::DeadlineWrittenWithoutCompare),
+        killed_during_a_renewal,
+    );
 }
 
 #[test]
 #[should_panic(expected = "current again after its end")]
 fn a_deadline_that_is_written_unseen_revives_a_killed_leadership() {
-    explore(Some(Mutant::LapsedCellRevived), killed_during_a_renewal);
+    explore(
+        Some(Mutant::ExpiredDeadlineExtended),
+        killed_during_a_renewal,
+    );
 }
 
 #[test]
 #[should_panic(expected = "current again after its end")]
 fn a_lapse_that_is_not_made_final_is_undone_by_a_late_renewal() {
-    explore(Some(Mutant::LapseNotFinal), lapsed_during_a_renewal);
+    explore(Some(Mutant::SeenExpiryNotFinal), lapsed_during_a_renewal);
 }

@@ -26,30 +26,34 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
         &[Acknowledged],
         "13 ◆: nothing is left to deliver",
     ),
-    (ToldWhilePending, &[Acknowledged], "8 ◆: its own last one"),
-    (RestartForgetsTold, &[Told], "§6: the facts stay"),
     (
-        RestartForgetsPending,
+        LeaderToldBeforeOwnAcknowledgement,
+        &[Acknowledged],
+        "8 ◆: its own last one",
+    ),
+    (RestartForgetsDeliveries, &[Told], "§6: the facts stay"),
+    (
+        RestartForgetsUnacknowledged,
         &[Acknowledged],
         "§6: pending acknowledgements live outside the context",
     ),
     (
-        RestartForgetsAnswers,
+        RestartForgetsReplies,
         &[Liveness],
         "§6: pending answers live outside the context",
     ),
     (
-        DeadTakenForClean,
+        DeadSubscriberCountsAsAcknowledged,
         &[Acknowledged],
         "8: has not acknowledged",
     ),
     (
-        RestartedTakenForClean,
+        RestartedSubscriberCountsAsAcknowledged,
         &[Acknowledged],
         "8: work that it spawned may run on",
     ),
     (
-        UncleanForEver,
+        UncleanTermNotReset,
         &[GivenBack],
         "7: released if all of its own term have acknowledged",
     ),
@@ -63,7 +67,7 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
         &[OnTime, Liveness],
         "2: a restart delays nothing",
     ),
-    (ReplyTimeForSent, &[Deadline, Exclusion], "1"),
+    (SentTimeFromReply, &[Deadline, Exclusion], "1"),
     (ErrorTakenForRenewal, &[Deadline, Exclusion], "6, 10"),
     (PanicNotCaught, &[NoPanic], "§6: a panic is an error"),
     (ExpiredCalledStoreLost, &[Reasons], "the reasons: a freeze"),
@@ -73,9 +77,9 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
         "2: every input checks the deadline before anything else",
     ),
     (NewerRecordWritten, &[NewerRecords], "§7 ◆: min_reader"),
-    (GrantNotShown, &[Known], "§6: observers"),
-    (LookTakenForChange, &[Order], "§6: LeaderChanged"),
-    (EndShownLate, &[Order], "§8: events out of order"),
+    (OwnGrantNotObserved, &[Known], "§6: observers"),
+    (ReadReportedAsChange, &[Order], "§6: LeaderChanged"),
+    (EndReportedLate, &[Order], "§8: events out of order"),
 ];
 
 /// The first seed on which a property that the mutant violates is the first to be seen violated. Some

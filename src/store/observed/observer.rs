@@ -89,7 +89,7 @@ impl Observer {
             }
         };
         let rules = |record: &mut StoredRecord, now| {
-            if mutant!(ObservedByOwnTtl) {
+            if mutant!(ObservationByOwnTtl) {
                 record.expires_at = record.expires_at - record.ttl + bid.ttl;
             }
             let token = record.token;
@@ -222,7 +222,7 @@ impl Observer {
                 },
             };
             // Only now: what was asked for may have taken its time.
-            let now = if mutant!(ObservedFromRequest) {
+            let now = if mutant!(ObservationFromRequest) {
                 asked_at
             } else {
                 self.clock.now()
