@@ -59,47 +59,47 @@ macro_rules! __conformance_cases {
             a_token_grows_across_eviction
             the_same_attempt_gets_its_token_back_and_a_fresh_expiry
             an_expired_attempt_gets_a_new_token
-            a_released_attempt_is_spent
+            a_released_attempt_is_never_granted_again
             the_same_candidate_with_another_attempt_is_refused
             a_renewal_gives_a_whole_ttl_again
             a_renewal_with_a_shorter_ttl_shortens_the_lease
-            a_lapsed_lease_is_not_renewed
+            an_expired_lease_is_not_renewed
             a_lease_of_another_token_or_holder_is_not_renewed
             a_lease_that_was_taken_over_is_not_renewed
-            a_lease_is_released_by_its_holder_only
-            a_grant_never_confirmed_is_released_by_its_attempt
-            a_released_record_stays_with_its_token_and_metadata
-            a_reentrant_bid_takes_its_own_lease_with_a_new_token
-            a_reentrant_bid_takes_the_lease_of_nobody_else
+            only_the_holder_releases_a_lease
+            an_unconfirmed_grant_is_released_by_its_attempt
+            a_released_record_keeps_its_token_and_metadata
+            a_reentrant_bid_takes_the_lease_of_its_candidate_with_a_new_token
+            a_reentrant_bid_does_not_take_the_lease_of_another_candidate
             a_reentrant_bid_gives_a_whole_ttl_again
             a_reentrant_bid_is_refused_while_the_lease_is_closing
-            an_owner_releases_what_another_of_its_locks_has_taken
+            a_release_by_owner_needs_no_token
             a_release_by_another_owner_changes_nothing
-            one_release_by_the_owner_undoes_all_its_reentrant_bids
-            a_token_grows_across_releases_by_the_owner
-            an_attempt_that_its_owner_has_released_is_spent
-            an_owner_releases_what_has_run_out
-            a_release_by_the_owner_of_what_was_never_led_makes_no_record
+            one_release_by_owner_ends_all_reentrant_bids_of_the_owner
+            a_token_grows_across_a_release_by_owner
+            an_attempt_released_by_owner_is_never_granted_again
+            a_release_by_owner_clears_an_expired_lease
+            a_release_by_owner_creates_no_record
             an_evicted_lease_is_not_renewed
-            an_evicted_lease_is_not_acquired_before_its_expiry
-            a_forced_eviction_frees_at_once
+            an_evicted_lease_is_not_acquired_before_it_expires
+            a_forced_eviction_frees_the_lease_at_once
             an_eviction_of_another_token_changes_nothing
-            challengers_judge_by_the_ttl_of_the_holder
-            a_record_that_was_never_led_is_not_there
-            a_list_holds_what_lies_directly_in_its_scope
-            names_of_every_allowed_character_are_kept_apart
-            metadata_of_4_kib_is_kept
-            the_history_holds_the_last_acquisitions
-            renew_many_renews_each
-            a_reply_lost_after_the_write_does_not_cost_the_lease
-            a_release_racing_the_retry_of_its_own_acquire_wins
+            other_candidates_wait_for_the_ttl_of_the_holder
+            a_resource_that_was_never_acquired_has_no_record
+            a_list_holds_the_records_directly_in_its_scope
+            names_with_any_allowed_character_stay_distinct
+            metadata_of_4096_bytes_is_kept
+            the_history_holds_the_last_eight_acquisitions
+            renew_many_renews_each_lease
+            a_lost_reply_does_not_lose_the_lease
+            a_late_retry_of_an_acquire_does_not_undo_its_release
             unknown_fields_are_kept
-            a_record_for_newer_libraries_is_not_written
-            a_lease_that_is_renewed_is_never_taken_over
-            an_observation_counts_from_the_arrival_of_the_reply
-            a_write_that_cannot_be_answered_is_an_error_within_its_limit
-            one_of_32_bidders_wins_in_every_round
-            one_of_many_bidders_wins_each_of_60_free_keys
+            a_record_of_a_newer_format_is_not_written
+            a_renewed_lease_is_never_taken_over
+            an_observation_counts_from_the_reply
+            a_write_that_gets_no_answer_fails_within_its_limit
+            one_of_32_simultaneous_bids_wins
+            one_of_32_simultaneous_bids_wins_a_resource_without_a_record
         }
     };
 }

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         }
         Err(error) => (format!(" (cannot run unshare: {error})"), true),
     };
-    let name = format!("the_real_clock_is_not_clock_monotonic{reason}");
+    let name = format!("the_boot_clock_counts_boot_time_and_not_monotonic_time{reason}");
     let trial = Trial::test(name, follows_the_boot_time).with_ignored_flag(forbidden);
     libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit_code()
 }

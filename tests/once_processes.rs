@@ -130,7 +130,7 @@ fn story(folder: &Path) -> Vec<String> {
     notes(folder).into_iter().map(short).collect()
 }
 
-fn the_next_one_does_it_when_its_process_dies() -> Result<(), Failed> {
+fn the_next_process_does_the_work_when_one_dies() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
     for fate in ["dies-1", "dies-2"] {
@@ -156,8 +156,7 @@ fn the_next_one_does_it_when_its_process_dies() -> Result<(), Failed> {
     check(&again, &["already 3"; 3])
 }
 
-fn work_of_a_process_that_freezes_is_done_by_the_next_and_dropped_when_it_wakes()
--> Result<(), Failed> {
+fn a_frozen_process_loses_the_work_to_the_next_and_drops_it_when_it_wakes() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
     File::create(folder.join("freezes"))?;
@@ -191,12 +190,12 @@ fn main() -> ExitCode {
     }
     let trials = vec![
         Trial::test(
-            "the_next_one_does_it_when_its_process_dies",
-            the_next_one_does_it_when_its_process_dies,
+            "the_next_process_does_the_work_when_one_dies",
+            the_next_process_does_the_work_when_one_dies,
         ),
         Trial::test(
-            "work_of_a_process_that_freezes_is_done_by_the_next_and_dropped_when_it_wakes",
-            work_of_a_process_that_freezes_is_done_by_the_next_and_dropped_when_it_wakes,
+            "a_frozen_process_loses_the_work_to_the_next_and_drops_it_when_it_wakes",
+            a_frozen_process_loses_the_work_to_the_next_and_drops_it_when_it_wakes,
         ),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

@@ -73,7 +73,7 @@ fn started() -> (
 }
 
 #[test]
-fn reports_stop_before_the_lease_of_an_unreachable_store_runs_out() {
+fn reports_stop_before_the_lease_expires_when_the_store_is_unreachable() {
     paused(async {
         let (store, _lock, _reports, told) = started();
         tokio::time::sleep(Duration::from_secs(1)).await;

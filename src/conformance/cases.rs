@@ -118,7 +118,7 @@ pub(super) async fn an_expired_attempt_gets_a_new_token(t: &Trial) {
     assert!(second > first, "{second} after {first}");
 }
 
-pub(super) async fn a_released_attempt_is_spent(t: &Trial) {
+pub(super) async fn a_released_attempt_is_never_granted_again(t: &Trial) {
     let bid = t.bid("a");
     let token = granted(t.store().acquire(&bid, LIMIT).await);
     released(t.store().release(&t.claim("a", token), LIMIT).await);
@@ -159,7 +159,7 @@ pub(super) async fn a_renewal_with_a_shorter_ttl_shortens_the_lease(t: &Trial) {
     granted(t.other().acquire(&t.bid("b"), LIMIT).await);
 }
 
-pub(super) async fn a_lapsed_lease_is_not_renewed(t: &Trial) {
+pub(super) async fn an_expired_lease_is_not_renewed(t: &Trial) {
     let token = t.held().await;
     t.expire().await;
     let seen = lost(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
@@ -187,7 +187,7 @@ pub(super) async fn a_lease_that_was_taken_over_is_not_renewed(t: &Trial) {
     renewed(t.other().renew(&t.lease("b", second), t.ttl(), LIMIT).await);
 }
 
-pub(super) async fn a_lease_is_released_by_its_holder_only(t: &Trial) {
+pub(super) async fn only_the_holder_releases_a_lease(t: &Trial) {
     let token = t.held().await;
     let other = FencingToken::new(token.get() + 1);
     for claim in [t.claim("b", token), t.claim("a", other)] {
@@ -205,7 +205,7 @@ pub(super) async fn a_lease_is_released_by_its_holder_only(t: &Trial) {
     );
 }
 
-pub(super) async fn a_grant_never_confirmed_is_released_by_its_attempt(t: &Trial) {
+pub(super) async fn an_unconfirmed_grant_is_released_by_its_attempt(t: &Trial) {
     let bid = t.bid("a");
     granted(t.store().acquire(&bid, LIMIT).await);
     let (resource, attempt) = (t.resource.clone(), t.bid("a").attempt);
@@ -222,7 +222,7 @@ pub(super) async fn a_grant_never_confirmed_is_released_by_its_attempt(t: &Trial
     granted(t.other().acquire(&t.bid("b"), LIMIT).await);
 }
 
-pub(super) async fn a_released_record_stays_with_its_token_and_metadata(t: &Trial) {
+pub(super) async fn a_released_record_keeps_its_token_and_metadata(t: &Trial) {
     let mut bid = t.bid("a");
     bid.metadata = Some(metadata("10.0.0.1:80"));
     let token = granted(t.store().acquire(&bid, LIMIT).await);
@@ -246,7 +246,7 @@ pub(super) async fn an_evicted_lease_is_not_renewed(t: &Trial) {
     assert!(seen.closing && seen.token == token);
 }
 
-pub(super) async fn an_evicted_lease_is_not_acquired_before_its_expiry(t: &Trial) {
+pub(super) async fn an_evicted_lease_is_not_acquired_before_it_expires(t: &Trial) {
     let bid = t.bid("a");
     let token = granted(t.store().acquire(&bid, LIMIT).await);
     released(
@@ -262,7 +262,7 @@ pub(super) async fn an_evicted_lease_is_not_acquired_before_its_expiry(t: &Trial
     granted(t.other().acquire(&t.bid("b"), LIMIT).await);
 }
 
-pub(super) async fn a_forced_eviction_frees_at_once(t: &Trial) {
+pub(super) async fn a_forced_eviction_frees_the_lease_at_once(t: &Trial) {
     let token = t.held().await;
     released(
         t.other()
@@ -282,7 +282,7 @@ pub(super) async fn an_eviction_of_another_token_changes_nothing(t: &Trial) {
     renewed(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
 }
 
-pub(super) async fn challengers_judge_by_the_ttl_of_the_holder(t: &Trial) {
+pub(super) async fn other_candidates_wait_for_the_ttl_of_the_holder(t: &Trial) {
     let mut long = t.bid("a");
     long.ttl = t.ttl() * 3;
     granted(t.store().acquire(&long, LIMIT).await);
@@ -292,7 +292,7 @@ pub(super) async fn challengers_judge_by_the_ttl_of_the_holder(t: &Trial) {
     assert!(seen.ttl >= t.ttl() * 3);
 }
 
-pub(super) async fn a_record_that_was_never_led_is_not_there(t: &Trial) {
+pub(super) async fn a_resource_that_was_never_acquired_has_no_record(t: &Trial) {
     assert_eq!(
         t.store().read(&t.resource, LIMIT).await.expect("an answer"),
         None
@@ -320,7 +320,7 @@ pub(super) async fn a_record_that_was_never_led_is_not_there(t: &Trial) {
     );
 }
 
-pub(super) async fn a_list_holds_what_lies_directly_in_its_scope(t: &Trial) {
+pub(super) async fn a_list_holds_the_records_directly_in_its_scope(t: &Trial) {
     let base = &t.resource;
     for tail in ["b", "a", "a/deeper", "ä"] {
         let mut bid = t.bid("a");
@@ -344,7 +344,7 @@ pub(super) async fn a_list_holds_what_lies_directly_in_its_scope(t: &Trial) {
     assert_eq!(list(format!("{base}/none")).await, [] as [String; 0]);
 }
 
-pub(super) async fn names_of_every_allowed_character_are_kept_apart(t: &Trial) {
+pub(super) async fn names_with_any_allowed_character_stay_distinct(t: &Trial) {
     let base = t.resource.scope();
     let tails = [
         "x", "X", "x ", " x", "x/", "/x", "//", "x.", "$x", "x'\"\\", "x%_*?", "é", "e\u{301}",
@@ -375,7 +375,7 @@ pub(super) async fn names_of_every_allowed_character_are_kept_apart(t: &Trial) {
     }
 }
 
-pub(super) async fn metadata_of_4_kib_is_kept(t: &Trial) {
+pub(super) async fn metadata_of_4096_bytes_is_kept(t: &Trial) {
     let text = format!("{}\u{0}\n\"\\ü", "x".repeat(4096 - 6));
     let mut bid = t.bid("a");
     bid.metadata = Some(metadata(&text));
@@ -383,7 +383,7 @@ pub(super) async fn metadata_of_4_kib_is_kept(t: &Trial) {
     assert_eq!(t.record().await.metadata, bid.metadata);
 }
 
-pub(super) async fn the_history_holds_the_last_acquisitions(t: &Trial) {
+pub(super) async fn the_history_holds_the_last_eight_acquisitions(t: &Trial) {
     let mut tokens = Vec::new();
     for round in 0..LeaseRecord::HISTORY + 3 {
         let holder = format!("holder {round}");
@@ -399,7 +399,7 @@ pub(super) async fn the_history_holds_the_last_acquisitions(t: &Trial) {
     assert_eq!(seen, tokens[3..]);
 }
 
-pub(super) async fn renew_many_renews_each(t: &Trial) {
+pub(super) async fn renew_many_renews_each_lease(t: &Trial) {
     let mut leases = Vec::new();
     for index in 0..5 {
         let mut bid = t.bid("a");
@@ -420,7 +420,7 @@ pub(super) async fn renew_many_renews_each(t: &Trial) {
     }
 }
 
-pub(super) async fn a_reply_lost_after_the_write_does_not_cost_the_lease(t: &Trial) {
+pub(super) async fn a_lost_reply_does_not_lose_the_lease(t: &Trial) {
     let lossy = FaultyStore::new(t.clients[0].clone());
     let bid = t.bid("a");
     lossy.script([Fault::LostReply]);
@@ -445,7 +445,7 @@ pub(super) async fn a_reply_lost_after_the_write_does_not_cost_the_lease(t: &Tri
     assert_eq!((seen.token, seen.holder), (token, None));
 }
 
-pub(super) async fn a_release_racing_the_retry_of_its_own_acquire_wins(t: &Trial) {
+pub(super) async fn a_late_retry_of_an_acquire_does_not_undo_its_release(t: &Trial) {
     let bid = t.bid("a");
     let token = granted(t.store().acquire(&bid, LIMIT).await);
     // The driver sends the acquire again after the release was applied.
@@ -470,7 +470,7 @@ pub(super) async fn unknown_fields_are_kept(t: &Trial) {
     assert!(t.subject.has_unknown_field(&t.resource).await);
 }
 
-pub(super) async fn a_record_for_newer_libraries_is_not_written(t: &Trial) {
+pub(super) async fn a_record_of_a_newer_format_is_not_written(t: &Trial) {
     if !t.capabilities.meddles {
         return;
     }
@@ -500,7 +500,7 @@ pub(super) async fn a_record_for_newer_libraries_is_not_written(t: &Trial) {
     );
 }
 
-pub(super) async fn a_write_that_cannot_be_answered_is_an_error_within_its_limit(t: &Trial) {
+pub(super) async fn a_write_that_gets_no_answer_fails_within_its_limit(t: &Trial) {
     /// The caller waits a little longer than the store; a machine with other tests is slow.
     const PATIENCE: Duration = Duration::from_secs(5);
     let limit = Duration::from_millis(300);

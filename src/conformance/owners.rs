@@ -21,7 +21,7 @@ fn owner(t: &Trial, holder: &str) -> Claim {
     Claim::Holder { resource, holder }
 }
 
-pub(super) async fn a_reentrant_bid_takes_its_own_lease_with_a_new_token(t: &Trial) {
+pub(super) async fn a_reentrant_bid_takes_the_lease_of_its_candidate_with_a_new_token(t: &Trial) {
     let first = t.held().await;
     let second = granted(t.other().acquire(&reentrant(t, "a"), LIMIT).await);
     assert!(second > first, "{second} after {first}");
@@ -29,7 +29,7 @@ pub(super) async fn a_reentrant_bid_takes_its_own_lease_with_a_new_token(t: &Tri
     renewed(t.other().renew(&t.lease("a", second), t.ttl(), LIMIT).await);
 }
 
-pub(super) async fn a_reentrant_bid_takes_the_lease_of_nobody_else(t: &Trial) {
+pub(super) async fn a_reentrant_bid_does_not_take_the_lease_of_another_candidate(t: &Trial) {
     let token = t.held().await;
     for client in &t.clients {
         let seen = refused(client.acquire(&reentrant(t, "b"), LIMIT).await);
@@ -61,7 +61,7 @@ pub(super) async fn a_reentrant_bid_is_refused_while_the_lease_is_closing(t: &Tr
     granted(t.store().acquire(&reentrant(t, "a"), LIMIT).await);
 }
 
-pub(super) async fn an_owner_releases_what_another_of_its_locks_has_taken(t: &Trial) {
+pub(super) async fn a_release_by_owner_needs_no_token(t: &Trial) {
     let mut bid = t.bid("a");
     bid.metadata = Some(metadata("10.0.0.1:80"));
     let token = granted(t.store().acquire(&bid, LIMIT).await);
@@ -92,7 +92,7 @@ pub(super) async fn a_release_by_another_owner_changes_nothing(t: &Trial) {
     assert_eq!((seen.token, seen.holder), (token, None));
 }
 
-pub(super) async fn one_release_by_the_owner_undoes_all_its_reentrant_bids(t: &Trial) {
+pub(super) async fn one_release_by_owner_ends_all_reentrant_bids_of_the_owner(t: &Trial) {
     t.held().await;
     granted(t.store().acquire(&reentrant(t, "a"), LIMIT).await);
     granted(t.other().acquire(&reentrant(t, "a"), LIMIT).await);
@@ -101,7 +101,7 @@ pub(super) async fn one_release_by_the_owner_undoes_all_its_reentrant_bids(t: &T
     granted(t.other().acquire(&t.bid("b"), LIMIT).await);
 }
 
-pub(super) async fn a_token_grows_across_releases_by_the_owner(t: &Trial) {
+pub(super) async fn a_token_grows_across_a_release_by_owner(t: &Trial) {
     let mut last = FencingToken::new(0);
     for round in 0..5 {
         let client = &t.clients[round % 4];
@@ -116,7 +116,7 @@ pub(super) async fn a_token_grows_across_releases_by_the_owner(t: &Trial) {
     }
 }
 
-pub(super) async fn an_attempt_that_its_owner_has_released_is_spent(t: &Trial) {
+pub(super) async fn an_attempt_released_by_owner_is_never_granted_again(t: &Trial) {
     let bid = reentrant(t, "a");
     granted(t.store().acquire(&bid, LIMIT).await);
     released(t.other().release(&owner(t, "a"), LIMIT).await);
@@ -125,7 +125,7 @@ pub(super) async fn an_attempt_that_its_owner_has_released_is_spent(t: &Trial) {
     granted(t.other().acquire(&t.bid("b"), LIMIT).await);
 }
 
-pub(super) async fn an_owner_releases_what_has_run_out(t: &Trial) {
+pub(super) async fn a_release_by_owner_clears_an_expired_lease(t: &Trial) {
     let token = t.held().await;
     t.expire().await;
     released(t.store().release(&owner(t, "a"), LIMIT).await);
@@ -136,7 +136,7 @@ pub(super) async fn an_owner_releases_what_has_run_out(t: &Trial) {
     assert_eq!(t.record().await.holder, Some(name("b")));
 }
 
-pub(super) async fn a_release_by_the_owner_of_what_was_never_led_makes_no_record(t: &Trial) {
+pub(super) async fn a_release_by_owner_creates_no_record(t: &Trial) {
     assert_eq!(
         not_held(t.store().release(&owner(t, "a"), LIMIT).await),
         None

@@ -11,7 +11,7 @@ use crate::{
     store::AcquireOutcome,
 };
 
-pub(super) async fn a_lease_that_is_renewed_is_never_taken_over(t: &Trial) {
+pub(super) async fn a_renewed_lease_is_never_taken_over(t: &Trial) {
     let token = t.held().await;
     for round in 0..12 {
         refused(t.other().acquire(&t.bid("b"), LIMIT).await);
@@ -28,7 +28,7 @@ pub(super) async fn a_lease_that_is_renewed_is_never_taken_over(t: &Trial) {
 
 /// A store that observes must not count the time that its first look took; one with a clock passes
 /// if it does not free early.
-pub(super) async fn an_observation_counts_from_the_arrival_of_the_reply(t: &Trial) {
+pub(super) async fn an_observation_counts_from_the_reply(t: &Trial) {
     t.held().await;
     refused(t.other().acquire(&t.bid("b"), LIMIT).await);
     t.pass(0.9).await;
@@ -61,7 +61,7 @@ async fn rush(t: &Trial, resource: &ResourceName) -> Vec<FencingToken> {
     tokens.collect()
 }
 
-pub(super) async fn one_of_32_bidders_wins_in_every_round(t: &Trial) {
+pub(super) async fn one_of_32_simultaneous_bids_wins(t: &Trial) {
     let mut last = FencingToken::new(0);
     for round in 0..200 {
         let tokens = rush(t, &t.resource).await;
@@ -74,7 +74,7 @@ pub(super) async fn one_of_32_bidders_wins_in_every_round(t: &Trial) {
     }
 }
 
-pub(super) async fn one_of_many_bidders_wins_each_of_60_free_keys(t: &Trial) {
+pub(super) async fn one_of_32_simultaneous_bids_wins_a_resource_without_a_record(t: &Trial) {
     for key in 0..60 {
         let resource = ResourceName::new(format!("{}/{key}", t.resource)).expect("a good name");
         let tokens = rush(t, &resource).await;

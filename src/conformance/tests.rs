@@ -8,23 +8,20 @@ use super::{
 
 /// Each way to be broken, and the case that must say so.
 const CAUGHT_BY: &[(Fault, &str)] = &[
-    (
-        Fault::NoCompareAndSet,
-        "one_of_32_bidders_wins_in_every_round",
-    ),
+    (Fault::NoCompareAndSet, "one_of_32_simultaneous_bids_wins"),
     (
         Fault::NoCompareAndSetOnFreeKeys,
-        "one_of_many_bidders_wins_each_of_60_free_keys",
+        "one_of_32_simultaneous_bids_wins_a_resource_without_a_record",
     ),
     (Fault::TokenResetOnRelease, "a_token_grows_across_release"),
     (Fault::TokenKeptOnExpiry, "a_token_grows_across_expiry"),
     (
         Fault::ReleaseWithoutOwnerCheck,
-        "a_lease_is_released_by_its_holder_only",
+        "only_the_holder_releases_a_lease",
     ),
     (
         Fault::ReleaseByAnyAttempt,
-        "a_grant_never_confirmed_is_released_by_its_attempt",
+        "an_unconfirmed_grant_is_released_by_its_attempt",
     ),
     (
         Fault::ExpiryByTheCallersClock,
@@ -38,10 +35,13 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
         Fault::ExpiredAttemptGetsItsTokenBack,
         "an_expired_attempt_gets_a_new_token",
     ),
-    (Fault::SpentAttemptGranted, "a_released_attempt_is_spent"),
     (
         Fault::SpentAttemptGranted,
-        "a_release_racing_the_retry_of_its_own_acquire_wins",
+        "a_released_attempt_is_never_granted_again",
+    ),
+    (
+        Fault::SpentAttemptGranted,
+        "a_late_retry_of_an_acquire_does_not_undo_its_release",
     ),
     (
         Fault::OwnerEntersAgain,
@@ -49,15 +49,15 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
     ),
     (
         Fault::ReentrantBidRefused,
-        "a_reentrant_bid_takes_its_own_lease_with_a_new_token",
+        "a_reentrant_bid_takes_the_lease_of_its_candidate_with_a_new_token",
     ),
     (
         Fault::TokenKeptOnExpiry,
-        "a_reentrant_bid_takes_its_own_lease_with_a_new_token",
+        "a_reentrant_bid_takes_the_lease_of_its_candidate_with_a_new_token",
     ),
     (
         Fault::ReentrantBidTakesFromAnybody,
-        "a_reentrant_bid_takes_the_lease_of_nobody_else",
+        "a_reentrant_bid_does_not_take_the_lease_of_another_candidate",
     ),
     (
         Fault::ReentrantBidKeepsTheExpiry,
@@ -69,7 +69,7 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
     ),
     (
         Fault::ReleaseByOwnerRefused,
-        "an_owner_releases_what_another_of_its_locks_has_taken",
+        "a_release_by_owner_needs_no_token",
     ),
     (
         Fault::ReleaseByAnyOwner,
@@ -77,25 +77,25 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
     ),
     (
         Fault::ReleaseByOwnerUndoesOneBid,
-        "one_release_by_the_owner_undoes_all_its_reentrant_bids",
+        "one_release_by_owner_ends_all_reentrant_bids_of_the_owner",
     ),
     (
         Fault::TokenResetOnReleaseByOwner,
-        "a_token_grows_across_releases_by_the_owner",
+        "a_token_grows_across_a_release_by_owner",
     ),
     (
         Fault::ReleaseByOwnerForgetsTheAttempt,
-        "an_attempt_that_its_owner_has_released_is_spent",
+        "an_attempt_released_by_owner_is_never_granted_again",
     ),
     (
         Fault::ReleaseByOwnerChecksTheExpiry,
-        "an_owner_releases_what_has_run_out",
+        "a_release_by_owner_clears_an_expired_lease",
     ),
     (
         Fault::ReleaseByOwnerMakesARecord,
-        "a_release_by_the_owner_of_what_was_never_led_makes_no_record",
+        "a_release_by_owner_creates_no_record",
     ),
-    (Fault::LapsedLeaseRenewed, "a_lapsed_lease_is_not_renewed"),
+    (Fault::LapsedLeaseRenewed, "an_expired_lease_is_not_renewed"),
     (
         Fault::RenewalWithoutTokenCheck,
         "a_lease_of_another_token_or_holder_is_not_renewed",
@@ -114,7 +114,7 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
     ),
     (
         Fault::EvictionFreesAtOnce,
-        "an_evicted_lease_is_not_acquired_before_its_expiry",
+        "an_evicted_lease_is_not_acquired_before_it_expires",
     ),
     (
         Fault::EvictedLeaseRenewed,
@@ -126,7 +126,7 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
     ),
     (
         Fault::JudgedByTheChallengersTtl,
-        "challengers_judge_by_the_ttl_of_the_holder",
+        "other_candidates_wait_for_the_ttl_of_the_holder",
     ),
     (
         Fault::RefusalWrites,
@@ -134,28 +134,28 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
     ),
     (
         Fault::NamesFolded,
-        "names_of_every_allowed_character_are_kept_apart",
+        "names_with_any_allowed_character_stay_distinct",
     ),
     (
         Fault::ListsWhatLiesDeeper,
-        "a_list_holds_what_lies_directly_in_its_scope",
+        "a_list_holds_the_records_directly_in_its_scope",
     ),
-    (Fault::MetadataCut, "metadata_of_4_kib_is_kept"),
+    (Fault::MetadataCut, "metadata_of_4096_bytes_is_kept"),
     (
         Fault::HistoryForgotten,
-        "the_history_holds_the_last_acquisitions",
+        "the_history_holds_the_last_eight_acquisitions",
     ),
     (
         Fault::ObservationFromTheRequest,
-        "an_observation_counts_from_the_arrival_of_the_reply",
+        "an_observation_counts_from_the_reply",
     ),
     (
         Fault::LimitIgnored,
-        "a_write_that_cannot_be_answered_is_an_error_within_its_limit",
+        "a_write_that_gets_no_answer_fails_within_its_limit",
     ),
     (
         Fault::VersionOfTheClient,
-        "a_lease_that_is_renewed_is_never_taken_over",
+        "a_renewed_lease_is_never_taken_over",
     ),
 ];
 
@@ -164,7 +164,7 @@ fn passes(case: &str, fault: Option<Fault>) -> bool {
 }
 
 #[test]
-fn each_broken_store_is_caught_by_the_case_that_names_its_fault() {
+fn the_named_case_fails_for_each_broken_store() {
     let escaped: Vec<_> = CAUGHT_BY
         .iter()
         .filter(|(fault, case)| passes(case, Some(*fault)))
@@ -173,14 +173,14 @@ fn each_broken_store_is_caught_by_the_case_that_names_its_fault() {
 }
 
 #[test]
-fn the_same_store_without_a_fault_passes_every_case() {
+fn the_store_without_a_fault_passes_every_case() {
     for (case, _) in CASES {
         assert!(passes(case, None), "{case}");
     }
 }
 
 #[test]
-fn every_case_has_a_name_of_its_own() {
+fn the_names_of_the_cases_are_unique() {
     let names: BTreeSet<_> = CASES.iter().map(|(name, _)| *name).collect();
     assert_eq!(names.len(), CASES.len());
 }

@@ -22,9 +22,7 @@ fn is_not_held(error: &LockError) -> bool {
     matches!(error, LockError::NotHeld { .. })
 }
 
-pub(crate) async fn a_waiter_gets_the_lock_when_its_ttl_has_passed(
-    store_under_test: StoreUnderTest,
-) {
+pub(crate) async fn a_waiting_mutex_gets_the_lock_after_the_ttl(store_under_test: StoreUnderTest) {
     let (a, b) = store_under_test.pair("ttl");
     let before = store_under_test.now();
     let first = a.lock().await.unwrap();
@@ -37,7 +35,7 @@ pub(crate) async fn a_waiter_gets_the_lock_when_its_ttl_has_passed(
     assert!(second.token > first.token);
 }
 
-pub(crate) async fn locking_again_postpones_the_expiry_each_time(store_under_test: StoreUnderTest) {
+pub(crate) async fn locking_again_extends_the_expiry(store_under_test: StoreUnderTest) {
     let (a, b) = store_under_test.pair("again");
     let elsewhere = store_under_test.again(&a);
     let mut token = a.lock().await.unwrap().token;
@@ -58,7 +56,9 @@ pub(crate) async fn locking_again_postpones_the_expiry_each_time(store_under_tes
     assert!(lease.token > token);
 }
 
-pub(crate) async fn an_unlock_lets_the_waiter_in(store_under_test: StoreUnderTest) {
+pub(crate) async fn a_waiting_mutex_gets_the_lock_after_an_unlock(
+    store_under_test: StoreUnderTest,
+) {
     let (a, b) = store_under_test.pair("unlock");
     let first = a.lock().await.unwrap();
     let freed = async {
@@ -73,7 +73,7 @@ pub(crate) async fn an_unlock_lets_the_waiter_in(store_under_test: StoreUnderTes
     assert!(second.token > first.token);
 }
 
-pub(crate) async fn mutexes_of_one_owner_unlock_each_other_and_nobody_else_s(
+pub(crate) async fn mutexes_of_one_owner_unlock_each_other_but_not_those_of_another_owner(
     store_under_test: StoreUnderTest,
 ) {
     let (a, b) = store_under_test.pair("owners");
@@ -96,7 +96,7 @@ pub(crate) async fn mutexes_of_one_owner_unlock_each_other_and_nobody_else_s(
     b.try_lock().await.unwrap();
 }
 
-pub(crate) async fn what_is_not_locked_cannot_be_unlocked(store_under_test: StoreUnderTest) {
+pub(crate) async fn unlocking_a_lock_that_is_not_held_fails(store_under_test: StoreUnderTest) {
     let (a, _) = store_under_test.pair("never");
     assert!(is_not_held(&a.unlock().await.unwrap_err()), "never locked");
     a.lock().await.unwrap();
@@ -107,7 +107,7 @@ pub(crate) async fn what_is_not_locked_cannot_be_unlocked(store_under_test: Stor
     );
 }
 
-pub(crate) async fn an_unlock_tells_that_the_lock_had_run_out(store_under_test: StoreUnderTest) {
+pub(crate) async fn unlocking_an_expired_lock_reports_the_loss(store_under_test: StoreUnderTest) {
     let (a, _) = store_under_test.pair("late");
     a.lock().await.unwrap();
     pause(TTL + TTL / 5).await;
@@ -119,7 +119,7 @@ pub(crate) async fn an_unlock_tells_that_the_lock_had_run_out(store_under_test: 
     );
 }
 
-pub(crate) async fn a_guard_outlives_the_ttl_and_lets_others_in_when_it_is_given_back(
+pub(crate) async fn a_guard_is_renewed_beyond_the_ttl_until_it_is_released(
     store_under_test: StoreUnderTest,
 ) {
     let (a, b) = store_under_test.pair("guard");
@@ -141,7 +141,7 @@ pub(crate) async fn a_guard_outlives_the_ttl_and_lets_others_in_when_it_is_given
     assert!(b.try_guard().await.unwrap().token() > token);
 }
 
-pub(crate) async fn a_guard_is_never_entered_again(store_under_test: StoreUnderTest) {
+pub(crate) async fn a_guard_is_never_reentrant(store_under_test: StoreUnderTest) {
     let (a, _) = store_under_test.pair("entered");
     let elsewhere = store_under_test.again(&a);
     let guard = a.guard().await.unwrap();
@@ -173,7 +173,7 @@ pub(crate) async fn a_guard_is_never_entered_again(store_under_test: StoreUnderT
     a.guard().await.unwrap().release().await.unwrap();
 }
 
-pub(crate) async fn a_dropped_guard_is_given_back_in_the_background(
+pub(crate) async fn a_dropped_guard_is_released_in_the_background(
     store_under_test: StoreUnderTest,
 ) {
     let (a, b) = store_under_test.pair("dropped");
@@ -185,7 +185,7 @@ pub(crate) async fn a_dropped_guard_is_given_back_in_the_background(
     guard.release().await.unwrap();
 }
 
-pub(crate) async fn a_guard_tells_why_it_was_lost(store_under_test: StoreUnderTest) {
+pub(crate) async fn a_lost_guard_reports_the_reason(store_under_test: StoreUnderTest) {
     let (a, b) = store_under_test.pair("evicted");
     let guard = a.guard().await.unwrap();
     let store = &store_under_test.stores[1];
@@ -213,7 +213,7 @@ pub(crate) async fn a_guard_tells_why_it_was_lost(store_under_test: StoreUnderTe
     drop(b.guard().await.unwrap());
 }
 
-pub(crate) async fn a_hold_has_an_end(store_under_test: StoreUnderTest) {
+pub(crate) async fn a_guard_is_lost_at_its_max_hold(store_under_test: StoreUnderTest) {
     let (a, b) = store_under_test.pair("longest");
     let options = MutexOptions::new(a.resource()).max_hold(TTL + TTL / 2);
     let mutex = store_under_test.locks(0, "a").mutex(options).unwrap();
@@ -231,9 +231,7 @@ pub(crate) async fn a_hold_has_an_end(store_under_test: StoreUnderTest) {
     assert!(late <= store_under_test.reaction(&b), "after {late:?}");
 }
 
-pub(crate) async fn a_short_hold_keeps_others_out_for_long_enough(
-    store_under_test: StoreUnderTest,
-) {
+pub(crate) async fn others_get_the_lock_only_after_min_hold(store_under_test: StoreUnderTest) {
     let (a, b) = store_under_test.pair("shortest");
     for least in [TTL / 2, TTL * 2] {
         let options = MutexOptions::new(a.resource()).min_hold(least);
@@ -255,7 +253,7 @@ pub(crate) async fn a_short_hold_keeps_others_out_for_long_enough(
     }
 }
 
-pub(crate) async fn a_guard_that_was_dropped_does_not_stand_in_the_way_of_the_next(
+pub(crate) async fn a_dropped_guard_does_not_block_the_next_guard_of_its_mutex(
     store_under_test: StoreUnderTest,
 ) {
     let (a, _) = store_under_test.pair("next");
@@ -273,7 +271,7 @@ fn waits() -> u32 {
 }
 
 #[allow(clippy::print_stdout, reason = "how bad it was is of interest")]
-pub(crate) async fn a_cancelled_wait_leaves_nothing_behind(store_under_test: StoreUnderTest) {
+pub(crate) async fn a_cancelled_wait_leaves_nothing_held(store_under_test: StoreUnderTest) {
     let (a, b) = store_under_test.pair("cancelled");
     let mut worst = Duration::ZERO;
     let mut won = 0;
@@ -318,20 +316,20 @@ pub(crate) async fn a_cancelled_wait_leaves_nothing_behind(store_under_test: Sto
 macro_rules! lock_rules {
     ($(#[$attribute:meta])* $test:ident: $store_under_test:expr) => {
         lock_rules! { @each [$(#[$attribute])*] $test $store_under_test;
-            a_waiter_gets_the_lock_when_its_ttl_has_passed,
-            locking_again_postpones_the_expiry_each_time,
-            an_unlock_lets_the_waiter_in,
-            mutexes_of_one_owner_unlock_each_other_and_nobody_else_s,
-            what_is_not_locked_cannot_be_unlocked,
-            an_unlock_tells_that_the_lock_had_run_out,
-            a_guard_outlives_the_ttl_and_lets_others_in_when_it_is_given_back,
-            a_guard_is_never_entered_again,
-            a_dropped_guard_is_given_back_in_the_background,
-            a_guard_tells_why_it_was_lost,
-            a_guard_that_was_dropped_does_not_stand_in_the_way_of_the_next,
-            a_hold_has_an_end,
-            a_short_hold_keeps_others_out_for_long_enough,
-            a_cancelled_wait_leaves_nothing_behind,
+            a_waiting_mutex_gets_the_lock_after_the_ttl,
+            locking_again_extends_the_expiry,
+            a_waiting_mutex_gets_the_lock_after_an_unlock,
+            mutexes_of_one_owner_unlock_each_other_but_not_those_of_another_owner,
+            unlocking_a_lock_that_is_not_held_fails,
+            unlocking_an_expired_lock_reports_the_loss,
+            a_guard_is_renewed_beyond_the_ttl_until_it_is_released,
+            a_guard_is_never_reentrant,
+            a_dropped_guard_is_released_in_the_background,
+            a_lost_guard_reports_the_reason,
+            a_dropped_guard_does_not_block_the_next_guard_of_its_mutex,
+            a_guard_is_lost_at_its_max_hold,
+            others_get_the_lock_only_after_min_hold,
+            a_cancelled_wait_leaves_nothing_held,
         }
     };
     (@each $attributes:tt $test:ident $store_under_test:expr; $($rule:ident,)*) => {

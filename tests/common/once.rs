@@ -94,7 +94,7 @@ async fn held_by(store_under_test: &StoreUnderTest, once: &Once, holder: &str, r
     }
 }
 
-pub(crate) async fn one_does_it_and_the_others_go_on_when_it_is_done(
+pub(crate) async fn one_call_does_the_work_and_the_others_return_when_it_is_done(
     store_under_test: StoreUnderTest,
 ) {
     let (runs, finished) = (AtomicU32::new(0), AtomicU32::new(0));
@@ -128,7 +128,7 @@ pub(crate) async fn one_does_it_and_the_others_go_on_when_it_is_done(
     }
 }
 
-pub(crate) async fn what_is_done_is_not_done_again(store_under_test: StoreUnderTest) {
+pub(crate) async fn done_work_is_not_done_again(store_under_test: StoreUnderTest) {
     let (a, b) = both(&store_under_test, "again");
     let ran = a.run(works).await.unwrap();
     let token = ran.token();
@@ -141,7 +141,7 @@ pub(crate) async fn what_is_done_is_not_done_again(store_under_test: StoreUnderT
     }
 }
 
-pub(crate) async fn an_error_lets_the_next_one_try(store_under_test: StoreUnderTest) {
+pub(crate) async fn after_an_error_the_next_call_tries(store_under_test: StoreUnderTest) {
     let (a, b) = both(&store_under_test, "error");
     let first = async {
         let work = || async {
@@ -161,7 +161,7 @@ pub(crate) async fn an_error_lets_the_next_one_try(store_under_test: StoreUnderT
     assert!(failed.until(at) <= reaction() + TTL / 5, "in time");
 }
 
-pub(crate) async fn a_panic_lets_the_next_one_try(store_under_test: StoreUnderTest) {
+pub(crate) async fn after_a_panic_the_next_call_tries(store_under_test: StoreUnderTest) {
     let (a, b) = both(&store_under_test, "panic");
     let work = || async { panic!("odd") };
     let run = AssertUnwindSafe(a.run::<u32, Infallible, _>(work));
@@ -169,7 +169,7 @@ pub(crate) async fn a_panic_lets_the_next_one_try(store_under_test: StoreUnderTe
     assert!(b.run(works).await.unwrap().was_by_this_call());
 }
 
-pub(crate) async fn a_dropped_run_lets_the_next_one_try(store_under_test: StoreUnderTest) {
+pub(crate) async fn after_a_dropped_run_the_next_call_tries(store_under_test: StoreUnderTest) {
     let (a, b) = both(&store_under_test, "dropped");
     let witness = Arc::new(());
     let held = witness.clone();
@@ -186,7 +186,7 @@ pub(crate) async fn a_dropped_run_lets_the_next_one_try(store_under_test: StoreU
     assert!(late <= reaction() + TTL / 5, "after {late:?}");
 }
 
-pub(crate) async fn a_lock_that_is_lost_drops_the_work_and_says_so(
+pub(crate) async fn losing_the_lock_drops_the_work_and_returns_an_error(
     store_under_test: StoreUnderTest,
 ) {
     let (a, b) = both(&store_under_test, "lost");
@@ -213,7 +213,7 @@ pub(crate) async fn a_lock_that_is_lost_drops_the_work_and_says_so(
     assert!(b.run(works).await.unwrap().was_by_this_call());
 }
 
-pub(crate) async fn its_status_tells_how_far_it_has_come(store_under_test: StoreUnderTest) {
+pub(crate) async fn the_status_is_pending_running_or_done(store_under_test: StoreUnderTest) {
     let (a, b) = both(&store_under_test, "status");
     assert_eq!(a.status().await.unwrap(), OnceStatus::Pending);
     let work = |leadership: tenure::Leadership| {
@@ -248,7 +248,7 @@ pub(crate) async fn its_status_tells_how_far_it_has_come(store_under_test: Store
     assert!(matches!(b.status().await.unwrap(), OnceStatus::Done(_)));
 }
 
-pub(crate) async fn a_reset_lets_it_be_done_again(store_under_test: StoreUnderTest) {
+pub(crate) async fn after_a_reset_the_work_is_done_again(store_under_test: StoreUnderTest) {
     let (a, b) = both(&store_under_test, "reset");
     let first = a.run(works).await.unwrap();
     for _ in 0..3 {
@@ -276,7 +276,7 @@ pub(crate) async fn a_mark_that_arrives_after_a_reset_does_not_count(
     assert!(a.run(works).await.unwrap().was_by_this_call());
 }
 
-pub(crate) async fn a_marker_that_somebody_else_has_held_is_never_done(
+pub(crate) async fn a_mark_record_with_a_foreign_holder_is_corrupt_until_a_reset(
     store_under_test: StoreUnderTest,
 ) {
     let (a, b) = both(&store_under_test, "foreign");
@@ -288,7 +288,7 @@ pub(crate) async fn a_marker_that_somebody_else_has_held_is_never_done(
     assert!(b.run(works).await.unwrap().was_by_this_call());
 }
 
-pub(crate) async fn a_marker_that_is_ahead_of_its_lock_is_not_worked_against(
+pub(crate) async fn a_mark_with_a_larger_token_than_the_lock_is_corrupt(
     store_under_test: StoreUnderTest,
 ) {
     let (a, b) = both(&store_under_test, "ahead");
@@ -306,17 +306,17 @@ pub(crate) async fn a_marker_that_is_ahead_of_its_lock_is_not_worked_against(
 macro_rules! once_rules {
     ($(#[$attribute:meta])* $test:ident: $store_under_test:expr) => {
         once_rules! { @each [$(#[$attribute])*] $test $store_under_test;
-            one_does_it_and_the_others_go_on_when_it_is_done,
-            what_is_done_is_not_done_again,
-            an_error_lets_the_next_one_try,
-            a_panic_lets_the_next_one_try,
-            a_dropped_run_lets_the_next_one_try,
-            a_lock_that_is_lost_drops_the_work_and_says_so,
-            its_status_tells_how_far_it_has_come,
-            a_reset_lets_it_be_done_again,
+            one_call_does_the_work_and_the_others_return_when_it_is_done,
+            done_work_is_not_done_again,
+            after_an_error_the_next_call_tries,
+            after_a_panic_the_next_call_tries,
+            after_a_dropped_run_the_next_call_tries,
+            losing_the_lock_drops_the_work_and_returns_an_error,
+            the_status_is_pending_running_or_done,
+            after_a_reset_the_work_is_done_again,
             a_mark_that_arrives_after_a_reset_does_not_count,
-            a_marker_that_somebody_else_has_held_is_never_done,
-            a_marker_that_is_ahead_of_its_lock_is_not_worked_against,
+            a_mark_record_with_a_foreign_holder_is_corrupt_until_a_reset,
+            a_mark_with_a_larger_token_than_the_lock_is_corrupt,
         }
     };
     (@each $attributes:tt $test:ident $store_under_test:expr; $($rule:ident,)*) => {

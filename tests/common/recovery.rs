@@ -44,7 +44,7 @@ impl Handler<BecameFollower> for Follower {
 
 /// Starts a lock on a store that answers with this kind of error, looks that it keeps trying and says
 /// so, has the cause mended, and waits until the same lock leads.
-pub(crate) async fn a_lock_keeps_trying_and_leads_when_it_is_mended(
+pub(crate) async fn a_lock_retries_and_leads_when_the_store_is_repaired(
     store: Arc<dyn LeaseStore>,
     resource: &ResourceName,
     kind: StoreErrorKind,
@@ -89,7 +89,7 @@ pub(crate) async fn a_lock_keeps_trying_and_leads_when_it_is_mended(
 
 /// Runs a lock whose bid, two of its renewals and its release lose their answers: `lose` has the wire
 /// lose the next ones, and `lost` tells whether it has.
-pub(crate) async fn a_lock_that_loses_answers_leads_once(
+pub(crate) async fn a_lock_that_loses_replies_leads_once(
     store: Arc<dyn LeaseStore>,
     resource: &ResourceName,
     lose: impl Fn(),

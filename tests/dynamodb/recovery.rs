@@ -19,8 +19,8 @@ use tenure::{DynamoStore, store::StoreErrorKind};
 
 use crate::{
     common::{
-        a_lock_keeps_trying_and_leads_when_it_is_mended as recovers,
-        a_lock_that_loses_answers_leads_once as leads_once,
+        a_lock_retries_and_leads_when_the_store_is_repaired as recovers,
+        a_lock_that_loses_replies_leads_once as leads_once,
     },
     proxy::Wire,
     support::{DYNOXIDE, LOCAL, Server, TABLE, TestTable, config, unique},

@@ -59,7 +59,7 @@ fn main() -> std::process::ExitCode {
             no_stale,
         );
         add(
-            "without_a_guard_stale_writes_are_seen",
+            "without_a_guard_stale_writes_are_applied",
             Guard::None,
             |verdict| verdict.stale > 0,
         );

@@ -72,7 +72,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         }
     }
     vec![
-        Trial::test("the_checker_finds_a_write_after_a_newer_one", || {
+        Trial::test("the_checker_finds_a_stale_write", || {
             let rows = [vec![1, 1, 2, 2], vec![1, 3, 2, 3, 1]];
             let verdict = Verdict::of(&rows, &told(&[(1, 4), (2, 3), (3, 2)]), 0)?;
             assert_eq!(
@@ -90,7 +90,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             );
             Ok(())
         }),
-        Trial::test("the_checker_notices_writes_that_are_not_as_told", || {
+        Trial::test("the_checker_finds_rows_that_contradict_the_replies", || {
             let rows = [vec![1, 1, 2]];
             assert!(
                 Verdict::of(&rows, &told(&[(1, 3)]), 0).is_err(),

@@ -89,7 +89,7 @@ async fn an_expired_attempt_gets_a_new_token() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_released_attempt_is_spent() {
+async fn a_released_attempt_is_never_granted_again() {
     let test_collection = TestCollection::new().await;
     test_collection.acquire("a", 1).await;
     let released = test_collection

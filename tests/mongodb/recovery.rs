@@ -12,7 +12,7 @@ use mongodb::bson::doc;
 use tenure::{LeaseStore as _, MongoStore, store::StoreErrorKind};
 
 use crate::{
-    common::a_lock_keeps_trying_and_leads_when_it_is_mended as recovers,
+    common::a_lock_retries_and_leads_when_the_store_is_repaired as recovers,
     proxy::{Wire, options_of},
     support::{LIMIT, TestCollection, primary},
 };

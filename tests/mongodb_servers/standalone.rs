@@ -20,7 +20,7 @@ use tenure::{
 use crate::{
     mongod::{Mongod, free_ports},
     proxy::Wire,
-    recovery::a_lock_keeps_trying_and_leads_when_it_is_mended as recovers,
+    recovery::a_lock_retries_and_leads_when_the_store_is_repaired as recovers,
     support::{Commands, LIMIT, TTL, TestCollection, granted},
 };
 

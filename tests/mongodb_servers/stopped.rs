@@ -18,7 +18,7 @@ use tenure::{
 use tokio::time::sleep;
 
 use crate::{
-    recovery::a_lock_keeps_trying_and_leads_when_it_is_mended as recovers,
+    recovery::a_lock_retries_and_leads_when_the_store_is_repaired as recovers,
     standalone::Standalone,
     support::{LIMIT, TTL, TestCollection, granted},
 };

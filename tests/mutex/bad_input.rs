@@ -20,7 +20,7 @@ fn unmade(options: MutexOptions) -> String {
 }
 
 #[test]
-fn a_manager_refuses_absurd_times_when_it_is_built() {
+fn building_a_manager_with_times_out_of_range_fails() {
     for (wrong, said) in [
         (builder().ttl(Duration::ZERO), "ttl of 0 s is too short"),
         (builder().ttl(Duration::MAX), "ttl of"),
@@ -37,7 +37,7 @@ fn a_manager_refuses_absurd_times_when_it_is_built() {
 }
 
 #[test]
-fn a_manager_refuses_an_owner_that_cannot_be_written_in_one_line() {
+fn building_a_manager_with_an_invalid_owner_fails() {
     for owner in ["", "two\nlines", "a\u{7f}"] {
         assert!(matches!(
             builder().owner(owner).build(),
@@ -48,7 +48,7 @@ fn a_manager_refuses_an_owner_that_cannot_be_written_in_one_line() {
 }
 
 #[test]
-fn a_mutex_refuses_what_does_not_go_together_when_it_is_made() {
+fn making_a_mutex_with_invalid_options_fails() {
     let named = || MutexOptions::new("m");
     for (wrong, said) in [
         (MutexOptions::new(""), "resource name is empty"),
@@ -80,7 +80,7 @@ fn a_mutex_refuses_what_does_not_go_together_when_it_is_made() {
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn a_ttl_below_what_the_store_can_keep_is_refused_when_it_is_built() {
+fn a_ttl_below_the_minimum_of_the_store_is_refused() {
     use tenure::{LeaseStore as _, SqliteStore};
 
     let folder = tempfile::tempdir().unwrap();
@@ -98,7 +98,7 @@ fn a_ttl_below_what_the_store_can_keep_is_refused_when_it_is_built() {
 }
 
 #[test]
-fn the_defaults_are_those_that_are_documented() {
+fn the_defaults_are_as_documented() {
     let locks = builder().build().unwrap();
     let mutex = locks.mutex("m").unwrap();
     assert_eq!(mutex.timing().ttl(), SECOND * 15);
@@ -117,7 +117,7 @@ fn the_defaults_are_those_that_are_documented() {
 }
 
 #[test]
-fn the_shortest_ttl_is_the_one_that_is_documented() {
+fn the_shortest_ttl_is_as_documented() {
     let ttl = |millis| MutexOptions::new("m").ttl(Duration::from_millis(millis));
     let text = unmade(ttl(9));
     assert!(
@@ -129,7 +129,7 @@ fn the_shortest_ttl_is_the_one_that_is_documented() {
 }
 
 #[test]
-fn locks_and_what_they_are_waited_for_by_go_from_thread_to_thread() {
+fn locks_guards_and_their_futures_are_send() {
     fn goes<T: Send + 'static>(_: &T) {}
     fn is_shared<T: Send + Sync + std::fmt::Debug + 'static>() {}
     is_shared::<LockManager>();

@@ -24,7 +24,7 @@ fn mutexes(locks: &LockManager, names: &[&str]) -> Vec<Mutex> {
 }
 
 #[test]
-fn those_who_want_the_same_locks_in_different_orders_all_get_them() {
+fn callers_that_want_the_same_locks_in_different_orders_do_not_deadlock() {
     paused(async {
         let locks = locks();
         let orders = [
@@ -56,7 +56,7 @@ fn those_who_want_the_same_locks_in_different_orders_all_get_them() {
 }
 
 #[test]
-fn a_failure_half_way_leaves_nothing_held() {
+fn a_failure_half_way_releases_the_locks_acquired_so_far() {
     paused(async {
         let locks = locks();
         let wanted = mutexes(&locks, &["a", "b", "c"]);
@@ -90,7 +90,7 @@ fn a_failure_half_way_leaves_nothing_held() {
 }
 
 #[test]
-fn a_name_given_twice_would_wait_for_itself() {
+fn a_name_passed_twice_is_refused() {
     paused(async {
         let twice = mutexes(&locks(), &["b", "a", "b"]);
         let error = lock_all(&twice).await.unwrap_err();
@@ -100,7 +100,7 @@ fn a_name_given_twice_would_wait_for_itself() {
 }
 
 #[test]
-fn what_was_taken_in_vain_is_not_kept_for_as_long_as_a_guard_would_be() {
+fn min_hold_does_not_apply_to_locks_released_after_a_failure() {
     paused(async {
         let locks = locks();
         let kept = |name: &str| MutexOptions::new(name).min_hold(SECOND * 1000);

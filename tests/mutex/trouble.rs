@@ -53,7 +53,7 @@ fn kind(error: &LockError) -> StoreErrorKind {
 }
 
 #[test]
-fn one_error_of_the_store_does_not_lose_a_guard() {
+fn a_single_store_error_does_not_lose_a_guard() {
     paused(async {
         let Trouble { store, a, .. } = trouble();
         let guard = a.guard().await.unwrap();
@@ -65,7 +65,7 @@ fn one_error_of_the_store_does_not_lose_a_guard() {
 }
 
 #[test]
-fn a_store_that_hangs_loses_the_guard_by_its_deadline() {
+fn a_guard_is_lost_at_its_deadline_when_the_store_hangs() {
     paused(async {
         let trouble = trouble();
         let before = trouble.clock.now();
@@ -85,7 +85,7 @@ fn a_store_that_hangs_loses_the_guard_by_its_deadline() {
 }
 
 #[test]
-fn a_grant_whose_reply_is_lost_is_found_again() {
+fn a_grant_whose_reply_was_lost_is_found_by_the_retry() {
     paused(async {
         let Trouble { store, a, .. } = trouble();
         store.script([Fault::LostReply]);
@@ -98,7 +98,7 @@ fn a_grant_whose_reply_is_lost_is_found_again() {
 }
 
 #[test]
-fn asking_once_tells_the_error_and_leaves_nothing_behind() {
+fn a_failed_try_returns_the_error_and_leaves_nothing_held() {
     paused(async {
         let Trouble { store, a, b, .. } = trouble();
         for fault in [
@@ -120,7 +120,7 @@ fn asking_once_tells_the_error_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn who_waits_is_told_of_what_waiting_does_not_mend_and_of_nothing_else() {
+fn a_wait_ends_with_permanent_store_errors_only() {
     paused(async {
         let Trouble { store, a, .. } = trouble();
         store.script([
@@ -142,7 +142,7 @@ fn who_waits_is_told_of_what_waiting_does_not_mend_and_of_nothing_else() {
 }
 
 #[test]
-fn who_runs_out_of_time_is_told_what_stood_in_the_way() {
+fn a_timeout_names_the_holder_or_the_store_error() {
     paused(async {
         let Trouble { store, a, b, .. } = trouble();
         let guard = b.guard().await.unwrap();
@@ -159,7 +159,7 @@ fn who_runs_out_of_time_is_told_what_stood_in_the_way() {
 }
 
 #[test]
-fn an_unlock_whose_reply_is_lost_has_unlocked() {
+fn an_unlock_whose_reply_was_lost_succeeds() {
     paused(async {
         let Trouble { store, a, b, .. } = trouble();
         a.lock().await.unwrap();
@@ -179,7 +179,7 @@ fn an_unlock_whose_reply_is_lost_has_unlocked() {
 }
 
 #[test]
-fn an_unlock_by_another_mutex_of_the_owner_whose_reply_is_lost_has_unlocked() {
+fn an_unlock_by_another_mutex_of_the_owner_whose_reply_was_lost_succeeds() {
     paused(async {
         let trouble = trouble();
         let Trouble { store, a, b, .. } = &trouble;
@@ -196,7 +196,7 @@ fn an_unlock_by_another_mutex_of_the_owner_whose_reply_is_lost_has_unlocked() {
 }
 
 #[test]
-fn a_release_that_the_store_does_not_confirm_says_so_and_the_lease_runs_out() {
+fn an_unconfirmed_release_returns_the_error_and_the_lease_expires() {
     paused(async {
         let Trouble { store, a, b, .. } = trouble();
         let guard = a.guard().await.unwrap();
@@ -215,7 +215,7 @@ fn a_release_that_the_store_does_not_confirm_says_so_and_the_lease_runs_out() {
 }
 
 #[test]
-fn a_guard_is_given_back_also_where_nobody_gets_time_to_stop() {
+fn a_guard_is_released_also_if_yield_for_is_zero() {
     paused(async {
         let clock = Arc::new(TokioClock::new());
         let memory = Arc::new(MemoryStore::with_clock(clock.clone()));
@@ -235,7 +235,7 @@ fn a_guard_is_given_back_also_where_nobody_gets_time_to_stop() {
 }
 
 #[test]
-fn a_grant_that_nobody_took_is_not_kept_for_as_long_as_a_guard_would_be() {
+fn min_hold_does_not_apply_to_a_grant_whose_wait_was_dropped() {
     paused(async {
         let clock = Arc::new(TokioClock::new());
         let memory = Arc::new(MemoryStore::with_clock(clock.clone()));
@@ -258,7 +258,7 @@ fn a_grant_that_nobody_took_is_not_kept_for_as_long_as_a_guard_would_be() {
 }
 
 #[test]
-fn a_lock_entered_again_stays_when_its_wait_is_cancelled() {
+fn cancelling_a_wait_to_lock_again_keeps_the_earlier_lock() {
     paused(async {
         let Trouble { store, a, b, .. } = trouble();
         a.lock().await.unwrap();
@@ -272,7 +272,7 @@ fn a_lock_entered_again_stays_when_its_wait_is_cancelled() {
 }
 
 #[test]
-fn requests_of_an_uncontended_guard_are_two() {
+fn an_uncontended_guard_takes_two_requests() {
     paused(async {
         let Trouble { store, a, .. } = trouble();
         a.guard().await.unwrap().release().await.unwrap();
@@ -284,7 +284,7 @@ fn requests_of_an_uncontended_guard_are_two() {
 }
 
 #[test]
-fn an_unlock_that_was_not_heard_unlocks_nothing_that_was_locked_after_it() {
+fn retrying_an_unlock_does_not_release_a_later_lock() {
     paused(async {
         let trouble = trouble();
         let Trouble {

@@ -9,7 +9,7 @@ fn builder() -> OnceBuilder {
 }
 
 #[test]
-fn a_name_must_leave_room_for_that_of_the_marker() {
+fn a_name_must_leave_room_for_that_of_the_mark_record() {
     let store: Arc<dyn LeaseStore> = Arc::new(MemoryStore::new());
     let once = |name: &str| Once::new(store.clone(), name);
     assert!(once(&"x".repeat(250)).is_ok());
@@ -25,7 +25,7 @@ fn a_name_must_leave_room_for_that_of_the_marker() {
 }
 
 #[test]
-fn absurd_times_and_owners_are_refused_when_it_is_built() {
+fn building_with_times_or_an_owner_out_of_range_fails() {
     for (wrong, said) in [
         (builder().ttl(Duration::ZERO), "ttl of 0 s is too short"),
         (builder().ttl(Duration::MAX), "ttl of"),
@@ -50,7 +50,7 @@ fn absurd_times_and_owners_are_refused_when_it_is_built() {
 }
 
 #[test]
-fn it_may_be_shared_and_awaited_on_other_threads() {
+fn a_once_and_its_futures_are_send() {
     fn is_send<T: Send>(it: T) -> T {
         it
     }

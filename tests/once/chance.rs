@@ -119,7 +119,7 @@ async fn check(seed: u64) -> Sight {
 }
 
 #[test]
-fn runs_never_overlap_and_one_succeeds_unless_its_mark_was_not_confirmed() {
+fn runs_never_overlap_and_one_succeeds_unless_a_mark_was_not_confirmed() {
     let (mut marked, mut begun) = (0, 0);
     let seeds = 300;
     for seed in 0..seeds {

@@ -20,7 +20,7 @@ async fn seven() -> Result<u32, Infallible> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn work_that_was_done_stays_done_when_the_tokens_are_raised_and_a_reset_has_it_done_again() {
+async fn done_work_stays_done_when_its_tokens_are_raised_and_can_still_be_reset() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("leases.db");
     let store = Arc::new(SqliteStore::open(&path).unwrap());

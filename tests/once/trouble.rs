@@ -47,7 +47,7 @@ async fn sleep(time: Duration) {
 }
 
 #[test]
-fn requests_of_what_is_done_are_one_and_of_doing_it_six() {
+fn done_work_takes_one_request_and_doing_it_takes_six() {
     paused(async {
         let Trouble { store, a, b } = trouble();
         let mut before = store.calls().total();
@@ -70,7 +70,7 @@ fn requests_of_what_is_done_are_one_and_of_doing_it_six() {
 }
 
 #[test]
-fn trouble_that_passes_is_waited_for() {
+fn transient_store_errors_are_retried() {
     paused(async {
         let transient = [
             Fault::Error(StoreErrorKind::Unavailable),
@@ -101,7 +101,7 @@ fn trouble_that_passes_is_waited_for() {
 }
 
 #[test]
-fn what_waiting_does_not_mend_is_told() {
+fn permanent_store_errors_are_returned() {
     paused(async {
         for kind in [
             StoreErrorKind::Denied,
@@ -128,7 +128,7 @@ fn what_waiting_does_not_mend_is_told() {
 }
 
 #[test]
-fn work_whose_mark_the_store_refuses_is_told_and_done_again() {
+fn work_whose_mark_the_store_refuses_is_unmarked_and_done_again() {
     paused(async {
         let Trouble { store, a, b } = trouble();
         let work = || {
@@ -151,7 +151,7 @@ fn work_whose_mark_the_store_refuses_is_told_and_done_again() {
 }
 
 #[test]
-fn work_whose_mark_has_no_answer_before_the_deadline_is_not_known_to_be_marked() {
+fn work_whose_mark_is_not_confirmed_by_the_deadline_is_unmarked() {
     paused(async {
         for (fault, marked) in [(Fault::LostReply, true), (Fault::Hang, false)] {
             let Trouble { store, a, b } = trouble();
@@ -180,7 +180,7 @@ fn work_whose_mark_has_no_answer_before_the_deadline_is_not_known_to_be_marked()
 }
 
 #[test]
-fn a_mark_that_was_under_way_at_a_reset_does_not_count_when_it_arrives() {
+fn a_mark_that_was_in_flight_at_a_reset_does_not_count() {
     paused(async {
         let Trouble { store, a, b } = trouble();
         let work = || {
@@ -204,7 +204,7 @@ fn a_mark_that_was_under_way_at_a_reset_does_not_count_when_it_arrives() {
 }
 
 #[test]
-fn work_that_has_succeeded_is_marked_also_if_nobody_waits_for_it() {
+fn work_that_succeeded_is_marked_also_if_the_run_is_dropped() {
     paused(async {
         let Trouble { store, a, b } = trouble();
         let work = || {
@@ -219,7 +219,7 @@ fn work_that_has_succeeded_is_marked_also_if_nobody_waits_for_it() {
 }
 
 #[test]
-fn a_store_that_is_gone_while_the_work_runs_ends_it_by_the_deadline() {
+fn work_is_dropped_at_the_deadline_when_the_store_is_unreachable() {
     paused(async {
         let Trouble { store, a, b } = trouble();
         let work = || {
@@ -236,7 +236,7 @@ fn a_store_that_is_gone_while_the_work_runs_ends_it_by_the_deadline() {
 }
 
 #[test]
-fn work_that_takes_too_long_is_dropped_and_the_next_one_tries() {
+fn work_beyond_max_hold_is_dropped_and_the_next_call_tries() {
     paused(async {
         let clock = Arc::new(TokioClock::new());
         let store = Arc::new(MemoryStore::with_clock(clock.clone()));

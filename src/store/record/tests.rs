@@ -36,7 +36,7 @@ fn an_expired_attempt_gets_a_new_token() {
 }
 
 #[test]
-fn a_released_attempt_is_spent() {
+fn a_released_attempt_is_never_granted_again() {
     let mut record = StoredRecord::default();
     record.acquire(&bid("a", 1), at(0), WALL);
     let attempt = AttemptId::new(1);
@@ -145,7 +145,7 @@ fn a_closing_lease_is_neither_renewed_nor_acquired_before_its_expiry() {
 }
 
 #[test]
-fn a_forced_eviction_frees_at_once() {
+fn a_forced_eviction_frees_the_lease_at_once() {
     let mut record = StoredRecord::default();
     record.acquire(&bid("a", 1), at(0), WALL);
     let token = FencingToken::new(1);
