@@ -1,7 +1,8 @@
-//! Picks what a supervisor must know from the library's own log.
+//! Picks what a supervisor must know from the log of the library.
 
 use std::fmt::{Debug, Write as _};
 
+use serde::{Deserialize, Serialize};
 use tracing::{
     Level, Subscriber,
     field::{Field, Visit},
@@ -12,12 +13,9 @@ use tracing_subscriber::{
     layer::{Context, Layer, SubscriberExt as _},
 };
 
-/// What is told of the log. Moments are nanoseconds of the machine's boot clock.
-#[derive(Debug)]
-#[allow(
-    dead_code,
-    reason = "a program with one resource need not ask for its name"
-)]
+/// What a node reports of its log. Moments are nanoseconds of the machine's boot clock.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Logged {
     /// A grant or a renewal was confirmed.
     Extended {
@@ -26,24 +24,24 @@ pub(crate) enum Logged {
         at: u64,
         deadline: u64,
     },
-    /// A lease was given back, or ran out.
+    /// A lease was released, or expired.
     Ended {
         resource: String,
         token: u64,
         at: u64,
     },
-    /// The library warns.
+    /// The library logged a warning.
     Warned { text: String },
 }
 
-/// Where the log of a node goes.
+/// The subscriber for the log of a node.
 pub(crate) fn subscriber(tell: fn(Logged)) -> impl Subscriber + Send + Sync {
     Registry::default()
         .with(LevelFilter::DEBUG)
         .with(Capture(tell))
 }
 
-/// Tells of the deadlines of leases, their ends, and warnings.
+/// Reports the deadlines of leases, their ends, and warnings.
 struct Capture(fn(Logged));
 
 impl<S: Subscriber> Layer<S> for Capture {

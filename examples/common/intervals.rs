@@ -1,4 +1,4 @@
-//! The times during which somebody believed in a lease, and what two of them have in common.
+//! The times during which a process believed in a lease, and the overlap of two of them.
 
 use std::time::Duration;
 
@@ -12,13 +12,30 @@ pub(crate) struct Interval {
 }
 
 impl Interval {
+    /// The time during which a process believed in a lease, by everything that it reported.
+    ///
+    /// It starts with the first of `starts`. It ends at the logged end, or else at the last deadline; but not
+    /// before `last_true`, the last time that the process was seen to believe in the lease. A process that is
+    /// dead believes in nothing.
+    pub(crate) fn of_belief(
+        starts: [Option<Moment>; 2],
+        ended_or_deadline: Option<Moment>,
+        last_true: Option<Moment>,
+        dead: Option<Moment>,
+    ) -> Self {
+        let start = starts.into_iter().flatten().min().unwrap_or_default();
+        let ends = [ended_or_deadline, last_true];
+        let end = ends.into_iter().flatten().max().unwrap_or(start);
+        let end = dead.map_or(end, |dead| dead.min(end));
+        Self { start, end }
+    }
+
     /// How long both last at once.
     pub(crate) fn overlap(self, other: Self) -> Duration {
         self.start.max(other.start).until(self.end.min(other.end))
     }
 
     /// The time during which both last.
-    #[allow(dead_code, reason = "not every program asks for it")]
     pub(crate) fn common(self, other: Self) -> Option<Self> {
         let (start, end) = (self.start.max(other.start), self.end.min(other.end));
         (start < end).then_some(Self { start, end })
@@ -26,7 +43,6 @@ impl Interval {
 }
 
 /// The longest time that any two of them last at once.
-#[allow(dead_code, reason = "not every program has one resource only")]
 pub(crate) fn longest_overlap(intervals: &[Interval]) -> Duration {
     let pairs = intervals.iter().enumerate().flat_map(|(index, first)| {
         let others = &intervals[index + 1..];

@@ -5,22 +5,23 @@ use std::time::Duration;
 use tenure::clock::Moment;
 
 use crate::{
-    history::{History, Lapse, NodeId, Term},
+    history::{History, Lapse, Term},
     intervals::longest_overlap,
+    node_id::NodeId,
 };
 
-/// Something that was done to a leader, and who led next.
+/// What was done to a leader, and who led next.
 #[derive(Clone, Debug)]
 pub(crate) struct Blow {
     pub(crate) event: &'static str,
     pub(crate) node: NodeId,
     pub(crate) next: NodeId,
-    /// The time until the next leader's message, and the most that it may be.
+    /// The time until the next leader got its message, and the limit for it.
     pub(crate) next_after: Duration,
     pub(crate) limit: Duration,
     pub(crate) before: u64,
     pub(crate) after: u64,
-    /// Between the two leaderships; known when all is over.
+    /// The overlap of the two leaderships, known at the end of the run.
     pub(crate) overlap: Duration,
     pub(crate) wrong: Option<String>,
 }
@@ -61,8 +62,8 @@ pub(crate) struct Frozen {
 }
 
 impl Frozen {
-    /// Whether no call that started after the process was continued answered true, and there were
-    /// such calls, and others before that did.
+    /// Whether every call that started after the process was continued returned false. There must have been
+    /// such calls, and earlier ones that returned true.
     pub(crate) fn answered_false(&self) -> bool {
         let Lapse {
             last_true,
@@ -77,11 +78,11 @@ impl Frozen {
 pub(crate) struct Findings {
     pub(crate) blows: Vec<Blow>,
     pub(crate) frozen: Option<Frozen>,
-    /// The longest of any two leaderships.
+    /// The longest overlap of any two leaderships.
     pub(crate) overlap: Duration,
     pub(crate) leaderships: usize,
     pub(crate) took: Duration,
-    /// How long the machine let not even the supervisor run; what is late may be late for that.
+    /// The longest time for which the machine did not run the supervisor: a reason why others may be late.
     pub(crate) held_up: Duration,
     pub(crate) warnings: Vec<String>,
     pub(crate) failures: Vec<String>,
@@ -96,7 +97,7 @@ impl Findings {
         self.failures.is_empty()
     }
 
-    /// Checks everything that was promised against what the nodes have said.
+    /// Checks all promises against what the nodes reported.
     pub(crate) fn judge(&mut self, history: &History) {
         for blow in &mut self.blows {
             let of = |token| move |term: &&Term| term.token == token;
@@ -118,8 +119,10 @@ impl Findings {
             }
         }
         if let Some(frozen) = self.frozen.filter(|frozen| !frozen.answered_false()) {
-            let node = frozen.node;
-            self.fail(format!("is_current() of {node} was true after SIGCONT"));
+            let node = frozen.node.name();
+            self.fail(format!(
+                "is_current() of {node} returned true after SIGCONT"
+            ));
         }
         let intervals: Vec<_> = history.terms().iter().map(Term::interval).collect();
         self.leaderships = intervals.len();

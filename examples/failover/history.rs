@@ -1,29 +1,8 @@
-//! Who led when, from what the nodes said.
-
-use std::fmt;
+//! Who led when, from what the nodes reported.
 
 use tenure::clock::Moment;
 
-use crate::{intervals::Interval, protocol::Event};
-
-/// One process of a node; a node that was killed and started again is another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NodeId {
-    pub(crate) number: usize,
-    pub(crate) run: u32,
-}
-
-impl NodeId {
-    pub(crate) fn name(self) -> String {
-        format!("node-{}", self.number)
-    }
-}
-
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name())
-    }
-}
+use crate::{capture::Logged, intervals::Interval, node_id::NodeId, protocol::Event};
 
 /// One acquisition, from its grant to its end.
 #[derive(Clone, Debug)]
@@ -37,9 +16,9 @@ pub(crate) struct Term {
     /// When the first and the last grant or renewal was logged.
     pub(crate) granted: Option<Moment>,
     pub(crate) extended: Option<Moment>,
-    /// Up to when the last of them reaches.
+    /// The latest deadline of them.
     pub(crate) deadline: Option<Moment>,
-    /// When it ended by its own log.
+    /// When it ended, by its own log.
     pub(crate) ended: Option<Moment>,
     pub(crate) lapse: Option<Lapse>,
     /// When its process was dead.
@@ -69,26 +48,22 @@ impl Term {
         }
     }
 
-    /// The time during which its process believed in it, by everything that it said.
-    ///
-    /// From the first sign of it to its end, which is the last deadline if none was logged; a dead
-    /// process believes in nothing. A true answer of `is_current()` outside of that counts too.
+    /// The time during which its process believed in it.
     pub(crate) fn interval(&self) -> Interval {
-        let signs = [self.told, self.granted];
-        let start = signs.into_iter().flatten().min().unwrap_or_default();
-        let last_true = self.lapse.and_then(|lapse| lapse.last_true);
-        let end = [self.ended.or(self.deadline), last_true];
-        let end = end.into_iter().flatten().max().unwrap_or(start);
-        let end = self.dead.map_or(end, |dead| dead.min(end));
-        Interval { start, end }
+        Interval::of_belief(
+            [self.told, self.granted],
+            self.ended.or(self.deadline),
+            self.lapse.and_then(|lapse| lapse.last_true),
+            self.dead,
+        )
     }
 }
 
-/// Every acquisition that anybody spoke of, in the order of the first word.
+/// Every acquisition that a node reported, in the order of the first report.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     terms: Vec<Term>,
-    /// Those who contend: they were told something.
+    /// The nodes that contend: their actor has got its first message.
     ready: Vec<NodeId>,
     step_downs: Vec<(NodeId, String)>,
     warnings: Vec<String>,
@@ -107,17 +82,20 @@ impl History {
                     self.ready.push(id);
                 }
             }
-            Event::Extended {
+            Event::Logged(Logged::Extended {
                 token,
                 at,
                 deadline,
-            } => {
+                ..
+            }) => {
                 let term = self.term(id, token);
                 term.granted = term.granted.or(Some(moment(at)));
                 term.extended = Some(moment(at));
                 term.deadline = term.deadline.max(Some(moment(deadline)));
             }
-            Event::Ended { token, at } => self.term(id, token).ended = Some(moment(at)),
+            Event::Logged(Logged::Ended { token, at, .. }) => {
+                self.term(id, token).ended = Some(moment(at))
+            }
             Event::Lapsed {
                 token,
                 last_true,
@@ -129,11 +107,13 @@ impl History {
                 });
             }
             Event::SteppedDown { ref outcome } => self.step_downs.push((id, outcome.clone())),
-            Event::Warned { ref text } => self.warnings.push(format!("{id}: {text}")),
+            Event::Logged(Logged::Warned { ref text }) => {
+                self.warnings.push(format!("{}: {text}", id.name()));
+            }
         }
     }
 
-    /// A process is dead: whatever it led has ended.
+    /// A process is dead: everything that it led has ended.
     pub(crate) fn died(&mut self, id: NodeId, at: Moment) {
         self.ready.retain(|ready| *ready != id);
         for term in self.terms.iter_mut().filter(|term| term.node == id) {
@@ -153,7 +133,7 @@ impl History {
         self.ready.contains(&id)
     }
 
-    /// The leader with the newest token, unless its end was told already.
+    /// The leader with the newest token, unless its end was reported already.
     pub(crate) fn leader(&self) -> Option<&Term> {
         self.newest()
             .filter(|term| term.stopped.or(term.ended).or(term.dead).is_none())

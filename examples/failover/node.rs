@@ -1,30 +1,30 @@
-//! One of the processes that contend: an actor that tells the supervisor what it is told.
+//! One of the processes that contend: an actor that reports each message of its lock to the supervisor.
 
-use std::{error::Error, io, thread};
+use std::error::Error;
 
 use actix::prelude::*;
 use tenure::{
     BecameFollower, BecameLeader, Leader as _, LockActor, LockHandle, Timing,
     clock::{BootClock, Clock as _},
 };
-use tokio::{
-    sync::mpsc::{UnboundedReceiver, unbounded_channel},
-    time::timeout,
-};
+use tokio::time::timeout;
 
 use crate::{
-    args, capture, probe,
+    args,
+    capture::{self, Logged},
+    children::commands,
+    probe,
     protocol::{Command, Event},
     store_choice::StoreChoice,
 };
 
-/// Contends until it is asked to shut down, or nobody is left to ask it.
+/// Contends until it is asked to shut down, or the supervisor is gone.
 pub(crate) fn run(node: &args::Node, timing: Timing) -> Result<(), Box<dyn Error>> {
     tracing::subscriber::set_global_default(capture::subscriber(|logged| {
-        Event::from(logged).send()
+        Event::Logged(logged).send();
     }))?;
-    let mut commands = commands()?;
-    let store_choice = StoreChoice::told(node.file.clone())?;
+    let mut commands = commands(Command::from_word)?;
+    let store_choice = StoreChoice::passed(node.file.clone())?;
     System::new().block_on(async {
         let store = store_choice.open(&timing).await?;
         let lock = LockActor::builder(node.resource.as_str(), store)
@@ -36,25 +36,10 @@ pub(crate) fn run(node: &args::Node, timing: Timing) -> Result<(), Box<dyn Error
             let outcome = format!("{:?}", lock.step_down().await?);
             Event::SteppedDown { outcome }.send();
         }
-        // A store that hangs must not keep the process up.
+        // A store that hangs must not keep the process alive.
         timeout(timing.ttl() * 2, lock.shutdown()).await??;
         Ok(())
     })
-}
-
-/// The words on stdin, read by a thread of its own; they end with it.
-fn commands() -> io::Result<UnboundedReceiver<Command>> {
-    let (tell, told) = unbounded_channel();
-    thread::Builder::new()
-        .name("commands".to_owned())
-        .spawn(move || {
-            for line in io::stdin().lines().map_while(Result::ok) {
-                if Command::from_word(&line).is_none_or(|command| tell.send(command).is_err()) {
-                    break;
-                }
-            }
-        })?;
-    Ok(told)
 }
 
 struct Node {
@@ -77,8 +62,8 @@ impl Handler<BecameLeader> for Node {
         let token = message.leadership.token().get();
         Event::Leads { token, at }.send();
         if let Err(error) = probe::start(message.leadership) {
-            let text = format!("no thread to ask is_current() from: {error}");
-            Event::Warned { text }.send();
+            let text = format!("cannot start a thread to call is_current() from: {error}");
+            Event::Logged(Logged::Warned { text }).send();
         }
     }
 }

@@ -1,5 +1,4 @@
-//! Asks a leadership whether it is current, all the time, from a thread that the library knows
-//! nothing of.
+//! Calls `is_current()` of a leadership all the time, from a thread that the library does not know.
 
 use std::{io, thread, time::Duration};
 
@@ -11,10 +10,10 @@ use tenure::{
 use crate::protocol::Event;
 
 const EVERY: Duration = Duration::from_millis(1);
-/// How often it asks on after the first false, so that one that comes back to life is found out.
+/// How often it calls again after the first `false`, to detect a leadership that becomes current again.
 const CALLS_AFTER: u32 = 100;
 
-/// Asks until the leadership has lapsed, and says when that was.
+/// Calls until the leadership has lapsed, and reports when that was.
 pub(crate) fn start(leadership: Leadership) -> io::Result<()> {
     let name = format!("probe-{}", leadership.token());
     thread::Builder::new()
@@ -26,7 +25,7 @@ pub(crate) fn start(leadership: Leadership) -> io::Result<()> {
 fn ask(leadership: &Leadership) {
     let (mut last_true, mut first_false, mut calls_after) = (None, None, 0);
     while calls_after < CALLS_AFTER {
-        // Before the call: how long the thread is held up after it does not matter.
+        // Taken before the call, so that a delay of this thread after the call does not matter.
         let begun = BootClock.now().as_nanos();
         if leadership.is_current() {
             last_true = Some(begun);

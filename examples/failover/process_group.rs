@@ -1,4 +1,4 @@
-//! The supervisor's view of its nodes: what it hears of them, and how it waits for more.
+//! The supervisor's view of its nodes: what they report, and how it waits for more.
 
 use std::{
     sync::mpsc::{Receiver, RecvTimeoutError},
@@ -8,8 +8,10 @@ use std::{
 use tenure::clock::{BootClock, Clock as _, Moment};
 
 use crate::{
+    children::Output,
     failure::Failure,
-    history::{History, NodeId, Term},
+    history::{History, Term},
+    node_id::NodeId,
     processes::{Launcher, Process},
     protocol::Event,
     timeline::Timeline,
@@ -18,13 +20,11 @@ use crate::{
 /// What reaches the supervisor from its other threads.
 #[derive(Debug)]
 pub(crate) enum Message {
-    Said { id: NodeId, event: Event },
-    Garbled { id: NodeId, line: String },
-    Closed { id: NodeId },
+    Output(NodeId, Output<Event>),
     Interrupted(&'static str),
 }
 
-/// How often a condition that depends on the time is looked at.
+/// How often a condition that depends on the time is checked.
 const TICK: Duration = Duration::from_millis(5);
 
 pub(crate) struct ProcessGroup {
@@ -33,12 +33,12 @@ pub(crate) struct ProcessGroup {
     launcher: Launcher,
     processes: Vec<Process>,
     inbox: Receiver<Message>,
-    /// Those that have said their last word.
+    /// The nodes that have closed their stdout.
     closed: Vec<NodeId>,
-    /// Those that may end.
+    /// The nodes that may end.
     dismissed: Vec<NodeId>,
     give_up_at: Moment,
-    /// The longest time between two looks, beyond the tick: how long the machine let nobody run.
+    /// The longest time between two checks, beyond the tick: how long the machine did not run the supervisor.
     pub(crate) held_up: Duration,
 }
 
@@ -74,7 +74,7 @@ impl ProcessGroup {
     pub(crate) fn process(&mut self, id: NodeId) -> &mut Process {
         let mut processes = self.processes.iter_mut();
         let process = processes.find(|process| process.id == id);
-        process.expect("every node that is asked for runs")
+        process.expect("the node was started")
     }
 
     pub(crate) fn nodes(&self) -> Vec<NodeId> {
@@ -90,9 +90,9 @@ impl ProcessGroup {
         self.dismissed.push(id);
     }
 
-    /// Waits until a node that was dismissed has said everything.
+    /// Waits until all output of a dismissed node has arrived.
     pub(crate) fn last_word(&mut self, id: NodeId, limit: Duration) -> Result<(), Failure> {
-        let what = format!("the end of {id}");
+        let what = format!("{} to end", id.name());
         self.wait(&what, limit, |group| {
             group.closed.contains(&id).then_some(())
         })
@@ -107,7 +107,7 @@ impl ProcessGroup {
         })
     }
 
-    /// Listens until the condition gives something, at most for `limit`.
+    /// Handles messages until the condition returns something, for at most `limit`.
     pub(crate) fn wait<T>(
         &mut self,
         what: &str,
@@ -122,7 +122,7 @@ impl ProcessGroup {
             }
             if until <= BootClock.now() {
                 let (what, limit) = (what.to_owned(), begun.until(until));
-                return Err(Failure::InVain { what, limit });
+                return Err(Failure::TimedOut { what, limit });
             }
             let looked = BootClock.now();
             let message = self.inbox.recv_timeout(TICK);
@@ -131,7 +131,7 @@ impl ProcessGroup {
             match message {
                 Ok(message) => self.hear(message)?,
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => unreachable!("the launcher can tell"),
+                Err(RecvTimeoutError::Disconnected) => unreachable!("the launcher holds a sender"),
             }
         }
     }
@@ -142,21 +142,23 @@ impl ProcessGroup {
             Err(Failure::Ended { name, how })
         };
         match message {
-            Message::Said { id, event } => {
+            Message::Output(id, Output::Event(event)) => {
                 self.timeline.node(id, &event);
                 self.history.record(id, &event);
                 Ok(())
             }
-            Message::Garbled { id, line } => ended(id, format!("said what is no event: {line:?}")),
+            Message::Output(id, Output::Garbled(line)) => {
+                ended(id, format!("wrote a line that is no event: {line:?}"))
+            }
             Message::Interrupted(signal) => Err(Failure::Interrupted(signal)),
-            Message::Closed { id } => {
+            Message::Output(id, Output::Closed) => {
                 self.closed.push(id);
                 if self.dismissed.contains(&id) {
                     return Ok(());
                 }
                 let status = self.process(id).reap();
                 let status = status.map_err(Failure::to("wait for a process"))?;
-                ended(id, format!("ended by itself: {status}"))
+                ended(id, format!("ended unexpectedly: {status}"))
             }
         }
     }

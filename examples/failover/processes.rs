@@ -5,14 +5,14 @@ use std::{env, io, process, sync::mpsc::Sender, time::Duration};
 use tenure::clock::Moment;
 
 use crate::{
-    children::Child,
-    history::NodeId,
+    children::{Child, Output},
+    node_id::NodeId,
     process_group::Message,
-    protocol::{Command, Event},
+    protocol::Command,
     store_choice::StoreChoice,
 };
 
-/// How processes are started and heard.
+/// How processes are started, and where their output goes.
 pub(crate) struct Launcher {
     pub(crate) store_choice: StoreChoice,
     pub(crate) resource: String,
@@ -21,7 +21,7 @@ pub(crate) struct Launcher {
 }
 
 impl Launcher {
-    /// Starts a node; everything that it says is told, and at last that it says no more.
+    /// Starts a node. Its output arrives as messages, up to [`Output::Closed`].
     pub(crate) fn start(&self, id: NodeId) -> io::Result<Process> {
         let mut command = process::Command::new(env::current_exe()?);
         command.args(["--ttl", &format!("{:?}", self.ttl)]).args([
@@ -29,18 +29,11 @@ impl Launcher {
             &id.name(),
             &self.resource,
         ]);
-        self.store_choice.tell(&mut command);
+        self.store_choice.pass_to(&mut command);
         let tell = self.tell.clone();
         let child = Child::start(command, move |line| {
-            let message = match line {
-                None => Message::Closed { id },
-                Some(line) => match serde_json::from_str::<Event>(&line) {
-                    Ok(event) => Message::Said { id, event },
-                    Err(_) => Message::Garbled { id, line },
-                },
-            };
-            // Nobody listens any more only when the program ends.
-            let _ = tell.send(message);
+            // If the receiver is gone, the program is ending.
+            let _ = tell.send(Message::Output(id, Output::parse(line)));
         })?;
         Ok(Process { id, child })
     }
@@ -58,7 +51,7 @@ impl Process {
         self.child.command(command.word())
     }
 
-    /// Kills the node and reaps it; from the moment that is returned on it is dead for certain.
+    /// Kills the node and reaps it. It is certainly dead from the returned moment on.
     pub(crate) fn kill(&mut self) -> io::Result<Moment> {
         self.child.kill()
     }
@@ -71,7 +64,7 @@ impl Process {
         self.child.unfreeze()
     }
 
-    /// How a node that says no more has ended.
+    /// Waits for the end of the node, and returns its exit status.
     pub(crate) fn reap(&mut self) -> io::Result<process::ExitStatus> {
         self.child.reap()
     }

@@ -1,5 +1,5 @@
-//! What a node and its supervisor say to each other: a line of JSON on the node's stdout, a word on
-//! its stdin.
+//! How a node and its supervisor talk: events as lines of JSON on the node's stdout, commands as words on its
+//! stdin.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,12 +17,8 @@ pub(crate) enum Event {
         reason: String,
         at: u64,
     },
-    /// A grant or a renewal was confirmed.
-    Extended { token: u64, at: u64, deadline: u64 },
-    /// A lease was given back, or ran out.
-    Ended { token: u64, at: u64 },
-    /// `is_current()` has become false: when the last call that answered true began, and the first
-    /// one that answered false.
+    /// `is_current()` has become false: when the last call that returned true and the first one that returned
+    /// false began.
     Lapsed {
         token: u64,
         last_true: Option<u64>,
@@ -30,39 +26,20 @@ pub(crate) enum Event {
     },
     /// A step-down that was asked for is over.
     SteppedDown { outcome: String },
-    /// The library warns.
-    Warned { text: String },
+    /// What the log of the library says.
+    #[serde(untagged)]
+    Logged(Logged),
 }
 
 impl Event {
-    /// Tells the supervisor. If that is gone there is nobody to tell, and stdin says so too.
+    /// Reports it to the supervisor.
     pub(crate) fn send(&self) {
         children::say(self);
     }
 }
 
-impl From<Logged> for Event {
-    /// There is one resource.
-    fn from(logged: Logged) -> Self {
-        match logged {
-            Logged::Extended {
-                token,
-                at,
-                deadline,
-                ..
-            } => Self::Extended {
-                token,
-                at,
-                deadline,
-            },
-            Logged::Ended { token, at, .. } => Self::Ended { token, at },
-            Logged::Warned { text } => Self::Warned { text },
-        }
-    }
-}
-
-/// What a node is asked to do. The end of its stdin is a [`Shutdown`](Self::Shutdown) too: then the
-/// supervisor has died.
+/// What a node is asked to do. The end of its stdin is a [`Shutdown`](Self::Shutdown), too: it means that
+/// the supervisor has died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     StepDown,

@@ -14,17 +14,17 @@ use crate::{
     store_choice::Prepared,
 };
 
-/// A supervisor that is held up for longer has nodes that are late.
+/// If the supervisor does not run for longer than this, its nodes are probably late, too.
 const LONG: Duration = Duration::from_millis(100);
 
-/// Writes down what was found; the exit status says whether all was well.
+/// Prints what was found. The exit status says whether every check passed.
 pub(crate) fn write(args: &Args, store: &Prepared, findings: Findings) -> ExitCode {
     let verdict = if findings.is_ok() {
         "ok".to_owned()
     } else {
         format!("failed: {}", findings.failures.join("; "))
     };
-    // stdout must stay one document, so that the line for people goes to stderr.
+    // stdout must stay one document, so the verdict for people goes to stderr.
     let written = if args.json {
         writeln!(io::stdout(), "{:#}", document(args, store, &findings))
             .and_then(|()| writeln!(io::stderr(), "{verdict}"))
@@ -52,8 +52,8 @@ fn table(findings: &Findings) -> String {
     ];
     rows.extend(findings.blows.iter().map(|blow| {
         [
-            format!("{} of {}", blow.event, blow.node),
-            blow.next.to_string(),
+            format!("{} of {}", blow.event, blow.node.name()),
+            blow.next.name(),
             format!("{:.3} s", blow.next_after.as_secs_f64()),
             format!("{:.3} s", blow.limit.as_secs_f64()),
             format!("{} -> {}", blow.before, blow.after),
@@ -69,16 +69,18 @@ fn table(findings: &Findings) -> String {
     text += "\n";
     if let Some(frozen) = &findings.frozen {
         let says = if frozen.answered_false() {
-            "false for every call that"
+            "false for every call"
         } else {
-            "true for a call that"
+            "true for a call"
         };
-        let node = frozen.node;
-        text += &format!("\nis_current() of {node}: {says} started after SIGCONT");
+        let node = frozen.node.name();
+        text += &format!("\nis_current() of {node}: {says} that started after SIGCONT");
     }
     if LONG < findings.held_up {
         let held_up = findings.held_up;
-        text += &format!("\nthe machine let not even the supervisor run for {held_up:.2?}");
+        text += &format!(
+            "\nthe machine did not run the supervisor for {held_up:.2?}, so the nodes may be late, too"
+        );
     }
     text + &format!(
         "\noverlap of any two of the {} leaderships: {} ns; {:.1} s in all",

@@ -12,7 +12,8 @@ use crate::{
     args::Args,
     checks::{Blow, Findings, Frozen},
     failure::Failure,
-    history::{NodeId, Term},
+    history::Term,
+    node_id::NodeId,
     process_group::{Message, ProcessGroup},
     processes::Launcher,
     protocol::Command,
@@ -21,12 +22,12 @@ use crate::{
     timeline::Timeline,
 };
 
-/// The end of everything, in time for the nodes to be ended within a minute.
-const PATIENCE: Duration = Duration::from_secs(55);
-/// For what takes a moment on a machine that is not busy.
+/// The limit of the whole run, so that all nodes have ended within a minute.
+const RUN_LIMIT: Duration = Duration::from_secs(55);
+/// The limit for what takes a moment on a machine that is not busy.
 const SOON: Duration = Duration::from_secs(10);
 
-/// Plays the scenario, and finds out what was as it should be. No node is left when it returns.
+/// Plays the scenario and checks the result. No node is left when it returns.
 pub(crate) fn run(args: &Args, store: &Prepared) -> Findings {
     let start = BootClock.now();
     let mut findings = Findings::default();
@@ -45,32 +46,27 @@ fn play(
 ) -> Result<(), Failure> {
     let directory = tempfile::tempdir().map_err(Failure::to("make a directory"))?;
     let (tell, inbox) = mpsc::channel();
-    let interrupt = tell.clone();
-    let interrupted = move |signal| {
-        // Nobody listens only when the program ends already.
-        let _ = interrupt.send(Message::Interrupted(signal));
-    };
-    signals::watch(interrupted).map_err(Failure::to("listen to signals"))?;
+    signals::watch(tell.clone(), Message::Interrupted)?;
     let store_choice = match &args.store {
         Some(url) => StoreChoice::Url(url.clone()),
         None => StoreChoice::File(directory.path().join("leases.db")),
     };
     let launcher = Launcher {
         store_choice,
-        // What earlier runs have left in the store does not matter.
+        // A new name, so that records of earlier runs do not matter.
         resource: format!("failover/{:016x}", rand::random::<u64>()),
         ttl: args.ttl,
         tell,
     };
     let timeline = Timeline::new(start, args.json);
     let timing = args.timing();
-    // A killed and a frozen leader are noticed later by those who observe.
+    // Challengers that observe notice a killed or frozen leader later.
     let longer = if store.observes {
         timing.ttl() * 2
     } else {
         Duration::ZERO
     };
-    let group = ProcessGroup::new(launcher, inbox, timeline, start + PATIENCE + longer);
+    let group = ProcessGroup::new(launcher, inbox, timeline, start + RUN_LIMIT + longer);
     let mut scenario = Scenario {
         timing,
         observes: store.observes,
@@ -85,7 +81,7 @@ fn play(
 
 struct Scenario {
     timing: Timing,
-    /// Whether the others count the ttl from when they first saw the leader's last renewal.
+    /// Whether challengers count the ttl from when they first saw the leader's last renewal.
     observes: bool,
     group: ProcessGroup,
     /// Until when the node that stepped down does not contend.
@@ -110,19 +106,19 @@ impl Scenario {
     fn step_down(&mut self) -> Result<Blow, Failure> {
         let leader = self.leader()?;
         let (node, token) = (leader.node, leader.token);
-        self.act("(a)", &format!("{node} is asked to step down"));
+        self.act("(a)", &format!("{} is asked to step down", node.name()));
         let at = BootClock.now();
         let asked = self.group.process(node).command(Command::StepDown);
         asked.map_err(Failure::to("ask a process to step down"))?;
         let next = self.group.next_leader(token, self.long())?;
-        let what = format!("{node} to have stepped down");
+        let what = format!("{} to step down", node.name());
         let (acknowledged, outcome) = self.group.wait(&what, SOON, |group| {
             let stopped = group.history.find(node, token)?.stopped?;
             let outcome = group.history.step_down(node)?;
             Some((stopped, outcome.to_owned()))
         })?;
         self.held_off_until = acknowledged + self.timing.ttl();
-        // The lease is free after this, whatever its clock: nobody has to observe anything.
+        // The lease is free after this in every store: a release need not be observed.
         let limit = at.until(acknowledged) + self.longest_poll() + self.timing.call_timeout();
         let mut blow = Blow::new("step-down", at, &leader, &next, limit);
         if outcome != "Released" {
@@ -135,7 +131,7 @@ impl Scenario {
     fn kill(&mut self) -> Result<Blow, Failure> {
         let leader = self.leader()?;
         let (NodeId { number, run }, node) = (leader.node, leader.node);
-        self.act("(b)", &format!("SIGKILL to {node}"));
+        self.act("(b)", &format!("SIGKILL to {}", node.name()));
         self.group.dismiss(node);
         let at = BootClock.now();
         let dead = self.group.process(node).kill();
@@ -144,7 +140,10 @@ impl Scenario {
         self.group.history.died(node, dead);
         let leader = self.again(&leader);
         let run = run + 1;
-        self.act("(b)", &format!("{node} is dead, and is started again"));
+        self.act(
+            "(b)",
+            &format!("{} is dead, and is started again", node.name()),
+        );
         self.group.start(NodeId { number, run })?;
         let next = self.group.next_leader(leader.token, self.long())?;
         let limit = self.rest_of_ttl(&leader, at);
@@ -155,7 +154,7 @@ impl Scenario {
     fn freeze(&mut self) -> Result<(Blow, Frozen), Failure> {
         let leader = self.leader()?;
         let (node, token) = (leader.node, leader.token);
-        self.act("(c)", &format!("SIGSTOP to {node}"));
+        self.act("(c)", &format!("SIGSTOP to {}", node.name()));
         let at = BootClock.now();
         let frozen = self.group.process(node).freeze();
         frozen.map_err(Failure::to("stop a process"))?;
@@ -163,12 +162,12 @@ impl Scenario {
         let thaw_at =
             next.told.unwrap_or(at).max(at + self.timing.ttl()) + self.timing.renew_every() / 2;
         self.pause(thaw_at)?;
-        self.act("(c)", &format!("SIGCONT to {node}"));
-        // Before the signal, so that every call after it starts later than this.
+        self.act("(c)", &format!("SIGCONT to {}", node.name()));
+        // Taken before the signal, so that every call after the signal starts later.
         let thawed = BootClock.now();
         let woken = self.group.process(node).unfreeze();
         woken.map_err(Failure::to("continue a process"))?;
-        let what = format!("is_current() of {node} to answer false");
+        let what = format!("is_current() of {} to return false", node.name());
         let lapse = self.group.wait(&what, SOON, |group| {
             let term = group.history.find(node, token)?;
             term.stopped?;
@@ -187,7 +186,7 @@ impl Scenario {
         ))
     }
 
-    /// Ends every node in good order, so that all have said everything.
+    /// Shuts down every node, so that all of their output has arrived.
     fn end(&mut self) -> Result<(), Failure> {
         self.act("end", "all are asked to shut down");
         for id in self.group.nodes() {
@@ -200,16 +199,16 @@ impl Scenario {
             let status = self.group.process(id).reap();
             let status = status.map_err(Failure::to("wait for a process"))?;
             if !status.success() {
-                let (name, how) = (id.name(), format!("did not shut down well: {status}"));
+                let (name, how) = (id.name(), format!("did not shut down cleanly: {status}"));
                 return Err(Failure::Ended { name, how });
             }
         }
         Ok(())
     }
 
-    /// The leader, when everybody contends and no request of its own is under way: some time after
-    /// a renewal and before the next. What it has logged is then what the store has, and it is not
-    /// frozen in the middle of a write, which in SQLite would hold up all others.
+    /// The leader, at a moment when all others contend and it has no request in flight: well after one
+    /// renewal and before the next. Then its log agrees with the store, and it is not frozen in the
+    /// middle of a write, which in SQLite would delay all others.
     fn leader(&mut self) -> Result<Term, Failure> {
         let (every, held_off_until) = (self.timing.renew_every(), self.held_off_until);
         let what = "a leader between two renewals, with all others contending";
@@ -223,22 +222,20 @@ impl Scenario {
         })
     }
 
-    /// What is known by now of a term.
+    /// What is known of a term by now.
     fn again(&self, term: &Term) -> Term {
         let known = self.group.history.find(term.node, term.token);
         known.unwrap_or(term).clone()
     }
 
-    /// How long the lease of a leader that can no longer release it stands, and a little more for
-    /// the others to find out: their bids are timed for its end, with a jitter that grows with the
-    /// ttl.
+    /// How long the lease of a leader lasts that can no longer release it, and a little more for the
+    /// others to notice: their bids are timed for its end, with a jitter that grows with the ttl.
     ///
-    /// Where a store observes, the last renewal may have come right after the others' last look: they
-    /// see it with the next one, a poll with its jitter and a request later, and count a ttl from
-    /// there.
+    /// If challengers observe, the last renewal may have come right after their last bid. They see it with
+    /// the next bid, a poll with its jitter and a request later, and count a ttl from there.
     fn rest_of_ttl(&self, leader: &Term, at: Moment) -> Duration {
         let logged = leader.deadline.unwrap_or(at) + self.timing.margin();
-        // A deadline that is too late must not excuse a leader that is.
+        // A deadline that is too late must not excuse a next leader that is too late.
         let expiry = logged.min(leader.extended.unwrap_or(at) + self.timing.ttl());
         let seen_later = if self.observes {
             self.longest_poll() + self.timing.call_timeout()

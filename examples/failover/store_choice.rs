@@ -1,16 +1,16 @@
-//! Where the nodes contend: in which store, and for which resource.
+//! The store in which the nodes contend.
 
-use std::{env, error::Error, io, path::PathBuf, process::Command, sync::Arc, time::Duration};
+use std::{env, io, path::PathBuf, process::Command, sync::Arc, time::Duration};
 
 use tenure::{LeaseStore, SqliteStore, StoreError, Timing, open_store};
 use thiserror::Error as ThisError;
 use tokio::{runtime, time::timeout};
 
-/// The URL goes to the nodes in their environment: everybody may read command lines, and it may have a
-/// password.
+/// The nodes get the URL in their environment: it may contain a password, and all users can read command
+/// lines.
 const VARIABLE: &str = "TENURE_FAILOVER_STORE";
-/// For a server to be found and an index or a table to be made.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// For finding a server, and for creating an index or a table.
+const PREPARE_LIMIT: Duration = Duration::from_secs(30);
 
 /// What `--store` gives, or the default.
 #[derive(Clone)]
@@ -23,27 +23,27 @@ pub(crate) enum StoreChoice {
 /// A store that is ready for the nodes.
 pub(crate) struct Prepared {
     pub(crate) kind: &'static str,
-    /// Whether a lease is judged by how long it was seen unchanged.
+    /// Whether challengers judge a lease by how long they saw it unchanged.
     pub(crate) observes: bool,
 }
 
 #[derive(Debug, ThisError)]
 pub(crate) enum Refusal {
     #[error(
-        "each process has a memory of its own, so that `memory:` has nothing to contend for: give \
-         sqlite:PATH, mongodb://… or dynamodb://TABLE"
+        "processes cannot share `memory:`, because each has a memory of its own: give sqlite:PATH, \
+         mongodb://… or dynamodb://TABLE"
     )]
     Memory,
-    #[error("{}", with_causes(.0))]
+    #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the store has not answered within {PATIENCE:?}")]
+    #[error("the store did not answer within {PREPARE_LIMIT:?}: check that the server runs")]
     Late,
-    #[error("no runtime can be had: {0}")]
+    #[error("cannot create a runtime")]
     Runtime(#[from] io::Error),
 }
 
 impl StoreChoice {
-    /// Looks whether the store of a URL can be used, and adds what it lacks.
+    /// Checks that the store of a URL can be used, and adds what it lacks.
     pub(crate) fn prepare(url: Option<&str>) -> Result<Prepared, Refusal> {
         let Some(url) = url else {
             let (kind, observes) = ("sqlite", false);
@@ -63,20 +63,20 @@ impl StoreChoice {
                 observes: store.kind() == "dynamodb",
             })
         };
-        let prepared = async { timeout(PATIENCE, prepare).await };
+        let prepared = async { timeout(PREPARE_LIMIT, prepare).await };
         runtime.block_on(prepared).unwrap_or(Err(Refusal::Late))
     }
 
-    /// Tells a node, which is about to be started.
-    pub(crate) fn tell(&self, node: &mut Command) {
+    /// Passes the choice to a node that is about to be started.
+    pub(crate) fn pass_to(&self, node: &mut Command) {
         match self {
             Self::File(path) => node.arg(path).env_remove(VARIABLE),
             Self::Url(url) => node.env(VARIABLE, url),
         };
     }
 
-    /// What a node was told.
-    pub(crate) fn told(file: Option<PathBuf>) -> Result<Self, env::VarError> {
+    /// The choice that was passed to this node.
+    pub(crate) fn passed(file: Option<PathBuf>) -> Result<Self, env::VarError> {
         match file {
             Some(path) => Ok(Self::File(path)),
             None => env::var(VARIABLE).map(Self::Url),
@@ -92,17 +92,6 @@ impl StoreChoice {
             Self::Url(url) => open_store(url).await,
         }
     }
-}
-
-/// An error and what led to it, in one line.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

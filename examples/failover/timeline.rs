@@ -4,13 +4,13 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use tenure::clock::{BootClock, Clock as _, Moment};
 
-use crate::{history::NodeId, protocol::Event};
+use crate::{capture::Logged, node_id::NodeId, protocol::Event};
 
 const BOLD: &str = "1";
 const GREEN: &str = "32";
 const YELLOW: &str = "33";
 
-/// Lines with the time since the start. Silent, it says nothing.
+/// Prints lines with the time since the start, unless it is silent.
 #[derive(Debug)]
 pub(crate) struct Timeline {
     start: Moment,
@@ -32,7 +32,7 @@ impl Timeline {
         self.line(BootClock.now(), step, text, BOLD);
     }
 
-    /// What a node says, if it is of interest to a reader.
+    /// What a node reports, if a reader cares.
     pub(crate) fn node(&self, id: NodeId, event: &Event) {
         let name = id.name();
         match event {
@@ -44,7 +44,9 @@ impl Timeline {
                 let text = format!("follows: {reason}");
                 self.line(Moment::from_nanos(*at), &name, &text, "");
             }
-            Event::Warned { text } => self.line(BootClock.now(), &name, text, YELLOW),
+            Event::Logged(Logged::Warned { text }) => {
+                self.line(BootClock.now(), &name, text, YELLOW)
+            }
             _ => {}
         }
     }
@@ -59,7 +61,7 @@ impl Timeline {
         } else {
             (String::new(), "")
         };
-        // Whoever reads may have gone; the nodes are looked after nevertheless.
+        // If stdout is closed, the run goes on, so that the nodes are ended in order.
         let _ = writeln!(io::stdout(), "{seconds:7.2} s  {on}{who:<6}  {text}{off}");
     }
 }

@@ -1,4 +1,4 @@
-//! What a writer and the story say to each other: a line of JSON on its stdout, a word on its stdin.
+//! How a writer and the story talk: events as lines of JSON on its stdout, commands as words on its stdin.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,15 +7,15 @@ pub(crate) enum Event {
     Leads {
         token: u64,
     },
-    /// It has paid; until the next word it does nothing.
+    /// It has paid. It does nothing until the next command.
     Paid {
         token: u64,
     },
-    /// It has found that it leads, and is about to write.
+    /// It has checked that it leads, and is about to write.
     AboutToPay {
         token: u64,
     },
-    /// What came of a write by each of the two forms.
+    /// The result of a write in each of the two forms.
     Late {
         token_guard: Write,
         leader_transaction: Write,
@@ -32,5 +32,5 @@ pub(crate) enum Write {
     Failed { error: String },
 }
 
-/// What a writer is told: to look once more whether it leads and then to write, slowly.
+/// The command of a writer: check again whether you lead, and then write, slowly.
 pub(crate) const PAY: &str = "pay";

@@ -1,4 +1,4 @@
-//! What is done to the writers, told as it happens.
+//! What is done to the writers, printed as it happens.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::{
@@ -10,18 +10,17 @@ use std::{
 use rusqlite::Connection;
 
 use crate::{
-    children::Child,
+    children::{Child, Output},
     failure::Failure,
     protocol::{Event, PAY, Write},
     signals,
 };
 
-/// Beside what a lease takes to expire.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The limit of each wait, on top of the time in which a lease expires.
+const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
 enum Message {
-    Said(usize, Event),
-    Ended(usize),
+    Output(usize, Output<Event>),
     Interrupted(&'static str),
 }
 
@@ -33,15 +32,11 @@ struct Story {
     begun: Instant,
 }
 
-/// Starts two writers, and ends well only if the late writes were refused.
-pub(crate) fn tell(ttl: Duration) -> Result<(), Failure> {
+/// Starts two writers. Fails unless the late writes are rejected.
+pub(crate) fn play(ttl: Duration) -> Result<(), Failure> {
     let folder = tempfile::tempdir().map_err(Failure::to("make a folder"))?;
     let (tell, told) = channel();
-    let interrupted = tell.clone();
-    signals::watch(move |signal| {
-        let _ = interrupted.send(Message::Interrupted(signal));
-    })
-    .map_err(Failure::to("listen for signals"))?;
+    signals::watch(tell.clone(), Message::Interrupted)?;
     let story = Story {
         file: folder.path().join("app.db"),
         ttl,
@@ -50,7 +45,7 @@ pub(crate) fn tell(ttl: Duration) -> Result<(), Failure> {
         begun: Instant::now(),
     };
     story.prepare().map_err(Failure::of_store)?;
-    story.play()
+    story.run()
 }
 
 impl Story {
@@ -62,63 +57,63 @@ impl Story {
         )
     }
 
-    fn play(&self) -> Result<(), Failure> {
+    fn run(&self) -> Result<(), Failure> {
         let mut first = self.start(0)?;
         let old = self.paid("its first payment", 0)?;
         self.say(format_args!(
-            "A leads with token {old}, and has paid 100 cents into the account"
+            "A leads with token {old}, and pays 100 cents into the account"
         ));
         let _second = self.start(1)?;
         first.command(PAY).map_err(Failure::to("write to A"))?;
-        self.hear("A's next payment", |event| {
-            matches!(event, (0, Event::AboutToPay { .. }))
+        self.wait("A's next payment", |writer, event| {
+            writer == 0 && matches!(event, Event::AboutToPay { .. })
         })?;
         first.freeze().map_err(Failure::to("freeze A"))?;
         self.say(format_args!(
-            "A has found that it leads, is about to pay again, and freezes"
+            "A checks that it leads, is about to pay again, and is frozen"
         ));
         let new = self.paid("B to take over", 1)?;
         self.say(format_args!(
-            "the lease of A expires; B leads with token {new}, and has paid 100 cents"
+            "the lease of A expires; B leads with token {new}, and pays 100 cents"
         ));
         first.unfreeze().map_err(Failure::to("continue A"))?;
         self.say(format_args!(
-            "A goes on where it was, and sends its payment"
+            "A is continued, and sends its late payment in both forms"
         ));
-        let late = self.hear("A's late payment", |event| {
-            matches!(event, (0, Event::Late { .. }))
+        let late = self.wait("A's late payment", |writer, event| {
+            writer == 0 && matches!(event, Event::Late { .. })
         })?;
         let Event::Late {
             token_guard,
             leader_transaction,
         } = late
         else {
-            return Err(Failure::Store("A has said something else".to_owned()));
+            unreachable!("only a late payment is waited for");
         };
         self.judge("token guard", &token_guard, new)?;
         self.judge("leader transaction", &leader_transaction, new)?;
         let cents = self.cents().map_err(Failure::of_store)?;
         if cents != 200 {
-            return Err(Failure::Store(format!(
+            return Err(Failure::Wrong(format!(
                 "the account holds {cents} cents instead of 200"
             )));
         }
         self.say(format_args!(
-            "the account holds 200 cents: one payment of each leader, none of the late ones"
+            "the account holds 200 cents: one payment of each leader, and no late one"
         ));
         println!("ok");
         Ok(())
     }
 
-    /// The writes of an acquisition that is older than this one must have been refused.
+    /// The late writes must have been rejected, because of this newer token.
     fn judge(&self, form: &str, write: &Write, newer: u64) -> Result<(), Failure> {
         match write {
             Write::Refused { newest, why } if *newest == Some(newer) => {
-                self.say(format_args!("  {form}: {why}"));
+                self.say(format_args!("  {form}: rejected, {why}"));
                 Ok(())
             }
-            other => Err(Failure::Store(format!(
-                "{form}: a late write was not refused: {other:?}"
+            other => Err(Failure::Wrong(format!(
+                "{form}: the late write was not rejected: {other:?}"
             ))),
         }
     }
@@ -134,25 +129,17 @@ impl Story {
         command.args(["--ttl", &format!("{}ms", self.ttl.as_millis()), "writer"]);
         command.arg(name(index)).arg(&self.file);
         let tell = self.tell.clone();
-        let hear = move |line: Option<String>| {
-            let message = match line.map(|line| serde_json::from_str(&line)) {
-                None => Message::Ended(index),
-                Some(Ok(event)) => Message::Said(index, event),
-                Some(Err(error)) => {
-                    let error = error.to_string();
-                    Message::Said(index, Event::Failed { error })
-                }
-            };
-            // Nobody listens any more only when the program ends.
-            let _ = tell.send(message);
+        let hear = move |line| {
+            // If the receiver is gone, the program is ending.
+            let _ = tell.send(Message::Output(index, Output::parse(line)));
         };
         Child::start(command, hear).map_err(Failure::to("start a writer"))
     }
 
-    /// Waits until a writer has paid, and tells its token.
+    /// Waits until a writer has paid, and returns its token.
     fn paid(&self, what: &str, index: usize) -> Result<u64, Failure> {
-        let paid = self.hear(what, |(writer, event)| {
-            *writer == index && matches!(event, Event::Paid { .. })
+        let paid = self.wait(what, |writer, event| {
+            writer == index && matches!(event, Event::Paid { .. })
         });
         match paid? {
             Event::Paid { token } => Ok(token),
@@ -160,30 +147,27 @@ impl Story {
         }
     }
 
-    fn hear(&self, what: &str, wanted: impl Fn(&(usize, Event)) -> bool) -> Result<Event, Failure> {
-        let limit = self.ttl * 3 + PATIENCE;
+    fn wait(&self, what: &str, wanted: impl Fn(usize, &Event) -> bool) -> Result<Event, Failure> {
+        let limit = self.ttl * 3 + WAIT_LIMIT;
         let end = Instant::now() + limit;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             match self.told.recv_timeout(left) {
-                Ok(Message::Said(index, Event::Failed { error })) => {
-                    let (name, how) = (name(index).to_owned(), format!("failed: {error}"));
-                    return Err(Failure::Ended { name, how });
-                }
-                Ok(Message::Said(index, event)) => {
-                    let said = (index, event);
-                    if wanted(&said) {
-                        return Ok(said.1);
-                    }
-                }
-                Ok(Message::Ended(index)) => {
-                    let (name, how) = (name(index).to_owned(), "has ended".to_owned());
+                Ok(Message::Output(index, output)) => {
+                    let how = match output {
+                        Output::Event(Event::Failed { error }) => format!("failed: {error}"),
+                        Output::Event(event) if wanted(index, &event) => return Ok(event),
+                        Output::Event(_) => continue,
+                        Output::Garbled(line) => format!("wrote a line that is no event: {line:?}"),
+                        Output::Closed => "ended unexpectedly".to_owned(),
+                    };
+                    let name = format!("process {}", name(index));
                     return Err(Failure::Ended { name, how });
                 }
                 Ok(Message::Interrupted(signal)) => return Err(Failure::Interrupted(signal)),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     let what = what.to_owned();
-                    return Err(Failure::InVain { what, limit });
+                    return Err(Failure::TimedOut { what, limit });
                 }
             }
         }

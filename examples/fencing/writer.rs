@@ -27,10 +27,10 @@ use crate::{
     protocol::{Event, PAY, Write},
 };
 
-/// Between the look at the leadership and the write. Here the story freezes it.
+/// The time between the check of the leadership and the write, in which the story freezes the process.
 const SLOW: Duration = Duration::from_millis(300);
 
-/// Contends until nobody is left to ask it.
+/// Contends until the story is over.
 pub(crate) fn run(name: &str, file: &Path, ttl: Duration) -> Result<(), Box<dyn Error>> {
     System::new().block_on(async {
         let store = SqliteStore::open(file)?;
@@ -51,7 +51,8 @@ pub(crate) fn run(name: &str, file: &Path, ttl: Duration) -> Result<(), Box<dyn 
     })
 }
 
-/// The words on stdin, read by a thread of its own. The process ends with them: then the story is over.
+/// Reads the commands on stdin, on a thread of its own. At the end of stdin the story is over, and the process
+/// ends.
 fn words() -> io::Result<Receiver<String>> {
     let (tell, told) = channel();
     thread::Builder::new().spawn(move || {
@@ -114,11 +115,11 @@ fn work(
     say(&Event::Paid { token });
     let words = words.lock().unwrap_or_else(PoisonError::into_inner);
     if words.recv()? != PAY || !leadership.is_current() {
-        return Err("it does not lead any more".into());
+        return Err("it no longer leads".into());
     }
     say(&Event::AboutToPay { token });
     thread::sleep(SLOW);
-    // It has looked, so it writes. What it would find now plays no part.
+    // It has checked, so it writes. It does not check again: a real frozen process would not, either.
     let guarded = guard.transaction(&mut connection, "accounts", &[("id", &1)], pay);
     let transaction = store.leader_transaction(&mut connection, leadership.lease(), pay);
     say(&Event::Late {

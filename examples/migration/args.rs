@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-/// Migrates the schema of an SQLite file from five processes at once, and checks that it is done once.
+/// Migrates the schema of an SQLite file from five processes at once, and checks that it happens once.
 #[derive(Debug, Parser)]
 #[command(name = "migration")]
 pub(crate) struct Args {
-    /// The first process kills itself in the middle of the migration
+    /// Let the first process kill itself in the middle of the migration
     #[arg(long)]
     pub(crate) crash: bool,
 
@@ -28,7 +28,7 @@ enum Part {
 pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) folder: PathBuf,
-    /// Whether it kills itself when it is half done.
+    /// Whether it kills itself when the migration is half done.
     #[arg(long)]
     pub(crate) crash: bool,
 }

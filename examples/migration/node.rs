@@ -1,4 +1,4 @@
-//! One of the processes: it does not begin its own work before the schema is what it needs.
+//! One of the processes: it begins its own work only when the schema is migrated.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(crate) fn run(node: &Node) -> Result<(), Error> {
 }
 
 async fn start(node: &Node) -> Result<(), Error> {
-    // A file of its own: the migration holds the write lock of the other for long.
+    // A file of its own: the migration holds the write lock of the application's file for long.
     let store = SqliteStore::open(node.folder.join("leases.db"))?;
     let once = Once::builder(Arc::new(store), "migration-42")
         .owner(node.name.as_str())
@@ -42,8 +42,8 @@ async fn start(node: &Node) -> Result<(), Error> {
 
     let at = BootClock.now().as_nanos();
     let (version, rows) = schema::look(&node.folder)?;
-    say(&Event::WentOn {
-        here: ran.was_by_this_call(),
+    say(&Event::Continued {
+        by_this_process: ran.was_by_this_call(),
         token: ran.token().get(),
         by: match ran {
             Completed::Before(done) => Some(done.by.to_string()),

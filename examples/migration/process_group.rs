@@ -1,4 +1,4 @@
-//! The processes of one start, and what they have told.
+//! The processes of one start, and what they report.
 
 use std::{
     env, io,
@@ -8,26 +8,30 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{children::Child, failure::Failure, protocol::Event, signals};
+use crate::{
+    children::{Child, Output},
+    failure::Failure,
+    protocol::Event,
+    signals,
+};
 
 pub(crate) const PROCESSES: usize = 5;
 pub(crate) const TTL: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What the stage hears. The number is that of the process.
+/// What reaches the group from its other threads. The number is that of the process.
 pub(crate) enum Message {
-    Said(usize, String),
-    Closed(usize),
-    Signal(&'static str),
+    Output(usize, Output<Event>),
+    Interrupted(&'static str),
 }
 
 pub(crate) struct ProcessGroup<'a> {
     folder: &'a Path,
     tell: Sender<Message>,
-    heard: Receiver<Message>,
+    inbox: Receiver<Message>,
 }
 
-/// What the processes of one start have said, in the order in which it was heard, and how they ended.
+/// What the processes of one start reported, in the order of arrival, and whether each succeeded.
 pub(crate) struct Round {
     pub(crate) events: Vec<(usize, Event)>,
     pub(crate) succeeded: [bool; PROCESSES],
@@ -35,17 +39,12 @@ pub(crate) struct Round {
 
 impl<'a> ProcessGroup<'a> {
     pub(crate) fn new(folder: &'a Path) -> Result<Self, Failure> {
-        let (tell, heard) = channel();
-        let told = tell.clone();
-        let watch = signals::watch(move |signal| {
-            // Nobody listens any more only when the program ends.
-            let _ = told.send(Message::Signal(signal));
-        });
-        watch.map_err(Failure::to("watch for signals"))?;
+        let (tell, inbox) = channel();
+        signals::watch(tell.clone(), Message::Interrupted)?;
         Ok(Self {
             folder,
             tell,
-            heard,
+            inbox,
         })
     }
 
@@ -57,13 +56,13 @@ impl<'a> ProcessGroup<'a> {
         }
         let tell = self.tell.clone();
         Child::start(command, move |line| {
-            let message = line.map_or(Message::Closed(index), |line| Message::Said(index, line));
-            let _ = tell.send(message);
+            // If the receiver is gone, the program is ending.
+            let _ = tell.send(Message::Output(index, Output::parse(line)));
         })
     }
 
-    /// Starts all five, the first one alone until it has begun if it is to crash, and hears them to
-    /// their end.
+    /// Starts all five processes and waits for their end. If the first one is to crash, the others start when
+    /// it has begun.
     pub(crate) fn round(
         &self,
         crash: bool,
@@ -73,7 +72,7 @@ impl<'a> ProcessGroup<'a> {
             let child = self.start(index, crash);
             child.map_err(Failure::to("start a process"))
         };
-        // They end with this, on every way out.
+        // Dropped on every way out, which ends the processes.
         let mut children = vec![start(0, crash)?];
         let mut round = Round {
             events: Vec::new(),
@@ -89,24 +88,26 @@ impl<'a> ProcessGroup<'a> {
                 }
             }
             let left = end.saturating_duration_since(Instant::now());
-            match self.heard.recv_timeout(left) {
-                Ok(Message::Said(index, line)) => {
-                    let event = serde_json::from_str(&line).map_err(|_| Failure::Ended {
+            match self.inbox.recv_timeout(left) {
+                Ok(Message::Output(index, Output::Garbled(line))) => {
+                    return Err(Failure::Ended {
                         name: name(index),
-                        how: format!("said {line:?}"),
-                    })?;
+                        how: format!("wrote a line that is no event: {line:?}"),
+                    });
+                }
+                Ok(Message::Output(index, Output::Event(event))) => {
                     show(index, &event);
                     round.events.push((index, event));
                 }
-                Ok(Message::Closed(index)) => {
+                Ok(Message::Output(index, Output::Closed)) => {
                     let status = children[index].reap();
                     let status = status.map_err(Failure::to("wait for a process"))?;
                     round.succeeded[index] = status.success();
                     open -= 1;
                 }
-                Ok(Message::Signal(signal)) => return Err(Failure::Interrupted(signal)),
+                Ok(Message::Interrupted(signal)) => return Err(Failure::Interrupted(signal)),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    return Err(Failure::InVain {
+                    return Err(Failure::TimedOut {
                         what: "the processes to end".to_owned(),
                         limit: LIMIT,
                     });

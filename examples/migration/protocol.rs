@@ -1,4 +1,4 @@
-//! What a process tells. Moments are nanoseconds of the machine's boot clock.
+//! What a process reports. Moments are nanoseconds of the machine's boot clock.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Event {
     /// It has begun the migration, as the holder of this token.
     Began { token: u64 },
-    /// It kills itself, this many rows into the migration.
+    /// It kills itself after this many rows of the migration.
     Dies { rows: u32 },
     /// The migration is committed.
     Committed { rows: u32, at: u64 },
-    /// The migration is done, here or by another, and it goes on.
-    WentOn {
-        here: bool,
+    /// The migration is done, by this process or another one, and it continues.
+    Continued {
+        by_this_process: bool,
         token: u64,
-        /// Who has done it, if another did.
+        /// The process that did it, if it was another one.
         by: Option<String>,
         at: u64,
         /// What it sees: the version of the schema, and the rows in the new table.

@@ -1,4 +1,4 @@
-//! The application's database, and its migration from version 41 to 42: names are split in two.
+//! The application's database, and its migration from version 41 to 42, which splits names in two.
 
 use std::{path::Path, thread, time::Duration};
 
@@ -13,7 +13,7 @@ pub(crate) const OLD: u32 = 41;
 pub(crate) const NEW: u32 = 42;
 pub(crate) const ROWS: u32 = 1000;
 
-/// So that the others have something to wait for.
+/// A pause in the migration, so that the others have to wait.
 const PACE: Duration = Duration::from_millis(300);
 
 fn open(folder: &Path) -> Result<Connection, Error> {
@@ -22,7 +22,7 @@ fn open(folder: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// The database as the last release has left it.
+/// Creates the database as the last release left it.
 pub(crate) fn prepare(folder: &Path) -> Result<(), Error> {
     let mut connection = open(folder)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
@@ -41,17 +41,17 @@ pub(crate) fn prepare(folder: &Path) -> Result<(), Error> {
     Ok(transaction.commit()?)
 }
 
-/// Does it all in one transaction, and returns how many rows it has written.
+/// Migrates in one transaction, and returns how many rows it wrote.
 pub(crate) fn migrate(folder: &Path, leadership: &Leadership, crash: bool) -> Result<u32, Error> {
     let mut connection = open(folder)?;
-    // Outside the transaction, so that what was begun in vain is counted too.
+    // Outside the transaction, so that a migration that is rolled back is counted, too.
     let token = leadership.token().get();
     connection.execute("INSERT INTO begun VALUES (?1)", [i64::try_from(token)?])?;
     say(&Event::Began { token });
 
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if version(&transaction)? == NEW {
-        // Committed by one that died, or froze, before it could say so.
+        // Committed by a process that died or froze before it could mark the work as done.
         return Ok(0);
     }
     transaction.execute_batch(
@@ -74,13 +74,13 @@ pub(crate) fn migrate(folder: &Path, leadership: &Leadership, crash: bool) -> Re
     thread::sleep(PACE);
     transaction.execute_batch("DROP TABLE customers")?;
     transaction.pragma_update(None, "user_version", NEW)?;
-    // This thread is not dropped when the lock is lost: it looks itself.
+    // Losing the lock does not stop this thread, so it checks the lease itself.
     leadership.require(Duration::from_millis(100))?;
     transaction.commit()?;
     Ok(u32::try_from(first + second)?)
 }
 
-/// What an application sees that goes on: the version, and how many rows are as they should be.
+/// What an application sees when it continues: the version, and how many rows are correct.
 pub(crate) fn look(folder: &Path) -> Result<(u32, u32), Error> {
     let connection = open(folder)?;
     let right =
@@ -89,7 +89,7 @@ pub(crate) fn look(folder: &Path) -> Result<(u32, u32), Error> {
     Ok((version(&connection)?, rows))
 }
 
-/// The tokens under which it was begun.
+/// The tokens under which the migration was begun.
 pub(crate) fn begun(folder: &Path) -> Result<Vec<i64>, Error> {
     let connection = open(folder)?;
     let mut statement = connection.prepare("SELECT token FROM begun ORDER BY token")?;

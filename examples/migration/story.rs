@@ -1,4 +1,4 @@
-//! What is done, what is said of it, and what must have been so.
+//! What is started, what is printed, and what is checked.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use tenure::clock::{BootClock, Clock as _};
@@ -9,15 +9,15 @@ use crate::{
     schema::{self, Error, NEW, OLD, ROWS},
 };
 
-/// Tells the whole story. An error says what was not as it should be.
-pub(crate) fn tell(crash: bool) -> Result<(), Error> {
+/// Runs both starts and checks them. An error says what failed.
+pub(crate) fn play(crash: bool) -> Result<(), Error> {
     let folder = tempfile::tempdir()?;
     schema::prepare(folder.path())?;
     let group = ProcessGroup::new(folder.path())?;
     println!("{ROWS} customers in a schema of version {OLD}");
 
     if crash {
-        println!("\none process begins, and four more are started")
+        println!("\none process starts, and four more when it has begun")
     } else {
         println!("\n{PROCESSES} processes are started at once")
     }
@@ -32,15 +32,15 @@ pub(crate) fn tell(crash: bool) -> Result<(), Error> {
     let times = 1 + usize::from(crash);
     must(
         begun.len() == times,
-        format!("begun under the tokens {begun:?}"),
+        format!("the migration was begun under the tokens {begun:?}, expected {times} of them"),
     )?;
     let times = if crash { "twice" } else { "once" };
-    println!("\nbegun {times}, committed once, {ROWS} rows in version {NEW}");
+    println!("\nbegun {times}, committed once: {ROWS} rows in version {NEW}");
     println!("ok");
     Ok(())
 }
 
-/// Prints what a process tells, with the time since the start.
+/// Prints what a process reports, with the time since the start.
 fn show() -> impl FnMut(usize, &Event) {
     let start = BootClock.now();
     move |index, event| {
@@ -48,18 +48,15 @@ fn show() -> impl FnMut(usize, &Event) {
             Event::Began { token } => format!("begins the migration, token {token}"),
             Event::Dies { rows } => format!("kills itself after {rows} rows"),
             Event::Committed { rows, .. } => format!("has committed {rows} rows"),
-            Event::WentOn {
-                here,
-                by,
+            Event::Continued {
+                by: Some(by),
                 rows,
                 token,
                 ..
-            } => match (here, by) {
-                (false, Some(by)) => {
-                    format!("goes on with {rows} rows: {by} has done it, token {token}")
-                }
-                _ => format!("goes on with {rows} rows"),
-            },
+            } => format!("continues with {rows} rows, migrated by {by}, token {token}"),
+            Event::Continued { rows, .. } => {
+                format!("continues with {rows} rows, migrated by itself")
+            }
         };
         let since = start.until(BootClock.now());
         println!("{:6.2} s  {}  {text}", since.as_secs_f64(), name(index));
@@ -77,52 +74,78 @@ fn check_first(round: &Round, crash: bool) -> Result<(), Error> {
         .collect();
     must(
         committed.iter().map(|(rows, _)| *rows).eq([ROWS]),
-        format!("committed {committed:?}"),
+        format!("expected one commit of {ROWS} rows, found {committed:?}"),
     )?;
-    let here = went_on(round).filter(|(_, seen)| seen.here).count();
-    must(here == 1, format!("{here} say that they have done it"))?;
+    let here = continued(round)
+        .filter(|(_, seen)| seen.by_this_process)
+        .count();
+    must(
+        here == 1,
+        format!("{here} processes report that they ran the migration, expected one"),
+    )?;
     let died = usize::from(crash);
-    let count = went_on(round).count();
-    must(count == PROCESSES - died, format!("{count} went on"))?;
-    for (index, seen) in went_on(round) {
+    let count = continued(round).count();
+    must(
+        count == PROCESSES - died,
+        format!("{count} processes continued, expected {}", PROCESSES - died),
+    )?;
+    for (index, seen) in continued(round) {
         let early = committed.iter().any(|(_, at)| seen.at < *at);
-        must(!early, format!("{} went on too early", name(index)))?;
-        must(seen.is_right, format!("{} saw something else", name(index)))?;
+        must(
+            !early,
+            format!("{} continued before the commit", name(index)),
+        )?;
+        must(
+            seen.is_right,
+            format!("{} did not see the migrated schema", name(index)),
+        )?;
     }
     for (index, succeeded) in round.succeeded.iter().enumerate() {
         let dies = crash && index == 0;
-        must(*succeeded != dies, format!("{} ended badly", name(index)))?;
+        must(
+            *succeeded != dies,
+            format!("{} ended with the wrong exit status", name(index)),
+        )?;
     }
     Ok(())
 }
 
 fn check_second(first: &Round, second: &Round) -> Result<(), Error> {
-    let token = went_on(first).map(|(_, seen)| seen.token).max();
+    let token = continued(first).map(|(_, seen)| seen.token).max();
     let quiet = second.events.len() == PROCESSES;
-    must(quiet, format!("{:?} happened again", second.events))?;
-    for (index, seen) in went_on(second) {
-        let same = !seen.here && Some(seen.token) == token && seen.is_right;
-        must(same, format!("{} saw something else", name(index)))?;
+    must(
+        quiet,
+        format!(
+            "expected that nothing is migrated again, found {:?}",
+            second.events
+        ),
+    )?;
+    for (index, seen) in continued(second) {
+        let same = !seen.by_this_process && Some(seen.token) == token && seen.is_right;
+        must(
+            same,
+            format!("{} did not see the migrated schema", name(index)),
+        )?;
     }
     let all = second.succeeded.iter().all(|succeeded| *succeeded);
-    must(all, "not all ended well")
+    must(all, "a process of the second start failed")
 }
 
 struct Seen {
-    here: bool,
+    by_this_process: bool,
     token: u64,
     at: u64,
     /// Whether the schema was the new one, with every row.
     is_right: bool,
 }
 
-fn went_on(round: &Round) -> impl Iterator<Item = (usize, Seen)> {
+fn continued(round: &Round) -> impl Iterator<Item = (usize, Seen)> {
     round
         .events
         .iter()
         .filter_map(|(index, event)| match event {
-            Event::WentOn {
-                here,
+            Event::Continued {
+                by_this_process,
                 token,
                 at,
                 version,
@@ -131,7 +154,7 @@ fn went_on(round: &Round) -> impl Iterator<Item = (usize, Seen)> {
             } => Some((
                 *index,
                 Seen {
-                    here: *here,
+                    by_this_process: *by_this_process,
                     token: *token,
                     at: *at,
                     is_right: (*version, *rows) == (NEW, ROWS),

@@ -4,10 +4,7 @@ use std::{fmt, time::Duration};
 
 use tenure::clock::Moment;
 
-use crate::{
-    history::{NodeId, Term},
-    intervals::Interval,
-};
+use crate::{history::Term, intervals::Interval, node_id::NodeId};
 
 /// Whom it may cost a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]

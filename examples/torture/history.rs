@@ -1,26 +1,15 @@
 //! Who led what and when, from what the nodes said.
 
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use tenure::clock::Moment;
 
 use crate::{
+    capture::Logged,
     intervals::Interval,
+    node_id::NodeId,
     protocol::{Event, Outcome},
 };
-
-/// One process of a node; a node that was killed and started again is another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct NodeId {
-    pub(crate) number: usize,
-    pub(crate) run: u32,
-}
-
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "node-{}.{}", self.number, self.run)
-    }
-}
 
 /// One acquisition. A token given to two processes makes two of them.
 #[derive(Clone, Debug)]
@@ -46,17 +35,14 @@ pub(crate) struct Term {
 }
 
 impl Term {
-    /// The time during which its process believed in it, by everything that it said.
-    ///
-    /// From the first sign of it to its end, which is the last deadline if none was logged; a dead
-    /// process believes in nothing.
+    /// The time during which its process believed in it.
     pub(crate) fn interval(&self) -> Interval {
-        let signs = [self.told, self.granted];
-        let start = signs.into_iter().flatten().min().unwrap_or_default();
-        let end = [self.ended.or(self.deadline), self.believed];
-        let end = end.into_iter().flatten().max().unwrap_or(start);
-        let end = self.dead.map_or(end, |dead| dead.min(end));
-        Interval { start, end }
+        Interval::of_belief(
+            [self.told, self.granted],
+            self.ended.or(self.deadline),
+            self.believed,
+            self.dead,
+        )
     }
 }
 
@@ -93,21 +79,21 @@ impl History {
                 ..
             } => self.term(id, resource, token).reason = Some(reason),
             Event::Follows { .. } => {}
-            Event::Extended {
+            Event::Logged(Logged::Extended {
                 resource,
                 token,
                 at,
                 deadline,
-            } => {
+            }) => {
                 let term = self.term(id, resource, token);
                 term.granted = term.granted.or(Some(moment(at)));
                 term.deadline = term.deadline.max(Some(moment(deadline)));
             }
-            Event::Ended {
+            Event::Logged(Logged::Ended {
                 resource,
                 token,
                 at,
-            } => self.term(id, resource, token).ended = Some(moment(at)),
+            }) => self.term(id, resource, token).ended = Some(moment(at)),
             Event::Believed {
                 resource,
                 token,
@@ -130,7 +116,7 @@ impl History {
                 let (start, end) = (moment(from), moment(until));
                 self.held_up.push((id, Interval { start, end }));
             }
-            Event::Warned { .. } => {}
+            Event::Logged(Logged::Warned { .. }) => {}
         }
     }
 

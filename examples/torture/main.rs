@@ -24,23 +24,14 @@ mod args;
 #[cfg(unix)]
 mod belief;
 #[cfg(unix)]
-#[path = "../common/capture.rs"]
-mod capture;
-#[cfg(unix)]
 mod checker;
 #[cfg(unix)]
-#[path = "../common/children.rs"]
-mod children;
+#[path = "../common/mod.rs"]
+mod common;
 #[cfg(unix)]
 mod disturbances;
 #[cfg(unix)]
-#[path = "../common/failure.rs"]
-mod failure;
-#[cfg(unix)]
 mod history;
-#[cfg(unix)]
-#[path = "../common/intervals.rs"]
-mod intervals;
 #[cfg(unix)]
 #[path = "../../tests/mongodb_servers/mongod.rs"]
 #[allow(
@@ -68,9 +59,6 @@ mod report;
 #[cfg(unix)]
 mod run;
 #[cfg(unix)]
-#[path = "../common/signals.rs"]
-mod signals;
-#[cfg(unix)]
 mod store_probe;
 #[cfg(unix)]
 mod store_under_test;
@@ -78,10 +66,9 @@ mod store_under_test;
 mod torture;
 
 #[cfg(unix)]
-#[allow(
-    clippy::print_stderr,
-    reason = "stderr is where an end before its time is explained"
-)]
+use common::{capture, children, command_line, failure, intervals, node_id, signals};
+
+#[cfg(unix)]
 fn main() -> std::process::ExitCode {
     use clap::Parser as _;
 
@@ -90,13 +77,7 @@ fn main() -> std::process::ExitCode {
         Some(Ok(orders)) => node::run(orders),
         Some(Err(error)) => Err(error.into()),
     };
-    match ran {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+    command_line::exit_code("torture node", ran)
 }
 
 #[cfg(not(unix))]

@@ -1,7 +1,7 @@
 //! One of the processes that contend: for each resource an actor that writes to the register while it
 //! leads, and after.
 
-use std::{error::Error, io, sync::Arc, thread, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use actix::prelude::*;
 use rand::RngExt as _;
@@ -10,14 +10,12 @@ use tenure::{
     clock::{BootClock, Clock as _},
     open_store,
 };
-use tokio::{
-    sync::mpsc::{UnboundedReceiver, unbounded_channel},
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 
 use crate::{
     belief::{Belief, Watch},
-    capture,
+    capture::{self, Logged},
+    children::commands,
     outside_holder::hold_from_outside,
     protocol::{Command, Event, Fault, Orders, Outcome},
     register::{self, Register},
@@ -29,9 +27,9 @@ const UNDYING: Duration = Duration::from_secs(2);
 /// Contends until it is asked to shut down, or nobody is left to ask it.
 pub(crate) fn run(orders: Orders) -> Result<(), Box<dyn Error>> {
     tracing::subscriber::set_global_default(capture::subscriber(|logged| {
-        Event::from(logged).send();
+        Event::Logged(logged).send();
     }))?;
-    let mut commands = commands()?;
+    let mut commands = commands(Command::from_line)?;
     System::new().block_on(async {
         let (store, register) = open(&orders.url).await;
         let watch = Watch::start()?;
@@ -84,25 +82,10 @@ async fn open(url: &str) -> (Arc<dyn LeaseStore>, Arc<dyn Register>) {
         };
         match opened.await {
             Ok(opened) => return opened,
-            Err(text) => Event::Warned { text }.send(),
+            Err(text) => Event::Logged(Logged::Warned { text }).send(),
         }
         sleep(Duration::from_millis(100)).await;
     }
-}
-
-/// The words on stdin, read by a thread of its own; they end with it.
-fn commands() -> io::Result<UnboundedReceiver<Command>> {
-    let (tell, told) = unbounded_channel();
-    thread::Builder::new()
-        .name("commands".to_owned())
-        .spawn(move || {
-            for line in io::stdin().lines().map_while(Result::ok) {
-                if Command::from_line(&line).is_none_or(|command| tell.send(command).is_err()) {
-                    break;
-                }
-            }
-        })?;
-    Ok(told)
 }
 
 struct Writer {

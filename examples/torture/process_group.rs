@@ -1,4 +1,4 @@
-//! The supervisor's view of its nodes: it starts and stops them, and hears what they say.
+//! The supervisor's view of its nodes: it starts and stops them, and handles what they report.
 
 use std::{
     env, fs,
@@ -12,27 +12,18 @@ use std::{
 use tenure::clock::{BootClock, Clock as _, Moment};
 
 use crate::{
-    children::Child,
+    children::{Child, Output},
     failure::Failure,
-    history::{History, NodeId},
+    history::History,
     intervals::Interval,
+    node_id::NodeId,
     protocol::{Command, Event, Orders},
 };
 
 /// What reaches the supervisor from its other threads.
 #[derive(Debug)]
 pub(crate) enum Message {
-    Said {
-        id: NodeId,
-        event: Event,
-    },
-    Garbled {
-        id: NodeId,
-        line: String,
-    },
-    Closed {
-        id: NodeId,
-    },
+    Output(NodeId, Output<Event>),
     Evicted {
         resource: String,
         during: Interval,
@@ -44,7 +35,7 @@ pub(crate) enum Message {
 
 const TICK: Duration = Duration::from_millis(5);
 
-/// A process, and whether it is frozen since then.
+/// A process, and since when it is frozen, if it is.
 struct Node {
     id: NodeId,
     child: Child,
@@ -62,7 +53,7 @@ pub(crate) struct ProcessGroup {
     inbox: Receiver<Message>,
     logs: PathBuf,
     closed: Vec<NodeId>,
-    /// Those that may end.
+    /// The nodes that may end.
     dismissed: Vec<NodeId>,
 }
 
@@ -99,7 +90,7 @@ impl ProcessGroup {
         Ok(id)
     }
 
-    /// Everything that it says is written down before it is told.
+    /// Its output is written to its log before it is handled.
     fn launch(&self, id: NodeId, orders: &Orders) -> std::io::Result<Child> {
         let mut command = process::Command::new(env::current_exe()?);
         orders.give(&mut command)?;
@@ -108,23 +99,16 @@ impl ProcessGroup {
         command.stderr(open("stderr")?);
         let tell = self.tell.clone();
         Child::start(command, move |line| {
-            let message = match line {
-                None => Message::Closed { id },
-                Some(line) => {
-                    // A log that cannot be written is missed only after a failure.
-                    let _ = writeln!(log, "{line}");
-                    match serde_json::from_str(&line) {
-                        Ok(event) => Message::Said { id, event },
-                        Err(_) => Message::Garbled { id, line },
-                    }
-                }
-            };
-            // Nobody listens any more only when the program ends.
-            let _ = tell.send(message);
+            if let Some(line) = &line {
+                // A log that cannot be written is missed only after a failure.
+                let _ = writeln!(log, "{line}");
+            }
+            // If the receiver is gone, the program is ending.
+            let _ = tell.send(Message::Output(id, Output::parse(line)));
         })
     }
 
-    /// Who runs as this number, unless it is frozen.
+    /// The process of this number, unless it is frozen.
     pub(crate) fn running(&self, number: usize) -> Option<NodeId> {
         let node = self.nodes[number].as_ref()?;
         node.frozen.is_none().then_some(node.id)
@@ -149,9 +133,9 @@ impl ProcessGroup {
         let dead = node.child.kill();
         let dead = dead.map_err(Failure::to("kill a process"))?;
         let id = node.id;
-        // What it said before its death may still be on its way.
+        // What it reported before its death may still be on its way.
         self.wait(
-            "the last word of the dead",
+            "the last output of a killed process",
             Duration::from_secs(20),
             |group| group.closed.contains(&id).then_some(()),
         )?;
@@ -167,7 +151,7 @@ impl ProcessGroup {
         node.child.freeze().map_err(Failure::to("freeze a process"))
     }
 
-    /// Who was frozen, and when.
+    /// The process that was frozen, and when.
     pub(crate) fn thaw(&mut self, number: usize) -> Result<Option<(NodeId, Interval)>, Failure> {
         let Some(node) = &mut self.nodes[number] else {
             return Ok(None);
@@ -190,7 +174,7 @@ impl ProcessGroup {
             self.command(*id, &Command::Shutdown)?;
         }
         for id in ids {
-            self.wait(&format!("the end of {id}"), limit, |group| {
+            self.wait(&format!("{id} to end"), limit, |group| {
                 group.closed.contains(&id).then_some(())
             })?;
             let Some(mut node) = self.nodes[id.number].take() else {
@@ -199,14 +183,17 @@ impl ProcessGroup {
             let status = node.child.reap();
             let status = status.map_err(Failure::to("wait for a process"))?;
             if !status.success() {
-                let (name, how) = (id.to_string(), format!("did not shut down well: {status}"));
+                let (name, how) = (
+                    id.to_string(),
+                    format!("did not shut down cleanly: {status}"),
+                );
                 return Err(Failure::Ended { name, how });
             }
         }
         Ok(())
     }
 
-    /// Listens until the condition gives something, at most for `limit`.
+    /// Handles messages until the condition returns something, for at most `limit`.
     pub(crate) fn wait<T>(
         &mut self,
         what: &str,
@@ -220,18 +207,18 @@ impl ProcessGroup {
             }
             if until <= BootClock.now() {
                 let what = what.to_owned();
-                return Err(Failure::InVain { what, limit });
+                return Err(Failure::TimedOut { what, limit });
             }
             self.listen()?;
         }
     }
 
-    /// Hears what there is to hear; waits a moment if there is nothing.
+    /// Handles all messages that have arrived; waits a moment if there are none.
     pub(crate) fn listen(&mut self) -> Result<(), Failure> {
         match self.inbox.recv_timeout(TICK) {
             Ok(message) => self.hear(message)?,
             Err(RecvTimeoutError::Timeout) => return Ok(()),
-            Err(RecvTimeoutError::Disconnected) => unreachable!("the group itself can tell"),
+            Err(RecvTimeoutError::Disconnected) => unreachable!("the group itself holds a sender"),
         }
         while let Ok(message) = self.inbox.try_recv() {
             self.hear(message)?;
@@ -245,20 +232,20 @@ impl ProcessGroup {
             Err(Failure::Ended { name, how })
         };
         match message {
-            Message::Said { id, event } => self.history.record(id, event),
+            Message::Output(id, Output::Event(event)) => self.history.record(id, event),
             Message::Trouble(trouble) => self.troubles.push(trouble),
             Message::Evicted { resource, during } => self.evictions.push((resource, during)),
             Message::Interrupted(signal) => return Err(Failure::Interrupted(signal)),
-            Message::Closed { id } => {
+            Message::Output(id, Output::Closed) => {
                 self.closed.push(id);
                 if !self.dismissed.contains(&id) {
-                    return ended(id, "ended by itself".to_owned());
+                    return ended(id, "ended unexpectedly".to_owned());
                 }
             }
-            // One that was killed may have been cut short.
-            Message::Garbled { id, .. } if self.dismissed.contains(&id) => {}
-            Message::Garbled { id, line } => {
-                return ended(id, format!("said what is no event: {line:?}"));
+            // The last line of a killed process may be cut short.
+            Message::Output(id, Output::Garbled(_)) if self.dismissed.contains(&id) => {}
+            Message::Output(id, Output::Garbled(line)) => {
+                return ended(id, format!("wrote a line that is no event: {line:?}"));
             }
         }
         Ok(())

@@ -72,19 +72,6 @@ pub(crate) enum Event {
         reason: String,
         at: u64,
     },
-    /// A grant or a renewal was confirmed.
-    Extended {
-        resource: String,
-        token: u64,
-        at: u64,
-        deadline: u64,
-    },
-    /// A lease was given back, or ran out.
-    Ended {
-        resource: String,
-        token: u64,
-        at: u64,
-    },
     /// The process believed in it at this moment, the last time that it looked.
     Believed {
         resource: String,
@@ -101,8 +88,9 @@ pub(crate) enum Event {
     },
     /// The process did not run.
     HeldUp { from: u64, until: u64 },
-    /// The library warns.
-    Warned { text: String },
+    /// What the log of the library says.
+    #[serde(untagged)]
+    Logged(Logged),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,34 +105,6 @@ pub(crate) enum Outcome {
 impl Event {
     pub(crate) fn send(&self) {
         children::say(self);
-    }
-}
-
-impl From<Logged> for Event {
-    fn from(logged: Logged) -> Self {
-        match logged {
-            Logged::Extended {
-                resource,
-                token,
-                at,
-                deadline,
-            } => Self::Extended {
-                resource,
-                token,
-                at,
-                deadline,
-            },
-            Logged::Ended {
-                resource,
-                token,
-                at,
-            } => Self::Ended {
-                resource,
-                token,
-                at,
-            },
-            Logged::Warned { text } => Self::Warned { text },
-        }
     }
 }
 

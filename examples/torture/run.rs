@@ -116,12 +116,7 @@ fn prepare(
     runtime: &Runtime,
 ) -> Result<Torture, Failure> {
     let (tell, inbox) = mpsc::channel();
-    let interrupt = tell.clone();
-    let interrupted = move |signal| {
-        // Nobody listens only when the program ends already.
-        let _ = interrupt.send(Message::Interrupted(signal));
-    };
-    signals::watch(interrupted).map_err(Failure::to("listen to signals"))?;
+    signals::watch(tell.clone(), Message::Interrupted)?;
     let (under_test, proxies) = store_under_test::make(args.store, data.path(), runtime.handle())?;
     let setup = Setup::draw(&mut SmallRng::seed_from_u64(seed), under_test.ttls());
     let contests: Vec<_> = (setup.ttls.iter().enumerate())

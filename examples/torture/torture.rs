@@ -17,9 +17,9 @@ use tokio::{runtime::Handle, time::timeout};
 use crate::{
     disturbances::{Disturbance, Scope},
     failure::Failure,
-    history::NodeId,
     intervals::Interval,
     nemesis::{Act, Nemesis, Victim},
+    node_id::NodeId,
     process_group::{Message, ProcessGroup},
     protocol::{Command, Contest, Fault, Orders},
     proxies::{Proxies, ProxyFault},

@@ -3,7 +3,7 @@ mod gaps;
 use tenure::clock::Moment;
 
 use super::*;
-use crate::{disturbances::Scope, history::NodeId};
+use crate::{disturbances::Scope, node_id::NodeId};
 
 const TTL: Duration = Duration::from_nanos(100);
 const CONTENDERS: Contenders = Contenders {

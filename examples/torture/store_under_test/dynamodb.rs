@@ -38,7 +38,7 @@ impl Server {
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             if end < Instant::now() {
                 let (what, limit) = ("the server".to_owned(), PATIENCE);
-                return Err(Failure::InVain { what, limit });
+                return Err(Failure::TimedOut { what, limit });
             }
             thread::sleep(Duration::from_millis(20));
         }
