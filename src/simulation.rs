@@ -1,4 +1,4 @@
-//! The library in virtual time: 2–7 candidates, a store, and everything that can go wrong between them.
+//! The library in virtual time: 2 to 7 candidates, a store, and the faults between them.
 //!
 //! A run is a seed. The elections are the real ones, and so is the client of a store without a clock; a
 //! store is a model of one record that is linearizable, and nothing more. `TENURE_SIM_SEEDS=n` sets
@@ -36,7 +36,7 @@ use properties::{Property, Violation};
 use shrink::shrink;
 use world::World;
 
-/// Runs a plan; a panic is a violation like another.
+/// Runs a plan. A panic counts as a violation.
 fn run(plan: &Plan, clocks: Clocks) -> Result<World, Violation> {
     let run = AssertUnwindSafe(|| {
         let mut world = World::new(plan, clocks);
@@ -48,7 +48,7 @@ fn run(plan: &Plan, clocks: Clocks) -> Result<World, Violation> {
     })
 }
 
-/// The timeline of a plan, up to its end or to what it violates.
+/// The timeline of a plan, up to its end or its violation.
 fn timeline(plan: &Plan, clocks: Clocks) -> Vec<String> {
     let mut world = World::new(plan, clocks);
     world.trace = Some(Vec::new());
@@ -56,7 +56,7 @@ fn timeline(plan: &Plan, clocks: Clocks) -> Vec<String> {
     world.trace.unwrap_or_default()
 }
 
-/// How many seeds run.
+/// The number of seeds to run.
 fn seeds() -> u64 {
     let default = if cfg!(debug_assertions) {
         1_000
@@ -72,7 +72,7 @@ fn number(variable: &str) -> Option<u64> {
         .map(|text| text.parse().expect("a number"))
 }
 
-/// What happened in all seeds below a number, or the first seed that fails.
+/// The counts of all seeds below a number, or the first seed that fails.
 fn run_all(seeds: u64, clocks: Clocks) -> Result<(Counts, u64), (u64, Violation)> {
     let next = AtomicU64::new(0);
     let work = || {
@@ -88,7 +88,7 @@ fn run_all(seeds: u64, clocks: Clocks) -> Result<(Counts, u64), (u64, Violation)
                     overlaps += world.overlaps;
                 }
                 Err(violation) => {
-                    // Nobody needs to begin another.
+                    // No thread needs to start another seed.
                     next.store(seeds, SeqCst);
                     return Err((seed, violation));
                 }
@@ -111,7 +111,7 @@ fn run_all(seeds: u64, clocks: Clocks) -> Result<(Counts, u64), (u64, Violation)
     })
 }
 
-/// Prints the smallest plan that fails as this seed does, and its timeline.
+/// The smallest plan found that violates the same property as this seed, and its timeline.
 fn explain(seed: u64, violation: Violation, clocks: Clocks) -> String {
     let fails = |plan: &Plan| run(plan, clocks).err();
     let (plan, violation) = shrink(&Plan::new(seed, clocks), violation, fails);
@@ -141,7 +141,7 @@ const EXPECTED: [&str; 18] = [
 ];
 
 #[test]
-fn nothing_is_violated_whatever_goes_wrong() {
+fn elections_violate_no_property_under_any_fault() {
     let clocks = Clocks::WithinMargin;
     if let Some(seed) = number("TENURE_SIM_SEED") {
         let plan = Plan::new(seed, clocks);
@@ -155,7 +155,7 @@ fn nothing_is_violated_whatever_goes_wrong() {
     match run_all(seeds, clocks) {
         Ok((counts, _)) => {
             eprintln!("{seeds} seeds in {:?}: {counts:?}", start.elapsed());
-            // A simulation in which nothing happens proves nothing.
+            // A simulation in which nothing goes wrong proves nothing.
             counts.assert_happened(&EXPECTED, seeds);
         }
         Err((seed, violation)) => panic!("{}", explain(seed, violation, clocks)),

@@ -32,8 +32,8 @@ fn note(folder: &Path, line: &str) {
 }
 
 /// Whether this process is the one to which that happens.
-fn falls_to_this(folder: &Path, fate: &str) -> bool {
-    fs::remove_file(folder.join(fate)).is_ok()
+fn takes_fault(folder: &Path, fault: &str) -> bool {
+    fs::remove_file(folder.join(fault)).is_ok()
 }
 
 async fn process(folder: PathBuf) {
@@ -44,13 +44,13 @@ async fn process(folder: PathBuf) {
         async move {
             note(&folder, &format!("begun {}", leadership.token()));
             tokio::time::sleep(TTL / 5).await;
-            for (fate, signal) in [
+            for (fault, signal) in [
                 ("dies-1", Signal::KILL),
                 ("dies-2", Signal::KILL),
                 ("freezes", Signal::STOP),
             ] {
-                if falls_to_this(&folder, fate) {
-                    note(&folder, &format!("{fate} {}", getpid().as_raw_nonzero()));
+                if takes_fault(&folder, fault) {
+                    note(&folder, &format!("{fault} {}", getpid().as_raw_nonzero()));
                     kill_process(getpid(), signal).unwrap();
                     break;
                 }
@@ -122,9 +122,9 @@ fn check(notes: &[String], expected: &[&str]) -> Result<(), Failed> {
 }
 
 /// The notes without the numbers of processes.
-fn story(folder: &Path) -> Vec<String> {
+fn notes_without_pids(folder: &Path) -> Vec<String> {
     let short = |note: String| match note.split_once(' ') {
-        Some((fate @ ("dies-1" | "dies-2" | "freezes"), _)) => fate.to_owned(),
+        Some((fault @ ("dies-1" | "dies-2" | "freezes"), _)) => fault.to_owned(),
         _ => note,
     };
     notes(folder).into_iter().map(short).collect()
@@ -133,8 +133,8 @@ fn story(folder: &Path) -> Vec<String> {
 fn the_next_process_does_the_work_when_one_dies() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
-    for fate in ["dies-1", "dies-2"] {
-        File::create(folder.join(fate))?;
+    for fault in ["dies-1", "dies-2"] {
+        File::create(folder.join(fault))?;
     }
     Processes::start(folder, 5)?.wait_for_all_but(0)?;
     let mut expected = vec![
@@ -146,13 +146,13 @@ fn the_next_process_does_the_work_when_one_dies() -> Result<(), Failed> {
         "finished 3",
     ];
     // Whoever has done it and those who waited go on in any order.
-    let mut story = story(folder);
-    story.get_mut(6..).unwrap_or_default().sort();
+    let mut notes_without_pids = notes_without_pids(folder);
+    notes_without_pids.get_mut(6..).unwrap_or_default().sort();
     expected.extend(["already 3", "already 3", "here 3"]);
-    check(&story, &expected)?;
+    check(&notes_without_pids, &expected)?;
     // It is remembered when all of them are gone.
     Processes::start(folder, 3)?.wait_for_all_but(0)?;
-    let again: Vec<_> = notes(folder).split_off(story.len());
+    let again: Vec<_> = notes(folder).split_off(notes_without_pids.len());
     check(&again, &["already 3"; 3])
 }
 
@@ -167,8 +167,8 @@ fn a_frozen_process_loses_the_work_to_the_next_and_drops_it_when_it_wakes() -> R
     let frozen = frozen.and_then(|pid| Pid::from_raw(pid.parse().ok()?));
     kill_process(frozen.ok_or("nobody froze")?, Signal::CONT)?;
     processes.wait_for_all_but(0)?;
-    let mut story = story(folder);
-    story.get_mut(4..6).unwrap_or_default().sort();
+    let mut notes_without_pids = notes_without_pids(folder);
+    notes_without_pids.get_mut(4..6).unwrap_or_default().sort();
     let expected = [
         "begun 1",
         "freezes",
@@ -178,7 +178,7 @@ fn a_frozen_process_loses_the_work_to_the_next_and_drops_it_when_it_wakes() -> R
         "here 2",
         "lost",
     ];
-    check(&story, &expected)
+    check(&notes_without_pids, &expected)
 }
 
 fn main() -> ExitCode {

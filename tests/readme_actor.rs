@@ -17,13 +17,13 @@ use tenure::{
 };
 
 #[derive(Debug, PartialEq)]
-enum Told {
+enum Received {
     Leader,
     Follower(Reason),
 }
 
-/// The actor under test: it notes what it is told.
-struct Reports(Arc<Mutex<Vec<Told>>>);
+/// The actor under test: it notes what it is received.
+struct Reports(Arc<Mutex<Vec<Received>>>);
 
 impl Actor for Reports {
     type Context = Context<Self>;
@@ -32,14 +32,17 @@ impl Actor for Reports {
 impl Handler<BecameLeader> for Reports {
     type Result = ();
     fn handle(&mut self, _: BecameLeader, _: &mut Context<Self>) {
-        self.0.lock().unwrap().push(Told::Leader);
+        self.0.lock().unwrap().push(Received::Leader);
     }
 }
 
 impl Handler<BecameFollower> for Reports {
     type Result = ();
     fn handle(&mut self, message: BecameFollower, _: &mut Context<Self>) {
-        self.0.lock().unwrap().push(Told::Follower(message.reason));
+        self.0
+            .lock()
+            .unwrap()
+            .push(Received::Follower(message.reason));
     }
 }
 
@@ -52,12 +55,12 @@ fn paused(test: impl Future<Output = ()>) {
     System::with_tokio_rt(runtime).block_on(test);
 }
 
-/// A store that fails when it is told to, and an actor that follows a lock on it.
+/// A store that fails when it is received to, and an actor that follows a lock on it.
 fn started() -> (
     FaultyStore,
     LockHandle,
     Addr<Reports>,
-    Arc<Mutex<Vec<Told>>>,
+    Arc<Mutex<Vec<Received>>>,
 ) {
     let clock = Arc::new(TokioClock::new());
     let store = FaultyStore::new(Arc::new(MemoryStore::with_clock(clock.clone())));
@@ -66,34 +69,34 @@ fn started() -> (
         .clock(clock)
         .start_on_current_runtime()
         .unwrap();
-    let told = Arc::default();
-    let reports = Reports(Arc::clone(&told)).start();
+    let received = Arc::default();
+    let reports = Reports(Arc::clone(&received)).start();
     lock.subscribe(&reports);
-    (store, lock, reports, told)
+    (store, lock, reports, received)
 }
 
 #[test]
 fn reports_stop_before_the_lease_expires_when_the_store_is_unreachable() {
     paused(async {
-        let (store, _lock, _reports, told) = started();
+        let (store, _lock, _reports, received) = started();
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert_eq!(told.lock().unwrap().last(), Some(&Told::Leader));
+        assert_eq!(received.lock().unwrap().last(), Some(&Received::Leader));
 
         store.always(Fault::Hang);
         // The ttl is 15 s: at the latest then the work must have stopped.
         tokio::time::sleep(Duration::from_secs(15)).await;
-        let lost = Told::Follower(Reason::StoreLost);
-        assert_eq!(told.lock().unwrap().last(), Some(&lost));
+        let lost = Received::Follower(Reason::StoreLost);
+        assert_eq!(received.lock().unwrap().last(), Some(&lost));
     });
 }
 
 #[test]
 fn reports_stop_when_the_lock_steps_down() {
     paused(async {
-        let (_store, lock, _reports, told) = started();
+        let (_store, lock, _reports, received) = started();
         tokio::time::sleep(Duration::from_secs(1)).await;
         lock.step_down().await.unwrap();
-        let stepped_down = Told::Follower(Reason::SteppedDown);
-        assert_eq!(told.lock().unwrap().last(), Some(&stepped_down));
+        let stepped_down = Received::Follower(Reason::SteppedDown);
+        assert_eq!(received.lock().unwrap().last(), Some(&stepped_down));
     });
 }

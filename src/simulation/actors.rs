@@ -1,18 +1,18 @@
 //! The second layer of the simulation: the real lock actors, real subscribers and observers, in
-//! processes that freeze and crash, under paused time.
+//! processes that freeze and crash, in paused time.
 //!
 //! A run is a seed, and runs on one thread. The store is the model of the first layer, behind a
-//! [`LeaseStore`](crate::store::LeaseStore) that delays, loses, repeats and refuses.
+//! [`LeaseStore`](crate::store::LeaseStore) that delays, loses, repeats and refuses requests.
 //! `TENURE_SIM_ACTOR_SEEDS=n` sets how many seeds run, `TENURE_SIM_ACTOR_SEED=n` runs one and prints its
 //! timeline. `TENURE_SIM_ACTOR_FROM=n` begins with another seed than 0.
 
 mod delivery_checks;
 mod director;
+mod faults;
 mod mutations;
 mod observer;
 mod plan;
 mod process;
-mod strike;
 mod subscriber;
 mod wire;
 mod world;
@@ -30,7 +30,7 @@ use director::Director;
 use plan::Plan;
 use world::Shared;
 
-/// What a run has come to, and its timeline, if that is wanted.
+/// The outcome of a run, and its timeline, if it is recorded.
 struct Run {
     outcome: Result<(), Violation>,
     counts: Counts,
@@ -55,7 +55,7 @@ fn run(plan: &Plan, traced: bool) -> Run {
     })
 }
 
-/// What happened in all seeds below a number, or the first seed that fails.
+/// The counts of all seeds below a number, or the first seed that fails.
 fn run_all(seeds: u64) -> Result<Counts, (u64, Violation)> {
     let next = AtomicU64::new(number("TENURE_SIM_ACTOR_FROM").unwrap_or(0));
     let work = || {
@@ -68,7 +68,7 @@ fn run_all(seeds: u64) -> Result<Counts, (u64, Violation)> {
             let run = run(&Plan::new(seed), false);
             total.add(&run.counts);
             if let Err(violation) = run.outcome {
-                // Nobody needs to begin another.
+                // No thread needs to start another seed.
                 next.store(seeds, SeqCst);
                 return Err((seed, violation));
             }
@@ -85,8 +85,8 @@ fn run_all(seeds: u64) -> Result<Counts, (u64, Violation)> {
     })
 }
 
-/// The smallest plan found that fails as this seed does, and its timeline. Troubles are left out one by
-/// one, and then the other things that go wrong.
+/// The smallest plan found that violates the same property as this seed, and its timeline. It leaves out the
+/// faults one by one, and then the random ones.
 fn explain(seed: u64, mut violation: Violation) -> String {
     let mut best = Plan::new(seed);
     let mut attempt = |plan: Plan, best: &mut Plan| {
@@ -123,7 +123,7 @@ fn explain(seed: u64, mut violation: Violation) -> String {
     format!("seed {seed}, shrunk to\n{best:#?}\n\n{timeline}\n\n{violation}\n")
 }
 
-/// A simulation in which nothing happens proves nothing.
+/// A simulation in which nothing goes wrong proves nothing.
 const EXPECTED: [&str; 19] = [
     "elected",
     "renewed",
@@ -147,7 +147,7 @@ const EXPECTED: [&str; 19] = [
 ];
 
 #[test]
-fn the_actors_violate_nothing_whatever_goes_wrong() {
+fn lock_actors_violate_no_property_under_any_fault() {
     if let Some(seed) = number("TENURE_SIM_ACTOR_SEED") {
         let plan = Plan::new(seed);
         let run = run(&plan, true);

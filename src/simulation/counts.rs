@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-/// What happened in a run.
+/// How often each kind of event happened in a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts(BTreeMap<&'static str, u64>);
 
@@ -15,7 +15,7 @@ impl Counts {
         }
     }
 
-    /// Each of these happened at least once in twenty seeds.
+    /// Asserts that each of these happened at least once in twenty seeds.
     pub(super) fn assert_happened(&self, expected: &[&str], seeds: u64) {
         for what in expected {
             let count = self.0.get(what).copied().unwrap_or(0);

@@ -7,14 +7,14 @@ use crate::{
     lease::{AttemptId, Claim, FencingToken},
 };
 
-/// What one candidate owes to the others, by what it was told and by what it has heard.
+/// The rules that one candidate must keep, judged by its commands and the replies that it received.
 #[derive(Debug, Default)]
 pub(super) struct Duties {
     paused: bool,
     held_off_until: Moment,
     last_bid: Option<Moment>,
     attempt: Option<Attempt>,
-    /// The token last led, and until when others shall not have its lease.
+    /// The token last led, and the end of its `min_hold`.
     keeps: Option<(FencingToken, Moment)>,
 }
 
@@ -22,11 +22,11 @@ pub(super) struct Duties {
 #[derive(Debug)]
 struct Attempt {
     id: AttemptId,
-    /// Its last bid is under way.
+    /// Its last bid is in flight.
     asked: bool,
-    /// Since when it has waited no longer for an answer to a bid that may have been granted.
+    /// Since when no bid is in flight, while an earlier one may have been granted.
     unheard_since: Option<Moment>,
-    /// Its candidate did not contend, with no bid under way.
+    /// Its candidate did not contend while no bid was in flight.
     over: bool,
 }
 
@@ -50,17 +50,17 @@ impl Duties {
         !self.paused && self.held_off_until <= now
     }
 
-    /// It begins to lead.
+    /// The candidate begins to lead.
     pub(super) fn leads(&mut self, token: FencingToken, keep: Duration, now: Moment) -> Checked {
         self.keeps = Some((token, now + keep));
         if self.contends(now) {
             return Ok(());
         }
         let text = format!("token {token} is led while paused or held off");
-        Err(Violation::new(Property::HeldBack, text))
+        Err(Violation::new(Property::NotWhilePaused, text))
     }
 
-    /// It sends a request; `floor` is the least time between two bids.
+    /// The candidate sends a request; `floor` is the shortest time between two bids.
     pub(super) fn sends(
         &mut self,
         call: &Call,
@@ -83,7 +83,7 @@ impl Duties {
             Call::Release(Claim::Lease(lease)) => {
                 return self.keeps(lease.token, now, "is released");
             }
-            // The last one of a lease that is not given back yet; before it comes to that it is renewed.
+            // The last renewal of a lease under `min_hold`: it is renewed until then.
             Call::Renew { lease, ttl } if !leads(state) => {
                 return self.keeps(lease.token, now + *ttl, "is left to expire");
             }
@@ -92,8 +92,8 @@ impl Duties {
         Ok(())
     }
 
-    /// No request is under way: a bid without an answer so far may have been granted, and an attempt ends
-    /// whose candidate does not contend.
+    /// No request is in flight. A bid without a reply may have been granted, and the attempt of a candidate
+    /// that does not contend ends.
     fn nothing_under_way(&mut self, now: Moment) {
         let contends = self.contends(now);
         if let Some(attempt) = &mut self.attempt {
@@ -118,8 +118,8 @@ impl Duties {
     fn bids(&mut self, id: AttemptId) -> Checked {
         let same = self.attempt.take().filter(|attempt| attempt.id == id);
         if same.as_ref().is_some_and(|same| same.over) {
-            let text = format!("{id:?} is bid again, and its candidate had stopped contending");
-            return Err(Violation::new(Property::GivenBack, text));
+            let text = format!("{id:?} is bid again although its candidate had stopped contending");
+            return Err(Violation::new(Property::ReleasedWhenUnneeded, text));
         }
         self.attempt = Some(Attempt {
             id,
@@ -135,14 +135,14 @@ impl Duties {
             Some((kept, until)) if kept == token && free_at < until => {
                 let early = free_at.until(until);
                 let text = format!("the lease of token {token} {what} {early:?} too early");
-                Err(Violation::new(Property::Kept, text))
+                Err(Violation::new(Property::MinHold, text))
             }
             _ => Ok(()),
         }
     }
 
-    /// It hears the answer to the request that it waits for.
-    pub(super) fn hears(&mut self, reply: &Reply, now: Moment) {
+    /// The candidate receives the reply to the request in flight.
+    pub(super) fn receives_reply(&mut self, reply: &Reply, now: Moment) {
         let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.asked) else {
             return;
         };
@@ -154,7 +154,7 @@ impl Duties {
         }
     }
 
-    /// Whether it gives back what it may have been granted, once it has had its turn.
+    /// Checks that the candidate releases what it may have been granted.
     pub(super) fn check(&mut self, election: &Election, ttl: Duration, now: Moment) -> Checked {
         if election.in_flight().is_some() {
             return Ok(());
@@ -163,12 +163,12 @@ impl Duties {
         let Some(attempt) = &self.attempt else {
             return Ok(());
         };
-        // After a ttl what was granted has run out.
+        // After a ttl, a grant has expired.
         let unheard = attempt.unheard_since;
         let due = attempt.over && unheard.is_some_and(|since| now < since + ttl);
         if due && election.poll_timeout().is_none() {
-            let text = format!("what may have been granted is not given back: {attempt:?}");
-            return Err(Violation::new(Property::GivenBack, text));
+            let text = format!("what may have been granted is not released: {attempt:?}");
+            return Err(Violation::new(Property::ReleasedWhenUnneeded, text));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What each event leads to.
+//! Handles the events of a run.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl World {
                 answer,
                 term,
                 record,
-                // What a failover has lost, nobody hears of.
+                // A write that a failover has lost gets no reply.
             } if term == self.store.term => {
                 self.store.commit(record);
                 self.answer(to, id, sent_at, reply, answer);
@@ -62,11 +62,11 @@ impl World {
                 id,
                 sent_at,
                 reply,
-            } if !self.is_void(to) => return self.hear(to.0, id, sent_at, reply),
+            } if !self.is_void(to) => return self.receive_reply(to.0, id, sent_at, reply),
             Event::TableReply { to, op, told } if !self.is_void(to) => {
                 self.log(|| format!("node{} is told {told:?}", to.0));
                 self.nodes[to.0].told(op, told);
-                return self.pump(to.0);
+                return self.poll_operation(to.0);
             }
             Event::Wake(node) if !self.is_void(node) => {
                 let node = &mut self.nodes[node.0];
@@ -94,9 +94,9 @@ impl World {
                 return self.drive(node.0);
             }
             Event::StoreUp => self.store.up = true,
-            Event::Fault(kind) if !self.peace => return self.strike(kind),
-            Event::Peace => return self.make_peace(),
-            Event::Verdict | Event::End => return self.check_leader(),
+            Event::Fault(kind) if !self.faults_stopped => return self.apply_fault(kind),
+            Event::FaultsStop => return self.stop_faults(),
+            Event::CheckLeader | Event::End => return self.check_leader(),
             _ => {}
         }
         Ok(())
@@ -109,8 +109,14 @@ impl World {
         }
     }
 
-    fn hear(&mut self, index: usize, id: RequestId, sent_at: Moment, reply: Reply) -> Checked {
-        self.log(|| format!("node{index} hears {reply:?}"));
+    fn receive_reply(
+        &mut self,
+        index: usize,
+        id: RequestId,
+        sent_at: Moment,
+        reply: Reply,
+    ) -> Checked {
+        self.log(|| format!("node{index} receives_reply {reply:?}"));
         let node = &mut self.nodes[index];
         let election = node.election.as_mut().expect("not void");
         let asked = election.in_flight().is_some_and(|(asked, _)| asked == id);
@@ -119,7 +125,7 @@ impl World {
         match &reply {
             Reply::Granted { .. } if !asked => self.counts.count("late grant"),
             Reply::Granted { .. } => node.granted_until = deadline,
-            // One that comes after the deadline does not prolong the term.
+            // A reply after the deadline does not extend the term.
             Reply::Renewed if asked && node.clock.now() < node.facts.deadline => {
                 self.counts.count("renewed");
                 node.facts.unanswered = false;
@@ -136,13 +142,13 @@ impl World {
         }
         let now = node.clock.now();
         if asked {
-            node.duties.hears(&reply, now);
+            node.duties.receives_reply(&reply, now);
         }
         election.handle_reply(id, sent_at, reply, now);
         self.drive(index)
     }
 
-    /// Lets a node say and send what it has to, and sets its timer.
+    /// Delivers the transitions of a node, sends its requests and sets its timer.
     pub(super) fn drive(&mut self, index: usize) -> Checked {
         let mut delivered = 0;
         while let Some(transition) = self.nodes[index].deliver()? {
@@ -156,9 +162,9 @@ impl World {
             }
         }
         for _ in 0..delivered {
-            let slow = !self.peace && self.rng.random_bool(0.2);
+            let slow = !self.faults_stopped && self.rng.random_bool(0.2);
             let delay = self.seconds(if slow { 25.0 } else { 0.2 });
-            let clean = self.peace || self.rng.random_bool(0.95);
+            let clean = self.faults_stopped || self.rng.random_bool(0.95);
             if !clean {
                 self.counts.count("unclean");
             }
@@ -181,7 +187,7 @@ impl World {
         self.set_timer(index, next);
         match request {
             Some(request) => self.send(index, request),
-            // What the request was polled for may have led to something new to say.
+            // Polling the request may have led to another transition.
             None if self.nodes[index]
                 .election
                 .as_ref()
@@ -202,7 +208,7 @@ impl World {
         let event = Event::Wake((index, node.incarnation));
         let delay = Duration::from_nanos(next - self.now);
         // Timers fire late, never early.
-        let most = self.nodes[index].plan.timer_lateness(self.peace);
+        let most = self.nodes[index].plan.timer_lateness(self.faults_stopped);
         let late = if self.rng.random_bool(0.1) {
             self.seconds(most.as_secs_f64())
         } else {
@@ -221,12 +227,13 @@ impl World {
         node.facts.deadline = node.granted_until;
         let timing = &node.plan.timing;
         let since = node.granted_until - (timing.ttl() - timing.margin());
-        let peace = node.undisturbed_since;
-        node.facts.undisturbed = peace.is_some_and(|peace| peace <= since);
+        let faults_stopped = node.undisturbed_since;
+        node.facts.undisturbed =
+            faults_stopped.is_some_and(|faults_stopped| faults_stopped <= since);
         node.facts.may_end_at = node.plan.options.max_hold.map(|longest| since + longest);
         if leadership.remaining() < timing.margin() {
             let text = format!("token {token} has {:?} left", leadership.remaining());
-            return Err(Violation::new(Property::Fresh, text));
+            return Err(Violation::new(Property::EnoughTimeLeft, text));
         }
         if token <= self.last_elected && self.clocks == Clocks::WithinMargin {
             let text = format!("token {token} after {}", self.last_elected);
@@ -248,7 +255,7 @@ impl World {
                 newer.any(|(_, holders)| holders.contains(by))
             }
             Reason::Evicted => self.evicted.contains(&token),
-            // The store did not fail, unless it has forgotten what it knew.
+            // The store did not fail, unless a failover has lost writes.
             Reason::StoreLost => node.facts.unanswered || self.forgot,
             _ => true,
         };
@@ -260,11 +267,11 @@ impl World {
         let undisturbed = node.facts.undisturbed && self.taken_at.is_none();
         if undisturbed && by_deadline && self.clocks == Clocks::WithinMargin {
             let text = format!("node{index}, token {token}: {reason:?}, and nothing was wrong");
-            return Err(Violation::new(Property::Steady, text));
+            return Err(Violation::new(Property::SurvivesOutages, text));
         }
         if by_deadline && !node.facts.refused && node.clock.now() < node.facts.deadline {
             let text = format!("node{index}, token {token}: {reason:?} before its deadline");
-            return Err(Violation::new(Property::Steady, text));
+            return Err(Violation::new(Property::SurvivesOutages, text));
         }
         Ok(())
     }
@@ -274,7 +281,7 @@ impl World {
         let timing = &node.plan.timing;
         let most = 4.0 * timing.ttl().as_secs_f64();
         let least = timing.poll_every().min(timing.renew_every());
-        // One more, because a ttl need not begin with a request.
+        // One more, because a request need not start at the beginning of a ttl.
         let most = (most / least.as_secs_f64()) as usize + 1;
         let sent = node.count_request();
         if sent > most {
@@ -290,15 +297,15 @@ impl World {
         self.log(|| format!("node{index} sends {:?}", request.call));
         if self.observes() {
             self.nodes[index].begin(request);
-            return self.pump(index);
+            return self.poll_operation(index);
         }
         let from = (index, self.nodes[index].incarnation);
         self.post(from, &request);
         Ok(())
     }
 
-    /// Work under a lease has stopped, as far as anybody can know, before it is released; and nobody
-    /// believes in it any more.
+    /// Checks that all known work under a lease has stopped before its release, and that the lease is no longer
+    /// current.
     fn check_release(&self, index: usize, call: &Call) -> Checked {
         let Call::Release(Claim::Lease(lease)) = call else {
             return Ok(());
@@ -312,19 +319,19 @@ impl World {
         Ok(())
     }
 
-    /// Lets an observing client do its next step.
-    pub(super) fn pump(&mut self, index: usize) -> Checked {
+    /// Polls the operation of an observing client.
+    pub(super) fn poll_operation(&mut self, index: usize) -> Checked {
         match self.nodes[index].step() {
             Some(Step::TableRequest(op, ask)) => {
                 self.transmit((index, self.nodes[index].incarnation), op, ask);
                 Ok(())
             }
-            Some(Step::Done(id, sent_at, reply)) => self.hear(index, id, sent_at, reply),
+            Some(Step::Done(id, sent_at, reply)) => self.receive_reply(index, id, sent_at, reply),
             None => Ok(()),
         }
     }
 
-    /// A leader asks whether it still leads, and writes; the write may be on its way for long.
+    /// A leader checks that it is current and sends a write, which may take long to arrive.
     fn work(&mut self, node: Incarnation, token: FencingToken) {
         if !self.nodes[node.0].leads(token) {
             return;

@@ -1,5 +1,5 @@
-//! Whether the simulation can fail: each fault that is switched on must be found by the property that
-//! it violates, on a seed that is fine without it.
+//! Checks that the simulation can fail: each fault that is switched on must violate one of its properties, on
+//! a seed that passes without it.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
@@ -16,7 +16,7 @@ use crate::mutants::{
     with,
 };
 
-/// Each fault, the properties that tell of it, and the rule of the design that it breaks; ◆ marks those
+/// Each fault, the properties that must find it, and the rule of the design that it breaks; ◆ marks rules
 /// that a model search has found.
 const MUTANTS: &[(Mutant, &[Property], &str)] = &[
     (DeadlineFromReply, &[Exclusion], "1"),
@@ -25,7 +25,7 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
         &[Exclusion],
         "the margin covers what clocks differ by",
     ),
-    (DeadlineWaitsForRenewal, &[OnTime], "2 ◆"),
+    (DeadlineWaitsForRenewal, &[EndToldOnTime], "2 ◆"),
     (
         AttemptBidAgain,
         &[Tokens, Exclusion],
@@ -46,7 +46,7 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
         &[Acknowledged],
         "3 ◆: a late grant of what was led changes nothing",
     ),
-    (GrantWithinMarginTaken, &[Fresh], "4"),
+    (GrantWithinMarginTaken, &[EnoughTimeLeft], "4"),
     (TokenNotRaised, &[Tokens], "5"),
     (UnknownTakenForGrant, &[Exclusion, Tokens], "6"),
     (ReleasedBeforeAcknowledgement, &[Acknowledged], "7"),
@@ -54,26 +54,26 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
     (EarlyAcknowledgementCounts, &[Acknowledged], "8"),
     (ReleasedThoughSubscriberDied, &[Acknowledged], "8"),
     (MaxHoldIgnored, &[Deadline], "a longest hold ends"),
-    (MinHoldIgnored, &[Kept], "a shortest hold is kept"),
+    (MinHoldIgnored, &[MinHold], "a shortest hold is kept"),
     (
         GrantTakenWhilePaused,
-        &[HeldBack],
+        &[NotWhilePaused],
         "§4: Idle does not contend",
     ),
     (
         AttemptKeptWhilePaused,
-        &[GivenBack],
+        &[ReleasedWhenUnneeded],
         "11: what may have been granted is given back",
     ),
-    (FailedRenewalEndsTerm, &[Steady], "10"),
+    (FailedRenewalEndsTerm, &[SurvivesOutages], "10"),
     (
         NoRoomForSlowRenewals,
-        &[Steady],
+        &[SurvivesOutages],
         "§4: renew_every + margin + call_timeout ≤ ttl",
     ),
     (
         SecondSlowRenewalIgnored,
-        &[Steady],
+        &[SurvivesOutages],
         "§4: margin + 2 · call_timeout ≤ ttl",
     ),
     (
@@ -132,13 +132,13 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
     (StaleTokenWritten, &[StaleWrites], "the token guard"),
 ];
 
-/// The first seed on which a property that the mutant violates is the first to be seen violated. Some
-/// faults show in other ways as well, in other seeds.
+/// The first seed whose first violation is of one of these properties. In other seeds the fault may violate
+/// others first.
 fn catch(mutant: Mutant, properties: &[Property]) -> Option<(u64, Property)> {
     const SEEDS: u64 = 20_000;
     (0..SEEDS).find_map(|seed| {
         let plan = || Plan::new(seed, Clocks::WithinMargin);
-        // Some faults are in what a plan may hold.
+        // Some faults change how plans are made.
         let violation = with(Some(mutant), || run(&plan(), Clocks::WithinMargin).err())?;
         if !properties.contains(&violation.property) {
             return None;
@@ -149,7 +149,7 @@ fn catch(mutant: Mutant, properties: &[Property]) -> Option<(u64, Property)> {
     })
 }
 
-/// Has all mutants caught, and prints how many seeds each took.
+/// Checks that all mutants are caught, and prints the number of seeds that each took.
 pub(super) fn catch_all(
     mutants: &[(Mutant, &[Property], &str)],
     catch: impl Fn(Mutant, &[Property]) -> Option<(u64, Property)> + Sync,
@@ -183,6 +183,6 @@ pub(super) fn catch_all(
     debug_assertions,
     ignore = "takes a minute in a debug build: cargo test --release"
 )]
-fn every_mutant_is_caught_by_the_property_that_it_violates() {
+fn every_mutant_violates_one_of_its_properties() {
     catch_all(MUTANTS, catch);
 }

@@ -8,13 +8,13 @@ use super::{
 use crate::{clock::Clock as _, election::Election, lease::CandidateId, timing::Timing};
 
 impl World {
-    pub(super) fn strike(&mut self, fault: FaultKind) -> Result<(), Violation> {
+    pub(super) fn apply_fault(&mut self, fault: FaultKind) -> Result<(), Violation> {
         let running = |world: &Self, node: usize| {
             world.nodes[node].election.is_some() && !world.nodes[node].paused
         };
         match fault {
             FaultKind::Pause { node, time } if running(self, node) => {
-                self.log(|| format!("node{node} stands still"));
+                self.log(|| format!("node{node} is frozen"));
                 self.counts.count("pause");
                 self.nodes[node].paused = true;
                 self.after(time, Event::Resume((node, self.nodes[node].incarnation)));
@@ -95,26 +95,26 @@ impl World {
         command: impl FnOnce(&mut Election, crate::clock::Moment),
     ) -> Result<(), Violation> {
         self.counts.count("command");
-        self.log(|| format!("node{index} is told to {what}"));
+        self.log(|| format!("node{index} gets the command {what}"));
         let node = &mut self.nodes[index];
         let now = node.clock.now();
         command(node.election.as_mut().expect("a node that runs"), now);
         self.drive(index)
     }
 
-    pub(super) fn make_peace(&mut self) -> Result<(), Violation> {
+    pub(super) fn stop_faults(&mut self) -> Result<(), Violation> {
         self.log(|| "faults stop".to_owned());
-        self.peace = true;
+        self.faults_stopped = true;
         self.store.up = true;
         self.network = self.network.mended(self.plan.store);
-        // What is still under way arrives soon, and everybody acknowledges.
+        // What is still in flight arrives soon, and every subscriber acknowledges.
         let under_way: Vec<_> = std::mem::take(&mut self.queue).into_vec();
         let soon = self.plan.shortest(Timing::ttl) / 100;
         let later = self.now + soon.as_nanos() as u64;
         for Reverse((time, key)) in under_way {
             let stays = matches!(
                 self.events[&key],
-                Event::Verdict | Event::End | Event::Wake(_) | Event::Register(..)
+                Event::CheckLeader | Event::End | Event::Wake(_) | Event::Register(..)
             );
             let time = if stays { time } else { time.min(later) };
             self.queue.push(Reverse((time, key)));
@@ -136,9 +136,9 @@ impl World {
 
     pub(super) fn resume(&mut self, index: usize) {
         use rand::RngExt as _;
-        self.log(|| format!("node{index} goes on"));
+        self.log(|| format!("node{index} resumes"));
         self.nodes[index].paused = false;
-        // What waited comes in any order, and the timers, too.
+        // What waited arrives in any order, and timers do, too.
         while !self.waiting.is_empty() {
             let any = self.rng.random_range(0..self.waiting.len());
             let event = self.waiting.swap_remove(any);

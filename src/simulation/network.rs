@@ -4,30 +4,30 @@ use rand::{RngExt as _, rngs::SmallRng};
 
 use super::plan::StoreKind;
 
-/// What becomes of one message to the store and of its answer.
+/// The delivery of one request to the store and of its reply.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Delivery {
-    /// After how long it arrives; `None` if it is lost.
+    /// The time until the request arrives; `None` if it is lost.
     pub(super) arrives: Option<Duration>,
-    /// When a second copy arrives, whose answer nobody gets.
+    /// The time until a second copy arrives, whose reply is dropped.
     pub(super) again: Option<Duration>,
-    /// How long the answer takes; `None` if it is lost.
+    /// The time that the reply takes; `None` if it is lost.
     pub(super) answered: Option<Duration>,
-    /// After how long the sender sees an error of the connection, if it does.
+    /// The time until the sender sees a connection error, if it does.
     pub(super) error: Option<Duration>,
 }
 
-/// How bad the network is for one run. A chance of 0 is none.
+/// The network of one run. Chances are from 0 to 1.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Network {
-    /// The longest that a message takes which is not late, as a part of what its sender waits for the
-    /// answer.
+    /// The longest time that a message takes if it is not late, as a part of the time limit of its
+    /// request.
     pub(super) usual: f64,
     pub(super) loss: f64,
     pub(super) late: f64,
     pub(super) duplicates: f64,
     pub(super) errors: f64,
-    /// A store that is down refuses connections at once.
+    /// Whether a store that is down refuses connections at once.
     pub(super) refuses: bool,
 }
 
@@ -51,8 +51,8 @@ impl Network {
         }
     }
 
-    /// The same without faults: one request and its answer come just within the time that there is for
-    /// them, where an operation is not several of them.
+    /// The same network without faults. A request and its reply arrive just within the time limit, unless an
+    /// operation needs several requests.
     pub(super) fn mended(self, store: StoreKind) -> Self {
         let observed = matches!(store, StoreKind::Observed { .. });
         Self {
@@ -65,7 +65,7 @@ impl Network {
         }
     }
 
-    /// How long a message takes whose answer has to come within `limit`.
+    /// How long a message takes if its reply must come within `limit`.
     fn delay(&self, limit: Duration, rng: &mut SmallRng) -> Duration {
         // Late means later than that, up to several ttl.
         let most = if rng.random_bool(self.late) {

@@ -29,57 +29,57 @@ use crate::{
     testing::ManualClock,
 };
 
-/// One process: an election, its clock, its client of the store, and subscribers that acknowledge when
-/// they like.
+/// One process: an election, its clock, its client of the store, and subscribers that acknowledge at random
+/// times.
 pub(super) struct Node {
     pub(super) name: CandidateId,
     pub(super) plan: NodePlan,
     pub(super) clock: ManualClock,
     pub(super) election: Option<Election>,
-    /// Grows with every start; events of an older one are void.
+    /// Grows with every start. Events of an earlier start are ignored.
     pub(super) incarnation: u32,
     pub(super) paused: bool,
-    /// What this incarnation was given, and whether it was ever seen to have ended.
+    /// The leaderships of this incarnation, and whether each was seen to have ended.
     pub(super) leaderships: Vec<(Leadership, bool)>,
     pub(super) told_leader: Option<FencingToken>,
     /// Deliveries not yet acknowledged.
     pub(super) pending: u32,
     pub(super) clean: bool,
     pub(super) wake_at: Option<u64>,
-    /// Since when its subscribers believe in a leadership that has ended.
+    /// Since when a leadership has ended whose end the subscribers were not told.
     pub(super) misled_since: Option<u64>,
-    /// When its requests of the last ttl were sent, by its own clock.
+    /// When it sent the requests of the last ttl, by its own clock.
     pub(super) sent: VecDeque<Moment>,
     pub(super) facts: Facts,
     pub(super) duties: Duties,
-    /// Since when nothing goes wrong.
+    /// Since when there are no faults.
     pub(super) undisturbed_since: Option<Moment>,
     /// The deadline of the last grant.
     pub(super) granted_until: Moment,
     observer: Arc<Observer>,
-    op: Option<Op>,
+    op: Option<ObservingOperation>,
     ops: u64,
 }
 
-/// What has happened in the present term, for the reason of its end.
+/// What has happened in the current term, to check the reason of its end.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub(super) stepped_down: bool,
     pub(super) paused: bool,
-    /// A renewal was sent since the last one that was confirmed.
+    /// A renewal was sent after the last confirmed one.
     pub(super) unanswered: bool,
-    /// The store has refused one.
+    /// The store has refused a renewal.
     pub(super) refused: bool,
-    /// Up to when the term lasts at least, by what it has heard.
+    /// The deadline of the term, by the replies so far.
     pub(super) deadline: Moment,
-    /// Nothing went wrong since its grant was asked for.
+    /// No fault has happened since the request for its grant.
     pub(super) undisturbed: bool,
-    /// When it may end because it was held for long enough.
+    /// When its `max_hold` is over.
     pub(super) may_end_at: Option<Moment>,
 }
 
-/// An operation of an observing client, half-way.
-struct Op {
+/// An operation of an observing client that is in progress.
+struct ObservingOperation {
     number: u64,
     id: RequestId,
     sent_at: Moment,
@@ -87,7 +87,7 @@ struct Op {
     answer: BoxFuture<'static, Answer<Reply>>,
 }
 
-/// What an operation comes to next.
+/// The next step of an operation.
 pub(super) enum Step {
     TableRequest(u64, TableRequest),
     Done(RequestId, Moment, Reply),
@@ -139,7 +139,7 @@ impl Node {
         self.report();
     }
 
-    /// A crash: the process, and all that it believed and saw, is gone.
+    /// A crash: the process loses its state.
     pub(super) fn stop(&mut self) {
         self.incarnation += 1;
         self.election = None;
@@ -171,7 +171,7 @@ impl Node {
             .advance_to(Moment::default() + self.plan.clock.ahead + own);
     }
 
-    /// The tokens under which this process believes that it leads.
+    /// The tokens of the leaderships that are current in this process.
     pub(super) fn current(&mut self) -> Result<Vec<FencingToken>, Violation> {
         let mut tokens = Vec::new();
         for (leadership, ended) in &mut self.leaderships {
@@ -205,12 +205,12 @@ impl Node {
         }
     }
 
-    /// Delivers the next thing that the election has to say.
+    /// Delivers the next transition of the election.
     pub(super) fn deliver(&mut self) -> Result<Option<Transition>, Violation> {
         let Some(transition) = self.election.as_mut().and_then(Election::poll_transition) else {
             return Ok(None);
         };
-        let told = |text: &str| Err(Violation::new(Property::Told, text));
+        let told = |text: &str| Err(Violation::new(Property::Messages, text));
         match &transition {
             Transition::BecameLeader { .. } if self.told_leader.is_some() => {
                 return told("BecameLeader twice");
@@ -239,7 +239,7 @@ impl Node {
         Ok(Some(transition))
     }
 
-    /// Whether the reason fits what has happened in the term, where only the node can tell.
+    /// Whether the reason fits what has happened in the term, as far as the node knows.
     pub(super) fn explains(&self, reason: &Reason) -> bool {
         let facts = &self.facts;
         match reason {
@@ -253,7 +253,7 @@ impl Node {
         }
     }
 
-    /// How many requests it has sent in the ttl before now.
+    /// Counts a request, and returns how many were sent in the ttl before now.
     pub(super) fn count_request(&mut self) -> usize {
         let (now, ttl) = (self.clock.now(), self.plan.timing.ttl());
         self.sent.push_back(now);
@@ -263,7 +263,7 @@ impl Node {
         self.sent.len()
     }
 
-    /// Begins an operation of a client that observes; one that is under way is given up.
+    /// Starts an operation of an observing client, and drops one in progress.
     pub(super) fn begin(&mut self, request: Request) {
         let (observer, port) = (self.observer.clone(), Arc::new(TablePort::default()));
         let table = port.clone();
@@ -272,7 +272,7 @@ impl Node {
         } = request;
         let answer = async move { operate(&observer, &table, call).await };
         self.ops += 1;
-        self.op = Some(Op {
+        self.op = Some(ObservingOperation {
             number: self.ops,
             id,
             sent_at,
@@ -281,7 +281,7 @@ impl Node {
         });
     }
 
-    /// Hands an answer of the store to the operation that asked for it.
+    /// Passes a reply of the store to its operation.
     pub(super) fn told(&mut self, number: u64, told: TableReply) {
         if let Some(op) = self.op.as_ref().filter(|op| op.number == number) {
             op.port.tell(told);

@@ -5,16 +5,16 @@ use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use super::{network::Network, timings};
 use crate::{election::Options, timing::Timing};
 
-/// Everything that is decided before a run. What is drawn while it runs follows from the seed.
+/// Everything that is decided before a run. Random choices during the run follow from the seed.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) seed: u64,
     pub(super) store: StoreKind,
-    /// The clocks of those who can become primary; one, unless the store fails over.
+    /// The clocks of the members that can become primary; one, unless the store fails over.
     pub(super) members: Vec<Rate>,
     pub(super) nodes: Vec<NodePlan>,
     pub(super) network: Network,
-    /// In the order of time.
+    /// In order of time.
     pub(super) faults: Vec<Fault>,
 }
 
@@ -22,10 +22,10 @@ pub(super) struct Plan {
 pub(super) enum StoreKind {
     /// Judges expiry by a clock of its own.
     Clocked,
-    /// The same, on members that take over from each other. A write is answered when a majority has
-    /// it; one that is not yet there is lost in a failover, or is not.
+    /// The same, on members that take over from each other. A write is confirmed when a majority has
+    /// it. A failover may lose writes that are not yet confirmed.
     Replicated,
-    /// Has no clock: its clients observe. Tells them the record when it refuses a write, or does not.
+    /// Has no clock, so its clients observe. It may show the record when it refuses a write.
     Observed { returns_record: bool },
 }
 
@@ -39,13 +39,13 @@ pub(super) struct Rate {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NodePlan {
     pub(super) timing: Timing,
-    /// What its guards ask for besides.
+    /// The options of its guards.
     pub(super) options: Options,
     pub(super) clock: Rate,
     pub(super) starts: Duration,
-    /// It was given the id of the first node by mistake.
+    /// It has the same candidate id as the first node, by mistake.
     pub(super) impostor: bool,
-    /// The state of its generator, if it shares that with others: they are forks of one process.
+    /// The state of its random generator, if it shares that with others as forks of one process do.
     pub(super) generator: Option<u64>,
 }
 
@@ -83,21 +83,21 @@ pub(super) enum FaultKind {
     Hint {
         node: usize,
     },
-    /// Another member becomes primary; `lost` are the writes that no majority has.
+    /// Another member becomes primary; if `lost`, the writes that no majority has are lost.
     Failover {
         to: usize,
         lost: bool,
         time: Duration,
     },
-    /// The store's clock is set to this much ahead of its own course.
+    /// The store's clock jumps ahead by this time.
     ClockStep {
         ahead: Duration,
     },
-    /// Somebody writes the record with a newer library, for newer libraries only.
+    /// A newer version of the library writes the record in a format that older ones must not write.
     NewerLibrary,
 }
 
-/// Whether the clocks keep to what the guarantee assumes.
+/// Whether the clocks keep the assumptions of the guarantee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Clocks {
     WithinMargin,
@@ -106,7 +106,7 @@ pub(super) enum Clocks {
 }
 
 impl Plan {
-    /// Faults stop after this.
+    /// Faults stop after this time.
     pub(super) const PEACE: Duration = Duration::from_secs(100);
 
     pub(super) fn new(seed: u64, clocks: Clocks) -> Self {
@@ -140,7 +140,7 @@ impl Plan {
             StoreKind::Replicated => rng.random_range(2..=3),
             _ => 1,
         };
-        // One rate for all: something keeps their clocks together, to within what they are ahead.
+        // One rate for all members, whose clocks are synchronized to within `ahead`.
         let rate = match clocks {
             Clocks::WithinMargin => rng.random_range(0.95..=FASTEST),
             Clocks::Wild => rng.random_range(WILD),
@@ -163,7 +163,7 @@ impl Plan {
         plan
     }
 
-    /// The longest of some time of the candidates.
+    /// The longest of this time among the candidates.
     pub(super) fn longest(&self, time: impl Fn(&NodePlan) -> Duration) -> Duration {
         let times = self.nodes.iter().map(time);
         times.max().expect("a plan has candidates")
@@ -174,7 +174,7 @@ impl Plan {
         times.min().expect("a plan has candidates")
     }
 
-    /// How long something takes that is counted by any of the candidates' clocks, or by the store's.
+    /// The longest that this time can take by any clock of the candidates or the store.
     pub(super) fn on_the_slowest_clock(&self, time: Duration) -> Duration {
         let clocks = self.nodes.iter().map(|node| node.clock);
         let rates = clocks.chain(self.members.iter().copied());
@@ -236,9 +236,9 @@ impl Plan {
 }
 
 impl NodePlan {
-    /// By how much its timers fire late at the most.
-    pub(super) fn timer_lateness(&self, peace: bool) -> Duration {
-        let part = if peace { 0.05 } else { 0.15 };
+    /// The longest time by which timers fire late.
+    pub(super) fn timer_lateness(&self, faults_stopped: bool) -> Duration {
+        let part = if faults_stopped { 0.05 } else { 0.15 };
         let most = self.timing.call_timeout().mul_f64(part);
         most.min(Self::LATEST_TIMER)
     }
@@ -250,8 +250,8 @@ impl NodePlan {
 const FASTEST: f64 = 1.0;
 const WILD: RangeInclusive<f64> = 0.7..=1.3;
 
-/// How fast the clock of a candidate runs. Over one ttl it falls behind any other by less than its own
-/// margin: by its rate, and what is left for steps of the store's clock and for members that disagree.
+/// The rate of a candidate's clock. Over one ttl it falls behind any other clock by less than its own margin,
+/// including jumps of the store's clock and differences between its members.
 fn holder_rate(timing: &Timing, store: StoreKind, clocks: Clocks, rng: &mut SmallRng) -> f64 {
     if clocks == Clocks::Wild {
         return rng.random_range(WILD);
@@ -264,7 +264,7 @@ fn holder_rate(timing: &Timing, store: StoreKind, clocks: Clocks, rng: &mut Smal
     rng.random_range(FASTEST - margin * part..=FASTEST)
 }
 
-/// How far the clocks of a store may be apart, or be stepped.
+/// How far the clocks of a store may differ or jump.
 fn most_ahead(nodes: &[NodePlan], store: StoreKind, clocks: Clocks) -> Duration {
     let timings = nodes.iter().map(|node| node.timing);
     match (clocks, store) {
@@ -293,7 +293,7 @@ fn guard_options(timing: &Timing, rng: &mut SmallRng) -> Options {
 }
 
 impl FaultKind {
-    /// Whom it strikes, if one only.
+    /// The node that the fault concerns, if it is only one.
     pub(super) fn node(&self) -> Option<usize> {
         match *self {
             Self::Pause { node, .. }

@@ -1,55 +1,53 @@
 use std::fmt;
 
-/// What must hold in every run.
+/// A property that must hold in every run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Property {
-    /// The guarantee: answers of `is_current()` are ordered by acquisition.
+    /// The guarantee: at any moment at most one acquisition is current, and they follow in order.
     Exclusion,
-    /// Nobody believes in a leadership for longer than its last confirmed request allows, counted from
-    /// when that was sent.
+    /// A leadership ends at its deadline, counted from when its last confirmed request was sent.
     Deadline,
-    /// A leadership that was seen to have ended does not come back.
+    /// A leadership that was seen to have ended never becomes current again.
     Final,
-    /// Tokens grow, and belong to one acquisition each.
+    /// Tokens grow, and each belongs to one acquisition.
     Tokens,
     /// `BecameLeader` and `BecameFollower` alternate, and are about the same token.
-    Told,
-    /// Nothing begins, and nothing is released, before the subscribers have acknowledged.
+    Messages,
+    /// No leadership begins and no lease is released before the subscribers have acknowledged.
     Acknowledged,
-    /// Subscribers hear of an end as soon as a timer can tell them.
-    OnTime,
-    /// Nobody begins to lead with less than the margin left.
-    Fresh,
+    /// Subscribers are told of an end as soon as a timer can fire.
+    EndToldOnTime,
+    /// No leadership begins with less than the margin left.
+    EnoughTimeLeft,
     /// Each reason fits what has happened.
     Reasons,
-    /// Trouble of the store that is shorter than the deadline changes nothing, and where there is none no
-    /// lease is lost.
-    Steady,
-    /// Over any ttl no candidate sends more than four times what an undisturbed one does, and it waits
+    /// Store outages shorter than the deadline end no leadership; without an outage no lease is lost.
+    SurvivesOutages,
+    /// Over any ttl a candidate sends at most four times the undisturbed number of requests, and it waits
     /// between two bids.
     Rate,
-    /// After the faults have stopped, one leads within the bound.
+    /// After the faults have stopped, there is a leader within the bound.
     Liveness,
-    /// Nobody begins to lead while it is paused or held off.
-    HeldBack,
-    /// What others shall not have for a time is not given back before.
-    Kept,
-    /// What is no longer wanted is given back: the lease of a planned and clean end, and what an attempt
-    /// may have been granted whose candidate stops contending. Nor is such an attempt bid again.
-    GivenBack,
-    /// The register takes no write with a token older than one that it has seen.
+    /// A candidate that is paused or held off does not begin to lead.
+    NotWhilePaused,
+    /// A lease is not released before its `min_hold` is over.
+    MinHold,
+    /// Leases that are no longer needed are released: after a planned and clean end, and after a candidate has
+    /// stopped contending with an attempt that may have been granted. Such an attempt is not bid again.
+    ReleasedWhenUnneeded,
+    /// The register accepts no write with a token lower than one that it has seen.
     StaleWrites,
-    /// A record for newer libraries is not written.
+    /// A record of a newer format is not written.
     NewerRecords,
-    /// Observers hear of each change once, in the order of tokens, and only of what was so.
+    /// Observers get each change once, in the order of tokens, and only changes that the store had.
     Order,
     /// After the faults have stopped, observers know the leader within their bound.
-    Known,
+    ObserversKnow,
     /// Nothing panics.
     NoPanic,
 }
 
-/// A property that does not hold, and how it was seen.
+/// A property that was violated, and what was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Violation {
     pub(super) property: Property,

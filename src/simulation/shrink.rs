@@ -1,11 +1,11 @@
-//! Makes a plan that fails smaller, as long as it fails in the same way.
+//! Shrinks a failing plan as long as it violates the same property.
 
 use super::{
     plan::Plan,
     properties::{Property, Violation},
 };
 
-/// The smallest plan that was found, and how it fails.
+/// The smallest plan found, and its violation.
 pub(super) fn shrink(
     plan: &Plan,
     violation: Violation,
@@ -23,7 +23,7 @@ pub(super) fn shrink(
     };
     loop {
         let mut smaller = false;
-        // Faults by halves, by quarters, …, one by one.
+        // Leaves out half of the faults, then a quarter, …, then one.
         let mut size = best.faults.len().next_power_of_two() / 2;
         while size > 0 {
             let mut at = 0;

@@ -1,4 +1,4 @@
-//! What a database does with a request, as far as the library relies on it.
+//! A model of a database, as far as the library relies on it.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,9 +23,9 @@ pub(super) struct Store {
     members: Vec<Rate>,
     primary: usize,
     pub(super) up: bool,
-    /// What the primary has.
+    /// The record of the primary.
     pub(super) record: StoredRecord,
-    /// What a majority has.
+    /// The record of the majority.
     committed: StoredRecord,
     /// Grows with every failover.
     pub(super) term: u32,
@@ -57,7 +57,7 @@ impl Store {
         self.members[self.primary].ahead = ahead;
     }
 
-    /// A majority has what the primary had when it was told of this record.
+    /// A majority now has this record.
     pub(super) fn commit(&mut self, record: StoredRecord) {
         if record.version > self.committed.version {
             self.committed = record;
@@ -74,7 +74,7 @@ impl Store {
         }
     }
 
-    /// Carries a request out, by the store's own clock.
+    /// Applies a request, by the store's clock.
     pub(super) fn carry_out(&mut self, call: &Call, now: u64) -> Reply {
         let now = self.now(now);
         if self.min_reader == NEWER && !is_on(Mutant::NewerRecordWritten) {
@@ -140,13 +140,13 @@ impl Store {
         Reply::Released { was_held }
     }
 
-    /// A newer library writes the record, for newer libraries only; a majority has it.
+    /// A newer version of the library writes the record in a newer format; a majority has it.
     pub(super) fn take_for_newer(&mut self) {
         self.min_reader = NEWER;
         self.committed = self.record.clone();
     }
 
-    /// An operator's wish; the token that he evicted.
+    /// An operator evicts the holder. Returns its token.
     pub(super) fn evict(&mut self, now: u64) -> Option<FencingToken> {
         let token = self.record.token;
         let done = match self.kind {
@@ -187,7 +187,7 @@ impl Store {
         }
     }
 
-    /// The record, where the store shows it with a refusal.
+    /// The record, if the store shows it with a refusal.
     fn found(&self) -> Option<ReadRecord> {
         match self.kind {
             StoreKind::Observed {

@@ -1,5 +1,5 @@
-//! The way of one observing client to the store: what it asks is taken out here, and what the store
-//! tells is put in.
+//! The connection of one observing client to the simulated store: the simulation takes its requests and
+//! puts in the replies.
 
 use std::{
     future::poll_fn,
@@ -48,7 +48,7 @@ impl TablePort {
 
     async fn ask(&self, ask: TableRequest) -> TableReply {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(ask);
-        // It is polled again when it was told.
+        // The simulation polls it again when the reply is there.
         poll_fn(|_| {
             match self
                 .0

@@ -4,8 +4,8 @@ use rand::{RngExt as _, rngs::SmallRng};
 
 use crate::timing::Timing;
 
-/// Times of one candidate, at random from what [`Timing`] accepts: often the defaults of its ttl, and
-/// often the latest renewal or the slowest request that is accepted.
+/// Random times of one candidate that [`Timing`] accepts: often the defaults for its ttl, often the longest
+/// `renew_every` or `call_timeout` that it accepts.
 pub(super) fn random(rng: &mut SmallRng) -> Timing {
     loop {
         let ttl = between(LEAST_TTL, MOST_TTL, rng);
@@ -48,7 +48,7 @@ fn between(least: Duration, most: Duration, rng: &mut SmallRng) -> Duration {
     Duration::from_secs_f64(seconds)
 }
 
-/// As likely between 1 and 2 as between 2 and 4.
+/// Uniform in the logarithm: as likely between 1 and 2 as between 2 and 4.
 fn logarithmic(least: f64, most: f64, rng: &mut SmallRng) -> f64 {
     least * (most / least).powf(rng.random_range(0.0..=1.0))
 }

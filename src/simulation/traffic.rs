@@ -1,4 +1,4 @@
-//! What becomes of requests and answers on their way, and what the store makes of them.
+//! Carries requests to the store and replies back.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ impl World {
         }
     }
 
-    /// Sends what an observing client asks.
+    /// Sends a request of an observing client.
     pub(super) fn transmit(&mut self, from: Incarnation, op: u64, ask: TableRequest) {
         let delivery = self.delivery(from);
         if let Some(error) = delivery.error {
@@ -131,7 +131,7 @@ impl World {
         if self.plan.store != StoreKind::Replicated {
             return self.answer(from, id, sent_at, reply, answer);
         }
-        // A refusal waits for what it was refused by.
+        // A refusal waits until the record that it shows is committed.
         let lag = self.lag(from);
         self.last_commit = self.last_commit.max(self.now + lag.as_nanos() as u64);
         let commit = Event::Commit {
@@ -146,10 +146,10 @@ impl World {
         self.after(Duration::from_nanos(self.last_commit - self.now), commit);
     }
 
-    /// How long it takes a majority to have a write.
+    /// The time until a majority has a write.
     fn lag(&mut self, from: Incarnation) -> Duration {
-        let most = if self.peace {
-            // All writes wait for each other.
+        let most = if self.faults_stopped {
+            // Writes are committed in order.
             self.plan.shortest(Timing::call_timeout).mul_f64(0.025)
         } else {
             let timing = &self.nodes[from.0].plan.timing;

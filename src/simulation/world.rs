@@ -23,7 +23,7 @@ use crate::{
     timing::POLL_JITTER,
 };
 
-/// A process, and its start: events of an earlier one are void.
+/// A process and the number of its start. Events of an earlier start are ignored.
 pub(super) type Incarnation = (usize, u32);
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(super) enum Event {
         call: Call,
         answer: Option<Duration>,
     },
-    /// A majority has what a request has written, and may answer it.
+    /// A majority has the write of a request, so it is confirmed.
     Commit {
         to: Incarnation,
         id: RequestId,
@@ -46,14 +46,14 @@ pub(super) enum Event {
         term: u32,
         record: StoredRecord,
     },
-    /// A reply, or an error of the connection, reaches its sender.
+    /// A reply or a connection error reaches its sender.
     Answer {
         to: Incarnation,
         id: RequestId,
         sent_at: Moment,
         reply: Reply,
     },
-    /// What an observing client asks reaches the store.
+    /// A request of an observing client reaches the store.
     TableRequest {
         from: Incarnation,
         op: u64,
@@ -70,7 +70,7 @@ pub(super) enum Event {
         node: Incarnation,
         clean: bool,
     },
-    /// A leader sends a write of its own, guarded by its token.
+    /// A leader sends a write that carries its token.
     Work(Incarnation, FencingToken),
     /// That write reaches the register.
     Register(Incarnation, FencingToken),
@@ -79,17 +79,17 @@ pub(super) enum Event {
     StoreUp,
     Fault(FaultKind),
     /// Faults stop here.
-    Peace,
-    /// By here there is one leader.
-    Verdict,
-    /// And there still is.
+    FaultsStop,
+    /// From here on there must be one leader.
+    CheckLeader,
+    /// The run ends; there must still be one leader.
     End,
 }
 
 pub(super) struct World {
     pub(super) plan: Plan,
     pub(super) clocks: Clocks,
-    /// The timeline, if it is wanted.
+    /// The timeline, if it is recorded.
     pub(super) trace: Option<Vec<String>>,
     pub(super) counts: Counts,
     pub(super) rng: SmallRng,
@@ -101,18 +101,18 @@ pub(super) struct World {
     pub(super) network: Network,
     pub(super) store: Store,
     pub(super) last_commit: u64,
-    pub(super) peace: bool,
-    /// What reaches a node while it is paused waits in its sockets.
+    pub(super) faults_stopped: bool,
+    /// What arrives at a frozen node waits until it resumes.
     pub(super) waiting: Vec<Event>,
-    /// The highest token under which anybody was seen to believe that it leads.
+    /// The highest token that was seen current.
     highest: FencingToken,
     pub(super) last_elected: FencingToken,
-    /// Who has written each token into the record.
+    /// The holder that wrote each token into the record.
     pub(super) acquired: BTreeMap<u64, BTreeSet<CandidateId>>,
     pub(super) evicted: BTreeSet<FencingToken>,
     /// Whether a failover has lost writes.
     pub(super) forgot: bool,
-    /// The version of the record when a newer library took it.
+    /// The version of the record when a newer version of the library wrote it.
     pub(super) taken_at: Option<u64>,
     pub(super) register: Option<(FencingToken, Incarnation)>,
     pub(super) overlaps: u64,
@@ -125,7 +125,7 @@ impl World {
             clocks,
             trace: None,
             counts: Counts::default(),
-            // Another one than that of the plan, so that the plan can be changed.
+            // A separate generator, so that shrinking the plan does not change it.
             rng: SmallRng::seed_from_u64(!plan.seed),
             now: 0,
             queue: BinaryHeap::new(),
@@ -135,7 +135,7 @@ impl World {
             network: plan.network,
             store: Store::new(plan),
             last_commit: 0,
-            peace: false,
+            faults_stopped: false,
             waiting: Vec::new(),
             highest: FencingToken::new(0),
             last_elected: FencingToken::new(0),
@@ -149,10 +149,9 @@ impl World {
         }
     }
 
-    /// How long after the faults have stopped there is a leader at the latest: what is left of the
-    /// last lease, or a whole ttl for those who observe, or what a lease is kept for when it was given
-    /// back; two polls, each with its jitter, a late timer and a call, to see that and to take it. The
-    /// longest of all candidates', on the slowest clock.
+    /// The longest time from the end of the faults until there is a leader. It is the rest of the last lease (a
+    /// whole ttl for observing clients, or the rest of `min_hold`), and two polls to see that and to acquire
+    /// it, each with its jitter, a late timer and a call: the longest of all candidates, on the slowest clock.
     pub(super) fn bound(&self) -> Duration {
         let lease = |node: &NodePlan| node.timing.ttl().max(node.options.min_hold);
         let looks = |node: &NodePlan| {
@@ -172,8 +171,8 @@ impl World {
             self.after(fault.at, Event::Fault(fault.kind));
         }
         let verdict = Plan::PEACE + self.bound();
-        self.after(Plan::PEACE, Event::Peace);
-        self.after(verdict, Event::Verdict);
+        self.after(Plan::PEACE, Event::FaultsStop);
+        self.after(verdict, Event::CheckLeader);
         let ttl = self.plan.longest(|node| node.timing.ttl());
         self.after(verdict + ttl * 2, Event::End);
         while let Some(Reverse((time, key))) = self.queue.pop() {
@@ -211,7 +210,7 @@ impl World {
         }
     }
 
-    /// What holds at every moment.
+    /// Checks the properties that hold at every moment.
     fn check(&mut self) -> Result<(), Violation> {
         let mut tokens = Vec::new();
         for node in &mut self.nodes {
@@ -241,7 +240,7 @@ impl World {
         self.check_ends()
     }
 
-    /// Nobody may go on believing for longer than timers fire late.
+    /// Checks that subscribers are told of an end no later than timers fire late.
     fn check_ends(&mut self) -> Result<(), Violation> {
         const AT_ONCE: Duration = Duration::from_millis(50);
         for index in 0..self.nodes.len() {
@@ -256,13 +255,13 @@ impl World {
                 && now - since > late.as_nanos() as u64
             {
                 let text = format!("node{index} was not told that token {token} has ended");
-                return Err(Violation::new(Property::OnTime, text));
+                return Err(Violation::new(Property::EndToldOnTime, text));
             }
         }
         Ok(())
     }
 
-    /// What holds when the faults have stopped for long enough.
+    /// Checks the properties that hold some time after the faults have stopped.
     pub(super) fn check_leader(&mut self) -> Result<(), Violation> {
         let mut leaders = 0;
         for node in &mut self.nodes {
@@ -275,7 +274,7 @@ impl World {
                 return Err(Violation::new(Property::NewerRecords, text));
             }
         } else if leaders == 0 && self.some_hold_ends() {
-            // Between two holds.
+            // The last holder has released the lease, and the next has not acquired it yet.
             self.counts.count("no leader after a longest hold");
         } else if leaders != 1 && self.clocks == Clocks::WithinMargin {
             let text = format!("{leaders} leaders after the faults have stopped");
@@ -284,7 +283,7 @@ impl World {
         Ok(())
     }
 
-    /// Whether a candidate gives the lease up from time to time.
+    /// Whether a candidate releases the lease from time to time (`max_hold`).
     fn some_hold_ends(&self) -> bool {
         let mut nodes = self.plan.nodes.iter();
         nodes.any(|node| node.options.max_hold.is_some())
@@ -298,7 +297,7 @@ impl World {
         matches!(self.plan.store, StoreKind::Observed { .. })
     }
 
-    /// A write of a leader, to a register that keeps the newest token that it has seen.
+    /// A write of a leader reaches the register, which keeps the highest token that it has seen.
     pub(super) fn register(
         &mut self,
         by: Incarnation,

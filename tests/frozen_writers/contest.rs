@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     ledger::{self, ContestStore, Guard, Outcome},
-    verdict::{Told, Verdict},
+    verdict::{Replies, Verdict},
     writer::{Event, Orders, TTL},
 };
 
@@ -43,7 +43,7 @@ impl Drop for Writer {
 pub(crate) struct Contest {
     writers: Vec<Writer>,
     events: Receiver<(usize, Event)>,
-    told: Told,
+    told: Replies,
     /// Who leads, and under which token.
     leader: (usize, u64),
     /// How many writes the leader was told to be applied.
@@ -53,7 +53,7 @@ pub(crate) struct Contest {
 
 /// What has happened.
 pub(crate) struct Report {
-    told: Told,
+    told: Replies,
     freezes: u64,
     takeovers: u64,
     late: u64,
@@ -62,7 +62,7 @@ pub(crate) struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Told {
+        let Replies {
             applied,
             refused,
             unknown,
@@ -103,7 +103,7 @@ impl Contest {
         // What they have written up to their end counts, too.
         contest.writers.clear();
         while let Ok((writer, event)) = contest.events.recv_timeout(SILENCE) {
-            contest.hear(writer, event);
+            contest.handle_event(writer, event);
         }
         let took = begun.elapsed();
         let Self { told, late, .. } = contest;
@@ -135,7 +135,7 @@ impl Contest {
         Ok(Self {
             writers: writers.collect::<Result<_, _>>()?,
             events,
-            told: Told::default(),
+            told: Replies::default(),
             leader: (0, 0),
             streak: 0,
             late: 0,
@@ -149,29 +149,33 @@ impl Contest {
     /// Whether somebody took over while it was frozen.
     fn freeze_leader(&mut self) -> Result<bool, Failed> {
         let wanted = rand::random_range(20..60);
-        self.hear_until(SILENCE, |contest| contest.streak >= wanted)?;
+        self.receive_until(SILENCE, |contest| contest.streak >= wanted)?;
         let (frozen, token) = self.leader;
         // At any point of its next write, or before or after it.
         thread::sleep(Duration::from_micros(rand::random_range(0..12_000)));
         self.writers[frozen].signal(Signal::STOP)?;
         // The other one is to have written, so that there is something newer.
-        let taken = self.hear_until(PATIENCE, |contest| {
+        let taken = self.receive_until(PATIENCE, |contest| {
             contest.leader.1 > token && contest.leader.0 != frozen && contest.streak >= 15
         });
         self.writers[frozen].signal(Signal::CONT)?;
         let (taken, refused) = (taken.is_ok(), self.late);
         if taken {
-            let _ = self.hear_until(TTL, |contest| contest.late > refused);
+            let _ = self.receive_until(TTL, |contest| contest.late > refused);
         }
         Ok(taken)
     }
 
-    fn hear_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> Result<(), Failed> {
+    fn receive_until(
+        &mut self,
+        limit: Duration,
+        done: impl Fn(&Self) -> bool,
+    ) -> Result<(), Failed> {
         let end = Instant::now() + limit;
         while !done(self) {
             let left = end.saturating_duration_since(Instant::now());
             match self.events.recv_timeout(left) {
-                Ok((writer, event)) => self.hear(writer, event),
+                Ok((writer, event)) => self.handle_event(writer, event),
                 Err(RecvTimeoutError::Timeout) => return Err("waited in vain".into()),
                 Err(RecvTimeoutError::Disconnected) => return Err("all writers have ended".into()),
             }
@@ -179,7 +183,7 @@ impl Contest {
         Ok(())
     }
 
-    fn hear(&mut self, writer: usize, event: Event) {
+    fn handle_event(&mut self, writer: usize, event: Event) {
         match event {
             Event::Leads(token) if token > self.leader.1 => {
                 (self.leader, self.streak) = ((writer, token), 0);

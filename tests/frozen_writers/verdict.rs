@@ -6,7 +6,7 @@ use libtest_mimic::{Failed, Trial};
 
 /// What the writers were told of their writes.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct Replies {
     /// By token.
     pub(crate) applied: BTreeMap<u64, u64>,
     pub(crate) refused: u64,
@@ -29,7 +29,7 @@ impl fmt::Display for Verdict {
 impl Verdict {
     /// Judges the tokens of each row, in the order in which they were applied. It fails where the rows do
     /// not tell what the writers were told; then they prove nothing.
-    pub(crate) fn of(rows: &[Vec<u64>], told: &Told, killed: u64) -> Result<Self, Failed> {
+    pub(crate) fn of(rows: &[Vec<u64>], told: &Replies, killed: u64) -> Result<Self, Failed> {
         let mut found: BTreeMap<u64, u64> = BTreeMap::new();
         let mut stale = 0;
         for row in rows {
@@ -51,7 +51,7 @@ impl Verdict {
             found.values().sum::<u64>(),
             told.applied.values().sum::<u64>(),
         );
-        // A writer that is killed does not hear of its last one.
+        // A writer that is killed does not handle_event of its last one.
         if found > applied + told.unknown + killed {
             return Err(format!(
                 "{found} writes in the rows, {applied} told: refused ones are there"
@@ -64,8 +64,8 @@ impl Verdict {
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
-    fn told(applied: &[(u64, u64)]) -> Told {
-        Told {
+    fn told(applied: &[(u64, u64)]) -> Replies {
+        Replies {
             applied: applied.iter().copied().collect(),
             refused: 1,
             unknown: 0,

@@ -22,34 +22,34 @@ const TTL: Duration = Duration::from_secs(10);
 
 /// What the runs of one seed have seen.
 #[derive(Default)]
-struct Sight {
-    busy: AtomicBool,
+struct Counts {
+    running: AtomicBool,
     begun: AtomicU32,
     succeeded: AtomicU32,
-    here: AtomicU32,
+    by_this_call: AtomicU32,
     unmarked: AtomicU32,
     lost: AtomicU32,
 }
 
 /// The work is at it for as long as this lives, however it ends.
-struct Busy<'a>(&'a Sight);
+struct Running<'a>(&'a Counts);
 
-impl<'a> Busy<'a> {
-    fn new(sight: &'a Sight) -> Self {
-        assert!(!sight.busy.swap(true, SeqCst), "two at the same time");
-        sight.begun.fetch_add(1, SeqCst);
-        Self(sight)
+impl<'a> Running<'a> {
+    fn new(counts: &'a Counts) -> Self {
+        assert!(!counts.running.swap(true, SeqCst), "two at the same time");
+        counts.begun.fetch_add(1, SeqCst);
+        Self(counts)
     }
 }
 
-impl Drop for Busy<'_> {
+impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.0.busy.store(false, SeqCst);
+        self.0.running.store(false, SeqCst);
     }
 }
 
 /// One of those who want it: fails, gives up and begins anew by chance, until it is done.
-async fn runner(once: Once, sight: &Sight, seed: u64) {
+async fn runner(once: Once, counts: &Counts, seed: u64) {
     let mut rng = SmallRng::seed_from_u64(seed);
     loop {
         tokio::time::sleep(TTL.mul_f64(rng.random_range(0.0..1.0))).await;
@@ -59,12 +59,12 @@ async fn runner(once: Once, sight: &Sight, seed: u64) {
         );
         let gives_up = TTL.mul_f64(rng.random_range(0.5..10.0));
         let work = || async move {
-            let _busy = Busy::new(sight);
+            let _running = Running::new(counts);
             tokio::time::sleep(takes).await;
             if fails {
                 return Err("by chance");
             }
-            sight.succeeded.fetch_add(1, SeqCst);
+            counts.succeeded.fetch_add(1, SeqCst);
             Ok(())
         };
         let Ok(ran) = tokio::time::timeout(gives_up, once.run(work)).await else {
@@ -73,30 +73,30 @@ async fn runner(once: Once, sight: &Sight, seed: u64) {
         match ran {
             Ok(ran) => {
                 assert!(
-                    sight.succeeded.load(SeqCst) > 0,
+                    counts.succeeded.load(SeqCst) > 0,
                     "gone on before it was done"
                 );
-                sight
-                    .here
+                counts
+                    .by_this_call
                     .fetch_add(u32::from(ran.was_by_this_call()), SeqCst);
                 return;
             }
             Err(OnceError::Failed(_)) => {}
             Err(OnceError::Lost { .. }) => {
-                sight.lost.fetch_add(1, SeqCst);
+                counts.lost.fetch_add(1, SeqCst);
             }
             Err(OnceError::Unmarked { .. }) => {
-                sight.unmarked.fetch_add(1, SeqCst);
+                counts.unmarked.fetch_add(1, SeqCst);
             }
             Err(error) => panic!("{error}"),
         }
     }
 }
 
-async fn check(seed: u64) -> Sight {
+async fn check(seed: u64) -> Counts {
     let clock = Arc::new(TokioClock::new());
     let memory = Arc::new(MemoryStore::with_clock(clock.clone()));
-    let sight = Sight::default();
+    let counts = Counts::default();
     let runners = (0..5).map(|index| {
         let store = FaultyStore::new(memory.clone());
         store.seeded(seed * 10 + index, 0.2);
@@ -105,7 +105,7 @@ async fn check(seed: u64) -> Sight {
             .clock(clock.clone())
             .build_on_current_runtime()
             .unwrap();
-        runner(once, &sight, seed * 10 + index)
+        runner(once, &counts, seed * 10 + index)
     });
     tokio::time::timeout(TTL * 1000, join_all(runners))
         .await
@@ -115,7 +115,7 @@ async fn check(seed: u64) -> Sight {
         .build_on_current_runtime();
     let status = plain.unwrap().status().await.unwrap();
     assert!(matches!(status, OnceStatus::Done(_)), "{status:?}");
-    sight
+    counts
 }
 
 #[test]
@@ -125,15 +125,15 @@ fn runs_never_overlap_and_one_succeeds_unless_a_mark_was_not_confirmed() {
     for seed in 0..seeds {
         // It is seen beside the panic of a run.
         println!("seed {seed}");
-        let sight = paused(check(seed));
+        let counts = paused(check(seed));
         let count = |count: &AtomicU32| count.load(SeqCst);
-        begun += count(&sight.begun);
-        if count(&sight.unmarked) == 0 {
+        begun += count(&counts.begun);
+        if count(&counts.unmarked) == 0 {
             marked += 1;
-            assert_eq!(count(&sight.succeeded), 1);
-            assert!(count(&sight.here) <= 1);
+            assert_eq!(count(&counts.succeeded), 1);
+            assert!(count(&counts.by_this_call) <= 1);
         } else {
-            assert!(count(&sight.succeeded) <= 1 + count(&sight.unmarked));
+            assert!(count(&counts.succeeded) <= 1 + count(&counts.unmarked));
         }
     }
     assert!(marked * 10 > seeds * 9, "{marked} of {seeds}");

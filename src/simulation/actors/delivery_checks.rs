@@ -1,4 +1,4 @@
-//! What a subscriber may be told, and when.
+//! Checks of the messages that subscribers receive.
 
 use super::{
     plan::Style,
@@ -32,7 +32,7 @@ impl World {
         }
         if let Some(before) = twice.filter(|_| !loose) {
             let text = format!("subscriber {index}: BecameLeader({token}) after {before}");
-            self.fail(Property::Told, text);
+            self.fail(Property::Messages, text);
         }
         if busy {
             let text = format!("subscriber {index}: BecameLeader before its acknowledgement");
@@ -49,7 +49,7 @@ impl World {
             let text = format!("token {token} of life {other} and of life {at}");
             self.fail(Property::Tokens, text);
         }
-        // The others can say only of one that handles messages at once when it was told.
+        // Only a subscriber that handles messages at once shows when it was told.
         if !(first && prompt) {
             return;
         }
@@ -62,14 +62,14 @@ impl World {
             let text = format!("token {token} is told before subscriber {other} has acknowledged");
             self.fail(Property::Acknowledged, text);
         }
-        // The message may lie in a process that stands still.
+        // The message may wait in a frozen process.
         let margin = self.timing(at).margin();
         let life = &mut self.lives[at];
         let granted_at = life.term(token).granted_at;
         let held_up = life.gate.thawed_at > granted_at;
         if leadership.remaining() < margin && !held_up {
             let text = format!("token {token} has {:?} left", leadership.remaining());
-            self.fail(Property::Fresh, text);
+            self.fail(Property::EnoughTimeLeft, text);
         }
     }
 
@@ -87,11 +87,11 @@ impl World {
         let first = seen.messages == 1;
         if told != token && !loose {
             let text = format!("subscriber {index}: BecameFollower({token:?}) after {told:?}");
-            self.fail(Property::Told, text);
+            self.fail(Property::Messages, text);
         }
         if told.is_none() && token.is_none() && !first && !again && !loose {
             let text = format!("subscriber {index}: BecameFollower twice");
-            self.fail(Property::Told, text);
+            self.fail(Property::Messages, text);
         }
         let Some(token) = token else {
             if *reason != Reason::NotElected {
@@ -103,7 +103,7 @@ impl World {
         let life = &self.lives[at];
         let Some(term) = life.terms.get(&token.get()) else {
             return self.fail(
-                Property::Told,
+                Property::Messages,
                 format!("the end of token {token}, never granted"),
             );
         };
@@ -112,17 +112,17 @@ impl World {
             Reason::NotElected => again,
             Reason::SteppedDown => commanded(Command::StepDown) || commanded(Command::Leave),
             Reason::Paused => commanded(Command::Pause),
-            // The last handle may be held, long after, by a command that has yet to be answered.
+            // A command that is not yet answered may hold the last handle for long.
             Reason::Shutdown => life.was_told(Command::Shutdown, Moment::default()),
             Reason::Deposed { by } => {
                 let mut newer = self.acquired.range(token.get() + 1..);
                 term.refused && newer.any(|(_, holders)| holders.contains(by))
             }
             Reason::Evicted => term.refused && self.evicted.contains(&token),
-            // The store did not fail, unless it has forgotten what it knew.
+            // The store did not fail, unless a failover has lost writes.
             Reason::StoreLost => term.unanswered || (term.refused && self.forgot),
             Reason::Expired => term.refused || !term.unanswered,
-            // No lock here has a longest time to be held.
+            // No lock in this layer has a `max_hold`.
             Reason::MaxHold => false,
         };
         let by_deadline = matches!(reason, Reason::StoreLost | Reason::Expired);
@@ -131,7 +131,7 @@ impl World {
         if !fits {
             self.fail(Property::Reasons, text);
         } else if early {
-            self.fail(Property::Steady, text);
+            self.fail(Property::SurvivesOutages, text);
         }
     }
 }

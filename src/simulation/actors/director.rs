@@ -21,10 +21,10 @@ use crate::{
     },
 };
 
-/// How often the properties are looked at when nothing happens.
+/// How often the properties are checked when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Starts and ends what a run consists of.
+/// Starts and ends the processes, subscribers and observers of a run.
 pub(super) struct Director {
     pub(super) shared: Shared,
     pub(super) nodes: Vec<Node>,
@@ -38,7 +38,7 @@ pub(super) struct Node {
     pub(super) lock: Option<LockHandle>,
     pub(super) subscribers: Vec<Addr<Subscriber>>,
     pub(super) observers: Vec<Addr<Observer>>,
-    /// What is to be started when; `None` once it has been.
+    /// When the lock starts; `None` once it has.
     pub(super) start_at: Option<Duration>,
 }
 
@@ -70,10 +70,10 @@ impl Director {
         };
         for (at, trouble) in &plan.troubles {
             self.wait_until(*at).await?;
-            self.strike(*trouble);
+            self.apply_fault(*trouble);
         }
         self.wait_until(plan::Plan::PEACE).await?;
-        self.make_peace();
+        self.stop_faults();
         let verdict = plan::Plan::PEACE + bound;
         self.wait_until(verdict).await?;
         self.check_leader();
@@ -198,10 +198,10 @@ impl Director {
         }));
     }
 
-    fn make_peace(&mut self) {
+    fn stop_faults(&mut self) {
         {
             let world = &mut *self.shared.world();
-            world.make_peace();
+            world.stop_faults();
             for life in 0..world.lives.len() {
                 world.thaw(life);
             }
@@ -210,7 +210,7 @@ impl Director {
             if self.nodes[index].lock.is_none() {
                 self.start(index);
             }
-            // Those who only observe go on doing so.
+            // A node that only observes does not start to contend.
             if !self.shared.world().plan.subscribers[index].is_empty() {
                 self.join(index, SubscriberPlan::PROMPT);
             }
@@ -219,7 +219,7 @@ impl Director {
         }
     }
 
-    /// What holds when the faults have stopped for long enough.
+    /// Checks the properties that hold some time after the faults have stopped.
     fn check_leader(&self) {
         let world = &mut *self.shared.world();
         let leaders = world.leaders();
@@ -246,7 +246,7 @@ impl Director {
         self.shared.world().check_known(&lives);
     }
 
-    /// A planned end in peace gives the lease back, whatever happened in the terms before.
+    /// Without faults, a step-down releases the lease, also after unclean terms.
     async fn check_step_down(&self) {
         let Some((life, token)) = self.shared.world().command_leader(Command::StepDown) else {
             return;
@@ -260,14 +260,17 @@ impl Director {
         let clean = !world.lives[life].term(token).unclean;
         if clean && !matches!(outcome, Ok(StepDownOutcome::Released)) {
             let text = format!("token {token}, a clean planned end: {outcome:?}");
-            world.fail(Property::GivenBack, text);
+            world.fail(Property::ReleasedWhenUnneeded, text);
         }
     }
 
-    /// Nobody has missed a message.
+    /// Checks that no subscriber has missed a message.
     async fn check_told(&self) {
         for node in &self.nodes {
-            let lock = node.lock.clone().expect("all run in peace");
+            let lock = node
+                .lock
+                .clone()
+                .expect("every lock runs after the faults have stopped");
             let status = lock.status().await;
             let world = &mut *self.shared.world();
             let Ok(status) = status else {
@@ -288,7 +291,7 @@ impl Director {
             });
             if let Some((index, seen)) = wrong {
                 let text = format!("subscriber {index} believes {:?}, not {leads:?}", seen.told);
-                world.fail(Property::Told, text);
+                world.fail(Property::Messages, text);
             }
         }
     }

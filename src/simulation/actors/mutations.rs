@@ -1,5 +1,5 @@
-//! Whether this layer can fail: each fault of the driver must be found by the property that it violates,
-//! on a seed that is fine without it. Most faults of elections and stores are those of the first layer.
+//! Checks that this layer can fail: each fault of the driver must violate one of its properties, on a seed that
+//! passes without it. The first layer covers most faults of elections and stores.
 
 use super::{plan::Plan, run};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Each fault, the properties that tell of it, and the rule of the design that it breaks.
+/// Each fault, the properties that must find it, and the rule of the design that it breaks.
 const MUTANTS: &[(Mutant, &[Property], &str)] = &[
     (
         AnyAcknowledgementCounts,
@@ -31,7 +31,7 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
         &[Acknowledged],
         "8 ◆: its own last one",
     ),
-    (RestartForgetsDeliveries, &[Told], "§6: the facts stay"),
+    (RestartForgetsDeliveries, &[Messages], "§6: the facts stay"),
     (
         RestartForgetsUnacknowledged,
         &[Acknowledged],
@@ -54,7 +54,7 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
     ),
     (
         UncleanTermNotReset,
-        &[GivenBack],
+        &[ReleasedWhenUnneeded],
         "7: released if all of its own term have acknowledged",
     ),
     (
@@ -64,7 +64,7 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
     ),
     (
         TimerNotRearmed,
-        &[OnTime, Liveness],
+        &[EndToldOnTime, Liveness],
         "2: a restart delays nothing",
     ),
     (SentTimeFromReply, &[Deadline, Exclusion], "1"),
@@ -73,17 +73,17 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
     (ExpiredCalledStoreLost, &[Reasons], "the reasons: a freeze"),
     (
         LateReplyTakenForPrompt,
-        &[Fresh, Deadline, Exclusion],
+        &[EnoughTimeLeft, Deadline, Exclusion],
         "2: every input checks the deadline before anything else",
     ),
     (NewerRecordWritten, &[NewerRecords], "§7 ◆: min_reader"),
-    (OwnGrantNotObserved, &[Known], "§6: observers"),
+    (OwnGrantNotObserved, &[ObserversKnow], "§6: observers"),
     (ReadReportedAsChange, &[Order], "§6: LeaderChanged"),
     (EndReportedLate, &[Order], "§8: events out of order"),
 ];
 
-/// The first seed on which a property that the mutant violates is the first to be seen violated. Some
-/// faults show in other ways as well, in other seeds.
+/// The first seed whose first violation is of one of these properties. In other seeds the fault may violate
+/// others first.
 fn catch(mutant: Mutant, properties: &[Property]) -> Option<(u64, Property)> {
     const SEEDS: u64 = 1_000;
     (0..SEEDS).find_map(|seed| {
@@ -99,6 +99,6 @@ fn catch(mutant: Mutant, properties: &[Property]) -> Option<(u64, Property)> {
 }
 
 #[test]
-fn every_mutant_of_the_driver_is_caught_by_the_property_that_it_violates() {
+fn every_driver_mutant_violates_one_of_its_properties() {
     catch_all(MUTANTS, catch);
 }

@@ -1,4 +1,4 @@
-//! Those who want to know who leads, whether their process contends or not.
+//! Actors that observe who leads, in processes that contend or not.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler,
 
 use super::{
     plan::ObserverStimulus,
-    world::{Observing, Shared, World},
+    world::{ObserverState, Shared, World},
 };
 use crate::{
     actor::{LeaderChanged, LockActor, Observe},
@@ -19,9 +19,9 @@ use crate::{
 pub(super) struct Observer {
     shared: Shared,
     lock: Addr<LockActor>,
-    /// Whether it is restarted, and observes again, when it stops.
+    /// Whether it restarts and observes again when it stops.
     supervised: bool,
-    /// Which one it is in the world.
+    /// Its index in the world.
     index: usize,
 }
 
@@ -33,7 +33,7 @@ impl Observer {
         supervised: bool,
     ) -> Self {
         let world = &mut *shared.world();
-        world.observers.push(Observing {
+        world.observers.push(ObserverState {
             life,
             alive: true,
             asked: 0,
@@ -71,7 +71,7 @@ impl Supervised for Observer {}
 
 impl Drop for Observer {
     fn drop(&mut self) {
-        // Also with its last address.
+        // Also when its last address is dropped.
         self.shared.world().observers[self.index].alive = false;
     }
 }
@@ -96,8 +96,8 @@ impl Handler<ObserverStimulus> for Observer {
 }
 
 impl World {
-    /// Never of an older acquisition after a younger one, of each change once, and of no leader that
-    /// the store did not have.
+    /// Checks a change that an observer gets: no older acquisition after a newer one, each change once, and no
+    /// leader that the store did not have.
     fn told_change(&mut self, index: usize, record: &LeaseRecord) {
         let (token, holder) = (record.token, record.holder.clone());
         let holder = holder.filter(|_| record.is_held());
@@ -124,9 +124,9 @@ impl World {
         }
     }
 
-    /// How long after there is a leader every observer knows it at the latest: a lock that has just bid,
-    /// and now only looks, looks two polls and a call later, with its jitter, and looks for the time
-    /// of a call. On the slowest clock.
+    /// The longest time from when there is a leader until every observer knows it. A lock that has just bid
+    /// and now only reads does so two polls and a call later, with jitter, and the read takes a call. All on
+    /// the slowest clock.
     pub(super) fn bound_to_know(&self) -> Duration {
         let looks = |node: &NodePlan| {
             let poll = node.timing.poll_every().mul_f64(1.0 + POLL_JITTER);
@@ -136,7 +136,7 @@ impl World {
         plan.on_the_slowest_clock(plan.longest(looks))
     }
 
-    /// The observers of these locks know who leads.
+    /// Checks that the observers of these locks know who leads.
     pub(super) fn check_known(&mut self, lives: &[usize]) {
         let Some((_, leads)) = self.leaders().pop() else {
             return;
@@ -149,7 +149,7 @@ impl World {
         });
         if let Some((index, seen)) = wrong {
             let text = format!("observer {index} knows of {:?}, not of {leads}", seen.last);
-            self.fail(Property::Known, text);
+            self.fail(Property::ObserversKnow, text);
         }
     }
 }

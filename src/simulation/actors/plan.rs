@@ -5,31 +5,31 @@ use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 use crate::simulation::plan::{self, Clocks, FaultKind};
 
-/// A plan of the first layer, and what becomes of the actors.
+/// A plan of the first layer, and what happens to the actors.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    /// Its faults are not used, but those below.
+    /// Its faults are replaced by those below.
     pub(super) base: plan::Plan,
-    /// Those who follow each lock from its start; nobody where it does not contend.
+    /// The subscribers of each lock at its start; none if it does not contend.
     pub(super) subscribers: Vec<Vec<SubscriberPlan>>,
-    /// Those who observe it from its start, and whether they are restarted.
+    /// The observers of each lock at its start, and whether each restarts.
     pub(super) observers: Vec<Vec<bool>>,
-    /// How many of them a lock tells in one turn.
+    /// The number of subscribers that a lock tells in one step.
     pub(super) portion: usize,
     /// The chance that a store call panics.
     pub(super) panics: f64,
-    /// Whether the store pushes hints.
+    /// Whether the store reports changes through `watch`.
     pub(super) hints: bool,
-    /// In the order of time.
-    pub(super) troubles: Vec<(Duration, Trouble)>,
+    /// In order of time.
+    pub(super) troubles: Vec<(Duration, ActorFault)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SubscriberPlan {
     pub(super) style: Style,
-    /// Whether it is restarted, and subscribes again, when it stops.
+    /// Whether it restarts and subscribes again when it stops.
     pub(super) supervised: bool,
-    /// The chance that it stops over a message.
+    /// The chance that it stops while it handles a message.
     pub(super) fragile: f64,
 }
 
@@ -40,15 +40,14 @@ pub(super) enum Style {
     Prompt,
     /// Slowly, one after the other.
     Slow,
-    /// Slowly and several at a time: the handler of one outlives that of the next. It ends with the
-    /// actor.
+    /// Slowly and several at a time: an earlier handler may outlive a later one. Handlers end with the actor.
     Overlapping,
-    /// The same, on its own: it also outlives the actor.
+    /// The same, but a handler may outlive the actor.
     Detached,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Trouble {
+pub(super) enum ActorFault {
     /// As in the first layer.
     Common(FaultKind),
     /// A subscriber stops.
@@ -70,12 +69,12 @@ pub(super) enum Trouble {
         node: usize,
         subscriber: usize,
     },
-    /// Somebody new subscribes.
+    /// A new subscriber subscribes.
     Join {
         node: usize,
         plan: SubscriberPlan,
     },
-    /// Somebody new observes.
+    /// A new observer observes.
     Watch {
         node: usize,
     },
@@ -85,7 +84,7 @@ pub(super) enum Trouble {
         observer: usize,
         prod: ObserverStimulus,
     },
-    /// The lock is shut down, by a command or with its last handle, and another is started.
+    /// The lock is shut down, by a command or by dropping its last handle, and another starts.
     Shutdown {
         node: usize,
         by_drop: bool,
@@ -151,21 +150,21 @@ impl Plan {
         let mut troubles = Vec::new();
         for fault in std::mem::take(&mut base.faults) {
             let trouble = match fault.kind {
-                // StoreWatch come from the store here.
+                // In this layer, store changes come from the store.
                 FaultKind::Hint { .. } => Self::trouble(nodes, &mut rng),
                 kind if kind.node().is_some_and(|node| node >= nodes) => continue,
-                kind => Trouble::Common(kind),
+                kind => ActorFault::Common(kind),
             };
             troubles.push((fault.at, trouble));
             if let FaultKind::Pause { time, .. } = fault.kind {
-                // Others may strike meanwhile.
+                // Other faults may happen meanwhile.
                 let at = fault.at + time.mul_f64(rng.random_range(0.0..1.5));
                 troubles.push((at, Self::trouble(nodes, &mut rng)));
             }
         }
         if rng.random_bool(0.04) {
             let at = plan::Plan::PEACE.mul_f64(rng.random_range(0.5..1.0));
-            troubles.push((at, Trouble::Common(FaultKind::NewerLibrary)));
+            troubles.push((at, ActorFault::Common(FaultKind::NewerLibrary)));
         }
         troubles.retain(|(at, _)| *at < plan::Plan::PEACE);
         troubles.sort_by_key(|(at, _)| *at);
@@ -184,19 +183,19 @@ impl Plan {
         }
     }
 
-    fn trouble(nodes: usize, rng: &mut SmallRng) -> Trouble {
+    fn trouble(nodes: usize, rng: &mut SmallRng) -> ActorFault {
         let (node, subscriber) = (rng.random_range(0..nodes), rng.random_range(0..4));
         match rng.random_range(0..12) {
-            0 | 1 => Trouble::Stop { node, subscriber },
-            2 => Trouble::Panic { node, subscriber },
-            3 | 4 => Trouble::Unsubscribe { node, subscriber },
-            5 | 6 => Trouble::Subscribe { node, subscriber },
-            7 => Trouble::Join {
+            0 | 1 => ActorFault::Stop { node, subscriber },
+            2 => ActorFault::Panic { node, subscriber },
+            3 | 4 => ActorFault::Unsubscribe { node, subscriber },
+            5 | 6 => ActorFault::Subscribe { node, subscriber },
+            7 => ActorFault::Join {
                 node,
                 plan: SubscriberPlan::new(rng),
             },
-            8 => Trouble::Watch { node },
-            9 => Trouble::ObserverStimulus {
+            8 => ActorFault::Watch { node },
+            9 => ActorFault::ObserverStimulus {
                 node,
                 observer: subscriber,
                 prod: if rng.random_bool(0.5) {
@@ -205,7 +204,7 @@ impl Plan {
                     ObserverStimulus::Observe
                 },
             },
-            _ => Trouble::Shutdown {
+            _ => ActorFault::Shutdown {
                 node,
                 by_drop: rng.random_bool(0.5),
                 time: Duration::from_secs_f64(rng.random_range(0.0..15.0)),

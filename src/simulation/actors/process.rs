@@ -10,13 +10,13 @@ use tokio::task::LocalSet;
 use super::world::{Life, Shared, World};
 use crate::clock::Clock as _;
 
-/// All that runs in one process: a lock, those who follow it, and what they have spawned.
+/// Everything that runs in one process: a lock, its subscribers, and what they have spawned.
 ///
-/// While it is frozen none of its tasks is polled. Its timers fire late, messages and the store's
-/// answers wait, and its clock goes on; what it has sent is out of its hands, and arrives.
+/// While it is frozen, none of its tasks is polled: its timers fire late, and messages and replies wait. Its
+/// clock runs on, and requests that it has sent arrive.
 ///
-/// Two things are simpler than in a real process. It freezes between two polls of its tasks and never
-/// within one; and when it goes on, its tasks have their turns in the order in which they were woken.
+/// Two things are simpler than in a real process. It freezes only between two polls of its tasks. When it
+/// resumes, its tasks run in the order in which they were woken.
 pub(super) struct Process(Rc<LocalSet>);
 
 impl Process {
@@ -38,7 +38,7 @@ impl Process {
         Self(tasks)
     }
 
-    /// Does something as this process: what it spawns belongs to it.
+    /// Runs work in this process: what the work spawns belongs to it.
     pub(super) fn inside<T>(&self, work: impl FnOnce() -> T) -> T {
         let _inside = self.0.enter();
         work()
@@ -52,13 +52,13 @@ impl World {
         gate.frozen
     }
 
-    /// Stops a process, unless it stands still already; tells whether it ran.
+    /// Freezes a process. Returns whether it was running.
     pub(super) fn freeze(&mut self, life: usize) -> bool {
         let gate = &mut self.lives[life].gate;
         !std::mem::replace(&mut gate.frozen, true)
     }
 
-    /// Lets a process go on that has not crashed.
+    /// Resumes a process that has not crashed.
     pub(super) fn thaw(&mut self, life: usize) {
         let Life {
             node,
@@ -76,6 +76,6 @@ impl World {
         if let Some(waker) = gate.waker.take() {
             waker.wake();
         }
-        self.log(|| format!("node{node} (life {life}) goes on"));
+        self.log(|| format!("node{node} (life {life}) resumes"));
     }
 }

@@ -17,12 +17,12 @@ use crate::{
     lease::FencingToken,
 };
 
-/// An actor that follows a lock and acknowledges when it likes.
+/// A subscriber of a lock that acknowledges in its own style.
 pub(super) struct Subscriber {
     pub(super) shared: Shared,
     pub(super) lock: Addr<LockActor>,
     pub(super) plan: SubscriberPlan,
-    /// Which one it is in the world.
+    /// Its index in the world.
     pub(super) index: usize,
 }
 
@@ -59,7 +59,7 @@ impl Subscriber {
         let seen = &mut world.subscribers[self.index];
         seen.again |= seen.subscribed || seen.messages > 0;
         seen.subscribed = true;
-        // One that subscribes again cannot vouch for what it did before.
+        // One that subscribes again after a restart does not know whether its earlier work has stopped.
         if let Some(token) = seen.told {
             world.lives[seen.life].term(token).unclean = true;
         }
@@ -85,21 +85,21 @@ impl Subscriber {
         }
     }
 
-    /// The handling of a message: what is still to come of it.
-    fn take(&self, token: Option<FencingToken>, ctx: &mut Context<Self>) -> Answer {
-        let (stops, peace, time) = {
+    /// Handles a message in the style of the subscriber.
+    fn take(&self, token: Option<FencingToken>, ctx: &mut Context<Self>) -> HandlerCompletion {
+        let (stops, faults_stopped, time) = {
             let world = &mut *self.shared.world();
             world.check();
-            let stops = !world.peace && world.rng.random_bool(self.plan.fragile);
+            let stops = !world.faults_stopped && world.rng.random_bool(self.plan.fragile);
             let slow = world.rng.random_bool(0.3);
             let time = world.seconds(if slow { 25.0 } else { 1.0 });
-            (stops, world.peace, time)
+            (stops, world.faults_stopped, time)
         };
         if stops {
             ctx.stop();
         }
-        if self.plan.style == Style::Prompt || peace {
-            return Answer::Now;
+        if self.plan.style == Style::Prompt || faults_stopped {
+            return HandlerCompletion::Now;
         }
         let run = Run::begin(&self.shared, self.index, token);
         let shared = self.shared.clone();
@@ -109,9 +109,11 @@ impl Subscriber {
         };
         match self.plan.style {
             Style::Prompt => unreachable!("answered above"),
-            Style::Slow => Answer::Atomic(AtomicResponse::new(Box::pin(work.into_actor(self)))),
-            Style::Overlapping => Answer::Overlapping(Box::pin(work.into_actor(self))),
-            Style::Detached => Answer::Detached(Box::pin(work)),
+            Style::Slow => {
+                HandlerCompletion::Atomic(AtomicResponse::new(Box::pin(work.into_actor(self))))
+            }
+            Style::Overlapping => HandlerCompletion::Overlapping(Box::pin(work.into_actor(self))),
+            Style::Detached => HandlerCompletion::Detached(Box::pin(work)),
         }
     }
 }
@@ -138,7 +140,7 @@ impl Supervised for Subscriber {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        // Also when it panics, and with its last address.
+        // Also when it panics, and when its last address is dropped.
         if self.shared.world().subscribers[self.index].alive {
             self.gone(false);
         }
@@ -146,9 +148,9 @@ impl Drop for Subscriber {
 }
 
 impl Handler<BecameLeader> for Subscriber {
-    type Result = Answer;
+    type Result = HandlerCompletion;
 
-    fn handle(&mut self, message: BecameLeader, ctx: &mut Context<Self>) -> Answer {
+    fn handle(&mut self, message: BecameLeader, ctx: &mut Context<Self>) -> HandlerCompletion {
         let token = message.leadership.token();
         self.shared
             .world()
@@ -158,9 +160,9 @@ impl Handler<BecameLeader> for Subscriber {
 }
 
 impl Handler<BecameFollower> for Subscriber {
-    type Result = Answer;
+    type Result = HandlerCompletion;
 
-    fn handle(&mut self, message: BecameFollower, ctx: &mut Context<Self>) -> Answer {
+    fn handle(&mut self, message: BecameFollower, ctx: &mut Context<Self>) -> HandlerCompletion {
         self.shared
             .world()
             .told_follower(self.index, message.token, &message.reason);
@@ -184,7 +186,7 @@ impl Handler<SubscriberStimulus> for Subscriber {
     fn handle(&mut self, poke: SubscriberStimulus, ctx: &mut Context<Self>) {
         match poke {
             SubscriberStimulus::Stop => ctx.stop(),
-            // Not to the panic hook: it is no news.
+            // Bypasses the panic hook: the panic is planned.
             SubscriberStimulus::Panic => panic::resume_unwind(Box::new("a panic on purpose")),
             SubscriberStimulus::Subscribe => self.subscribe(ctx),
             SubscriberStimulus::Unsubscribe => {
@@ -201,7 +203,7 @@ impl Handler<SubscriberStimulus> for Subscriber {
     }
 }
 
-/// A handler that has begun; one that is dropped has not acknowledged.
+/// A handler in progress. If it is dropped, the message is not acknowledged.
 struct Run {
     shared: Shared,
     subscriber: usize,
@@ -244,20 +246,20 @@ impl Drop for Run {
     }
 }
 
-/// The ways in which a handler answers.
-pub(super) enum Answer {
+/// How a handler completes.
+pub(super) enum HandlerCompletion {
     Now,
     Atomic(AtomicResponse<Subscriber, ()>),
     Overlapping(ResponseActFuture<Subscriber, ()>),
     Detached(ResponseFuture<()>),
 }
 
-impl<M: Message<Result = ()>> MessageResponse<Subscriber, M> for Answer {
+impl<M: Message<Result = ()>> MessageResponse<Subscriber, M> for HandlerCompletion {
     fn handle(self, ctx: &mut Context<Subscriber>, sender: Option<OneshotSender<()>>) {
         match self {
             Self::Now => {
                 if let Some(sender) = sender {
-                    // The lock may have gone.
+                    // The lock may have ended.
                     let _ = sender.send(());
                 }
             }

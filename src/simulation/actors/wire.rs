@@ -28,7 +28,7 @@ use crate::{
     timing::Timing,
 };
 
-/// The way of one lock to the store. It keeps no time limit: the lock must not rely on it.
+/// The connection of one lock to the store. It keeps no time limit: the lock must not rely on one.
 #[derive(Debug)]
 pub(super) struct Wire {
     shared: Shared,
@@ -62,8 +62,8 @@ impl Wire {
         matches!(kind, StoreKind::Observed { .. })
     }
 
-    /// Carries a request to the store and its answer back. What is on its way does not depend on
-    /// whether anybody waits for it.
+    /// Carries a request to the store and its reply back. Requests and replies arrive also if the caller no
+    /// longer waits.
     async fn exchange<T: Send + 'static>(
         &self,
         apply: impl Fn(&mut World) -> T + Clone + Send + Sync + 'static,
@@ -110,7 +110,7 @@ impl Wire {
                 let answer = carry_out(&shared, life, &apply).await;
                 if let (Some(answered), Some(answer)) = (delivery.answered, answer) {
                     shared.wait(answered).await;
-                    // The sender may have given up.
+                    // The sender may have timed out.
                     let _ = tell.send(answer);
                 }
             });
@@ -142,7 +142,7 @@ impl Wire {
         .await
     }
 
-    /// What the lock does, and what is wrong with that.
+    /// Records a request of the lock, and checks it.
     async fn sends<T>(
         &self,
         operation: Operation,
@@ -154,7 +154,7 @@ impl Wire {
     {
         self.begin(operation, what);
         let answer = request.await;
-        self.log(|| format!("hears {answer:?}"));
+        self.log(|| format!("receives_reply {answer:?}"));
         answer.map_err(|failure| failure.of("simulated", operation, "r"))
     }
 
@@ -172,7 +172,7 @@ impl Wire {
         let timing = world.timing(self.life);
         let most = 4.0 * timing.ttl().as_secs_f64();
         let least = timing.poll_every().min(timing.renew_every());
-        // One more, because a ttl need not begin with a request.
+        // One more, because a request need not start at the beginning of a ttl.
         let most = (most / least.as_secs_f64()) as usize + 1;
         let (now, sent) = (self.clock.now(), &mut world.lives[self.life].sent);
         sent.push_back(now);
@@ -184,20 +184,23 @@ impl Wire {
             let text = format!("{sent} requests in a ttl, at most {most}");
             world.fail(Property::Rate, text);
         }
-        if !world.peace && world.plan.panics > 0.0 && world.rng.random_bool(world.plan.panics) {
+        if !world.faults_stopped
+            && world.plan.panics > 0.0
+            && world.rng.random_bool(world.plan.panics)
+        {
             world.counts.count("panic in the store");
             world.log(|| format!("the store panics in {operation}"));
-            // It says nothing to the panic hook: it is no news.
+            // Bypasses the panic hook: the panic is planned.
             panic::resume_unwind(Box::new("a panic on purpose"));
         }
     }
 }
 
 impl World {
-    /// How long it takes a majority to have a write.
+    /// The time until a majority has a write.
     fn lag(&mut self, life: usize) -> Duration {
-        let most = if self.peace {
-            // All writes wait for each other.
+        let most = if self.faults_stopped {
+            // Writes are committed in order.
             let shortest = self.plan.base.shortest(Timing::call_timeout);
             shortest.mul_f64(0.025)
         } else {
@@ -207,7 +210,7 @@ impl World {
     }
 }
 
-/// The store takes a request; its answer, once a majority has what it wrote.
+/// Applies a request to the store. Returns the reply once a majority has its write.
 async fn carry_out<T>(shared: &Shared, life: usize, apply: &impl Fn(&mut World) -> T) -> Option<T> {
     let (answer, commit) = {
         let world = &mut *shared.world();
@@ -217,7 +220,7 @@ async fn carry_out<T>(shared: &Shared, life: usize, apply: &impl Fn(&mut World) 
         if world.plan.base.store != StoreKind::Replicated {
             return Some(answer);
         }
-        // A refusal waits for what it was refused by.
+        // A refusal waits until the record that it shows is committed.
         let lag = world.lag(life);
         let now = world.now();
         world.last_commit = world.last_commit.max(now + lag.as_nanos() as u64);
@@ -227,7 +230,7 @@ async fn carry_out<T>(shared: &Shared, life: usize, apply: &impl Fn(&mut World) 
     let (lag, term, record) = commit;
     tokio::time::sleep(lag).await;
     let world = &mut *shared.world();
-    // What a failover has lost, nobody hears of.
+    // A write that a failover has lost gets no reply.
     if world.store.term != term {
         return None;
     }
@@ -314,7 +317,7 @@ impl LeaseStore for Wire {
         let timing = world.timing(self.life);
         let term = world.lives[self.life].term(token);
         match &outcome {
-            // One that comes after the deadline does not prolong the term.
+            // A reply after the deadline does not extend the term.
             RenewOutcome::Renewed if self.clock.now() < term.deadline => {
                 term.unanswered = false;
                 let deadline = sent_at + (timing.ttl() - timing.margin());
@@ -385,7 +388,7 @@ impl LeaseStore for Wire {
         if !self.shared.world().plan.hints {
             return None;
         }
-        // Seldom enough for the rate, and it ends from time to time.
+        // Rare enough for the request limit. The stream ends from time to time.
         let hints = stream::unfold(self.shared.clone(), |shared| async move {
             let time = shared.world().seconds(15.0) + Duration::from_secs(3);
             tokio::time::sleep(time).await;
@@ -397,8 +400,8 @@ impl LeaseStore for Wire {
 }
 
 impl World {
-    /// Work under a lease has stopped, as far as anybody can know, before it is released; and nobody
-    /// believes in it any more.
+    /// Checks that all known work under a lease has stopped before its release, and that the lease is no longer
+    /// current.
     fn check_release(&mut self, life: usize, token: FencingToken) {
         if !self.lives[life].term(token).told {
             return;

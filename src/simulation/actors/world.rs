@@ -24,11 +24,11 @@ use crate::{
     timing::{POLL_JITTER, Timing},
 };
 
-/// What all actors of a run share; all of them run on one thread.
+/// What the actors of a run share. They run on one thread.
 #[derive(Clone)]
 pub(super) struct Shared(Arc<Mutex<World>>, Arc<Notify>);
 
-/// A clock of one's own rate over the paused time of the runtime.
+/// A clock with its own rate over the paused time of the runtime.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OwnClock {
     pub(super) origin: Instant,
@@ -51,18 +51,18 @@ pub(super) struct World {
     pub(super) network: Network,
     pub(super) store: Store,
     pub(super) last_commit: u64,
-    pub(super) peace: bool,
+    pub(super) faults_stopped: bool,
     pub(super) lives: Vec<Life>,
     pub(super) subscribers: Vec<Seen>,
-    pub(super) observers: Vec<Observing>,
+    pub(super) observers: Vec<ObserverState>,
     /// The first one.
     pub(super) violation: Option<Violation>,
-    /// The highest token under which anybody was seen to believe that it leads.
+    /// The highest token that was seen current.
     highest: FencingToken,
     pub(super) acquired: BTreeMap<u64, BTreeSet<CandidateId>>,
     pub(super) evicted: BTreeSet<FencingToken>,
     pub(super) forgot: bool,
-    /// The version of the record when a newer library took it.
+    /// The version of the record when a newer version of the library wrote it.
     pub(super) taken_at: Option<u64>,
     stop_waiting: Arc<Notify>,
 }
@@ -71,33 +71,33 @@ pub(super) struct World {
 pub(super) struct Life {
     pub(super) node: usize,
     pub(super) clock: OwnClock,
-    pub(super) gate: Gate,
-    /// It stands still for ever.
+    pub(super) gate: FreezeState,
+    /// It has crashed: it is never resumed.
     pub(super) crashed: bool,
     /// Commands not yet answered.
     pub(super) unanswered: u64,
     pub(super) leaderships: Vec<(Leadership, bool)>,
     /// By token.
     pub(super) terms: BTreeMap<u64, Term>,
-    /// When it was told what, and when subscribers have left it.
+    /// When each command was sent, and when subscribers have unsubscribed.
     pub(super) commands: Vec<(Moment, Command)>,
     pub(super) sent: VecDeque<Moment>,
 }
 
-/// Whether a process runs.
+/// Whether a process is frozen.
 #[derive(Debug, Default)]
-pub(super) struct Gate {
+pub(super) struct FreezeState {
     pub(super) frozen: bool,
-    /// When it last went on, by its own clock.
+    /// When it last resumed, by its own clock.
     pub(super) thawed_at: Moment,
     pub(super) waker: Option<Waker>,
 }
 
-/// What one observer was told.
-pub(super) struct Observing {
+/// What one observer has received.
+pub(super) struct ObserverState {
     pub(super) life: usize,
     pub(super) alive: bool,
-    /// How often it may hear of the same again, because it asked.
+    /// How often it may get the same change again, because it asked.
     pub(super) asked: u64,
     pub(super) last: Option<(FencingToken, Option<CandidateId>)>,
 }
@@ -107,11 +107,11 @@ pub(super) enum Command {
     StepDown,
     Pause,
     Shutdown,
-    /// Of one of the subscribers, not the lock.
+    /// Of a subscriber, not the lock.
     Leave,
 }
 
-/// What has happened under one token, for the reason of its end.
+/// What has happened under one token, to check the reason of its end.
 #[derive(Debug, Default)]
 pub(super) struct Term {
     pub(super) granted_at: Moment,
@@ -124,19 +124,19 @@ pub(super) struct Term {
     pub(super) unclean: bool,
 }
 
-/// What one subscriber has been told.
+/// What one subscriber has received.
 pub(super) struct Seen {
     pub(super) life: usize,
     pub(super) style: Style,
     pub(super) told: Option<FencingToken>,
     pub(super) messages: u64,
-    /// Handlers that have not completed: number, token, begun at.
+    /// Handlers in progress: number, token, start.
     pub(super) running: Vec<(u64, Option<FencingToken>, u64)>,
     pub(super) alive: bool,
     pub(super) subscribed: bool,
     /// It has subscribed more than once.
     pub(super) again: bool,
-    /// It has unsubscribed, and what it was told before may still come.
+    /// It has unsubscribed; messages sent before may still arrive.
     pub(super) loose: bool,
     pub(super) misled_since: Option<u64>,
 }
@@ -155,7 +155,7 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     pub(super) fn new(plan: &Plan, traced: bool) -> Self {
-        // It wakes in a fixed order; a watch channel does not.
+        // `Notify` wakes in a fixed order; a watch channel does not.
         let stop_waiting = Arc::new(Notify::new());
         let world = World {
             trace: traced.then(Vec::new),
@@ -165,7 +165,7 @@ impl Shared {
             network: plan.base.network,
             store: Store::new(&plan.base),
             last_commit: 0,
-            peace: false,
+            faults_stopped: false,
             lives: Vec::new(),
             subscribers: Vec::new(),
             observers: Vec::new(),
@@ -188,7 +188,7 @@ impl Shared {
     /// Waits, but not for long once the faults have stopped.
     pub(super) async fn wait(&self, time: Duration) {
         let stop_waiting = self.1.notified();
-        if !self.world().peace {
+        if !self.world().faults_stopped {
             tokio::select! {
                 biased;
                 () = tokio::time::sleep(time) => return,
@@ -226,18 +226,18 @@ impl World {
         self.violation.get_or_insert(violation);
     }
 
-    pub(super) fn make_peace(&mut self) {
+    pub(super) fn stop_faults(&mut self) {
         self.log(|| "faults stop".to_owned());
-        self.peace = true;
+        self.faults_stopped = true;
         self.store.up = true;
         self.network = self.network.mended(self.plan.base.store);
         self.stop_waiting.notify_waiters();
     }
 
-    /// How long after the faults have stopped there is a leader at the latest: what is left of the
-    /// last lease, or a whole ttl for those who observe; two polls, each with its jitter and a call,
-    /// to see that and to take it; and before all that two looks at subscribers who have died and owe
-    /// an acknowledgement, `poll_every` apart, the first up to as much later. All on the slowest clock.
+    /// The longest time from the end of the faults until there is a leader: the rest of the last lease, or a
+    /// whole ttl for observing clients; two polls, each with its jitter and a call, to see that and to acquire
+    /// it; and before that, two checks for subscribers that died without acknowledging, `poll_every` apart, the
+    /// first up to as much later. All on the slowest clock.
     pub(super) fn bound(&self) -> Duration {
         let looks = |node: &NodePlan| {
             let poll = node.timing.poll_every();
@@ -249,11 +249,11 @@ impl World {
         plan.on_the_slowest_clock(ttl + plan.longest(looks))
     }
 
-    /// What holds at every moment.
+    /// Checks the properties that hold at every moment.
     pub(super) fn check(&mut self) {
         let mut tokens = Vec::new();
         let (mut again, mut long) = (None, None);
-        // To look is to end what has lapsed, and nobody in a frozen process looks.
+        // Calling `is_current` ends an expired leadership, and a frozen process makes no calls.
         for life in self.lives.iter_mut().filter(|life| !life.gate.frozen) {
             for (leadership, ended) in &mut life.leaderships {
                 let token = leadership.token();
@@ -292,7 +292,7 @@ impl World {
         self.check_ends();
     }
 
-    /// Timers of a fast clock fire late by what it gains; nobody may go on believing for longer.
+    /// Checks that subscribers are told of an end in time. Timers of a fast clock fire late by what it gains.
     fn check_ends(&mut self) {
         const LATE: u64 = 400_000_000;
         let now = self.now();
@@ -308,11 +308,11 @@ impl World {
         }
         if let Some((index, token)) = late {
             let text = format!("subscriber {index} was not told that {token:?} has ended");
-            self.fail(Property::OnTime, text);
+            self.fail(Property::EndToldOnTime, text);
         }
     }
 
-    /// The lives that believe that they lead.
+    /// The locks whose leadership is current.
     pub(super) fn leaders(&self) -> Vec<(usize, FencingToken)> {
         let lives = self.lives.iter().enumerate();
         let lives = lives.filter(|(_, life)| !life.gate.frozen);
@@ -325,7 +325,7 @@ impl World {
             .collect()
     }
 
-    /// Notes a command to the one who leads, and tells its life and its token.
+    /// Records a command to the leader. Returns its index and its token.
     pub(super) fn command_leader(&mut self, command: Command) -> Option<(usize, FencingToken)> {
         let (life, token) = self.leaders().pop()?;
         self.log(|| format!("life {life} is told to {command:?}"));
@@ -350,7 +350,7 @@ impl Life {
         Self {
             node,
             clock,
-            gate: Gate::default(),
+            gate: FreezeState::default(),
             crashed: false,
             unanswered: 0,
             leaderships: Vec::new(),

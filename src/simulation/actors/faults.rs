@@ -1,15 +1,15 @@
-//! What goes wrong, and what the locks are told to do.
+//! Applies faults, and sends commands to the locks.
 
 use std::time::Duration;
 
-use super::{director::Director, plan::Trouble, subscriber::SubscriberStimulus, world::Command};
+use super::{director::Director, plan::ActorFault, subscriber::SubscriberStimulus, world::Command};
 use crate::{
     clock::Clock as _,
     simulation::{plan::FaultKind, properties::Property},
 };
 
 impl Director {
-    /// Has a command done, and sees to it that it is answered.
+    /// Sends a command, and checks that it is answered.
     pub(super) fn command(&self, index: usize, what: Option<Command>, hold_off: Duration) {
         let node = &self.nodes[index];
         let (Some(lock), Some(process)) = (node.lock.clone(), &node.process) else {
@@ -44,7 +44,7 @@ impl Director {
         process.inside(|| actix::spawn(command));
     }
 
-    pub(super) fn strike(&mut self, trouble: Trouble) {
+    pub(super) fn apply_fault(&mut self, trouble: ActorFault) {
         let poke = |node: usize, subscriber: usize, poke| {
             let all = &self.nodes[node].subscribers;
             if let Some(address) = all.get(subscriber % all.len().max(1)) {
@@ -52,20 +52,22 @@ impl Director {
             }
         };
         match trouble {
-            Trouble::Common(kind) => self.strike_store(kind),
-            Trouble::Stop { node, subscriber } => poke(node, subscriber, SubscriberStimulus::Stop),
-            Trouble::Panic { node, subscriber } => {
+            ActorFault::Common(kind) => self.apply_store_fault(kind),
+            ActorFault::Stop { node, subscriber } => {
+                poke(node, subscriber, SubscriberStimulus::Stop)
+            }
+            ActorFault::Panic { node, subscriber } => {
                 poke(node, subscriber, SubscriberStimulus::Panic)
             }
-            Trouble::Subscribe { node, subscriber } => {
+            ActorFault::Subscribe { node, subscriber } => {
                 poke(node, subscriber, SubscriberStimulus::Subscribe)
             }
-            Trouble::Unsubscribe { node, subscriber } => {
+            ActorFault::Unsubscribe { node, subscriber } => {
                 poke(node, subscriber, SubscriberStimulus::Unsubscribe)
             }
-            Trouble::Join { node, plan } => self.join(node, plan),
-            Trouble::Watch { node } => self.watch(node, true),
-            Trouble::ObserverStimulus {
+            ActorFault::Join { node, plan } => self.join(node, plan),
+            ActorFault::Watch { node } => self.watch(node, true),
+            ActorFault::ObserverStimulus {
                 node,
                 observer,
                 prod,
@@ -75,7 +77,7 @@ impl Director {
                     address.do_send(prod);
                 }
             }
-            Trouble::Shutdown {
+            ActorFault::Shutdown {
                 node,
                 by_drop,
                 time,
@@ -86,7 +88,7 @@ impl Director {
                     world.log(|| format!("the last handle of node{node} is dropped"));
                     let life = &mut world.lives[self.nodes[node].life];
                     let now = life.clock.now();
-                    // Commands under way hold handles, too: it may come later, or not at all.
+                    // Commands in progress hold handles, too, so the shutdown may come later or not at all.
                     life.commands.push((now, Command::Shutdown));
                 } else {
                     self.command(node, Some(Command::Shutdown), time);
@@ -94,12 +96,11 @@ impl Director {
                 self.shared.world().counts.count("shutdown");
                 self.end(node, time, new_id);
             }
-            Trouble::Shutdown { .. } => {}
+            ActorFault::Shutdown { .. } => {}
         }
     }
 
-    /// The director lets go of a lock, and starts another after a while. Its subscribers stay until
-    /// then.
+    /// Drops a lock and starts another after a while. Its subscribers stay until then.
     fn end(&mut self, index: usize, time: Duration, new_id: bool) {
         let origin = self.shared.world().origin;
         let node = &mut self.nodes[index];
@@ -110,7 +111,7 @@ impl Director {
         }
     }
 
-    /// Freezes the present process of a node, or the last one, which may be shutting down.
+    /// Freezes the current process of a node, or the last one, which may be shutting down.
     fn freeze(&self, index: usize, time: Duration) {
         let node = &self.nodes[index];
         let world = &mut *self.shared.world();
@@ -118,7 +119,7 @@ impl Director {
             return;
         }
         let (life, shared) = (node.life, self.shared.clone());
-        world.log(|| format!("node{index} (life {life}) stands still"));
+        world.log(|| format!("node{index} (life {life}) is frozen"));
         world.counts.count("freeze");
         if time > world.timing(node.life).ttl() {
             world.counts.count("freeze beyond the ttl");
@@ -129,7 +130,7 @@ impl Director {
         });
     }
 
-    fn strike_store(&mut self, fault: FaultKind) {
+    fn apply_store_fault(&mut self, fault: FaultKind) {
         match fault {
             FaultKind::Crash { node, time, new_id } if self.nodes[node].lock.is_some() => {
                 let life = self.nodes[node].life;
