@@ -1,7 +1,7 @@
 //! One actor that works while it leads, and stops cleanly on Ctrl-C.
 //!
-//! Run `cargo run --example hello_leader` in two terminals, then press Ctrl-C where it leads: the
-//! other one goes on. They meet in a file in the folder for temporary files.
+//! Run `cargo run --example hello_leader` in two terminals, then press Ctrl-C in the one that leads: the
+//! other one leads. They share a file in the folder for temporary files.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::{error::Error, sync::Arc, time::Duration};
@@ -61,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let timing = Timing::builder().ttl(Duration::from_secs(5)).build()?;
     let lock = LockActor::builder("hello", store).timing(timing).start()?;
     println!(
-        "I am {}, meeting others in {}",
+        "candidate {}, contending in {}",
         lock.candidate(),
         path.display()
     );

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Makes a MongoDB replica set of members on 127.0.0.1, and asks members what they are.
 
-    replica-set.py initiate NAME PORT...   initiates it if need be, waits until all members serve
+    replica-set.py initiate NAME PORT...   initiates it if needed, and waits until all members serve
     replica-set.py ask PORT                prints primary, secondary or other; fails without an answer
 
 Speaks OP_MSG itself, with just enough BSON: no driver and no mongo shell is needed.
 """
 import socket, struct, sys, time
 
-PATIENCE = 60  # seconds, for the first election and for a revived member to catch up
+TIMEOUT = 60  # seconds, for the first election and for a revived member to catch up
 
 
 def encode(document):
@@ -82,13 +82,13 @@ def initiate(name, ports):
         "members": [{"_id": i, "host": f"127.0.0.1:{port}"} for i, port in enumerate(ports)],
         # With the defaults every election, the first one too, takes more than ten seconds.
         "settings": {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500},
-    }}, limit=PATIENCE)
+    }}, limit=TIMEOUT)
     if not reply["ok"] and reply.get("codeName") != "AlreadyInitialized":
         raise RuntimeError(reply.get("errmsg", reply))
 
 
 def wait_until_all_serve(ports):
-    end, state = time.monotonic() + PATIENCE, "nothing known"
+    end, state = time.monotonic() + TIMEOUT, "nothing known"
     while time.monotonic() < end:
         try:
             roles = [role(port) for port in ports]
@@ -104,7 +104,7 @@ def wait_until_all_serve(ports):
         except (OSError, struct.error) as error:
             state = str(error)
         time.sleep(0.1)
-    raise TimeoutError(f"no replica set that serves within {PATIENCE} s: {state}")
+    raise TimeoutError(f"the replica set does not serve after {TIMEOUT} s: {state}")
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ impl Story {
     fn judge(&self, form: &str, write: &Write, newer: u64) -> Result<(), Failure> {
         match write {
             Write::Refused { newest, why } if *newest == Some(newer) => {
-                self.say(format_args!("  {form}: rejected, {why}"));
+                self.say(format_args!("  {form}: {why}"));
                 Ok(())
             }
             other => Err(Failure::Wrong(format!(

@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-/// Lets processes contend for resources of a store, lets a nemesis loose on the processes, the wires
-/// and the store, and checks what the library promises.
+/// Starts processes that contend for resources of a store, injects faults into the processes, their
+/// connections and the store, and checks what the library promises.
 #[derive(Debug, Parser)]
 #[command(name = "torture")]
 pub(crate) struct Args {
     /// The store, whose servers are started for this run
     pub(crate) store: Kind,
 
-    /// How long the nemesis is at work
+    /// For how many minutes faults are injected: 0.1 to 1440
     #[arg(long, default_value = "1", value_parser = minutes, allow_hyphen_values = true)]
     pub(crate) minutes: Duration,
 
-    /// What the nemesis does follows from it. Default: a random one, which is printed
+    /// The seed of the faults. Default: a random one, which is printed
     #[arg(long)]
     pub(crate) seed: Option<u64>,
 
-    /// Keep the logs, whatever is found
+    /// Keep the logs even if nothing is found
     #[arg(long)]
     pub(crate) keep_logs: bool,
 }
@@ -40,7 +40,7 @@ fn minutes(text: &str) -> Result<Duration, String> {
     let duration = minutes.and_then(|minutes| Duration::try_from_secs_f64(minutes * 60.0).ok());
     let allowed = Duration::from_secs(6)..=Duration::from_secs(24 * 60 * 60);
     let duration = duration.filter(|duration| allowed.contains(duration));
-    duration.ok_or_else(|| "give minutes, from 0.1 to 1440".to_owned())
+    duration.ok_or_else(|| "give a number of minutes from 0.1 to 1440".to_owned())
 }
 
 #[cfg(test)]

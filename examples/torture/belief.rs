@@ -1,5 +1,5 @@
-//! Asks the leaderships of a node whether they are current, all the time, from a thread that the
-//! library knows nothing of.
+//! Calls `is_current()` of all leaderships of a node all the time, from a thread that the library does not
+//! know.
 
 use std::{
     io,
@@ -16,16 +16,16 @@ use tenure::{
 use crate::protocol::Event;
 
 const EVERY: Duration = Duration::from_millis(2);
-/// A thread that slept for longer than it asked for was held up; shorter times are noise.
+/// If a sleep takes this much longer, the process was held up; shorter delays are noise.
 const HELD_UP: Duration = Duration::from_millis(100);
-/// How often it asks on after the first false, so that one that comes back to life is found out.
+/// How often it calls again after the first `false`, to detect a leadership that becomes current again.
 const CALLS_AFTER: u32 = 100;
 
 /// A leadership as its process sees it.
 #[derive(Debug)]
 pub(crate) struct Belief {
     pub(crate) leadership: Leadership,
-    /// For how long the process believes in it after its end: what it must not do.
+    /// For how long the process believes in it after its end. It must not; only a planted fault sets this.
     undying: Duration,
     over: OnceLock<Moment>,
 }
@@ -97,13 +97,13 @@ impl Watch {
 }
 
 impl Watched {
-    /// Whether it is to be looked at again.
+    /// Returns whether to check it again.
     fn look(&mut self) -> bool {
-        // Before the call: how long the thread is held up after it does not matter.
+        // Taken before the call, so that a delay of this thread after the call does not matter.
         let begun = BootClock.now();
         if self.belief.holds() {
             self.last_true = Some(begun);
-            // From the dead; the first end was told already.
+            // It became current again, after its end was reported.
             if 0 < self.calls_after {
                 self.tell();
             }

@@ -10,16 +10,16 @@ use crate::{
 };
 use gaps::Gap;
 
-/// Those who contend for the resources.
+/// The nodes that contend for the resources.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Contenders {
-    /// Their numbers go from 1 up to this.
+    /// Their numbers are 1 to this.
     pub(crate) nodes: usize,
-    /// Whether they judge by their own clocks, from when they first saw a lease, that it has run out.
+    /// Whether they judge the expiry of a lease by their own clocks, from when they first saw it.
     pub(crate) observe: bool,
 }
 
-/// The result of a run, as far as it can be read from what was said and written.
+/// The result of a run, from what the nodes reported and wrote.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     /// Changes from one acquisition to the next.
@@ -29,9 +29,9 @@ pub(crate) struct Verdict {
     pub(crate) tokens: Vec<String>,
     pub(crate) stale_applied: Vec<String>,
     pub(crate) unexplained: Vec<String>,
-    /// Times without a leader that are longer than anything explains.
+    /// Times without a leader that last longer than anything explains.
     pub(crate) gaps: Vec<String>,
-    /// For how long everybody was disturbed, so that every end was explained.
+    /// For how long all nodes were disturbed, so that every end was explained.
     pub(crate) troubled: Duration,
     /// From the end of one leadership to the start of the next.
     pub(crate) leaderless: Vec<Duration>,
@@ -80,7 +80,7 @@ impl Verdict {
     ) {
         for (index, younger) in terms.iter().enumerate() {
             let resource = &younger.resource;
-            // Not only the neighbour: a long one may reach over several.
+            // Compared with all earlier ones: a long one may overlap several.
             for older in &terms[..index] {
                 let overlap = older.interval().overlap(younger.interval());
                 let (first, second) = (older.node, younger.node);
@@ -119,8 +119,8 @@ impl Verdict {
     }
 
     fn check_end(&mut self, term: &Term, disturbances: &[Disturbance]) {
-        // What a dead process led ended with it; what has not ended needs no reason. A grant that no
-        // actor was told of was nobody's leadership.
+        // The end of a process explains its ends; a leadership that has not ended needs no reason. A grant
+        // that no actor was told of was no leadership.
         if term.dead.is_some() || term.told.is_none() {
             return;
         }

@@ -1,4 +1,4 @@
-//! What was done, to whom and when: what may explain that a leader lost its lease.
+//! What was done, to which part and when. This may explain that a leader lost its lease.
 
 use std::{fmt, time::Duration};
 
@@ -6,24 +6,25 @@ use tenure::clock::Moment;
 
 use crate::{history::Term, intervals::Interval, node_id::NodeId};
 
-/// Whom it may cost a lease.
+/// What a disturbance may cost a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
     /// One process.
     Process(NodeId),
-    /// The wires of a node, whichever process of it runs.
+    /// The connections of a node, in all of its runs.
     Proxies(usize),
     /// One resource, by an operator.
     Resource(String),
     /// One resource, if this process leads it.
     Lease(NodeId, String),
+    /// All nodes and resources.
     Everybody,
-    /// Nobody's lease: no process of this node runs, so that it cannot take one either.
+    /// No lease. No process of this node runs, so it cannot take one.
     Absence(usize),
 }
 
 impl Scope {
-    /// The node that it keeps from contending, if it is one.
+    /// The node that it keeps from contending, if any.
     pub(crate) fn node(&self) -> Option<usize> {
         match self {
             Self::Process(node) => Some(node.number),
@@ -60,13 +61,13 @@ impl Disturbance {
         }
     }
 
-    /// Whether it explains the end of a leadership: it concerns it, and was there within the last
+    /// Whether it explains the end of a leadership: it concerns the leadership, and happened within the last
     /// ttl and margin before the end.
     ///
-    /// A leadership that ends by its deadline was last renewed by a request that was sent a ttl less
-    /// a margin before; each renewal since has failed, and something must have made it fail. One that
-    /// ends by an answer or a command ends at once. The margin on top is for what takes effect a
-    /// little after it is over, or ends while we look.
+    /// If a leadership ends by its deadline, its last successful renewal was sent a ttl less a margin before.
+    /// Each renewal since has failed, and something must have made it fail. A leadership that ends by a reply
+    /// or a command ends at once. The additional margin covers an effect that lasts a little longer than its
+    /// cause.
     pub(crate) fn explains(&self, term: &Term) -> bool {
         let end = term.interval().end;
         let window = Interval {
@@ -82,7 +83,7 @@ pub(crate) fn slack(ttl: Duration) -> Duration {
     ttl / 10
 }
 
-/// For how long everybody was disturbed.
+/// For how long all nodes were disturbed.
 pub(crate) fn disturbing_all(disturbances: &[Disturbance]) -> Duration {
     let all = disturbances
         .iter()

@@ -1,4 +1,4 @@
-//! Who led what and when, from what the nodes said.
+//! Who led what and when, from what the nodes reported.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -22,9 +22,9 @@ pub(crate) struct Term {
     pub(crate) told: Option<Moment>,
     /// When the first grant or renewal was logged.
     pub(crate) granted: Option<Moment>,
-    /// Up to when the last of them reaches.
+    /// The latest deadline of them.
     pub(crate) deadline: Option<Moment>,
-    /// When it ended by its own log.
+    /// When it ended, by its own log.
     pub(crate) ended: Option<Moment>,
     /// The last moment at which its process was seen to believe in it.
     pub(crate) believed: Option<Moment>,
@@ -46,7 +46,7 @@ impl Term {
     }
 }
 
-/// Everything that the nodes said.
+/// Everything that the nodes reported.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     terms: Vec<Term>,
@@ -120,7 +120,7 @@ impl History {
         }
     }
 
-    /// A process is dead: whatever it led has ended.
+    /// A process is dead: everything that it led has ended.
     pub(crate) fn died(&mut self, id: NodeId, at: Moment) {
         for term in self.terms.iter_mut().filter(|term| term.node == id) {
             term.dead = Some(at);
@@ -131,7 +131,7 @@ impl History {
         &self.terms
     }
 
-    /// The leader with the newest token, unless its end was told already or its time is up.
+    /// The leader with the newest token, unless its end was reported or its deadline has passed.
     pub(crate) fn leader(&self, resource: &str, now: Moment) -> Option<&Term> {
         let terms = self.terms.iter().filter(|term| term.resource == resource);
         terms.max_by_key(|term| term.token).filter(|term| {

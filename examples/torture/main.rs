@@ -1,14 +1,13 @@
-//! Lets processes contend for resources of a real store while a nemesis kills and freezes them, cuts
-//! their wires and strikes the store, and checks what the library promises.
+//! Starts processes that contend for resources of a real store. Meanwhile a nemesis kills and freezes them,
+//! disturbs their connections and the store. Checks what the library promises.
 //!
 //! ```text
 //! scripts/torture sqlite
 //! scripts/torture mongodb --minutes 10 --seed 7
 //! ```
 //!
-//! The program starts itself again for each process: [`node`] is what those do, [`nemesis`] decides
-//! what is done to them, [`torture`] does it, [`checker`] judges. `scripts/README.md` tells what the
-//! columns of the table mean.
+//! The program starts itself again for each process: [`node`] is what they do, [`nemesis`] decides what is
+//! done to them, [`torture`] does it, [`checker`] judges. `scripts/README.md` explains the columns of the table.
 
 #![cfg_attr(
     not(all(feature = "dynamodb", feature = "mongodb")),

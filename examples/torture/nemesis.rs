@@ -1,4 +1,4 @@
-//! What is done, and when; all of it follows from the seed.
+//! What is done, and when. All of it follows from the seed.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(crate) enum Act {
         lasting: Duration,
     },
     Store {
-        /// Which of the faults that it can have.
+        /// Selects one of the faults of the store.
         choice: u8,
         lasting: Duration,
     },
@@ -41,7 +41,7 @@ pub(crate) enum Victim {
     LeaderOf(usize),
 }
 
-/// What there is to be tortured.
+/// The nodes and the resources of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) nodes: usize,
@@ -71,15 +71,15 @@ impl Nemesis {
     /// Each run with this seed draws the same, in the same order.
     pub(crate) fn new(seed: u64, setup: Setup, has_wires: bool) -> Self {
         Self {
-            // Not that of the setup, which would begin with the same numbers.
+            // Another seed than that of the setup, which would draw the same numbers.
             rng: SmallRng::seed_from_u64(seed ^ 0x7075_6e69_7368),
             setup,
             has_wires,
         }
     }
 
-    /// The time until the next act. Now and then it is calm for long, so that whoever leads has no
-    /// reason to lose.
+    /// The time until the next act. One time in ten it is two ttls, so that leaders have no reason to lose
+    /// their leases.
     pub(crate) fn pause(&mut self) -> Duration {
         if self.rng.random_bool(0.1) {
             self.shortest_ttl() * 2

@@ -1,5 +1,5 @@
-//! One of the processes that contend: for each resource an actor that writes to the register while it
-//! leads, and after.
+//! One of the processes that contend. For each resource, an actor writes to the register while it leads, and
+//! once after.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -21,10 +21,10 @@ use crate::{
     register::{self, Register},
 };
 
-/// How long a node that breaks its promise believes in what has ended.
+/// How long a node with the fault `undying` believes in an ended leadership.
 const UNDYING: Duration = Duration::from_secs(2);
 
-/// Contends until it is asked to shut down, or nobody is left to ask it.
+/// Contends until it is asked to shut down, or the supervisor is gone.
 pub(crate) fn run(orders: Orders) -> Result<(), Box<dyn Error>> {
     tracing::subscriber::set_global_default(capture::subscriber(|logged| {
         Event::Logged(logged).send();
@@ -58,12 +58,12 @@ pub(crate) fn run(orders: Orders) -> Result<(), Box<dyn Error>> {
                 .iter()
                 .find(|(lock, _)| lock.resource().as_str() == resource);
             if let Some((lock, _)) = lock.cloned() {
-                // It waits for the subscriber, and other commands are to be heard meanwhile.
+                // Spawned, because it waits for the subscriber, and other commands may arrive meanwhile.
                 actix::spawn(async move { lock.step_down().await });
             }
         }
         let shutdowns = locks.iter().map(|(lock, _)| {
-            // A store that hangs must not keep the process up.
+            // A store that hangs must not keep the process alive.
             timeout(lock.timing().ttl() * 3, lock.shutdown())
         });
         for shutdown in futures::future::join_all(shutdowns).await {
@@ -73,7 +73,7 @@ pub(crate) fn run(orders: Orders) -> Result<(), Box<dyn Error>> {
     })
 }
 
-/// A store may be out of order when a node starts.
+/// Opens the store, and retries: a fault may be active when a node starts.
 async fn open(url: &str) -> (Arc<dyn LeaseStore>, Arc<dyn Register>) {
     loop {
         let opened = async {
@@ -171,8 +171,7 @@ impl Write {
         }
     }
 
-    /// A write that has been held up since it was found that the process leads: as if it had been
-    /// frozen in between.
+    /// Checks that it leads, but writes only after the end, as if the process had been frozen in between.
     async fn late(self: Arc<Self>) {
         if !self.belief.holds() {
             return;

@@ -1,4 +1,4 @@
-//! Holds a lease that nobody leads by: what the checker must find.
+//! Holds a lease without any leader: a planted fault, which the checker must find.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,14 +11,14 @@ use tokio::time::sleep;
 
 use crate::protocol::Contest;
 
-/// More often than anybody else asks.
+/// More often than a lock polls.
 const EVERY: Duration = Duration::from_millis(20);
 
-/// Takes the lease when it is free, past all locks, and keeps it for five ttls; again and again.
+/// Repeatedly takes the lease when it is free, without a lock, and keeps it for five ttls.
 pub(crate) async fn hold_from_outside(store: Arc<dyn LeaseStore>, contest: Contest) {
     let ttl = contest.ttl;
     loop {
-        // Others are to lead it too.
+        // The other nodes must lead, too.
         sleep(ttl * 2).await;
         let Some(lease) = take(&*store, &contest).await else {
             continue;
@@ -29,7 +29,7 @@ pub(crate) async fn hold_from_outside(store: Arc<dyn LeaseStore>, contest: Conte
                 break;
             }
         }
-        // If it fails, the lease runs out.
+        // If it fails, the lease expires.
         let _ = store.release(&Claim::Lease(lease), ttl).await;
     }
 }

@@ -1,5 +1,5 @@
-//! What a node and its supervisor say to each other: orders in the node's environment, words on its
-//! stdin, lines of JSON on its stdout.
+//! How a node and its supervisor talk: orders in the node's environment, commands on its stdin, events as lines
+//! of JSON on its stdout.
 
 use std::{env, process, time::Duration};
 
@@ -14,10 +14,10 @@ const VARIABLE: &str = "TENURE_TORTURE_NODE";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Orders {
     pub(crate) name: String,
-    /// The store, over the wires of this node.
+    /// The URL of the store, through the proxies of this node.
     pub(crate) url: String,
     pub(crate) contests: Vec<Contest>,
-    /// A fault of its own, to see that it is found.
+    /// A planted fault, which the checker must find.
     pub(crate) fault: Option<Fault>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Contest {
     pub(crate) ttl: Duration,
 }
 
-/// How a node may break what is promised.
+/// A planted fault: how a node breaks a promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Fault {
@@ -36,9 +36,9 @@ pub(crate) enum Fault {
     Undying,
     /// Its writes are not refused for their token.
     Unguarded,
-    /// It gives up its leases now and then, and nobody has asked it to.
+    /// It steps down now and then, without being asked.
     Fickle,
-    /// It holds leases that it tells nobody of.
+    /// It holds leases without reporting them.
     Squatting,
 }
 
@@ -48,7 +48,7 @@ impl Orders {
         Ok(())
     }
 
-    /// Those of this process, if it is a node.
+    /// The orders of this process, if it is a node.
     pub(crate) fn given() -> Option<Result<Self, serde_json::Error>> {
         let text = env::var(VARIABLE).ok()?;
         Some(serde_json::from_str(&text))
@@ -78,8 +78,8 @@ pub(crate) enum Event {
         token: u64,
         at: u64,
     },
-    /// It has asked the register to take a write; before, at this moment, it believed in its lease, or
-    /// no longer.
+    /// It has sent a write to the register. `believed` is a moment before that at which it still believed in its
+    /// lease, if it did.
     Wrote {
         resource: String,
         token: u64,
@@ -98,7 +98,7 @@ pub(crate) enum Event {
 pub(crate) enum Outcome {
     Applied,
     Refused,
-    /// The store has not answered, or with an error.
+    /// The store did not answer, or returned an error.
     Unknown,
 }
 

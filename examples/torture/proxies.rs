@@ -1,7 +1,7 @@
-//! Proxies between the nodes and the store that can be cut, made slow or mute, and closed on one side.
+//! Proxies between the nodes and the store, which can be cut, muted, slowed down, and half-closed.
 //!
-//! The crates that do this drive a proxy of another language, or belong to one database; it is two
-//! loops that copy bytes.
+//! Existing crates control a proxy in another language, or belong to one database. This is two loops that copy
+//! bytes.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -19,13 +19,13 @@ use tokio::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProxyFault {
     None,
-    /// Connections are closed, new ones too.
+    /// Connections are closed, new ones, too.
     Cut,
-    /// Bytes stay where they are, and go on when this is over.
+    /// Bytes wait, and are delivered when the fault is over.
     Mute,
-    /// Each piece comes so much later.
+    /// Each piece is delayed by this.
     Slow(Duration),
-    /// Connections that are there are closed in one direction; new ones are as usual.
+    /// Existing connections are closed in one direction; new ones work.
     HalfClosed(Direction),
 }
 
@@ -35,28 +35,28 @@ pub(crate) enum Direction {
     ToNode,
 }
 
-/// All wires of all nodes.
+/// All proxies of all nodes.
 #[derive(Clone, Debug)]
 pub(crate) struct Proxies {
     faults: Arc<Vec<watch::Sender<ProxyFault>>>,
     runtime: Handle,
 }
 
-/// Who a wire belongs to, by a number: that of a node, or one that is no node's.
+/// The owner of a connection: the number of a node, or a number that no node has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Owner {
     Only(usize),
-    /// Whoever says its name in the first message of a connection, or this one if that has none.
+    /// The node whose name is in the first message of the connection, or this number if there is none.
     Named {
         or: usize,
     },
 }
 
-/// By this name, followed by its number, a node is known to a wire that all nodes share.
+/// The prefix of the name by which a shared proxy recognizes a node.
 pub(crate) const NAME: &str = "torture-node-";
 
 impl Proxies {
-    /// With owners from 0 up to this one.
+    /// Proxies for the owners 0 to `last`.
     pub(crate) fn new(last: usize, runtime: Handle) -> Self {
         let faults = (0..=last).map(|_| watch::Sender::new(ProxyFault::None));
         let faults = Arc::new(faults.collect());
@@ -67,8 +67,8 @@ impl Proxies {
         self.faults[owner].send_replace(fault);
     }
 
-    /// Lays a wire to a server.
-    pub(crate) fn lay(&self, server: u16, owner: Owner) -> io::Result<u16> {
+    /// Starts a proxy for a server, and returns its port.
+    pub(crate) fn start(&self, server: u16, owner: Owner) -> io::Result<u16> {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = self.runtime.block_on(TcpListener::bind(address))?;
         let port = listener.local_addr()?.port();
@@ -77,7 +77,7 @@ impl Proxies {
             loop {
                 match listener.accept().await {
                     Ok((near, _)) => drop(tokio::spawn(proxies.clone().carry(near, server, owner))),
-                    // Too many files, for a moment.
+                    // Too many open files, for a moment.
                     Err(_) => sleep(Duration::from_millis(10)).await,
                 }
             }
@@ -85,7 +85,7 @@ impl Proxies {
         Ok(port)
     }
 
-    /// An error closes the connection, as it would without us.
+    /// An error closes the connection, as it would without a proxy.
     async fn carry(self, mut near: TcpStream, server: u16, owner: Owner) -> io::Result<()> {
         let mut first = vec![0; 16384];
         let size = near.read(&mut first).await?;
@@ -122,7 +122,7 @@ impl Proxies {
     }
 }
 
-/// The node that gives its name in a message.
+/// The number of the node whose name is in a message.
 fn named(message: &[u8]) -> Option<usize> {
     let at = message
         .windows(NAME.len())
@@ -131,7 +131,8 @@ fn named(message: &[u8]) -> Option<usize> {
     char::from(*digit).to_digit(10).map(|digit| digit as usize)
 }
 
-/// A connection made while others are half closed is a new one: only a change closes it.
+/// Copies one direction. Only a change of the fault half-closes it, so a connection that is made during the
+/// fault works.
 async fn pass(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
@@ -146,7 +147,7 @@ async fn pass(
             None => tokio::select! {
                 read = from.read(&mut buffer) => buffer[..read?].to_vec(),
                 changed = fault.changed() => {
-                    // Gone with the run.
+                    // The run is over.
                     if changed.is_err() { return Ok(()) }
                     match *fault.borrow_and_update() {
                         ProxyFault::Cut => return Ok(()),
@@ -193,13 +194,13 @@ mod tests {
         _runtime: tokio::runtime::Runtime,
     }
 
-    /// Lays a wire of node 1, and says a word from each end.
+    /// Connects through a proxy of node 1, and sends a byte from each end.
     fn line() -> Line {
         let runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
         let proxies = Proxies::new(1, runtime.handle().clone());
         let server = net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = proxies.lay(server.local_addr().unwrap().port(), Owner::Only(1));
+        let port = proxies.start(server.local_addr().unwrap().port(), Owner::Only(1));
         let near = net::TcpStream::connect(("127.0.0.1", port.unwrap())).unwrap();
         (&near).write_all(b"1").unwrap();
         let (far, _) = server.accept().unwrap();
@@ -209,14 +210,14 @@ mod tests {
             proxies,
             _runtime: runtime,
         };
-        assert_eq!(heard(&mut line.far, LONG), Some(vec![b'1']));
+        assert_eq!(received(&mut line.far, LONG), Some(vec![b'1']));
         line.far.write_all(b"2").unwrap();
-        assert_eq!(heard(&mut line.near, LONG), Some(vec![b'2']));
+        assert_eq!(received(&mut line.near, LONG), Some(vec![b'2']));
         line
     }
 
-    /// Nothing if nothing comes in time, nothing in it if the other side is closed.
-    fn heard(end: &mut net::TcpStream, limit: Duration) -> Option<Vec<u8>> {
+    /// `None` if nothing arrives in time; empty if the other side is closed.
+    fn received(end: &mut net::TcpStream, limit: Duration) -> Option<Vec<u8>> {
         end.set_read_timeout(Some(limit)).unwrap();
         let mut buffer = [0; 16];
         match end.read(&mut buffer) {
@@ -227,43 +228,43 @@ mod tests {
     }
 
     #[test]
-    fn a_wire_that_is_cut_is_closed_for_both() {
+    fn a_cut_connection_is_closed_for_both_sides() {
         let mut line = line();
         line.proxies.fault(1, ProxyFault::Cut);
-        assert_eq!(heard(&mut line.near, LONG), Some(Vec::new()));
-        assert_eq!(heard(&mut line.far, LONG), Some(Vec::new()));
+        assert_eq!(received(&mut line.near, LONG), Some(Vec::new()));
+        assert_eq!(received(&mut line.far, LONG), Some(Vec::new()));
     }
 
     #[test]
-    fn a_mute_wire_gives_later_what_it_was_given() {
+    fn a_muted_proxy_delivers_when_the_fault_is_over() {
         let mut line = line();
         line.proxies.fault(1, ProxyFault::Mute);
         line.near.write_all(b"3").unwrap();
-        assert_eq!(heard(&mut line.far, SHORT), None);
+        assert_eq!(received(&mut line.far, SHORT), None);
         line.proxies.fault(1, ProxyFault::None);
-        assert_eq!(heard(&mut line.far, LONG), Some(vec![b'3']));
+        assert_eq!(received(&mut line.far, LONG), Some(vec![b'3']));
     }
 
     #[test]
-    fn a_wire_that_is_closed_in_one_direction_is_open_in_the_other() {
+    fn a_half_closed_connection_still_works_in_the_other_direction() {
         let mut line = line();
         line.proxies
             .fault(1, ProxyFault::HalfClosed(Direction::ToNode));
-        assert_eq!(heard(&mut line.near, LONG), Some(Vec::new()));
+        assert_eq!(received(&mut line.near, LONG), Some(Vec::new()));
         line.near.write_all(b"3").unwrap();
-        assert_eq!(heard(&mut line.far, LONG), Some(vec![b'3']));
+        assert_eq!(received(&mut line.far, LONG), Some(vec![b'3']));
     }
 
     #[test]
-    fn the_wires_of_another_node_are_whole() {
+    fn a_fault_does_not_affect_the_connections_of_another_node() {
         let mut line = line();
         line.proxies.fault(0, ProxyFault::Cut);
         line.near.write_all(b"3").unwrap();
-        assert_eq!(heard(&mut line.far, LONG), Some(vec![b'3']));
+        assert_eq!(received(&mut line.far, LONG), Some(vec![b'3']));
     }
 
     #[test]
-    fn a_node_is_known_by_its_name() {
+    fn a_node_is_recognized_by_its_name() {
         assert_eq!(named(b"\x07name\0torture-node-7\0"), Some(7));
         for message in [
             &b"torture-node-"[..],

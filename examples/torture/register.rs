@@ -1,5 +1,5 @@
-//! A register in the store of the leases, that takes a write only with the newest token, and remembers
-//! the tokens of all that it took.
+//! A register in the store of the leases. It applies a write only if its token is the newest, and records the
+//! tokens of all writes that it applied.
 
 #[cfg(feature = "dynamodb")]
 pub(crate) mod dynamodb;
@@ -16,27 +16,27 @@ use tenure::{
     lease::Lease,
 };
 
-/// Where the supervisor looks whether the store takes writes.
+/// The resource to which the supervisor writes, to check that the store takes writes.
 pub(crate) const PROBE: &str = "probe";
 
 #[async_trait]
 pub(crate) trait Register: Send + Sync {
-    /// Makes what is missing, with a record for each resource.
+    /// Creates what is missing, with a record for each resource.
     async fn prepare(&self, resources: &[String]) -> Result<(), String>;
 
-    /// Whether the write was taken. Unguarded, it is taken whatever the token.
+    /// Writes, and returns whether the write was applied. Without the guard, every token is applied.
     async fn write(&self, lease: &Lease, guarded: bool) -> Result<bool, String>;
 
-    /// The tokens of all writes that were taken, in their order.
+    /// The tokens of all applied writes, in order.
     async fn history(&self, resource: &str) -> Result<Vec<u64>, String>;
 }
 
-/// Keeps the token where the history is written from.
+/// The guard, whose token is in the field from which the history is written.
 fn guard(lease: &Lease) -> TokenGuard {
     TokenGuard::new(lease).field("token")
 }
 
-/// Whether a write was taken; the words are for those that failed.
+/// Whether a write was applied; `text` describes an error.
 fn taken<T, E>(
     written: Result<T, FencingError<E>>,
     text: impl FnOnce(FencingError<E>) -> String,
@@ -62,5 +62,5 @@ pub(crate) async fn open(url: &str) -> Result<Arc<dyn Register>, String> {
     if url.starts_with("dynamodb:") {
         return Ok(Arc::new(dynamodb::DynamoRegister::open(url)?));
     }
-    Err(format!("no register for {url}"))
+    Err(format!("there is no register for {url}"))
 }

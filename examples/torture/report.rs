@@ -44,7 +44,7 @@ pub(crate) fn table(verdict: &Verdict, history: &History, tally: &Tally) -> Stri
     format!("{}\n{}", heads.trim_end(), values.trim_end())
 }
 
-/// Everything that must not be, a line each.
+/// Everything that must not happen, a line each.
 pub(crate) fn faults(verdict: &Verdict) -> Vec<String> {
     let kinds = [
         ("overlap", &verdict.overlaps),
@@ -59,7 +59,7 @@ pub(crate) fn faults(verdict: &Verdict) -> Vec<String> {
     lines.collect()
 }
 
-/// What the supervisor knows, for those who look for the cause.
+/// Writes what the supervisor knows, for finding the cause of a failure.
 pub(crate) fn write_logs(
     folder: &Path,
     torture: &Torture,

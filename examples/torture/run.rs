@@ -1,4 +1,4 @@
-//! Makes ready, lets the torture run, judges, and clears away.
+//! Prepares the run, runs it, judges, and cleans up.
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +28,7 @@ use crate::{
     torture::{Tally, Torture},
 };
 
-/// For the hand only: what node 1 is to do wrong, so that one can see that it is found.
+/// Set by hand only: what node 1 does wrong, to see that the checker finds it.
 const FAULT: &str = "TENURE_TORTURE_FAULT";
 
 pub(crate) fn run(args: &Args) -> ExitCode {
@@ -46,11 +46,11 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         0 => "ok".to_owned(),
         1 => format!("failed with seed {seed}: {}", found[0]),
         count => format!(
-            "failed with seed {seed}: {count} faults, the first: {}",
+            "failed with seed {seed}: {count} violations, the first: {}",
             found[0]
         ),
     });
-    // Whoever reads may have gone; the exit status says it too.
+    // If stdout is closed, the exit status still says it.
     let _ = writeln!(io::stdout(), "{}", lines.join("\n"));
     if found.is_empty() {
         ExitCode::SUCCESS
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// What was found, and where the logs are. All that was started has ended when it returns.
+/// Returns the folder of the logs and what was found. Everything that was started has ended then.
 fn judge(args: &Args, seed: u64) -> Result<(TempDir, Vec<String>), Failure> {
     let folder = tempfile::Builder::new().prefix("tenure-torture.").tempdir();
     let logs = folder.map_err(Failure::to("make a folder"))?;
@@ -72,7 +72,7 @@ fn judge(args: &Args, seed: u64) -> Result<(TempDir, Vec<String>), Failure> {
     let mut torture = prepare(args, seed, &data, &logs, &runtime)?;
     let ran = torture.run(args.minutes);
     if let Err(failure @ Failure::Interrupted(_)) = ran {
-        // There is nothing to look for in the logs of a run that somebody did not want any more.
+        // The operator has ended the run: its logs are of no interest.
         return Err(failure);
     }
     let registers = torture.registers();
@@ -139,7 +139,7 @@ fn prepare(
     });
     let (store, register) = opened?;
     let shortest = setup.ttls.iter().min().copied().unwrap_or_default();
-    // Half of the time that a request of a lock may take.
+    // Half of the default time limit of a request.
     let limit = shortest / 10;
     runtime.spawn(store_probe::watch(register.clone(), limit, tell.clone()));
     let ttls = contests.iter();
@@ -185,5 +185,5 @@ fn fault() -> Result<Option<Fault>, Failure> {
     let fault = serde_json::from_value(name.into());
     fault
         .map(Some)
-        .map_err(|error| Failure::Store(format!("{FAULT}: {error}")))
+        .map_err(|error| Failure::Wrong(format!("{FAULT}: {error}")))
 }

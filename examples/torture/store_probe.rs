@@ -1,4 +1,4 @@
-//! Looks from outside whether the store takes writes: in time, past all wires, by a client of its own.
+//! Checks from outside that the store takes writes in time: with a client of its own, without a proxy.
 
 use std::{
     sync::{Arc, mpsc::Sender},
@@ -19,16 +19,16 @@ use crate::{
 };
 
 const EVERY: Duration = Duration::from_millis(100);
-/// A write that takes longer is given up, and the next one is sent.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// If a write takes longer, it is abandoned, and the next one is sent.
+const WRITE_LIMIT: Duration = Duration::from_secs(2);
 
-/// Tells of each time during which a write took longer than this, or failed.
+/// Reports each time in which a write took longer than `limit`, or failed.
 pub(crate) async fn watch(register: Arc<dyn Register>, limit: Duration, tell: Sender<Message>) {
     let (Ok(resource), Ok(holder)) = (ResourceName::new(PROBE), CandidateId::new("store_probe"))
     else {
         return;
     };
-    // Nobody else writes there, so the oldest token will do.
+    // No other process writes there, so the oldest token is enough.
     let token = FencingToken::new(0);
     let lease = Lease {
         resource,
@@ -37,10 +37,10 @@ pub(crate) async fn watch(register: Arc<dyn Register>, limit: Duration, tell: Se
     };
     loop {
         let start = BootClock.now();
-        let write = timeout(PATIENCE, register.write(&lease, true)).await;
+        let write = timeout(WRITE_LIMIT, register.write(&lease, true)).await;
         let end = BootClock.now();
         if !matches!(write, Ok(Ok(true))) || limit < start.until(end) {
-            // The next look begins after the pause: one trouble is to be one time.
+            // The next probe starts after the pause; including the pause keeps one trouble one interval.
             let end = end + EVERY;
             if tell
                 .send(Message::Trouble(Interval { start, end }))

@@ -1,4 +1,4 @@
-//! The store of a run: its servers, its wires, and what can be done to it.
+//! The store of a run: its servers, their proxies, and the faults that it can have.
 
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
@@ -17,14 +17,13 @@ pub(crate) trait StoreUnderTest {
     /// The ttls that leases may have.
     fn ttls(&self) -> &'static [Duration];
 
-    /// For the supervisor, past all wires.
+    /// The URL for the supervisor, without a proxy.
     fn url(&self) -> String;
 
-    /// For a node, over its wires.
+    /// The URL for a node, through its proxies.
     fn url_of(&self, node: usize) -> String;
 
-    /// Whether challengers judge by their own clocks, from when they first saw a lease, that it has
-    /// run out.
+    /// Whether challengers judge the expiry of a lease by their own clocks, from when they first saw it.
     fn is_observed(&self) -> bool;
 
     /// Begins a fault and says what it is; `None` if that is not possible now.
@@ -34,10 +33,10 @@ pub(crate) trait StoreUnderTest {
     fn relieve(&mut self) -> Result<(), Failure>;
 }
 
-/// The most nodes that there are.
+/// The largest number of nodes.
 pub(crate) const NODES: usize = 9;
 
-/// Starts what the store needs, for up to [`NODES`] nodes. It ends when this is dropped.
+/// Starts what the store needs, for up to [`NODES`] nodes. Dropping the result ends it.
 pub(crate) fn make(
     kind: Kind,
     folder: &Path,

@@ -1,4 +1,4 @@
-//! One run: the nodes contend, the nemesis acts, and what was done is undone in time.
+//! One run: the nodes contend, the nemesis acts, and each fault ends in time.
 
 use std::{
     collections::BTreeMap,
@@ -27,10 +27,10 @@ use crate::{
     store_under_test::StoreUnderTest,
 };
 
-/// For an eviction, which the store may keep waiting.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The limit of an eviction, which the store may delay.
+const EVICT_LIMIT: Duration = Duration::from_secs(5);
 
-/// For the register to be read, after an election perhaps.
+/// The limit for reading the register, perhaps after an election.
 const READ: Duration = Duration::from_secs(20);
 
 /// How often each thing was done.
@@ -50,9 +50,9 @@ pub(crate) struct Torture {
     pub(crate) nemesis: Nemesis,
     pub(crate) contests: Vec<Contest>,
     pub(crate) nodes: usize,
-    /// Since when no process of a node runs, by its number.
+    /// Since when no process of a node runs, by the number of the node.
     pub(crate) absent: BTreeMap<usize, Moment>,
-    /// What node 1 does wrong on purpose.
+    /// The planted fault of node 1.
     pub(crate) fault: Option<Fault>,
     pub(crate) group: ProcessGroup,
     pub(crate) store: Arc<dyn LeaseStore>,
@@ -61,9 +61,9 @@ pub(crate) struct Torture {
     pub(crate) runtime: Handle,
     pub(crate) disturbances: Vec<Disturbance>,
     pub(crate) tally: Tally,
-    /// What was done and not yet undone, and when it is to be.
+    /// The active faults, and when each ends.
     pub(crate) pending: Vec<(Moment, Pending)>,
-    /// What was done and when, in words.
+    /// What was done and when, for the log.
     pub(crate) diary: Vec<(Moment, String)>,
 }
 
@@ -76,12 +76,12 @@ pub(crate) enum Pending {
 }
 
 impl Torture {
-    /// The nemesis acts for so long; then all is well again, and there must be leaders.
+    /// Runs the nemesis for this long. Then all faults end, and each resource must have a leader again.
     pub(crate) fn run(&mut self, lasting: Duration) -> Result<(), Failure> {
         self.start(1)?;
         if self.fault.is_some() {
-            // It is to lead something.
-            self.await_leaders("the faulty node to lead all")?;
+            // It must lead something.
+            self.await_leaders("the faulty node to lead all resources")?;
         }
         for number in 2..=self.nodes {
             self.start(number)?;
@@ -108,8 +108,8 @@ impl Torture {
         ended
     }
 
-    /// The tokens that the register took, for each resource. The store is let go for that, if a run
-    /// that ended before its time has left it struck.
+    /// The tokens of the writes that the register applied, for each resource. Ends a fault of the store first, which
+    /// a failed run may have left.
     pub(crate) fn registers(&mut self) -> Result<BTreeMap<String, Vec<u64>>, Failure> {
         self.under_test.relieve()?;
         let read = |contest: &Contest| {
@@ -215,37 +215,37 @@ impl Torture {
         }
         proxies.fault(number, fault);
         self.tally.proxies += 1;
-        let what = format!("the proxies of node {number} are {fault:?}").to_lowercase();
+        let what = format!("connections of node {number}: {fault:?}").to_lowercase();
         self.note(format!("{what} for {lasting:.2?}"));
         self.later(now + lasting, Pending::Mend(number, what, now));
     }
 
-    /// By an operator, whoever leads it.
+    /// Evicts the leader of a resource, as an operator would.
     fn evict(&mut self, resource: String) {
         let Ok(name) = resource.parse::<ResourceName>() else {
             return;
         };
         self.tally.evictions += 1;
-        self.note(format!("whoever leads {resource} is evicted"));
+        self.note(format!("the leader of {resource} is evicted"));
         let (store, tell) = (Arc::clone(&self.store), self.tell.clone());
         self.runtime.spawn(async move {
             let start = BootClock.now();
             let evict = async {
-                let record = store.read(&name, PATIENCE).await.ok().flatten()?;
+                let record = store.read(&name, EVICT_LIMIT).await.ok().flatten()?;
                 store
-                    .evict(&name, record.token, Eviction::Close, PATIENCE)
+                    .evict(&name, record.token, Eviction::Close, EVICT_LIMIT)
                     .await
                     .ok()
             };
-            // One that did not answer may have been done nevertheless.
-            let _ = timeout(PATIENCE, evict).await;
+            // An eviction without an answer may have been applied.
+            let _ = timeout(EVICT_LIMIT, evict).await;
             let end = BootClock.now();
             let during = Interval { start, end };
             let _ = tell.send(Message::Evicted { resource, during });
         });
     }
 
-    /// Undoes what is due by then.
+    /// Ends the faults that are due by then.
     fn undo(&mut self, due: Moment) -> Result<(), Failure> {
         while let Some(index) = self.pending.iter().position(|(at, _)| *at <= due) {
             let (_, pending) = self.pending.swap_remove(index);
@@ -261,11 +261,11 @@ impl Torture {
                     if let Some(proxies) = &self.proxies {
                         proxies.fault(number, ProxyFault::None);
                     }
-                    self.note(format!("the proxies of node {number} are whole"));
+                    self.note(format!("connections of node {number} are normal again"));
                     self.disturb(&what, Scope::Proxies(number), since);
                 }
                 Pending::Relieve => {
-                    self.note("the store is let go".to_owned());
+                    self.note("the fault of the store is over".to_owned());
                     self.under_test.relieve()?;
                 }
             }
@@ -273,7 +273,7 @@ impl Torture {
         Ok(())
     }
 
-    /// The process to do something to, unless something is being done to it.
+    /// The process to disturb, unless it is disturbed already.
     fn victim(&self, victim: Victim) -> Option<NodeId> {
         match victim {
             Victim::Node(number) => self.group.running(number),

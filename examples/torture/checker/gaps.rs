@@ -9,18 +9,18 @@ use crate::{
     intervals::Interval,
 };
 
-/// The ends after which the lease is given back.
+/// The reasons after which the lease is released.
 const PLANNED: [&str; 3] = [STEPPED_DOWN, "evicted", "shut down"];
 const STEPPED_DOWN: &str = "stepped down";
 
-/// The time between two acquisitions of a resource during which nobody led it.
+/// The time between two acquisitions of a resource, in which it had no leader.
 #[derive(Debug)]
 pub(super) struct Gap<'a> {
     older: &'a Term,
     younger: &'a Term,
     /// All acquisitions before the younger one.
     before: &'a [&'a Term],
-    /// The tokens in between that nobody is known to have led with.
+    /// How many tokens in between no node is known to have led with.
     skipped: u32,
     during: Interval,
     contenders: Contenders,
@@ -33,7 +33,7 @@ impl<'a> Gap<'a> {
         before: &'a [&'a Term],
         contenders: Contenders,
     ) -> Option<Self> {
-        // The one before it need not be the one that reached farthest.
+        // The previous acquisition is not always the one that ended last.
         let older = before.iter().max_by_key(|term| term.interval().end)?;
         let between = older.token.saturating_add(1)..younger.token;
         let heard = before.iter().map(|term| term.token);
@@ -57,12 +57,11 @@ impl<'a> Gap<'a> {
         self.during.start.until(self.during.end)
     }
 
-    /// What is said of it if it lasted for longer than anything explains.
+    /// A message, if it lasted longer than anything explains.
     ///
     /// A free lease is taken within [an answer](Self::answer), counted anew from the end of whatever
-    /// kept everybody from taking it. A token that was skipped is a grant that its process did not
-    /// hear of: it asks again for up to a ttl, and the lease lives for another one; before and after
-    /// it the lease may be free.
+    /// kept all nodes from taking it. A skipped token is a grant whose reply was lost: its process asks again
+    /// for up to a ttl, and the lease lives for another ttl. Before and after that the lease may be free.
     pub(super) fn unexplained(&self, disturbances: &[Disturbance]) -> Option<String> {
         let answer = self.answer();
         let free = self.free(disturbances);
@@ -89,7 +88,7 @@ impl<'a> Gap<'a> {
         ))
     }
 
-    /// The times in which nothing explains that nobody led.
+    /// The times in which nothing explains that there was no leader.
     fn free(&self, disturbances: &[Disturbance]) -> Vec<Duration> {
         let mut covers = self.held(disturbances);
         covers.extend(self.out_of_reach(disturbances));
@@ -104,7 +103,7 @@ impl<'a> Gap<'a> {
         free
     }
 
-    /// When the lease may be held in the store, though nobody leads by it.
+    /// When the lease may be held in the store, though no node leads with it.
     fn held(&self, disturbances: &[Disturbance]) -> Vec<Interval> {
         let (older, from, sight) = (self.older, self.during.start, self.sight());
         let mut held = Vec::new();
@@ -115,8 +114,7 @@ impl<'a> Gap<'a> {
         }
         for one in disturbances.iter().filter(|one| one.concerns(older)) {
             let holds = match one.scope {
-                // A renewal that was held up arrives when that is over, as does what gives the lease
-                // back.
+                // A delayed renewal or release arrives when the disturbance is over.
                 Scope::Everybody | Scope::Process(_) | Scope::Proxies(_) => {
                     one.during.start <= from + self.call() + sight
                 }
@@ -130,7 +128,7 @@ impl<'a> Gap<'a> {
                 held.push(Interval { start, end });
             }
         }
-        // It may have been granted to the younger one, who did not hear of it.
+        // It may have been granted to the next leader, whose reply was delayed.
         let younger = disturbances.iter().filter(|one| {
             matches!(one.scope, Scope::Process(_) | Scope::Proxies(_)) && one.concerns(self.younger)
         });
@@ -138,7 +136,7 @@ impl<'a> Gap<'a> {
         held
     }
 
-    /// When nobody could take the lease.
+    /// When no node could take the lease.
     fn out_of_reach(&self, disturbances: &[Disturbance]) -> Vec<Interval> {
         let everybody = disturbances
             .iter()
@@ -157,7 +155,7 @@ impl<'a> Gap<'a> {
 
     /// When a node could not take the lease.
     ///
-    /// If challengers observe, it begins again when it is back: its process may be a new one, or not
+    /// If challengers observe, a node that comes back observes anew: its process may be a new one, or may not
     /// have seen the last write before. Trouble of the store in that time makes it longer.
     fn unable(&self, number: usize, disturbances: &[Disturbance]) -> Vec<Interval> {
         let mut times: Vec<(Interval, bool)> = disturbances
@@ -167,7 +165,7 @@ impl<'a> Gap<'a> {
                 scope => (scope.node()? == number).then(|| (self.felt(one), false)),
             })
             .collect();
-        // Whoever has stepped down leaves the lease to others for a ttl.
+        // A node that has stepped down does not contend for a ttl.
         let held_off = self.older.ttl + self.poll() + self.call();
         let ended = self.before.iter().filter(|term| term.node.number == number);
         let ends = ended
@@ -195,18 +193,18 @@ impl<'a> Gap<'a> {
         unable
     }
 
-    /// A request that was sent while it lasted may arrive, or be found to have failed, only after it.
+    /// A disturbance with its effect: a request that was sent during it may arrive, or fail, only after it.
     ///
-    /// A challenger that has heard nothing for a ttl gives up then, and lets everybody else ask once
-    /// before it bids again, which is as long as [an answer](Self::answer) may take; and after trouble
-    /// of the store that may be all of them.
+    /// A challenger without any reply for a whole ttl gives its attempt back, and lets every other candidate bid
+    /// once before it bids again. That takes as long as [an answer](Self::answer), and after trouble of the store
+    /// it may apply to all of them.
     fn felt(&self, disturbance: &Disturbance) -> Interval {
         let Interval { start, end } = disturbance.during;
         let end = end + self.call();
         Interval { start, end }
     }
 
-    /// Whether it was told to the store that the lease is free. A process may die before it does that.
+    /// Whether the lease was released. A process may die before it does that.
     fn given_back(&self) -> bool {
         let died = self.older.dead;
         let reason = self.older.reason.as_deref();
@@ -214,12 +212,12 @@ impl<'a> Gap<'a> {
         planned && died.is_none_or(|dead| self.during.start + self.call() < dead)
     }
 
-    /// After how long at most somebody has a lease that is free, if nothing is in the way.
+    /// The longest time in which a free lease is taken, without a disturbance.
     fn answer(&self) -> Duration {
         self.poll() + self.call() + slack(self.older.ttl)
     }
 
-    /// After how long at most a challenger has seen a write that it must observe.
+    /// The longest time until a challenger has seen a write that it must observe.
     fn sight(&self) -> Duration {
         if self.contenders.observe {
             self.poll() + self.call()

@@ -69,7 +69,7 @@ fn stale(written: &[u64]) -> usize {
 }
 
 #[test]
-fn leaderships_one_after_the_other_with_growing_tokens_are_right() {
+fn successive_leaderships_with_growing_tokens_pass() {
     let found = verdict(&[
         term(2, 7, 250, 300),
         term(1, 1, 1, 100),
@@ -82,7 +82,7 @@ fn leaderships_one_after_the_other_with_growing_tokens_are_right() {
 }
 
 #[test]
-fn a_common_nanosecond_is_an_overlap_also_with_other_than_the_neighbour() {
+fn a_common_nanosecond_of_any_two_is_an_overlap() {
     let found = verdict(&[term(1, 1, 1, 101), term(2, 2, 100, 200)]);
     assert_eq!(found.overlaps.len(), 1);
     let found = verdict(&[term(1, 1, 1, 91), term(2, 2, 20, 21), term(3, 3, 90, 200)]);
@@ -103,7 +103,7 @@ fn a_belief_beyond_the_end_that_was_logged_is_an_overlap() {
 }
 
 #[test]
-fn the_dead_overlap_nobody() {
+fn a_dead_process_overlaps_no_other() {
     let mut first = term(1, 1, 1, 200);
     (first.ended, first.dead) = (None, at(50));
     let second = term(2, 2, 60, 200);
@@ -119,7 +119,7 @@ fn leaderships_of_other_resources_do_not_matter() {
 }
 
 #[test]
-fn a_token_that_comes_again_or_goes_back_is_found() {
+fn a_repeated_or_smaller_token_is_found() {
     assert_eq!(
         verdict(&[term(1, 1, 1, 5), term(2, 1, 10, 20)])
             .tokens
@@ -135,7 +135,7 @@ fn a_token_that_comes_again_or_goes_back_is_found() {
 }
 
 #[test]
-fn a_write_behind_one_with_a_newer_token_is_stale() {
+fn a_write_after_one_with_a_newer_token_is_stale() {
     assert_eq!(stale(&[1, 1, 2, 5, 5]), 0);
     assert_eq!(stale(&[1, 3, 2, 3]), 1);
     assert_eq!(stale(&[1, 3, 2, 2]), 2);
@@ -177,7 +177,7 @@ fn what_was_over_a_ttl_and_a_margin_before_explains_nothing() {
 }
 
 #[test]
-fn no_reason_is_asked_for_the_end_of_the_dead_and_the_living() {
+fn a_dead_process_and_a_current_leadership_need_no_reason() {
     let mut dead = term(1, 1, 1, 1000);
     dead.dead = at(500);
     assert_eq!(unexplained(&dead, &[]), 0);

@@ -18,7 +18,7 @@ use tenure::{fencing::FencingError, lease::Lease};
 use super::{Register, guard, taken};
 
 const TABLE: &str = "register";
-/// The server of the run takes any.
+/// The server of the run takes any credentials.
 pub(crate) const KEY: &str = "torture";
 
 /// An item for each resource, with its history.
@@ -42,7 +42,7 @@ impl DynamoRegister {
             .region(Region::new("local"))
             .credentials_provider(Credentials::new(KEY, KEY, None, None, "torture"))
             .endpoint_url(endpoint)
-            // One that is repeated by itself would be in the history twice.
+            // A write that the client repeats would be in the history twice.
             .retry_config(RetryConfig::disabled())
             .timeout_config(limits)
             .http_client(http);

@@ -12,15 +12,15 @@ use tokio::task::spawn_blocking;
 use super::{Register, guard, taken};
 
 /// How long a write waits for others.
-const PATIENCE: Duration = Duration::from_secs(2);
+const BUSY_LIMIT: Duration = Duration::from_secs(2);
 
-/// A row for each resource; a trigger keeps the history, also of what is written past the guard.
+/// A row for each resource; a trigger records the history, also of writes without the guard.
 pub(crate) struct SqliteRegister(Arc<Mutex<Connection>>);
 
 impl SqliteRegister {
     pub(crate) fn open(path: PathBuf) -> Result<Self, String> {
         let connection = Connection::open(path).map_err(text)?;
-        connection.busy_timeout(PATIENCE).map_err(text)?;
+        connection.busy_timeout(BUSY_LIMIT).map_err(text)?;
         Ok(Self(Arc::new(Mutex::new(connection))))
     }
 

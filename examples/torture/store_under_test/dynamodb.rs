@@ -15,14 +15,14 @@ use crate::{
 };
 
 const VARIABLE: &str = "TENURE_DYNOXIDE";
-const PATIENCE: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// A server that keeps all in its memory. It is only ever frozen: one that has lost its table is a
-/// restored backup, and outside the guarantee.
+/// A server that keeps its tables in memory. It is frozen, but never killed: a server that has lost its table
+/// is like a restored backup, which the guarantee does not cover.
 pub(super) struct Server {
     child: Child,
     port: u16,
-    /// A wire for each node.
+    /// The port of the proxy of each node.
     proxies: Vec<u16>,
 }
 
@@ -34,20 +34,20 @@ impl Server {
         command.args(["serve", "--host", "127.0.0.1", "-p", &port.to_string()]);
         command.stderr(Stdio::null());
         let child = Child::start(command, |_| ()).map_err(Failure::to("start the server"))?;
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + START_LIMIT;
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             if end < Instant::now() {
-                let (what, limit) = ("the server".to_owned(), PATIENCE);
+                let (what, limit) = ("the server to listen".to_owned(), START_LIMIT);
                 return Err(Failure::TimedOut { what, limit });
             }
             thread::sleep(Duration::from_millis(20));
         }
-        let proxies = (1..=NODES).map(|node| proxies.lay(port, Owner::Only(node)));
+        let proxies = (1..=NODES).map(|node| proxies.start(port, Owner::Only(node)));
         let proxies = proxies.collect::<Result<_, _>>();
         Ok(Self {
             child,
             port,
-            proxies: proxies.map_err(Failure::to("lay proxies"))?,
+            proxies: proxies.map_err(Failure::to("start the proxies"))?,
         })
     }
 }

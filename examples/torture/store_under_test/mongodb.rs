@@ -14,12 +14,12 @@ use crate::{
     proxies::{NAME, Owner, Proxies, ProxyFault},
 };
 
-/// A replica set whose members know each other, and are known to all, by the addresses of wires: a
-/// client that asks the set for its members must not find a way past them. Clients say their name in the
-/// first message of each connection; who says none is another member.
+/// A replica set whose members are known to each other and to clients only by the addresses of proxies, so that
+/// a client cannot bypass them. Clients send their name in the first message of each connection; a connection
+/// without a name comes from another member.
 pub(super) struct Set {
     members: Vec<Mongod>,
-    /// To each member.
+    /// The port of the proxy of each member.
     ports: Vec<u16>,
     proxies: Proxies,
     client: Client,
@@ -40,7 +40,7 @@ enum Fault {
 /// How many members there are.
 pub(super) const MEMBERS: usize = 3;
 
-/// The owner of the wires on which members call this one.
+/// The owner of the connections from other members to this one.
 fn calls_of(member: usize) -> usize {
     NODES + 1 + member
 }
@@ -55,10 +55,10 @@ impl Set {
         let members = free_ports::<MEMBERS>().map(|port| Mongod::start(folder, port, &member));
         let ports = members.iter().enumerate().map(|(index, member)| {
             let or = calls_of(index);
-            proxies.lay(member.port(), Owner::Named { or })
+            proxies.start(member.port(), Owner::Named { or })
         });
         let ports = ports.collect::<Result<Vec<_>, _>>();
-        let ports = ports.map_err(Failure::to("lay proxies"))?;
+        let ports = ports.map_err(Failure::to("start the proxies"))?;
         initiate(&ports)?;
         let client = async { Client::with_uri_str(url_of(&ports, 0)).await };
         let client = runtime.block_on(client).map_err(Failure::of_store)?;
@@ -100,7 +100,7 @@ fn initiate(ports: &[u16]) -> Result<(), Failure> {
     }
 }
 
-/// Of a node, or of the supervisor, which is 0 and whose wires are never harmed.
+/// The URL of a node, or of the supervisor, which is node 0 and whose connections are never disturbed.
 fn url_of(ports: &[u16], node: usize) -> String {
     let hosts = ports.iter().map(|port| format!("127.0.0.1:{port}"));
     let hosts = hosts.collect::<Vec<_>>().join(",");
@@ -108,7 +108,7 @@ fn url_of(ports: &[u16], node: usize) -> String {
 }
 
 impl StoreUnderTest for Set {
-    /// An election takes about four seconds: some leases outlive it.
+    /// An election takes about four seconds. The longer lease outlives it.
     fn ttls(&self) -> &'static [Duration] {
         const { &[Duration::from_secs(3), Duration::from_secs(12)] }
     }
@@ -127,7 +127,7 @@ impl StoreUnderTest for Set {
 
     fn strike(&mut self, choice: u8) -> Result<Option<String>, Failure> {
         let choice = usize::from(choice);
-        // Mostly the primary; one that cannot be asked for may be in the middle of an election.
+        // Mostly the primary. There is none in the middle of an election.
         let member = match choice % 4 {
             0 => Some(choice / 16 % MEMBERS),
             _ => self.primary(),

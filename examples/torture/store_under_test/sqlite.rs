@@ -47,7 +47,7 @@ impl StoreUnderTest for File {
     fn strike(&mut self, _: u8) -> Result<Option<String>, Failure> {
         let lock = || {
             let connection = Connection::open(&self.path)?;
-            // A frozen node may hold it. The supervisor has other things to do than to wait.
+            // A frozen node may hold the lock, and the supervisor must not wait for it.
             connection.busy_timeout(Duration::from_millis(20))?;
             connection.execute_batch("BEGIN IMMEDIATE")?;
             Ok::<_, rusqlite::Error>(connection)
@@ -57,7 +57,7 @@ impl StoreUnderTest for File {
     }
 
     fn relieve(&mut self) -> Result<(), Failure> {
-        // What was begun is rolled back.
+        // Dropping the connection rolls its transaction back.
         self.lock = None;
         Ok(())
     }

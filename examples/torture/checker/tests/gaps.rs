@@ -46,7 +46,7 @@ fn explained_until(end: u64, contenders: Contenders, older: &Term, disturbances:
 }
 
 #[test]
-fn a_lease_that_was_given_back_is_taken_by_whoever_asks_next() {
+fn a_released_lease_is_taken_with_the_next_bid() {
     explained_until(1000, CONTENDERS, &stepped_down(), &[]);
     explained_until(1000, OBSERVERS, &stepped_down(), &[]);
 }
@@ -69,7 +69,7 @@ fn a_lease_that_was_not_given_back_lives_for_a_margin_and_a_request_after_its_de
 }
 
 #[test]
-fn one_that_died_as_it_stepped_down_may_have_given_nothing_back() {
+fn a_node_that_died_while_stepping_down_may_not_have_released() {
     let mut older = stepped_down();
     older.deadline = at(1060);
     older.dead = at(1020);
@@ -94,7 +94,7 @@ fn time_before_trouble_is_no_longer_than_without_it() {
 }
 
 #[test]
-fn what_is_held_up_at_the_end_keeps_the_lease_for_a_ttl_after() {
+fn a_disturbance_at_the_end_keeps_the_lease_for_a_ttl_after_it() {
     for scope in [Scope::Everybody, Scope::Process(node(1)), Scope::Proxies(1)] {
         let one = |start, end| [during(scope.clone(), start, end)];
         explained_until(1220, CONTENDERS, &stepped_down(), &one(900, 1100));
@@ -115,7 +115,7 @@ fn what_is_held_up_at_the_end_keeps_the_lease_for_a_ttl_after() {
 }
 
 #[test]
-fn what_begins_after_the_end_holds_nothing_of_the_older_one_up() {
+fn a_disturbance_after_the_end_does_not_delay_the_release() {
     let late = [during(Scope::Proxies(1), 1021, 1100)];
     explained_until(1000, CONTENDERS, &stepped_down(), &late);
 }
@@ -137,7 +137,7 @@ fn the_next_leader_may_hold_the_lease_without_knowing_it() {
 }
 
 #[test]
-fn the_time_in_which_nobody_can_contend_is_explained() {
+fn the_time_in_which_no_node_can_contend_is_explained() {
     let mut all = vec![
         during(Scope::Absence(1), 1040, 1450),
         during(Scope::Process(node(2)), 1030, 1400),
@@ -152,7 +152,7 @@ fn the_time_in_which_nobody_can_contend_is_explained() {
 }
 
 #[test]
-fn one_that_stepped_down_leaves_the_lease_to_others() {
+fn a_node_that_stepped_down_does_not_contend_for_a_ttl() {
     let others = [2, 3].map(|number| during(Scope::Absence(number), 1040, 1300));
     explained_until(1144, CONTENDERS, &stepped_down(), &others);
     explained_until(1030, CONTENDERS, &expired(), &others);
@@ -182,7 +182,7 @@ fn a_skipped_token_explains_two_ttls_and_an_answer() {
     assert_eq!(found(1054 + 255, 3, &[]), 1);
     assert_eq!(found(1054 + 508, 4, &[]), 0);
     assert_eq!(found(1054 + 509, 4, &[]), 1);
-    // Somebody was heard to have it.
+    // A node is known to have it.
     let heard = [term(3, 2, 900, 950)];
     assert_eq!(found(1054 + 254, 3, &heard), 1);
     assert_eq!(found(1054, 3, &heard), 0);
@@ -202,7 +202,7 @@ fn challengers_that_come_back_observe_anew() {
         .into();
     explained_until(1174, OBSERVERS, &expired(), &all);
     explained_until(1030, CONTENDERS, &expired(), &all);
-    // Nobody has seen anything meanwhile.
+    // No node has seen anything meanwhile.
     all.push(during(Scope::Everybody, 1100, 1150));
     explained_until(1314, OBSERVERS, &expired(), &all);
     // Node 1 has been there all the time.
