@@ -1,4 +1,4 @@
-//! The contract between an election and the database that keeps its leases.
+//! The contract of a store: what an election asks of the database that keeps its leases.
 
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
@@ -51,119 +51,131 @@ use futures::{future::join_all, stream::BoxStream};
 
 use crate::lease::{FencingToken, Lease, LeaseRecord, ResourceName, Scope};
 
-/// What a database has to answer within, before `prepare` says that it cannot be reached: less than it
-/// promises.
+/// How long `prepare` waits for the first answer of a database. It promises an error within 5 s, so this is
+/// a little less.
 #[cfg(any(feature = "dynamodb", feature = "mongodb"))]
 pub(crate) const REACHED_WITHIN: Duration = Duration::from_millis(4_500);
 
-/// The answer to a bid.
+/// The answer to [`acquire`](LeaseStore::acquire).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AcquireOutcome {
-    /// The lease is the bidder's, under this token.
+    /// The bidder holds the lease, under this token.
     Granted {
         /// The token of this acquisition.
         token: FencingToken,
     },
-    /// The lease is another's, or the attempt is spent.
+    /// Another candidate holds the lease, or the attempt is spent: it was released.
     Refused(LeaseRecord),
 }
 
-/// The answer to a renewal.
+/// The answer to [`renew`](LeaseStore::renew).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RenewOutcome {
-    /// The lease lives for a whole ttl again.
+    /// The lease expires a whole ttl after this renewal.
     Renewed,
-    /// The lease is lost: it expired, another holds it, or an operator evicted it. The record is
-    /// `None` where the store has none.
+    /// The lease is lost: it has expired, was released, was evicted by an operator, or another candidate
+    /// holds it. The record is `None` if the store has none.
     Lost(Option<LeaseRecord>),
 }
 
-/// The answer to a release or an eviction.
+/// The answer to [`release`](LeaseStore::release) and [`evict`](LeaseStore::evict).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReleaseOutcome {
-    /// Done.
+    /// The lease is released, or the eviction is recorded.
     Released,
-    /// The lease was not held as claimed; nothing was changed.
+    /// The lease was not held as claimed. Nothing was changed.
     NotHeld(Option<LeaseRecord>),
 }
 
-/// How an operator ends somebody's lease.
+/// How an operator ends a lease that another process holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Eviction {
-    /// Renewals are refused from now on, and nobody acquires the lease before its standing expiry:
-    /// the holder has that long to notice.
+    /// Renewals are refused from now on, and the lease cannot be acquired before its present expiry. The
+    /// holder has that long to notice.
     Close,
-    /// The lease is free at once. **Outside the guarantee**: the holder may still believe in it until
-    /// its deadline. For a holder that is known to be dead.
+    /// The lease is free at once. **Outside the guarantee**: a holder that is alive may still lead until its
+    /// deadline. Use it only if you know that the holder is dead.
     Force,
 }
 
 /// A database that keeps leases.
 ///
-/// Each method is one atomic step on one record. Losing a race is an outcome, not an error; errors
-/// say whether the request may have been applied ([`StoreErrorKind`]). A record is never deleted in
-/// normal operation, because its token would be lost.
+/// - `acquire`, `renew`, `release`, `read` and `evict` are each one atomic step on one record.
+/// - Losing a race is an outcome, not an error.
+/// - An error says whether the request may have been applied ([`StoreErrorKind`]).
+/// - A store never deletes a record, because its token would be lost.
 ///
 /// # Time limits
 ///
-/// Each call carries a `limit`, which counts from the call. The store answers within it: where the database
-/// does not, with an error of its own that names the server and the cause. The caller gives up only a
-/// little later, without a word of the cause. A store may have a shorter limit of its own; the smaller one
-/// counts. A call that never waits ignores it.
+/// - Each call carries a `limit`, which counts from the call.
+/// - The store answers within the limit.
+/// - If the database does not answer in time, the store returns an error that names the server and the
+///   cause.
+/// - The caller gives up a little after the limit, with an error that cannot name the cause.
+/// - A store may have a shorter limit of its own: the smaller one counts.
+/// - A store that never waits may ignore the limit.
 ///
 /// # Writing a store
 ///
-/// - The version of a record is increased by the database with **every** write, also a repeated one.
-/// - Expiry is judged by the database's clock, or observed (see [`acquire`](Self::acquire)); never by
-///   the caller's wall clock.
-/// - An automatic retry of the driver is off for writes, or the statement accepts its own attempt by
-///   writing again. Finding one's own attempt is a cue to write, never a grant.
-/// - No method may block the calling thread.
+/// - The database increases the version of a record with **every** write, also with a repeated one.
+/// - Expiry is judged by the database's clock, or observed (see [`acquire`](Self::acquire)).
+/// - Expiry is never judged by the caller's wall clock.
+/// - Turn the driver's automatic retries off for writes, or let the statement accept its own attempt by
+///   writing again.
+/// - If a request finds its own attempt in the record, it writes again; a read alone never grants a lease.
+/// - No method blocks the calling thread.
+///
+/// The `conformance` feature has a test kit that checks a store against this contract.
 ///
 /// # Cancel safety
 ///
-/// A dropped future may or may not have been applied; the caller treats it as
+/// A request whose future is dropped may or may not have been applied. The caller treats it as
 /// [`StoreErrorKind::Unknown`].
 #[async_trait]
 pub trait LeaseStore: Send + Sync + Debug {
     /// The kind of store, for messages: `sqlite`, `mongodb`, …
     fn kind(&self) -> &'static str;
 
-    /// The shortest ttl that the store can keep. Default 1 ms.
+    /// The shortest ttl that the store supports. Default 1 ms.
     fn min_ttl(&self) -> Duration {
         Duration::from_millis(1)
     }
 
-    /// Adds what an existing table lacks. Harmless when repeated. Default: nothing to do.
+    /// Creates what the store needs in the database and does not find there, such as an index.
     ///
-    /// It has no limit, because an index of very many records takes its time. But a database that cannot be
-    /// reached is an error within 5 s.
+    /// Repeating the call does no harm. The default does nothing.
+    ///
+    /// The call has no limit, because indexing very many records takes long. If the database cannot be
+    /// reached, it returns an error within 5 s.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Misconfigured`] where something of another layout has the name;
-    /// [`StoreErrorKind::Unavailable`] where the database cannot be reached.
+    /// - [`StoreErrorKind::Misconfigured`]: a table with this name exists and has another layout.
+    /// - [`StoreErrorKind::Unavailable`]: the database cannot be reached.
     async fn prepare(&self) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// Takes the lease if there is none, it is released, or it has expired.
+    /// Takes the lease if there is no record of it, or if it is released or has expired.
     ///
     /// - The token grows by at least 1 with every acquisition.
-    /// - An attempt that holds the lease *unexpired* gets its own token back and a **fresh** expiry,
-    ///   by a write, so that the bidder may count its deadline from this request.
-    /// - An expired attempt gets no token back: it is a new acquisition, with a new token.
-    /// - The record's last attempt, once released, is spent: it is refused.
-    /// - A [closing](Eviction::Close) lease is refused until it expires.
-    /// - A [reentrant](Bid::reentrant) bid also takes the lease from its own candidate id, with a new
+    /// - If the bid's attempt holds the lease and it has *not expired*, the bid gets the same token and a
+    ///   **fresh** expiry, by a write: the bidder counts its deadline from this request.
+    /// - If the bid's attempt held the lease and it has expired, the bid is a new acquisition with a new
     ///   token.
-    /// - A store without a clock counts the holder's whole ttl from the arrival of the reply in which
-    ///   it first saw the present token and version, and takes over only if both are unchanged.
+    /// - If the bid's attempt is the last one of the record and was released, it is spent: the bid is refused.
+    /// - If the lease is [closing](Eviction::Close), the bid is refused until the lease expires.
+    /// - A [reentrant](Bid::reentrant) bid also takes a lease that its own candidate id holds, with a new
+    ///   token.
+    /// - A store without a clock counts the holder's whole ttl from the arrival of the reply in which it first
+    ///   saw the present token and version.
+    /// - Such a store takes over only if token and version are unchanged when it writes.
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreErrorKind::Unsupported`] where the record asks for a newer library.
+    /// - [`StoreErrorKind::Unsupported`]: the record needs a newer version of this library.
+    /// - Any other [`StoreErrorKind`]: see there.
     async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError>;
 
-    /// Extends the lease to a whole ttl if token and holder still match and it has not expired.
+    /// Extends the lease to a whole ttl, if token and holder still match and it has not expired.
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire).
@@ -174,32 +186,34 @@ pub trait LeaseStore: Send + Sync + Debug {
         limit: Duration,
     ) -> Result<RenewOutcome, StoreError>;
 
-    /// Clears the holder if the lease is held as claimed: by token and holder, by the attempt, or by
-    /// the holder alone. The record stays, with its token and metadata, and its last attempt is spent.
+    /// Clears the holder, if the lease is held as the [`Claim`] says: by this token and holder, by this
+    /// attempt, or by this holder.
     ///
-    /// Whether the lease has expired does not matter, as long as nobody else has taken it.
+    /// - The record stays, with its token and metadata.
+    /// - The record's last attempt is spent: a later bid with it is refused.
+    /// - An expired lease is released, too, unless another bid has taken it.
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire).
     async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError>;
 
-    /// The record of a resource, if it was ever led.
+    /// Reads the record of a resource. It is `None` if nobody has ever acquired the lease.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// As [`acquire`](Self::acquire).
     async fn read(
         &self,
         resource: &ResourceName,
         limit: Duration,
     ) -> Result<Option<LeaseRecord>, StoreError>;
 
-    /// The records directly in a scope, ordered by name.
+    /// Reads the records that are directly in a scope, ordered by name.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// As [`acquire`](Self::acquire).
     async fn list(&self, scope: &Scope, limit: Duration) -> Result<Vec<LeaseRecord>, StoreError>;
 
-    /// Ends the acquisition with this token, at the wish of an operator.
+    /// Ends the acquisition with this token, because an operator asks for it.
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire).
@@ -211,7 +225,9 @@ pub trait LeaseStore: Send + Sync + Debug {
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError>;
 
-    /// Renews several leases, each as [`renew`](Self::renew). Default: concurrent single requests.
+    /// Renews several leases, each as [`renew`](Self::renew) does. The results have the order of `leases`.
+    ///
+    /// The default sends single requests concurrently.
     async fn renew_many(
         &self,
         leases: &[(Lease, Duration)],
@@ -225,8 +241,9 @@ pub trait LeaseStore: Send + Sync + Debug {
         .await
     }
 
-    /// A stream of "something changed, look again", if the store can push. Never the only way to
-    /// learn. Default: none.
+    /// A stream that yields whenever the record of a resource may have changed, if the store can push.
+    ///
+    /// Followers poll in any case: an item that never comes does no harm. The default is `None`.
     fn watch(&self, resource: &ResourceName) -> Option<BoxStream<'static, ()>> {
         let _ = resource;
         None

@@ -46,7 +46,7 @@ fn an_unknown_scheme_and_text_that_is_no_url_are_misconfigured() {
         ("leases.db", "no URL of a store"),
         (
             "",
-            "the URL is empty; look whether the setting that holds it is set. A URL has one of the \
+            "the URL is empty: set the setting that holds it. A URL has one of the \
              forms memory:",
         ),
         ("memory:\r", "control character"),

@@ -26,75 +26,85 @@ use crate::{
 
 const KIND: &str = "dynamodb";
 
-/// Leases in a table of Amazon DynamoDB. Clones share the client and what was observed.
+/// Leases in a table of Amazon DynamoDB.
 ///
-/// It takes a client of your own and leaves it as it is: the credentials, the endpoint and the HTTP
-/// client are used, its retries are not. Give the leases a table of their own.
+/// # Set-up
+///
+/// Give the leases a table of their own; *The table* below says how to create it. The store uses the
+/// credentials, the endpoint and the HTTP client of your client, and turns retries off in its own copy. Keep
+/// one store per process: it and its clones share the client and their observations (see *Clock*).
 ///
 /// ```no_run
 /// # use tenure::DynamoStore;
 /// # async fn example(client: aws_sdk_dynamodb::Client) -> Result<(), tenure::StoreError> {
 /// let store = DynamoStore::new(client, "leases");
-/// store.create_table_if_missing().await?; // or let your infrastructure make it, see below
+/// store.create_table_if_missing().await?; // or create it with your infrastructure tools, see below
 /// # Ok(())
 /// # }
 /// ```
 ///
 /// # Clock
 ///
-/// None. A challenger *observes*: it counts the holder's whole ttl on its own [`BootClock`], from the
-/// arrival of the reply in which it first saw the present token and version, and takes over on the
-/// condition that both are unchanged. Every write increases the version. So clocks need not agree on
-/// the time at all; over one ttl they must run at the same rate to within the
-/// [`margin`](crate::Timing::margin).
+/// None. A challenger *observes*: it counts the holder's whole ttl on its own [`BootClock`], from the arrival
+/// of the reply in which it first saw the present token and version. It takes over on the condition that both
+/// are unchanged. Every write increases the version. So clocks need not agree on the time; over one ttl, they
+/// must run at the same rate to within the [`margin`](crate::Timing::margin).
 ///
-/// The price: after a crash the lease is free a ttl after the last renewal *was seen*, which is up to a
-/// poll later than it was made; and a process that has just started counts a whole ttl. So it does, too,
-/// after a renewal that had hung somewhere and is carried out when its sender has given up. What was
-/// observed belongs to this value and its clones: keep one per process. It remembers 100,000
-/// leases, its own among them; one more is not taken over from a dead holder until another is forgotten.
+/// The price: a lease is taken over later.
+///
+/// - After a crash, the lease is free one ttl after the last renewal *was seen*, up to one poll later than it
+///   was made.
+/// - A process that has just started counts a whole ttl.
+/// - If a renewal was delayed on its way and is applied after its sender has given up, the whole ttl is
+///   counted again.
+///
+/// The store remembers 100,000 leases, its own included. If there are more, one that it has no memory for is
+/// not taken over from a dead holder until it forgets another.
 ///
 /// # Atomic primitive
 ///
-/// One conditional `UpdateItem`. A bid for a lease that it does not know to be held is sent without a
-/// look, and taken only if nobody holds it. Where the condition fails, the server returns the item as
-/// it stands (`ReturnValuesOnConditionCheckFailure`; an old DynamoDB Local does not, and costs a read
-/// more); what the rules make of that is written on the condition that token and version are unchanged.
+/// One conditional `UpdateItem`. If the store does not know that the lease is held, it sends the bid without
+/// reading first, on the condition that nobody holds the lease. If the condition fails, DynamoDB returns the
+/// item (`ReturnValuesOnConditionCheckFailure`; an old DynamoDB Local does not, which costs one more read). The
+/// store then decides on that item, and writes on the condition that token and version are unchanged.
 ///
-/// Attributes that it does not know are kept. An item that is no record, or a damaged one, is
-/// [`Corrupt`](super::StoreErrorKind::Corrupt), and nothing is written into it; with three exceptions. A bid
-/// replaces everything but the token, the version and the history of a lease that nobody holds, so it
-/// looks at no more than those; lines of the history that cannot be read are left out; and a token with a
-/// fraction, which no condition can tell, is overlooked by a release that names none.
+/// Unknown attributes are kept. An item that is damaged, or is no record, is
+/// [`Corrupt`](super::StoreErrorKind::Corrupt), and nothing is written into it, with three exceptions:
+///
+/// - A bid for a lease that nobody holds checks only the token, the version and the history, because it
+///   replaces everything else.
+/// - Entries of the history that cannot be read are left out.
+/// - A release that names no token does not notice a token with a fraction, because no condition can test it.
 ///
 /// # Requests
 ///
 /// | operation | requests |
 /// | --- | --- |
-/// | acquire, of a free lease | 1 write; 1 read before it where this store has been polling it |
-/// | acquire, of a lease that is held: a poll | 1 read; the first one, 1 write that is refused |
-/// | acquire, of a lease whose holder is gone | 1 write |
+/// | acquire a free lease | 1 write; if this store has been polling it, 1 read before it |
+/// | acquire a held lease (a poll) | 1 read; the first time, 1 write that is refused |
+/// | acquire a lease whose holder is dead | 1 write |
 /// | renew, release, evict | 1 write |
-/// | `Lost` or `NotHeld` | 1 write that is refused |
-/// | read, list | 1 read, 1 query per MB |
+/// | the same, with the result `Lost` or `NotHeld` | 1 write that is refused |
+/// | read | 1 read |
+/// | list | 1 query per MB |
 ///
-/// A request that gets no answer within [`call_limit`](Self::call_limit) is followed by a read of an item
-/// that is not there, which may take longer: the connection that is opened for it serves later requests.
-///
-/// Reads are strongly consistent. Races with other writers add requests, up to
+/// Reads are strongly consistent. Races with other writers add requests, within
 /// [`call_limit`](Self::call_limit).
+///
+/// If a request gets no answer within [`call_limit`](Self::call_limit), the store reads an item that does not
+/// exist. That read may take longer; later requests use the connection that it opens.
 ///
 /// # What it costs
 ///
-/// A record without metadata stays under 1 KB (names of 40 bytes), so a write is one unit and a read is
-/// one. With the default [`Timing`](crate::Timing) and 30 days, at on-demand prices of the region
-/// us-east-1 since November 2024 (0.625 USD per million writes, 0.125 per million reads):
+/// A record without metadata stays under 1 KB (with names of 40 bytes), so a write costs one unit, and so does
+/// a read. With the default [`Timing`](crate::Timing), 30 days, and on-demand prices of the region us-east-1
+/// since November 2024 (0.625 USD per million writes, 0.125 USD per million reads):
 ///
 /// - the leader: one renewal per 5 s, 518,400 writes, 0.32 USD per resource and month;
 /// - each follower: one poll per 3 s, 864,000 reads, 0.11 USD per resource and month;
 /// - three replicas: 0.324 + 2 × 0.108 = 0.54 USD per resource and month.
 ///
-/// A ttl twice as long halves it. Metadata that takes the item above 1 KB doubles the writes.
+/// Doubling the ttl halves the cost. Metadata that makes the item larger than 1 KB doubles the cost of writes.
 ///
 /// # Least privileges
 ///
@@ -109,14 +119,14 @@ const KIND: &str = "dynamodb";
 /// }
 /// ```
 ///
-/// `Query` is for `list` alone, `dynamodb:DescribeTable` for `prepare`, and with
-/// `dynamodb:CreateTable` for [`create_table_if_missing`](Self::create_table_if_missing).
+/// Only `list` needs `Query`. `prepare` also needs `dynamodb:DescribeTable`;
+/// [`create_table_if_missing`](Self::create_table_if_missing) needs that and `dynamodb:CreateTable`.
 ///
 /// # The table
 ///
-/// Partition key `scope`, sort key `name`, both strings: the record of `jobs/nightly` has the scope
-/// `/jobs/` and the name `nightly`. (A `/` stands before every scope, and for a name that ends with one:
-/// keys cannot be empty.)
+/// The partition key is `scope` and the sort key is `name`, both strings. The record of `jobs/nightly` has the
+/// scope `/jobs/` and the name `nightly`. (Keys cannot be empty. So every scope begins with `/`, and if a
+/// resource's name ends with `/`, its sort key is `/`.)
 ///
 /// ```sh
 /// aws dynamodb create-table --table-name leases --billing-mode PAY_PER_REQUEST \
@@ -124,15 +134,26 @@ const KIND: &str = "dynamodb";
 ///   --key-schema AttributeName=scope,KeyType=HASH AttributeName=name,KeyType=RANGE
 /// ```
 ///
+/// # What each error means
+///
+/// | kind | what happened | what to do |
+/// | --- | --- | --- |
+/// | [`Unavailable`](super::StoreErrorKind::Unavailable) | the endpoint cannot be reached, a read got no answer, or another request wrote at the same moment | check the network, the region and the endpoint |
+/// | [`Unknown`](super::StoreErrorKind::Unknown) | a write got no answer, or DynamoDB failed (5xx) | the lock asks again |
+/// | [`Throttled`](super::StoreErrorKind::Throttled) | the table's capacity is used up | use on-demand billing, or add capacity |
+/// | [`Denied`](super::StoreErrorKind::Denied) | no credentials, expired ones, or a missing privilege | see *Least privileges*; check the machine's clock, too |
+/// | [`Misconfigured`](super::StoreErrorKind::Misconfigured) | no such table, other keys, or no usable region or endpoint | see *The table* |
+/// | [`Corrupt`](super::StoreErrorKind::Corrupt) | the item is damaged, or is no record | the message names the attribute |
+/// | [`Unsupported`](super::StoreErrorKind::Unsupported) | the record needs a newer version of this library | update it |
+///
 /// # What can be lost
 ///
-/// Nothing that was granted: DynamoDB answers when a write is in two of three places. Outside the
-/// guarantee:
+/// Nothing that was granted: DynamoDB answers when a write is in two of three places. Outside the guarantee:
 ///
-/// - A restored backup, deleted items, and a time-to-live attribute on the table take tokens back.
-///   **Switch no time to live on.**
-/// - A global table whose replicas are eventually consistent has a leader per region: use one region.
-/// - A caching endpoint (DAX) answers with old records.
+/// - A restored backup, deleted items, and a time-to-live attribute on the table take tokens back. **Do not
+///   enable time to live.**
+/// - A global table whose replicas are eventually consistent has one leader per region: use one region.
+/// - A caching endpoint (DAX) returns old records.
 #[derive(Clone)]
 pub struct DynamoStore {
     client: Client,
@@ -143,11 +164,11 @@ pub struct DynamoStore {
 }
 
 impl DynamoStore {
-    /// Keeps leases in this table. The client stays as it is; the store's copy does not retry.
+    /// A store that keeps its leases in this table. It works on a copy of the client that does not retry.
     #[must_use]
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         let config = client.config().to_builder();
-        // A retry of a write that was applied would be refused for its own first copy.
+        // If a write was applied, its own retry would fail the condition.
         let config = config.retry_config(RetryConfig::disabled());
         let client = Client::from_conf(config.build());
         let table = table.into().into();
@@ -160,14 +181,15 @@ impl DynamoStore {
         }
     }
 
-    /// How long an operation may take, with all its requests. Default 2 s.
+    /// Sets how long an operation may take, including all its requests. Default 2 s.
     ///
-    /// An operation whose write takes longer is [`Unknown`](super::StoreErrorKind::Unknown), one whose read
-    /// does, or that was surely not sent, [`Unavailable`](super::StoreErrorKind::Unavailable). A call whose
-    /// own limit is shorter, like those of a lock, keeps to that. The SDK by itself would wait for ever.
+    /// A write that takes longer is [`Unknown`](super::StoreErrorKind::Unknown). A read, or a write that was
+    /// certainly not sent, is [`Unavailable`](super::StoreErrorKind::Unavailable). If a call has a shorter
+    /// limit, like the calls of a lock, that one counts. The SDK itself has no such limit.
     ///
-    /// The SDK loads credentials within a request, and begins anew with the next one: a provider that
-    /// takes longer than the limit never has any. Those of [`open_store`](crate::open_store) go on.
+    /// The SDK loads credentials within a request, and starts again with the next one. So if your client's
+    /// provider takes longer than the limit, no request ever gets credentials. With
+    /// [`open_store`](crate::open_store), loading goes on between requests.
     #[must_use]
     pub fn call_limit(mut self, limit: Duration) -> Self {
         self.call_limit = limit;
@@ -181,7 +203,7 @@ impl DynamoStore {
 }
 
 impl fmt::Debug for DynamoStore {
-    /// Only the name of the table: the client knows the credentials.
+    /// Shows only the name of the table, because the client holds the credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("DynamoStore").field(&self.table).finish()
     }
@@ -193,7 +215,7 @@ impl LeaseStore for DynamoStore {
         KIND
     }
 
-    /// 100 ms: a write waits for two of three places, some of them over a network.
+    /// 100 ms, because a write waits for two of three places, some of them over a network.
     fn min_ttl(&self) -> Duration {
         Duration::from_millis(100)
     }
@@ -240,7 +262,7 @@ impl LeaseStore for DynamoStore {
         let records = found.into_iter();
         let records = records.filter_map(|item| self.observer.glance(&item.name, item.found));
         let mut records: Vec<_> = records.collect();
-        // The stand-in for an empty last part is not where that belongs.
+        // The query sorts an empty last part by its placeholder.
         records.sort_by(|a, b| a.resource.cmp(&b.resource));
         Ok(records)
     }

@@ -3,33 +3,37 @@ use std::{error::Error, fmt};
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 use thiserror::Error;
 
-/// Why a store did not answer a request, and whether the request may have been applied.
+/// Why a request to a store failed, and whether it may have been applied.
+///
+/// A lock retries every kind with backoff. Only [`Unknown`](Self::Unknown) may have been applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// The store could not be reached or is busy; the request was **not** applied. Retried with
-    /// backoff.
+    /// The store cannot be reached or is busy. The request was **not** applied. Look at the server and the
+    /// cause that the message names.
     Unavailable,
-    /// The request may have been applied, now or later. A bid is asked again with the same attempt, a
-    /// renewal is sent again.
+    /// The request may have been applied, or may still be. The lock repeats a bid with the same attempt, and
+    /// a renewal as it was.
     Unknown,
-    /// The store asks for fewer requests; not applied. Retried with backoff.
+    /// The store asks for fewer requests. The request was not applied. Raise the database's capacity, or the
+    /// ttl.
     Throttled,
-    /// The credentials do not allow it; not applied. Retried with backoff, in case they are mended.
+    /// The credentials do not allow the request. It was not applied. Once you have corrected them, the lock
+    /// goes on.
     Denied,
-    /// A table, file or setting is not as needed; not applied. Retried with backoff; the message says
-    /// what to do.
+    /// A table, a file or a setting is not as the store needs it. The request was not applied. The message
+    /// says what to do.
     Misconfigured,
-    /// What is stored cannot be understood; nothing was overwritten. Retried with backoff.
+    /// The store cannot read what is stored. Nothing was overwritten. The message says what is wrong.
     Corrupt,
-    /// The record, or the request, needs something that this library or this store does not have; not
-    /// applied. Retried with backoff.
+    /// The record or the request needs something that this library or this store does not have. The request
+    /// was not applied.
     Unsupported,
 }
 
 impl StoreErrorKind {
-    /// Whether the request may have been applied in spite of the error.
+    /// Whether the request may have been applied although it failed.
     #[must_use]
     pub const fn may_have_been_applied(self) -> bool {
         matches!(self, Self::Unknown)
@@ -50,7 +54,7 @@ impl fmt::Display for StoreErrorKind {
     }
 }
 
-/// A request to a store, for messages.
+/// The request to a store that an error is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -71,7 +75,7 @@ pub enum Operation {
     List,
     /// [`evict`](super::LeaseStore::evict).
     Evict,
-    /// The look at a lease within a [leader transaction](super::fencing).
+    /// The check of a lease within a [leader transaction](super::fencing).
     Confirm,
 }
 
@@ -91,7 +95,10 @@ impl fmt::Display for Operation {
     }
 }
 
-/// A request that a store did not answer as the contract says.
+/// A request to a store that failed.
+///
+/// Its text names the store, the operation, the kind, the place (a file, a collection or a table) and what
+/// to do; its source is the driver's error. It serializes as `kind`, `store`, `operation` and `message`.
 #[derive(Debug, Error)]
 #[error("{store} {operation}: {kind}: {message}")]
 pub struct StoreError {
@@ -103,7 +110,7 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// An error whose message says what happened, where, and what to do.
+    /// An error with a message that says what happened, where, and what to do.
     pub fn new(
         kind: StoreErrorKind,
         store: &'static str,
@@ -119,20 +126,20 @@ impl StoreError {
         }
     }
 
-    /// The same with the error of the driver that caused it.
+    /// Adds the driver's error as the source.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// What kind of error it is.
+    /// Why the request failed.
     #[must_use]
     pub const fn kind(&self) -> StoreErrorKind {
         self.kind
     }
 
-    /// The kind of store.
+    /// The [kind](super::LeaseStore::kind) of the store: `sqlite`, `mongodb`, …
     #[must_use]
     pub const fn store(&self) -> &'static str {
         self.store
@@ -146,7 +153,7 @@ impl StoreError {
 }
 
 impl Serialize for StoreError {
-    /// As `{"kind", "store", "operation", "message"}`; the message is the whole text with the causes.
+    /// As `{"kind", "store", "operation", "message"}`. The message is the whole text with its causes.
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut fields = to.serialize_struct("StoreError", 4)?;
         fields.serialize_field("kind", &self.kind)?;

@@ -2,7 +2,7 @@ use std::{error::Error, fmt::Display};
 
 use super::{Operation, StoreError, StoreErrorKind, record::READER};
 
-/// A [`StoreError`] in the making: it does not know yet which request of which store it belongs to.
+/// A [`StoreError`] without its store, operation and place, which the caller adds with [`Failure::of`].
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) kind: StoreErrorKind,
@@ -21,11 +21,11 @@ impl Failure {
         }
     }
 
-    /// A record that is for newer libraries only.
+    /// A record that only a newer version of this library may write.
     pub(crate) fn unsupported(resource: &str, min_reader: impl Display) -> Self {
         let message = format!(
-            "the record of {resource:?} asks for a library that understands version {min_reader} of \
-             records; this one understands {READER}: update it"
+            "the record of {resource:?} needs version {min_reader} of the record format; this library \
+             supports version {READER}: update tenure"
         );
         Self::new(StoreErrorKind::Unsupported, message)
     }
@@ -35,13 +35,13 @@ impl Failure {
         self
     }
 
-    /// What it comes from, if that is an error of this type.
+    /// The source, if it is an error of this type.
     #[cfg(feature = "sqlite")]
     pub(crate) fn cause<E: Error + 'static>(&self) -> Option<&E> {
         self.source.as_ref()?.downcast_ref()
     }
 
-    /// The error of this request; `place` is the file or the collection.
+    /// The error of this request. `place` is the file, the collection or the table.
     pub(crate) fn of(self, store: &'static str, operation: Operation, place: &str) -> StoreError {
         let message = format!("{place}: {}", self.message);
         let error = StoreError::new(self.kind, store, operation, message);

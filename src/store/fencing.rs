@@ -1,15 +1,15 @@
-//! Fencing that bites: writes that the database itself refuses when they come from an older leader.
+//! Fenced writes: the database itself rejects the writes of a stale leader.
 //!
-//! A process may freeze between the moment in which it finds that it leads and its write, and no lock can
-//! stop what it then sends ([the guarantee](crate#the-guarantee)). What can is the database that takes the
-//! write. There are two forms, and both go into *your own* write, to your own table:
+//! A process may freeze after it has checked that it leads and before it writes. No lock can stop what it then
+//! sends ([the guarantee](crate#the-guarantee)). The database that takes the write can. There are two ways,
+//! and both are part of *your own* write, to your own table:
 //!
 //! | | [token guard](TokenGuard) | leader transaction |
 //! | --- | --- | --- |
-//! | checks | the highest token in the row that is written | the record of the lease |
+//! | compares with | the highest token in the row that is written | the record of the lease |
 //! | the row needs | a column or field for the token | nothing |
 //! | your data are | anywhere | in the database of the leases |
-//! | refused | once a newer leader has written **that row** | once the lease has expired, was given back, evicted or taken over |
+//! | rejects | once a newer leader has written **that row** | once the lease has expired, or was released, evicted or taken over |
 //! | costs | nothing, or a statement in your transaction | a transaction, for which renewals wait |
 //!
 //! | store | token guard | leader transaction |
@@ -18,29 +18,29 @@
 //! | MongoDB | `TokenGuard::update_one`, `upsert_one`, `find_one_and_update` | `MongoStore::confirm`, `MongoStore::leader_transaction` |
 //! | DynamoDB | `TokenGuard::update_item`, `TokenGuard::put_item` | `DynamoStore::leader_transaction` |
 //!
-//! All take the [`Lease`] that [`Leadership::lease`](crate::Leadership::lease) gives, and answer a write
-//! that came too late with [`RejectedWrite`]: nothing of it was applied.
+//! All take the [`Lease`] that [`Leadership::lease`](crate::Leadership::lease) returns. If a write comes too
+//! late, they return [`RejectedWrite`], and nothing of it was applied.
 //!
 //! # What is guaranteed
 //!
-//! Of the writes to one row that go through a guard, none of an older acquisition is applied after one of
-//! a newer. Leader transactions of one resource promise that for all rows together, and more: none is
-//! applied after a newer acquisition, whether that has written or not. Clocks have no part in either: a
-//! margin that was too short, or a clock that jumped, lets nothing through.
+//! - Token guards: once a newer acquisition has written a row, no write of an older one to that row is applied.
+//! - Leader transactions: once a newer acquisition exists, no transaction of an older one is applied, whether
+//!   or not the newer leader has written.
+//!
+//! Neither depends on clocks: if a margin was too short or a clock jumped, a stale write is still rejected.
 //!
 //! # What is not
 //!
-//! - A token guard knows what was written, not who leads. Until the newer leader has written a row, the
-//!   older one still can; let a new leader claim the rows that it will work on as soon as it leads.
-//! - A write that goes past the guards is not seen by them, nor is what a writer does elsewhere.
-//! - One token column serves **one resource**. Tokens of two resources have nothing to do with each other.
-//! - A backup that is restored takes tokens back, and so does a row that is deleted and made anew.
-//! - A DynamoDB table does not know when a lease expires; there, a leader transaction goes through until
-//!   somebody has taken the lease over, or it was given back or evicted.
+//! - A token guard knows what was written, not who leads. Until the newer leader has written a row, the older
+//!   one can still write it. So let a new leader claim its rows as soon as it leads.
+//! - Guards see only the writes that use them.
+//! - One token column serves **one resource**. Tokens of two resources cannot be compared.
+//! - A restored backup takes tokens back, and so does a row that is deleted and created again.
+//! - DynamoDB does not know when a lease expires. There, a leader transaction is applied until the lease is
+//!   taken over, released or evicted.
 //!
-//! A leader transaction needs the concrete store, `SqliteStore` and so on: what
-//! [`open_store`](crate::open_store) returns does not tell which database it is. A token guard needs no
-//! store at all.
+//! A leader transaction needs the concrete store, such as `SqliteStore`: what
+//! [`open_store`](crate::open_store) returns hides which database it is. A token guard needs no store.
 
 use std::fmt;
 
@@ -49,21 +49,22 @@ use thiserror::Error;
 use super::StoreError;
 use crate::lease::{FencingToken, Lease, LeaseRecord, ResourceName};
 
-/// A write that was refused because its acquisition is no longer the newest. Nothing of it was applied.
+/// A write that was rejected because its acquisition is no longer the newest. Nothing of it was applied.
 ///
-/// It is final: the same lease will be refused again. Stop the work, and wait to be leader again.
+/// This is final: a later write with the same lease is rejected, too. Stop the work, and wait until you lead
+/// again.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("a write for {resource} under token {token} was refused: {reason}{}", of_newest(*.newest))]
+#[error("a write for {resource} under token {token} was rejected: {reason}{}", of_newest(*.newest))]
 #[non_exhaustive]
 pub struct RejectedWrite {
-    /// What the writer believed to lead.
+    /// The resource that the writer led.
     pub resource: ResourceName,
     /// The token of its acquisition.
     pub token: FencingToken,
-    /// The highest token that the database knows: in the row, or in the record of the lease. `None` where
-    /// there is no record, or the database does not tell.
+    /// The highest token that the database knows, in the row or in the record of the lease. `None` if there
+    /// is no record, or if the database does not return it.
     pub newest: Option<FencingToken>,
-    /// Why it was refused.
+    /// Why the write was rejected.
     pub reason: RejectionReason,
 }
 
@@ -71,22 +72,22 @@ fn of_newest(newest: Option<FencingToken>) -> String {
     newest.map_or_else(String::new, |newest| format!(" (newest token {newest})"))
 }
 
-/// Why a write was refused.
+/// Why a write was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionReason {
     /// There is a newer acquisition.
     Superseded,
-    /// The lease has expired, and nobody has taken it over yet.
+    /// The lease has expired, and is not taken over yet.
     Expired,
-    /// The lease was given back.
+    /// The lease was released.
     Released,
     /// An operator has evicted the holder.
     Evicted,
-    /// The lease counts on another clock than this process's, as after a restart of the machine.
+    /// The lease is from another clock, for instance from before a restart of the machine.
     ForeignClock,
-    /// The database does not know the acquisition: it was emptied, or restored from a backup, or it is not
-    /// the one with the leases.
+    /// The database does not know the acquisition: it was emptied, was restored from a backup, or is not the
+    /// one with the leases.
     Forgotten,
 }
 
@@ -95,16 +96,16 @@ impl fmt::Display for RejectionReason {
         f.write_str(match self {
             Self::Superseded => "there is a newer leader",
             Self::Expired => "the lease has expired",
-            Self::Released => "the lease was given back",
+            Self::Released => "the lease was released",
             Self::Evicted => "an operator has evicted the leader",
-            Self::ForeignClock => "the lease is from another clock, as before a restart",
+            Self::ForeignClock => "the lease is from another clock, such as one before a restart",
             Self::Forgotten => "the database does not know this acquisition",
         })
     }
 }
 
 impl RejectedWrite {
-    /// By a row with this token.
+    /// Rejected by a row with this token.
     pub(crate) fn by_token(lease: &Lease, newest: Option<FencingToken>) -> Self {
         Self {
             resource: lease.resource.clone(),
@@ -114,7 +115,7 @@ impl RejectedWrite {
         }
     }
 
-    /// By the record of the lease, which is not one that the lease could be renewed on.
+    /// Rejected by the record of the lease, which does not allow the lease to be renewed.
     pub(crate) fn by_record(lease: &Lease, record: Option<&LeaseRecord>) -> Self {
         let reason = match record {
             Some(record) if record.token > lease.token => RejectionReason::Superseded,
@@ -133,30 +134,29 @@ impl RejectedWrite {
     }
 }
 
-/// Why a guarded write did not happen. `E` is the driver's error, or that of the work in a transaction.
+/// Why a fenced write failed. `E` is the driver's error, or that of the work in a transaction.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FencingError<E> {
     /// The acquisition is no longer the newest. Nothing was applied.
     #[error(transparent)]
     RejectedWrite(#[from] RejectedWrite),
-    /// There is no such row, so that there is no token to compare with. Nothing was applied.
-    #[error("there is no row to guard")]
+    /// There is no such row, and so no token to compare with. Nothing was applied.
+    #[error("there is no such row to guard")]
     NotFound,
-    /// The row or the write is of a form that cannot be guarded; the text says why and what to do.
-    /// Nothing was applied.
+    /// The row or the write cannot be guarded. The text says why and what to do. Nothing was applied.
     #[error("the write cannot be guarded: {0}")]
     Unguardable(String),
-    /// The record of the lease could not be looked at. Nothing was applied.
+    /// The record of the lease could not be checked. Nothing was applied.
     #[error(transparent)]
     Lease(#[from] StoreError),
-    /// The database, or the work, has failed. Whether something was applied is for this error to say.
+    /// The database or the work failed. This error says whether anything was applied.
     #[error(transparent)]
     Failed(E),
 }
 
 impl<E> FencingError<E> {
-    /// The refusal, if it is one.
+    /// The rejected write, if this is [`RejectedWrite`](Self::RejectedWrite).
     #[must_use]
     pub fn fenced(&self) -> Option<&RejectedWrite> {
         match self {
@@ -166,13 +166,12 @@ impl<E> FencingError<E> {
     }
 }
 
-/// Lets a write to a row through only if the row has seen no newer token, and leaves its own there.
+/// Guards a write to a row: the database applies it only if the row has no newer token, and stores this one.
 ///
-/// The token is kept in a column or field of the row, [`fencing_token`](Self::FIELD) by default, which
-/// holds an integer or nothing. A row without a token takes any. Writes of the same acquisition are not
-/// ordered among each other.
+/// The token is kept in a column or field of the row, [`fencing_token`](Self::FIELD) by default, which holds
+/// an integer or nothing. A row without a token accepts any. Writes of the same acquisition are not ordered.
 ///
-/// The methods for a database come with the feature of its store; each says what it sends.
+/// The methods for a database come with the feature of its store. Each says what it sends.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct TokenGuard {
@@ -181,7 +180,7 @@ pub struct TokenGuard {
 }
 
 impl TokenGuard {
-    /// Where the token is kept, if not told otherwise: `fencing_token`.
+    /// The default column or field of the token: `fencing_token`.
     pub const FIELD: &str = "fencing_token";
 
     /// A guard for the writes of this acquisition.
@@ -192,13 +191,13 @@ impl TokenGuard {
         }
     }
 
-    /// Keeps the token in this column or field. Default [`FIELD`](Self::FIELD).
+    /// Sets the column or field that keeps the token. Default [`FIELD`](Self::FIELD).
     pub fn field(mut self, name: impl Into<String>) -> Self {
         self.field = name.into();
         self
     }
 
-    /// The token as databases with signed integers keep it.
+    /// The token for databases with signed integers.
     pub(crate) fn signed<E>(&self) -> Result<i64, FencingError<E>> {
         i64::try_from(self.lease.token.get()).map_err(|_| {
             let message = format!("token {} does not fit into 63 bits", self.lease.token);
@@ -206,7 +205,7 @@ impl TokenGuard {
         })
     }
 
-    /// The refusal by a row with this token, if that is a newer one.
+    /// The rejection by a row with this token, if it is newer.
     pub(crate) fn refused_by(&self, found: u64) -> Option<RejectedWrite> {
         let found = FencingToken::new(found);
         (found > self.lease.token).then(|| RejectedWrite::by_token(&self.lease, Some(found)))

@@ -15,10 +15,11 @@ use crate::{
     lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, Scope},
 };
 
-/// Leases in the memory of one process: the reference store, for tests and for singletons within a
-/// process. Clones share their leases.
+/// Leases in the memory of one process, for tests and for singletons within a process.
 ///
-/// Its clock is the one given, the machine's by default. One request is one step under a mutex.
+/// Clones share their leases. Expiry is judged by the [`BootClock`], or by the clock that you give to
+/// [`with_clock`](Self::with_clock). Each request is one step under a mutex and never fails. The leases and
+/// their tokens are lost when the process ends.
 #[derive(Clone, Debug)]
 pub struct MemoryStore {
     records: Arc<Mutex<BTreeMap<ResourceName, StoredRecord>>>,
@@ -32,7 +33,7 @@ impl MemoryStore {
         Self::with_clock(Arc::new(BootClock))
     }
 
-    /// An empty store on another clock, for instance one that a test moves by hand.
+    /// An empty store on a clock of yours, for instance one that a test moves by hand.
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -46,9 +47,9 @@ impl MemoryStore {
         resource: &ResourceName,
         step: impl FnOnce(&mut StoredRecord, Moment) -> T,
     ) -> T {
-        // A panic cannot leave a record half written: each step assigns after it has decided.
+        // A panic cannot leave a record half written, because each step decides before it assigns.
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        // Read under the mutex, so that steps and moments have one order.
+        // Read under the mutex, so that requests and the moments they use have the same order.
         let now = self.clock.now();
         if let Some(record) = records.get_mut(resource) {
             return step(record, now);

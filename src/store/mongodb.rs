@@ -36,11 +36,15 @@ use crate::lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, S
 
 const KIND: &str = "mongodb";
 
-/// Leases in a collection of MongoDB, meant for a replica set. Clones share the client.
+/// Leases in a collection of MongoDB, meant for a replica set.
 ///
-/// It takes a collection of your own client and leaves both as they are; what it needs, it asks for
-/// with each request. Give the leases a plain collection of their own, and call
-/// [`prepare`](LeaseStore::prepare) once.
+/// # Set-up
+///
+/// Give the leases a plain collection of their own, and call [`prepare`](LeaseStore::prepare) once: it adds the
+/// index for `list`. The store uses your client and changes no option of the client or the collection: each
+/// request carries its own settings. Clones share the client. The oldest server with everything that the
+/// store needs is MongoDB 4.4; the tests run with 6.0. You can shard the collection by `_id`; then `list` asks
+/// every shard.
 ///
 /// ```no_run
 /// # use tenure::{LeaseStore, MongoStore};
@@ -55,87 +59,97 @@ const KIND: &str = "mongodb";
 ///
 /// # Clock
 ///
-/// `$$NOW`, the time of day of the member that is primary: it is stored, compared, and subtracted for
-/// `remaining`, always on the server. The clocks of all members that can become primary must agree,
-/// steps included, to less than the [`margin`](crate::Timing::margin): a primary whose clock is ahead
-/// of its predecessor's ends leases early. A clock that is put back only prolongs them.
+/// `$$NOW`, the time of day of the primary. The server stores it, compares it, and computes `remaining` from
+/// it. The clocks of all members that can become primary must agree, steps included, to less than the
+/// [`margin`](crate::Timing::margin): if a new primary's clock is ahead of the old one's, leases end early. A
+/// clock that is set back only prolongs them.
 ///
 /// # Atomic primitive
 ///
-/// One `findOneAndUpdate` on the document whose `_id` is the name. A bid is an upsert with a pipeline
-/// that decides on the document as it was; the other requests have their conditions in the filter. A
-/// refused bid leaves the document as it is, which the server neither logs nor replicates.
+/// One `findOneAndUpdate` on the document whose `_id` is the name. A bid is an upsert with a pipeline that
+/// decides on the document as it was. The other writes have their conditions in the filter. A refused bid
+/// leaves the document as it is, and the server neither logs nor replicates it.
 ///
-/// Fields that it does not know are kept. A document that is no record, or a damaged one, is
-/// [`Corrupt`](super::StoreErrorKind::Corrupt), and the server writes nothing into it. One that has
-/// nothing but its `_id` counts as none.
+/// Unknown fields are kept. A document that is damaged, or is no record, is
+/// [`Corrupt`](super::StoreErrorKind::Corrupt), and the server writes nothing into it. A document that has only
+/// its `_id` counts as missing.
 ///
 /// # Requests
 ///
-/// One per operation. A renewal, release or eviction that is refused takes a `find` more, to say who
-/// holds the lease; a bid whose upsert loses a race on a new name with error 11000 is sent once more.
+/// One per operation, and one more in two cases:
 ///
-/// The driver's retryable writes (on by default) repeat a request once after a lost connection or a
-/// step-down; the server then repeats its first answer instead of writing again. Such a call takes as
-/// long as the election of a primary, up to [`call_limit`](Self::call_limit). What is left of that is
-/// also each request's `maxTimeMS`.
+/// - A renewal, release or eviction that is refused needs a `find`, to say who holds the lease.
+/// - A bid whose upsert loses a race for a new name (error 11000) is sent again.
 ///
-/// At most ten requests of a store are with the driver at once. One that gets no answer in time keeps its
-/// place until a `ping` has one: the driver's pool does not forget those that wait for a connection and
-/// leave, and after a primary that hung, it would have hundreds of them to serve first.
+/// The driver's retryable writes (on by default) repeat a request once after a lost connection or a step-down
+/// of the primary. The server then repeats its first answer instead of writing again. Such a call takes as
+/// long as the election of a primary, up to [`call_limit`](Self::call_limit). Each request's `maxTimeMS` is
+/// what is left of that limit.
 ///
-/// Leaders go on through an election that ends a [`call_timeout`](crate::Timing::call_timeout) before
-/// their deadlines. In a set of three that elects in 2 s, that was 2 s after the primary had died; with
-/// one that hung, a new one was there in 4 s, but for 13 s no write reached a majority.
+/// At most ten requests of a store are with the driver at once. A request without an answer keeps its slot
+/// until a `ping` is answered. Without that rule, requests that have timed out would stay in the driver's
+/// queue for a connection, and after a primary that hung, the driver would serve hundreds of them first.
 ///
-/// The client's connections live on the runtime that made it: while that is blocked, no request gets
-/// on, and the leases lapse. [`open_store`](crate::open_store) makes it on the thread of the lock actors.
+/// Leaders survive an election that ends at least one [`call_timeout`](crate::Timing::call_timeout) before
+/// their deadlines. In a set of three that elects in 2 s, it ended 2 s after the primary died. When the
+/// primary hung, a new one was elected in 4 s, but no write reached a majority for 13 s.
 ///
-/// # What an error says
+/// A client's connections live on the runtime that made it. While that runtime is blocked, no request makes
+/// progress, and leases expire. [`open_store`](crate::open_store) makes the client on the thread of the lock
+/// actors.
 ///
-/// A store of [`open_store`](crate::open_store) follows each request: an error names the server and the
-/// cause (`db1:27017: Connection refused (os error 111)`), and a write that was not handed to a connection is
-/// [`Unavailable`](super::StoreErrorKind::Unavailable).
+/// # What each error means
 ///
-/// Of a client of yours it sees only what the driver answers. The driver looks for a server for 30 s, and a
-/// call that ends before that knows no cause, so that a write is [`Unknown`](super::StoreErrorKind::Unknown).
-/// Set `server_selection_timeout` (`serverSelectionTimeoutMS` in the driver's URL) to less than nine tenths of
-/// the [`call_timeout`](crate::Timing::call_timeout), 500 ms for a ttl of 3 s: then the driver's own error
-/// comes first, and names them.
+/// | kind | what happened | what to do |
+/// | --- | --- | --- |
+/// | [`Unavailable`](super::StoreErrorKind::Unavailable) | no primary can be reached, or the request was not sent | check that the members run, have a primary, and are reachable under their names |
+/// | [`Unknown`](super::StoreErrorKind::Unknown) | no answer in time, or no majority has the write yet | the lock asks again; check the network and the members that are down or behind |
+/// | [`Throttled`](super::StoreErrorKind::Throttled) | the server limits requests | raise its limit, or the ttl |
+/// | [`Denied`](super::StoreErrorKind::Denied) | wrong credentials, or a missing privilege | correct them; it goes on by itself, see *Least privileges* |
+/// | [`Misconfigured`](super::StoreErrorKind::Misconfigured) | a view, a validator, a unique index or a client option refuses the request | give the leases a plain collection of their own |
+/// | [`Corrupt`](super::StoreErrorKind::Corrupt) | the document is damaged, or is no record | the message names the field |
+/// | [`Unsupported`](super::StoreErrorKind::Unsupported) | the server or this library is too old | update it |
+///
+/// If [`open_store`](crate::open_store) made the client, the store follows each request: an error names the
+/// server and the cause (`db1:27017: Connection refused (os error 111)`), and a write that was not handed to a
+/// connection is [`Unavailable`](super::StoreErrorKind::Unavailable).
+///
+/// If the client is yours, the store sees only what the driver answers. By default the driver searches for a
+/// server for 30 s; if the call ends earlier, its error names no cause, and a write is
+/// [`Unknown`](super::StoreErrorKind::Unknown). Set `server_selection_timeout` (`serverSelectionTimeoutMS` in
+/// the driver's URL) to less than nine tenths of the [`call_timeout`](crate::Timing::call_timeout), for example
+/// 500 ms for a ttl of 3 s: then the driver's error comes first, and names server and cause.
 ///
 /// # Isolation
 ///
-/// Writes ask for `{ w: "majority", j: true }`, reads for the primary and read concern `majority`,
-/// whatever the client's defaults. `read` and `list` may be older than a write that is on its way, and
-/// for a moment after a partition by more; they decide nothing. Names are compared byte by byte; where
-/// the collection has a collation of its own, requests scan it, and it refuses names that it takes for
+/// Writes ask for `{ w: "majority", j: true }`; reads ask for the primary and read concern `majority`. The
+/// client's defaults do not matter. `read` and `list` may miss a write that is under way, and for a moment
+/// after a partition also older ones; no grant depends on them. Names are compared byte by byte. If the
+/// collection has a collation of its own, requests scan it, and it refuses names that the collation takes for
 /// equal.
 ///
 /// # Least privileges
 ///
-/// `find`, `insert` and `update` on the collection, which make it if it is missing; `createIndex` for
+/// `find`, `insert` and `update` on the collection; these also create it if it is missing. `createIndex` for
 /// `prepare` alone.
 ///
-/// After the server has refused the credentials the driver calls it again with its next heartbeat,
-/// every 10 s by default. Until something gets through, a `ping` goes before each request, and all is
-/// [`Denied`](super::StoreErrorKind::Denied); once they are mended it goes on by itself.
+/// After the server has refused the credentials, the driver tries again with its next heartbeat, every 10 s by
+/// default. Until a request succeeds, the store sends a `ping` before each one, and each fails with
+/// [`Denied`](super::StoreErrorKind::Denied). Once the credentials are right, the store goes on by itself.
 ///
 /// # What can be lost
 ///
-/// Nothing that was granted, in a failover: an answer waits until the write is on the disks of a
-/// majority, and what is not there yet when the call ends is
-/// [`Unknown`](super::StoreErrorKind::Unknown). Outside the guarantee:
+/// A failover loses nothing that was granted: an answer waits until the write is on the disks of a majority. If
+/// it is not there yet when the call ends, the write is [`Unknown`](super::StoreErrorKind::Unknown). Outside
+/// the guarantee:
 ///
-/// - A restored backup, or deleted documents, take tokens back. **Put no TTL index on the collection.**
-/// - A replica set without a majority of data-bearing members up makes no progress.
+/// - A restored backup takes tokens back, and so do deleted documents. **Put no TTL index on the collection.**
+/// - Without a majority of data-bearing members, a replica set makes no progress.
 ///
-/// A server that is in no replica set takes the same requests, and what it has answered is in its
-/// journal and outlives its death. But there is no failover: while it is down no lease is won or
-/// renewed, and what its machine or its disk loses is lost, tokens too. The driver repeats no writes
-/// there: one whose answer is lost is `Unknown`, and a lock asks again.
-///
-/// MongoDB 4.4 is the oldest server with all that is needed; the tests run with 6.0. A collection may
-/// be sharded by `_id`; `list` then asks every shard.
+/// A server outside a replica set takes the same requests, and its answers survive a crash of the server in its
+/// journal. But it has no failover: while it is down, no lease is acquired or renewed, and if its machine or
+/// disk loses data, leases and tokens are lost. The driver repeats no writes there: a write whose answer is
+/// lost is `Unknown`, and the lock asks again.
 #[derive(Clone)]
 pub struct MongoStore {
     collection: Collection<Document>,
@@ -144,7 +158,7 @@ pub struct MongoStore {
 }
 
 impl MongoStore {
-    /// Keeps leases in this collection, whose client and options stay as they are.
+    /// A store that keeps its leases in this collection. It changes no option of the collection or its client.
     #[must_use]
     pub fn new(collection: Collection<Document>) -> Self {
         Self {
@@ -154,7 +168,7 @@ impl MongoStore {
         }
     }
 
-    /// The same for a client whose options tell of its [`Servers`].
+    /// A store whose client reports the state of its [`Servers`].
     pub(super) fn of_servers(collection: Collection<Document>, servers: Arc<Servers>) -> Self {
         Self {
             dispatcher: Arc::new(Dispatcher::new(collection.client(), Some(servers))),
@@ -162,12 +176,13 @@ impl MongoStore {
         }
     }
 
-    /// How long an operation may take, with all its requests, the driver's own retries and its search
+    /// Sets how long an operation may take, including all its requests, the driver's retries and its search
     /// for a primary. Default 2 s.
     ///
-    /// A write that takes longer is [`Unknown`](super::StoreErrorKind::Unknown), a read, or what was surely
-    /// not sent, [`Unavailable`](super::StoreErrorKind::Unavailable). A call whose own limit is shorter, like
-    /// those of a lock, keeps to that. [`prepare`](LeaseStore::prepare) may take ten times as long.
+    /// A write that takes longer is [`Unknown`](super::StoreErrorKind::Unknown). A read, or a write that was
+    /// certainly not sent, is [`Unavailable`](super::StoreErrorKind::Unavailable). If a call has a shorter
+    /// limit, like the calls of a lock, that one counts. [`prepare`](LeaseStore::prepare) may take ten times as
+    /// long.
     #[must_use]
     pub fn call_limit(mut self, limit: Duration) -> Self {
         self.call_limit = limit;
@@ -193,7 +208,7 @@ impl MongoStore {
 
     async fn bid(&self, bid: &Bid, limit: CallLimit) -> Answer<AcquireOutcome> {
         let mut answer = self.acquire_once(bid, limit).await?;
-        // The other upsert of the race has made the document: now there is one to decide on.
+        // Another upsert has made the document, so this one can now decide on it.
         if (answer.as_ref()).is_err_and(|refused| is_duplicate_key(&refused.error)) {
             answer = self.acquire_once(bid, limit).await?;
         }
@@ -201,12 +216,12 @@ impl MongoStore {
             Some(found) => document::outcome(found, bid),
             None => Err(Failure::new(
                 super::StoreErrorKind::Unknown,
-                "the server has answered a bid without a document",
+                "the server answered a bid without the document: the lock asks again",
             )),
         }
     }
 
-    /// Makes a change where its filter matches; otherwise looks why it does not.
+    /// Makes a change if its filter matches. If not, reads the record, to say why.
     async fn change(
         &self,
         resource: &ResourceName,
@@ -273,7 +288,7 @@ impl MongoStore {
             .keys(doc! { "scope": 1, "_id": 1 })
             .options(IndexOptions::builder().collation(exact()).build())
             .build();
-        // Of a server that was never reached, the driver would know no more after a longer wait.
+        // If no server answers, a longer wait would not give a better error.
         let client = self.collection.client();
         let reached = self
             .dispatcher
@@ -328,7 +343,7 @@ impl From<Changed> for RenewOutcome {
     }
 }
 
-/// With `j`, because a replica set can be told not to wait for the disk of a majority.
+/// With `j`, because a replica set can be configured not to wait for the disks of a majority.
 fn majority() -> WriteConcern {
     WriteConcern::builder()
         .w(Acknowledgment::Majority)
@@ -340,13 +355,13 @@ fn primary() -> SelectionCriteria {
     SelectionCriteria::ReadPreference(ReadPreference::Primary)
 }
 
-/// Names are compared byte by byte, whatever the collation of the collection.
+/// Compares names byte by byte, whatever the collation of the collection.
 fn exact() -> Collation {
     Collation::builder().locale("simple").build()
 }
 
 impl fmt::Debug for MongoStore {
-    /// Only the name of the collection: the client knows the credentials.
+    /// Shows only the name of the collection, because the client holds the credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let namespace = self.collection.namespace().to_string();
         f.debug_tuple("MongoStore").field(&namespace).finish()
@@ -359,7 +374,7 @@ impl LeaseStore for MongoStore {
         KIND
     }
 
-    /// 100 ms: a write waits for a majority of the members.
+    /// 100 ms, because a write waits for a majority of the members.
     fn min_ttl(&self) -> Duration {
         Duration::from_millis(100)
     }

@@ -1,5 +1,5 @@
-//! The contract's rules over one record, as pure steps. A store that can read and write a record in
-//! one atomic step of its own (a mutex, a transaction) applies these; so does the simulation.
+//! The rules of the contract for one record, as functions without I/O. A store that reads and writes a record
+//! in one atomic step (under a mutex, in a transaction) applies them. So does the simulation.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,8 +16,8 @@ use crate::{
 #[cfg(any(test, feature = "dynamodb", feature = "mongodb", feature = "sqlite"))]
 pub(crate) const READER: u32 = 1;
 
-/// A record as it is kept. `version` grows with every write: a step that leaves it as it was changed
-/// nothing and needs no write.
+/// A record as a store keeps it. Every change increases `version`: if a step leaves it as it was, there is
+/// nothing to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredRecord {
     pub(crate) token: FencingToken,
@@ -33,7 +33,7 @@ pub(crate) struct StoredRecord {
 }
 
 impl Default for StoredRecord {
-    /// The record of a resource that was never led.
+    /// The record of a resource whose lease nobody has ever acquired.
     fn default() -> Self {
         Self {
             token: FencingToken::new(0),
@@ -55,7 +55,7 @@ impl StoredRecord {
         let own_attempt = self.attempt == Some(bid.attempt);
         let held = self.is_held(now);
         let mine = self.holder.as_ref() == Some(&bid.candidate) && !self.closing;
-        // A spent attempt: its holder was cleared, so a copy of its bid comes too late.
+        // The attempt was released, so this is a delayed copy of its bid.
         let spent = own_attempt && self.holder.is_none();
         if held && mine && own_attempt {
             self.extend(bid.ttl, now);
@@ -130,13 +130,13 @@ impl StoredRecord {
         if eviction == Eviction::Force {
             self.holder = None;
         }
-        // Stays set after a forced eviction, so that the loser can tell it from an expiry.
+        // Set after a forced eviction, too, so that the former holder can tell it from an expiry.
         self.closing = true;
         self.version += 1;
         ReleaseOutcome::Released
     }
 
-    /// What others see, if the resource was ever led.
+    /// The record as callers see it, or `None` if nobody has ever acquired the lease.
     pub(crate) fn seen(&self, resource: &ResourceName, now: Moment) -> Option<LeaseRecord> {
         (self.version > 0).then(|| self.view(resource, now))
     }

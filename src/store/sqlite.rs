@@ -29,11 +29,14 @@ use crate::{
 
 const KIND: &str = "sqlite";
 
-/// Leases in an SQLite file, shared by the processes of **one host**. Clones share a connection.
+/// Leases in an SQLite file, shared by the processes of **one host**.
 ///
-/// The file may be an application's own database: the leases live in the table `tenure_leases`. All
-/// processes must give a path to the same file, none of them over a network file system (NFS, SMB, or
-/// a volume that several hosts mount): its log is shared memory, and its locks are the host's.
+/// # Set-up
+///
+/// [`open`](Self::open) creates the file and the table `tenure_leases` if they are missing. The file may be
+/// your application's own database. All processes must open the same file. Do not put it on a network file
+/// system (NFS, SMB, or a volume that several hosts mount): SQLite's log index is shared memory, and its
+/// locks belong to the host. Clones of the store share a connection.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -50,8 +53,9 @@ const KIND: &str = "sqlite";
 ///     metadata: None,
 ///     reentrant: false,
 /// };
-/// assert!(matches!(store.acquire(&bid).await?, AcquireOutcome::Granted { .. }));
-/// let record = store.read(&bid.resource).await?.ok_or("no record")?;
+/// let limit = Duration::from_secs(1);
+/// assert!(matches!(store.acquire(&bid, limit).await?, AcquireOutcome::Granted { .. }));
+/// let record = store.read(&bid.resource, limit).await?.ok_or("no record")?;
 /// assert_eq!(record.holder, Some(bid.candidate));
 /// # Ok(())
 /// # }
@@ -59,73 +63,87 @@ const KIND: &str = "sqlite";
 ///
 /// # Clock
 ///
-/// The host's [`BootClock`], named in each record by boot id, time namespace and its offset. A lease
-/// under another name (from before a restart of the machine, or from a container with a time
-/// namespace of its own) is *observed*: it is free once this store has counted its whole ttl since it
-/// first saw the present token and version, and never at once; `remaining` tells how long that still
-/// takes. Its renewal from here is [`Lost`](RenewOutcome::Lost). Where the system has no boot id
-/// (other than Linux), the leases of every other process are observed so.
+/// The host's [`BootClock`]. Each record names it by boot id, time namespace and the namespace's offset.
+///
+/// A lease under another clock (from before a restart of the machine, or from a container with its own time
+/// namespace) is *observed*: it becomes free once this store has counted its whole ttl since it first saw the
+/// present token and version. It is never free at once; `remaining` says how long the rest takes. Renewing
+/// it from here is [`Lost`](RenewOutcome::Lost). If the system has no boot id (every system except Linux),
+/// the store observes the leases of every other process.
 ///
 /// # Atomic primitive
 ///
-/// `BEGIN IMMEDIATE`: read the row, decide, write it, commit. What changes nothing, like the bid of a
-/// follower, is one read without the write lock.
+/// A `BEGIN IMMEDIATE` transaction: read the row, decide, write it, commit. A request that changes nothing,
+/// such as a follower's bid, is one read without the write lock.
 ///
 /// # Requests
 ///
-/// One per operation, on a thread of the store's own (`tenure-sqlite`), which ends with the last
-/// clone: no method blocks, and no runtime is needed. A request waits for the write transactions of
-/// other connections in short random sleeps, for at most
-/// [`busy_limit`](SqliteStoreBuilder::busy_limit) since it was made, and is then
-/// [`Unavailable`](super::StoreErrorKind::Unavailable). Requests of one store wait for each other: for
-/// lists of very many records, open a second one.
+/// One per operation. They run on the store's thread (`tenure-sqlite`), which ends with the last clone: no
+/// method blocks, and no runtime is needed.
 ///
-/// A disk that hangs keeps the thread: such a request is not answered within its limit.
+/// A request waits in short random sleeps for the write transactions of other connections. After
+/// [`busy_limit`](SqliteStoreBuilder::busy_limit), counted from the call, it fails with
+/// [`Unavailable`](super::StoreErrorKind::Unavailable). The requests of one store run one after the other: to
+/// list very many records, open a second store.
+///
+/// If the disk hangs, so does the thread: then a request is not answered within its limit.
 ///
 /// # Settings
 ///
-/// The file is switched to the write-ahead log (`journal_mode = WAL`, which stays with the file),
-/// and every commit is flushed to the disk (`synchronous = FULL`, `fullfsync` on macOS). Transactions
-/// are serializable.
+/// The store switches the file to the write-ahead log (`journal_mode = WAL`, which stays with the file). Every
+/// commit is flushed to the disk (`synchronous = FULL`, on macOS also `fullfsync`). Transactions are
+/// serializable.
 ///
-/// # Room on the disk
+/// # Disk space
 ///
-/// Leave 1 MB for it, and 5 KB for each resource with metadata. The log is written back when it has grown to
-/// 256 KiB, and is cut to that again where a long transaction of your application has made it longer. While
-/// others fill the disk, leases that exist are still renewed and released, in the room that the file and its
-/// log have. A new lease may find none: that is [`Unavailable`](super::StoreErrorKind::Unavailable) or
-/// [`Unknown`](super::StoreErrorKind::Unknown) until there is some, and nothing needs to be opened again.
+/// Leave 1 MB, and 5 KB for each resource with metadata. SQLite writes the log back when it has grown to
+/// 256 KiB. If a long transaction of your application has made it longer, it is cut to that size again.
 ///
-/// If connections of your application fill the disk with the log itself, it can be written back only when
-/// there is room in the file for what the log holds: free some space.
+/// If something else fills the disk, existing leases are still renewed and released, in the space that the
+/// file and its log already have. Acquiring a new lease may fail with
+/// [`Unavailable`](super::StoreErrorKind::Unavailable) or [`Unknown`](super::StoreErrorKind::Unknown). Free
+/// some space; you need not open the store again.
+///
+/// If your application's connections fill the disk with the log itself, SQLite can write it back only when the
+/// file has space for what the log holds: free some space.
 ///
 /// # Least privileges
 ///
-/// Reading and writing the file **and its directory**, where SQLite keeps the companions `-wal` and
+/// Reading and writing the file **and its directory**, where SQLite keeps the companion files `-wal` and
 /// `-shm`.
+///
+/// # What each error means
+///
+/// | kind | what happened | what to do |
+/// | --- | --- | --- |
+/// | [`Unavailable`](super::StoreErrorKind::Unavailable) | other connections kept the file locked, or the disk is full | keep write transactions below `busy_limit`; free some space |
+/// | [`Unknown`](super::StoreErrorKind::Unknown) | a commit failed, so it may have been applied | the lock asks again; look at the disk |
+/// | [`Denied`](super::StoreErrorKind::Denied) | the process may not search the directory | grant it the privileges above |
+/// | [`Misconfigured`](super::StoreErrorKind::Misconfigured) | no such directory, no write access, a table of another layout, or a file that was replaced | the message says it; after a replacement, open the store again |
+/// | [`Corrupt`](super::StoreErrorKind::Corrupt) | the file or a row is damaged, or it is no SQLite database | restore it, then raise the tokens |
 ///
 /// # What can be lost
 ///
-/// Nothing that was granted, through a crash of the process or the machine, if the disk keeps what it
-/// was told to flush. Outside the guarantee:
+/// A crash of the process or of the machine loses nothing that was granted, if the disk keeps what it was told
+/// to flush. Outside the guarantee:
 ///
 /// - A restored backup takes tokens back, and so does a deleted file.
-/// - A file that is deleted or replaced, or whose companions are, while it is in use: those who opened
-///   the old one and those who open the new one do not see each other. On Unix the former notice it at
-///   their next request, which is [`Misconfigured`](super::StoreErrorKind::Misconfigured) until the
-///   store is opened again; they may still lead until their deadline.
-/// - A process that opens the file otherwise than by SQLite, or with a second copy of SQLite linked
-///   into it, drops its locks when it closes it: that is POSIX's rule for locks on files.
+/// - If the file or its companion files are deleted or replaced while in use, processes that opened the old
+///   file and processes that open the new one do not see each other. On Unix, the next request to the old
+///   one fails with [`Misconfigured`](super::StoreErrorKind::Misconfigured) until the store is opened again.
+///   Until its deadline, the former leader may still lead.
+/// - If a process opens the file without SQLite, or with a second copy of SQLite linked into it, its locks are
+///   dropped when it closes the file: that is POSIX's rule for file locks.
 #[derive(Clone)]
 pub struct SqliteStore {
     worker: Worker,
     path: Arc<Path>,
-    /// For transactions on connections of others.
+    /// For transactions on the application's connections.
     clock: HostClock,
     files: Arc<Files>,
 }
 
-/// How an [`SqliteStore`] is opened.
+/// Builds an [`SqliteStore`] with settings of your own; see [`SqliteStore::builder`].
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SqliteStoreBuilder {
@@ -134,19 +152,18 @@ pub struct SqliteStoreBuilder {
 }
 
 impl SqliteStoreBuilder {
-    /// How long a request waits for the write transactions of other connections, those of your
+    /// Sets how long a request waits for the write transactions of other connections, those of your
     /// application included. Default 500 ms.
     ///
-    /// A call whose own limit is shorter waits for no longer than that.
+    /// If a call has a shorter limit, that one counts.
     pub fn busy_limit(mut self, limit: Duration) -> Self {
         self.busy_limit = limit;
         self
     }
 
-    /// Another clock than the [`BootClock`], for instance one that a test moves by hand.
+    /// Sets the clock. Default [`BootClock`]. A test can pass one that it moves by hand.
     ///
-    /// Stores whose clocks have the same identity compare their moments; a lease under another
-    /// identity is observed.
+    /// Stores with the same `identity` compare their moments. A lease under another identity is observed.
     pub fn clock(mut self, clock: Arc<dyn Clock>, identity: impl Into<Arc<str>>) -> Self {
         let identity = identity.into();
         self.clock = HostClock { clock, identity };
@@ -162,8 +179,9 @@ impl SqliteStoreBuilder {
         let clock = self.clock.clone();
         let started = Session::open(path, self.clock, self.busy_limit).and_then(|session| {
             let files = Arc::clone(&session.files);
-            let worker = Worker::start(session)
-                .map_err(|error| Failure::unavailable("no thread can be started").because(error));
+            let worker = Worker::start(session).map_err(|error| {
+                Failure::unavailable("cannot start the thread of the store").because(error)
+            });
             Ok((worker?, files))
         });
         let (worker, files) = started
@@ -178,26 +196,26 @@ impl SqliteStoreBuilder {
 }
 
 impl SqliteStore {
-    /// Opens a file, and creates it and its table if they are missing.
+    /// Opens a file. Creates it and its table if they are missing.
     ///
-    /// It blocks, for some milliseconds or, while others lock the file, at most about
-    /// [`busy_limit`](SqliteStoreBuilder::busy_limit).
+    /// It blocks for some milliseconds, or for at most about
+    /// [`busy_limit`](SqliteStoreBuilder::busy_limit) while other connections lock the file.
     ///
     /// # Errors
     ///
-    /// Nothing that was there is changed by an error of one of these kinds:
+    /// An error of one of these kinds leaves the file as it was:
     ///
-    /// - [`Corrupt`](super::StoreErrorKind::Corrupt): the file is no SQLite database, or is damaged.
+    /// - [`Corrupt`](super::StoreErrorKind::Corrupt): the file is damaged, or is no SQLite database.
     /// - [`Misconfigured`](super::StoreErrorKind::Misconfigured): the directory does not exist, the
-    ///   file cannot be written, or its table `tenure_leases` is of another layout.
-    /// - [`Denied`](super::StoreErrorKind::Denied): the process may not look into the directory.
-    /// - [`Unavailable`](super::StoreErrorKind::Unavailable): others kept the file locked, or the disk
-    ///   is full.
+    ///   file cannot be written, or its table `tenure_leases` has another layout.
+    /// - [`Denied`](super::StoreErrorKind::Denied): the process may not search the directory.
+    /// - [`Unavailable`](super::StoreErrorKind::Unavailable): other connections kept the file locked, or the
+    ///   disk is full.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::builder().open(path)
     }
 
-    /// Settings other than the defaults.
+    /// A builder, to open a file with settings other than the defaults.
     pub fn builder() -> SqliteStoreBuilder {
         SqliteStoreBuilder {
             busy_limit: Duration::from_millis(500),
@@ -231,7 +249,7 @@ impl LeaseStore for SqliteStore {
         KIND
     }
 
-    /// 10 ms: a commit waits for the disk.
+    /// 10 ms, because a commit waits for the disk.
     fn min_ttl(&self) -> Duration {
         Duration::from_millis(10)
     }

@@ -13,11 +13,10 @@ mod sqlite;
 
 use super::{LeaseStore, MemoryStore, Operation, StoreError, StoreErrorKind};
 
-/// What an error names where no store is known yet.
+/// The store that an error names before the scheme is known.
 const URL: &str = "url";
 
-/// The schemes, what follows them, and whether this build has them; a feature has the name of its
-/// store.
+/// Each scheme, the form of its URL, its feature, and whether this build has it.
 const SCHEMES: [(&str, &str, Option<&str>, bool); 5] = [
     ("memory", "memory:", None, true),
     (
@@ -46,63 +45,61 @@ const SCHEMES: [(&str, &str, Option<&str>, bool); 5] = [
     ),
 ];
 
-/// Opens the store that a URL names, so that a program can leave the choice to its configuration.
+/// Opens the store that a URL names, so that the program's configuration can choose the store.
 ///
 /// | URL | feature | store |
 /// | --- | --- | --- |
 /// | `memory:` | | [`MemoryStore`], a new one with each call |
-/// | `sqlite:PATH` | `sqlite` | `SqliteStore` in this file, relative or absolute; the path is taken as it is, without `?` |
+/// | `sqlite:PATH` | `sqlite` | `SqliteStore` in this file, relative or absolute; the path is not decoded and has no `?` |
 /// | `mongodb://…`, `mongodb+srv://…` | `mongodb` | `MongoStore` |
 /// | `dynamodb://TABLE` | `dynamodb` | `DynamoStore` on this table |
 ///
-/// A URL of MongoDB is the driver's [connection string]; its path is the database, `tenure` where it
-/// has none. (A database in the path is also where the user is looked up, unless `authSource` says
-/// otherwise.)
+/// A MongoDB URL is the driver's [connection string]. Its path is the database, `tenure` by default. (A
+/// database in the path is also where the server looks the user up, unless `authSource` names another.)
 ///
-/// | parameter | of | default |
+/// | parameter | scheme | default |
 /// | --- | --- | --- |
 /// | `collection=NAME` | `mongodb` | `leases` |
-/// | `call_limit=TIME` | `mongodb`, `dynamodb` | `2s`: what an operation takes at most, with all its requests |
-/// | every other | `mongodb` | the driver's |
-/// | `region=NAME` | `dynamodb` | `AWS_REGION`, `AWS_DEFAULT_REGION`, or the profile's; instance metadata is not asked |
-/// | `endpoint=URL` | `dynamodb` | `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL`, the profile's, or that of the region |
-/// | `create_table_if_missing=true` | `dynamodb` | `false`: tables are somebody's to plan and to pay |
+/// | `call_limit=TIME` | `mongodb`, `dynamodb` | `2s`: the longest time for an operation, with all its requests |
+/// | any other | `mongodb` | the driver's |
+/// | `region=NAME` | `dynamodb` | `AWS_REGION`, `AWS_DEFAULT_REGION`, or the profile's; instance metadata is not used |
+/// | `endpoint=URL` | `dynamodb` | `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL`, the profile's, or the region's |
+/// | `create_table_if_missing=true` | `dynamodb` | `false`, because a table costs money |
 ///
-/// Values are percent-encoded; a `@` in them must be (`%40`). A time is a whole number and its unit: `500ms`,
-/// `5s`.
+/// Values may be percent-encoded; an `@` in them must be (`%40`). A time is a whole number and its unit:
+/// `500ms`, `5s`.
 ///
-/// It prepares nothing in the database, with the exception of that parameter: call
-/// [`prepare`](LeaseStore::prepare) where a table or an index may be missing. It makes no request to a
-/// server, which may be down; a lock waits for it. `mongodb+srv` looks servers up in the DNS.
+/// Except with `create_table_if_missing=true`, it creates no table and no index: call
+/// [`prepare`](LeaseStore::prepare) if one may be missing. It sends no request to a server, so the server may
+/// be down: a lock retries until it is up. `mongodb+srv` looks the servers up in the DNS.
 ///
 /// # Credentials
 ///
-/// Those of MongoDB stand in the URL, percent-encoded, or in what its parameters name. Those of
-/// DynamoDB never do: the SDK finds them in the environment, a profile, the container or the machine. A
-/// profile with `sso` needs parts of the SDK that this crate leaves out: give `DynamoStore::new` a client
-/// of yours. No error and no `Debug` shows one, nor the errors of a driver about a URL, which are left out for
-/// that reason.
+/// MongoDB's credentials are in the URL, percent-encoded, or where its parameters point. DynamoDB's never are:
+/// the SDK finds them in the environment, a profile, the container or the machine. A profile with `sso` needs
+/// parts of the SDK that this crate leaves out: give `DynamoStore::new` a client of yours.
+///
+/// No error and no `Debug` output shows credentials. A driver's error about a URL could, so it is left out.
 ///
 /// # Runtimes
 ///
-/// It may be awaited on any runtime and on none. A client's connections live on the runtime that made
-/// them, so that one made by your application stands still while that runtime is blocked, and its
-/// leases lapse. The clients of MongoDB and DynamoDB are therefore made on the thread of the lock actors,
-/// and each request of such a store runs there, whoever makes it. SQLite has a thread of its own.
+/// You can await it on any runtime, and without one. A client's connections live on the runtime that made
+/// them: if your application makes the client and blocks that runtime, leases expire. So the clients of
+/// MongoDB and DynamoDB are made on the thread of the lock actors, and every request of such a store runs
+/// there. An SQLite store has its own thread.
 ///
 /// # Errors
 ///
-/// - [`Misconfigured`](StoreErrorKind::Misconfigured): the scheme or a parameter is not known, or not
-///   accepted. The message names it and those that are known.
-/// - [`Unsupported`](StoreErrorKind::Unsupported): the store's feature is off in this build; the message
-///   names the feature.
-/// - [`Unavailable`](StoreErrorKind::Unavailable): the DNS does not answer, or the operating system gives
-///   no thread.
-/// - What `SqliteStore::open` and `DynamoStore::create_table_if_missing` answer.
+/// - [`Misconfigured`](StoreErrorKind::Misconfigured): the scheme or a parameter is unknown, or not accepted.
+///   The message names it and those that are known.
+/// - [`Unsupported`](StoreErrorKind::Unsupported): this build lacks the store's feature, which the message
+///   names.
+/// - [`Unavailable`](StoreErrorKind::Unavailable): the DNS does not answer, or no thread can be started.
+/// - The errors of `SqliteStore::open` and `DynamoStore::create_table_if_missing`.
 ///
 /// # Cancel safety
 ///
-/// A dropped call leaves nothing behind, but may have created a file or a table.
+/// Dropping the call is safe. It may have created a file or a table.
 ///
 /// # Examples
 ///
@@ -143,7 +140,7 @@ pub async fn open(url: &str) -> Result<Arc<dyn LeaseStore>, StoreError> {
     }
 }
 
-/// What a URL names. It is not `Debug`: it knows credentials.
+/// What a URL names. It is not `Debug`, because it holds credentials.
 enum Target {
     Memory,
     #[cfg(feature = "sqlite")]
@@ -156,14 +153,14 @@ enum Target {
 
 impl Target {
     fn parse(url: &str) -> Result<Self, StoreError> {
-        // What follows in messages and logs is a line of text.
+        // Errors and logs quote parts of the URL, each in one line.
         if let Some(at) = url.find(char::is_control) {
             let message = format!("the URL has a control character at byte {at}");
             return Err(misconfigured(URL, message));
         }
         if url.trim().is_empty() {
             let message = format!(
-                "the URL is empty; look whether the setting that holds it is set. A URL has one of the \
+                "the URL is empty: set the setting that holds it. A URL has one of the \
                  forms {}",
                 available()
             );
@@ -172,7 +169,7 @@ impl Target {
         let split = url.split_once(':').filter(|(scheme, _)| is_scheme(scheme));
         let Some((scheme, rest)) = split else {
             let message = format!(
-                "this is no URL of a store, which has one of the forms {}",
+                "this is not the URL of a store, which has one of the forms {}",
                 available()
             );
             return Err(misconfigured(URL, message));
@@ -180,7 +177,8 @@ impl Target {
         match scheme.to_ascii_lowercase().as_str() {
             "memory" if rest.is_empty() => Ok(Self::Memory),
             "memory" => {
-                let message = "nothing follows `memory:`, because each call opens a new store";
+                let message =
+                    "the URL must be `memory:` alone, because each call opens a new store";
                 Err(misconfigured("memory", message))
             }
             #[cfg(feature = "sqlite")]
@@ -196,7 +194,7 @@ impl Target {
     }
 }
 
-/// Whether it looks like a scheme and may be shown. RFC 3986, section 3.1.
+/// Whether the text is a scheme, so that an error may show it. RFC 3986, section 3.1.
 fn is_scheme(text: &str) -> bool {
     let odd = |c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c);
     text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.len() <= 20 && !text.contains(odd)
@@ -208,14 +206,14 @@ fn no_store(scheme: &str) -> StoreError {
         Some(feature) => {
             let message = format!(
                 "`{scheme}:` needs the feature `{feature}` of the crate tenure, which is off in this \
-                 build; there are {}",
+                 build; this build supports {}",
                 available()
             );
             StoreError::new(StoreErrorKind::Unsupported, URL, Operation::Open, message)
         }
         None => {
             let message = format!(
-                "no store has the scheme `{scheme}`; there are {}",
+                "no store has the scheme `{scheme}`; this build supports {}",
                 available()
             );
             misconfigured(URL, message)
@@ -241,7 +239,7 @@ fn misconfigured(store: &'static str, message: impl Into<String>) -> StoreError 
 
 #[cfg(any(feature = "dynamodb", feature = "mongodb", feature = "sqlite"))]
 fn no_thread(store: &'static str, error: std::io::Error) -> StoreError {
-    let message = "a thread of the library cannot do its part";
+    let message = "cannot run on a thread of the library: check the limit of threads";
     StoreError::new(StoreErrorKind::Unavailable, store, Operation::Open, message).with_source(error)
 }
 

@@ -55,7 +55,7 @@ async fn wrong_credentials_are_denied_and_told_nowhere() {
                 .unwrap_err();
             let text = format!("{} | {:?}", whole(&error), test_collection.store);
             assert_eq!(error.kind(), StoreErrorKind::Denied, "{text}");
-            assert!(error.to_string().contains("look at the user, "), "{text}");
+            assert!(error.to_string().contains("check the user, "), "{text}");
             assert!(
                 !text.contains("hunter") && !text.contains("nobody"),
                 "{text}"

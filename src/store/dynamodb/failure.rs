@@ -23,8 +23,8 @@ impl Access {
     /// No answer within the limit of the call.
     pub(super) fn late(self, limit: Duration) -> Failure {
         let message = format!(
-            "no answer within {}: look after the network and the endpoint, and whether the client finds \
-             its credentials",
+            "no answer within {}: check the network and the endpoint, and whether the client finds its \
+             credentials",
             human(limit)
         );
         Failure::new(self.unanswered(), message)
@@ -33,7 +33,7 @@ impl Access {
     /// Nothing was sent within the limit of the call.
     pub(super) fn held_back(limit: Duration) -> Failure {
         let message = format!(
-            "not sent within {}, since others have no answer yet: look after the network and the \
+            "not sent within {}, because earlier requests have no answer yet: check the network and the \
              endpoint",
             human(limit)
         );
@@ -50,19 +50,22 @@ impl Access {
             SdkError::ServiceError(refused) => self.refusal(refused.err()),
             _ if is_about_credentials(&error) => (
                 Denied,
-                "no credentials can be had: look after the client's credentials provider (AWS_PROFILE, \
+                "the client finds no credentials: check its credentials provider (AWS_PROFILE, \
                  AWS_ACCESS_KEY_ID, or the role of the instance)",
             ),
             _ if is_about_the_endpoint(&error) => (
                 Misconfigured,
-                "the SDK cannot make the request: look at the client's region and endpoint",
+                "the SDK cannot make the request: check the client's region and endpoint",
             ),
             SdkError::DispatchFailure(_) if was_refused(&error) => (
                 Unavailable,
-                "the endpoint cannot be reached: look after the network and the client's region and \
-                 endpoint, with https also after the certificate",
+                "the endpoint cannot be reached: check the network, the client's region and endpoint, \
+                 and with https the certificate",
             ),
-            _ => (self.unanswered(), "the request failed on its way"),
+            _ => (
+                self.unanswered(),
+                "the request failed on its way: check the network and the endpoint",
+            ),
         };
         Failure::new(kind, message).because(error)
     }
@@ -71,15 +74,15 @@ impl Access {
         use StoreErrorKind::{Denied, Misconfigured, Throttled, Unavailable};
         match error.code().unwrap_or_default() {
             "ResourceNotFoundException" => (Misconfigured, NO_TABLE),
-            // What we ask for is valid wherever the keys are ours.
+            // Our requests are valid for every table with our keys.
             "ValidationException" => (Misconfigured, OTHER_KEYS),
             "SerializationException" | "UnknownOperationException" => (
                 Misconfigured,
-                "the endpoint does not accept the request: look whether it is DynamoDB, of this region",
+                "the endpoint does not accept the request: check that it is DynamoDB, in this region",
             ),
             "AccessDeniedException" => (
                 Denied,
-                "the credentials do not allow it: see the least privileges on DynamoStore's page",
+                "the credentials do not allow the request: see the least privileges on DynamoStore's page",
             ),
             "UnrecognizedClientException"
             | "InvalidClientTokenId"
@@ -93,8 +96,8 @@ impl Access {
             | "RequestExpired"
             | "RequestTimeTooSkewed" => (
                 Denied,
-                "the credentials are not accepted: look whether they are right and have not expired, and \
-                 whether the machine's clock is right",
+                "DynamoDB does not accept the credentials: check that they are right and have not expired, \
+                 and that the machine's clock is right",
             ),
             "ThrottlingException"
             | "Throttling"
@@ -104,39 +107,43 @@ impl Access {
                 Throttled,
                 "DynamoDB asks for fewer requests: give the table on-demand billing, or more capacity",
             ),
-            "TransactionConflictException" | "ReplicatedWriteConflictException" => {
-                (Unavailable, "others wrote the item at the same moment")
-            }
+            "TransactionConflictException" | "ReplicatedWriteConflictException" => (
+                Unavailable,
+                "another request wrote the item at the same moment: try again",
+            ),
             // An error of the server (5xx) may come after the write.
-            _ => (self.unanswered(), "DynamoDB could not finish the request"),
+            _ => (
+                self.unanswered(),
+                "DynamoDB could not finish the request: see the cause, and the AWS health dashboard",
+            ),
         }
     }
 }
 
-pub(super) const NO_TABLE: &str = "there is no such table, or it is not ready yet: make it with \
+pub(super) const NO_TABLE: &str = "there is no such table, or it is not ready yet: create it with \
      DynamoStore::create_table_if_missing (`create_table_if_missing=true` in a URL), or by hand with the \
-     partition key `scope` and the sort key `name`, both strings; or look at the client's region";
+     partition key `scope` and the sort key `name`, both strings; or correct the client's region";
 
 pub(super) const OTHER_KEYS: &str = "the table has other keys than the partition key `scope` and the sort \
      key `name`, both strings: give the leases a table of their own, and let \
-     DynamoStore::create_table_if_missing make it";
+     DynamoStore::create_table_if_missing create it";
 
-/// Nothing was sent, for there is nothing to sign it with.
+/// Nothing was sent, because there are no credentials to sign it with.
 fn is_about_credentials(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|cause| cause.is::<aws_credential_types::provider::error::CredentialsError>())
 }
 
-/// Nothing was sent, for it is not known where to. The SDK does not show the type of that error.
+/// Nothing was sent, because the endpoint is not known. The SDK does not export the type of that error.
 fn is_about_the_endpoint(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|cause| cause.to_string().starts_with("Invalid Configuration"))
 }
 
-/// Nothing was sent, for there is no connection: no address, no answer there, no agreement on TLS.
+/// Nothing was sent, because there is no connection: no address, no answer there, or no agreement on TLS.
 ///
-/// The kind of an [`io::Error`](std::io::Error) would not tell: a connection over which the request has
-/// gone can end with one of an unreachable host, too.
+/// The kind of an [`io::Error`](std::io::Error) does not say it: a connection over which the request was sent
+/// can end with the kind of an unreachable host, too.
 fn was_refused(error: &(dyn Error + 'static)) -> bool {
-    // hyper-util's name for what fails before a request is sent; its type is not the SDK's to show.
+    // hyper-util's text for what fails before a request is sent. The SDK does not export its type.
     causes(error).any(|cause| cause.to_string() == "client error (Connect)")
 }
 
@@ -161,7 +168,7 @@ mod tests {
     use StoreErrorKind::{Denied, Misconfigured, Throttled, Unavailable, Unknown};
 
     #[test]
-    fn a_refused_request_is_told_by_its_code() {
+    fn the_error_code_decides_the_kind() {
         for (code, read, write) in [
             ("ResourceNotFoundException", Misconfigured, Misconfigured),
             ("ValidationException", Misconfigured, Misconfigured),
@@ -177,7 +184,7 @@ mod tests {
             ("TransactionConflictException", Unavailable, Unavailable),
             ("InternalServerError", Unavailable, Unknown),
             ("ServiceUnavailable", Unavailable, Unknown),
-            ("SomethingThatNobodyKnowsYet", Unavailable, Unknown),
+            ("SomeNewException", Unavailable, Unknown),
         ] {
             let error = ErrorMetadata::builder().code(code).build();
             assert_eq!(Access::Read.refusal(&error).0, read, "{code}");
@@ -191,7 +198,7 @@ mod tests {
     struct ClientError(&'static str, #[source] io::Error);
 
     #[test]
-    fn only_what_fails_before_it_is_sent_is_known_not_to_be_applied() {
+    fn a_write_that_fails_after_it_was_sent_is_unknown() {
         for kind in [
             ErrorKind::ConnectionRefused,
             ErrorKind::HostUnreachable,

@@ -1,4 +1,4 @@
-//! Guards for the user's own writes, added to the requests that the user has built.
+//! Fenced writes: guards that are added to the requests that the user has built.
 
 mod merge;
 
@@ -39,27 +39,28 @@ use crate::{
 
 /// # DynamoDB
 ///
-/// One request: the condition and the token are added to the one that you have built. A condition of your
-/// own still counts, and so does your update expression. Where the guard fails, the item comes back with
-/// the refusal (`ReturnValuesOnConditionCheckFailure`), so that nothing is read.
+/// One request: the condition and the token are added to the request that you have built. Your own condition
+/// and update expression still apply. If the guard fails, DynamoDB returns the item with its error
+/// (`ReturnValuesOnConditionCheckFailure`), so no read is needed.
 ///
-/// An item that does not exist has seen no token: it is made, as without a guard. To write only to one that
-/// exists, add the condition `attribute_exists` of its key; it fails with DynamoDB's own error.
+/// An item that does not exist has no token: it is created, as without a guard. To write only to an existing
+/// item, add the condition `attribute_exists` of its key. If that fails, you get DynamoDB's own error.
 ///
 /// The token is a number attribute of the item. The expressions use the names `#tenure_fencing_token` and
 /// `:tenure_fencing_token`. Least privileges: those of your request.
 impl TokenGuard {
-    /// Sends an `UpdateItem` that DynamoDB applies only if the item has seen no newer token.
+    /// Sends an `UpdateItem` that DynamoDB applies only if the item has no newer token.
     ///
     /// # Errors
-    /// [`FencingError::RejectedWrite`] if it has, [`FencingError::Unguardable`] if the attribute for the token is no
-    /// number, and the errors of the SDK; a condition of your own that fails is one of these.
+    /// - [`FencingError::RejectedWrite`]: the item has a newer token.
+    /// - [`FencingError::Unguardable`]: the attribute of the token is no number.
+    /// - [`FencingError::Failed`]: the SDK's error, also if your own condition failed.
     ///
-    /// A DynamoDB Local that does not return items with a refusal leaves `newest` empty, and cannot tell a
-    /// refusal from a condition of your own that has failed: both are then the SDK's error.
+    /// An old DynamoDB Local does not return the item with its error. Then `newest` is `None`, and if your
+    /// request has its own condition, the call cannot tell which of the two failed: it returns the SDK's error.
     ///
     /// # Cancel safety
-    /// Dropped, it may or may not have been applied.
+    /// A dropped call may or may not have been applied.
     ///
     /// # Examples
     /// ```no_run
@@ -112,13 +113,13 @@ impl TokenGuard {
         Err(refused.map_or(FencingError::Failed(error), Refused::widened))
     }
 
-    /// Sends a `PutItem` that DynamoDB applies only if the item that it replaces has seen no newer token.
+    /// Sends a `PutItem` that DynamoDB applies only if the item that it replaces has no newer token.
     ///
     /// # Errors
     /// As [`update_item`](Self::update_item).
     ///
     /// # Cancel safety
-    /// Dropped, it may or may not have been applied.
+    /// A dropped call may or may not have been applied.
     pub async fn put_item(
         &self,
         request: PutItemFluentBuilder,
@@ -153,16 +154,19 @@ impl TokenGuard {
         Err(refused.map_or(FencingError::Failed(error), Refused::widened))
     }
 
-    /// What a failed condition means; none where it is the user's own that has failed.
+    /// Why the condition failed, or `None` if it was the user's own condition.
     fn refused(&self, has_own: bool, item: Option<&Item>) -> Option<Refused> {
         let item = item.filter(|item| !item.is_empty());
         let token = match item.map(|item| item.get(&self.field)) {
             Some(Some(AttributeValue::N(token))) => token.parse::<u64>(),
             Some(Some(_)) => {
-                let message = format!("the attribute `{}` is no number: mend it", self.field);
+                let message = format!(
+                    "the attribute `{}` is no number: set it to an integer or remove it",
+                    self.field
+                );
                 return Some(Refused::Unguardable(message));
             }
-            // The guard lets pass what has no token, so it was not the guard.
+            // The guard accepts an item without a token, so the user's own condition failed.
             Some(None) => return None,
             None if has_own => return None,
             None => {
@@ -175,7 +179,10 @@ impl TokenGuard {
         match token {
             Ok(token) => self.refused_by(token).map(Refused::RejectedWrite),
             Err(_) => {
-                let message = format!("the attribute `{}` is no token: mend it", self.field);
+                let message = format!(
+                    "the attribute `{}` is no token: set it to an integer or remove it",
+                    self.field
+                );
                 Some(Refused::Unguardable(message))
             }
         }
@@ -196,35 +203,37 @@ impl Refused {
     }
 }
 
-/// A condition that is none by itself, and would be one around the guard.
+/// The user's condition is not valid by itself, but could become valid, with another meaning, around the guard.
 fn unclosed<E>() -> FencingError<E> {
-    let message = "the parentheses of its condition do not go together".to_owned();
+    let message = "the parentheses of its condition do not match: correct the condition".to_owned();
     FencingError::Unguardable(message)
 }
 
 impl DynamoStore {
-    /// Sends a `TransactWriteItems` that DynamoDB applies only if nobody else has acquired the lease since,
-    /// and it was neither given back nor evicted.
+    /// Sends a `TransactWriteItems` that DynamoDB applies only if the lease was neither taken over nor released
+    /// nor evicted.
     ///
-    /// The request is your own, with a client for the account and region of the leases; a `ConditionCheck`
-    /// of the lease's item goes before its actions, and counts as one of the 100 that there may be. The
-    /// reasons of a cancellation have one entry more, the first. DynamoDB has no clock: a lease that has
-    /// expired writes until somebody has taken it over.
+    /// The request is your own, built with a client for the account and region of the leases. A
+    /// `ConditionCheck` of the lease's item is put before your actions, and counts as one of the 100 that
+    /// DynamoDB allows. The reasons of a cancellation have one more entry, the first. DynamoDB has no clock: an
+    /// expired lease still allows writes until it is taken over.
     ///
-    /// One request; a lease that has no record, or a DynamoDB Local that does not return items with a
-    /// refusal, costs a read more. A transactional write of an item costs twice as much as another, and so
-    /// does the check. A renewal that comes at the same moment waits or fails as
-    /// [`Unavailable`](crate::store::StoreErrorKind::Unavailable), and is repeated by the lock; or it cancels the
-    /// transaction, with the reason `TransactionConflict`: send that again.
+    /// It sends one request. If the lease has no record, or an old DynamoDB Local does not return the item, it
+    /// sends one read more. In a transaction, a write costs twice as much as usual, and so does the check.
+    ///
+    /// A renewal at the same moment can wait. It can fail as
+    /// [`Unavailable`](crate::store::StoreErrorKind::Unavailable); then the lock repeats it. Or it cancels the
+    /// transaction with the reason `TransactionConflict`; then send the transaction again.
     ///
     /// Least privileges: `dynamodb:ConditionCheckItem` on the table of the leases, and those of your actions.
     ///
     /// # Errors
-    /// [`FencingError::RejectedWrite`] if the lease is not held any more, [`FencingError::Lease`] where that cannot
-    /// be told, and otherwise the SDK's error with the reasons.
+    /// - [`FencingError::RejectedWrite`]: the lease is no longer held.
+    /// - [`FencingError::Lease`]: the reason of a failed check could not be read.
+    /// - [`FencingError::Failed`]: the SDK's error, with the reasons of a cancellation.
     ///
     /// # Cancel safety
-    /// Dropped, it may or may not have been applied.
+    /// A dropped call may or may not have been applied.
     ///
     /// # Examples
     /// ```no_run
@@ -284,7 +293,7 @@ impl DynamoStore {
             .build()
     }
 
-    /// Why the check has failed.
+    /// Why the check failed.
     async fn refused<E>(
         &self,
         lease: &Lease,
@@ -292,7 +301,7 @@ impl DynamoStore {
     ) -> FencingError<E> {
         let found = match item.filter(|item| !item.is_empty()) {
             Some(item) => Stored::decode(item).map(|stored| Some(stored.found)),
-            // There is no record, or the database does not return it.
+            // There is no record, or DynamoDB did not return it.
             None => Call::new(self, self.call_limit).get(&lease.resource).await,
         };
         let found = found.and_then(|found| match found {
@@ -307,7 +316,7 @@ impl DynamoStore {
         };
         let mut fenced = RejectedWrite::by_record(lease, record.as_ref());
         if fenced.reason == RejectionReason::Expired {
-            // What was looked at later than the check is as it should be: it was made anew, by hand.
+            // The record, read after the check, is valid again: it was created again by hand in between.
             fenced.reason = RejectionReason::Forgotten;
         }
         fenced.into()

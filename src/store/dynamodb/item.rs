@@ -110,8 +110,8 @@ impl Fields<'_> {
 
     fn corrupt(&self, damage: &str) -> Failure {
         let message = format!(
-            "the item of {:?} is no record of a lease, or a damaged one: {damage}; nothing was \
-             overwritten: mend it, or give the leases a table of their own",
+            "the item of {:?} is damaged, or is no record of a lease: {damage}; nothing was \
+             overwritten: repair it, or give the leases a table of their own",
             self.id()
         );
         Failure::new(StoreErrorKind::Corrupt, message)

@@ -1,4 +1,4 @@
-//! The table itself: whether it is there, of the right shape, and how it is made.
+//! The table itself: checks that it exists and has the right keys, and creates it.
 
 use std::time::Duration;
 
@@ -23,46 +23,52 @@ use crate::{
 };
 
 /// AWS takes some seconds for an empty table.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(300);
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const CHECK_EVERY: Duration = Duration::from_millis(300);
 
 impl DynamoStore {
-    /// Makes the table, billed by request, unless it is there; then waits until it can be used, for at
-    /// most a minute. Harmless when repeated, and when several processes do it at once.
+    /// Creates the table, with on-demand billing, if it is missing, and waits until it can be used.
+    ///
+    /// It waits for at most 60 s. Repeating the call does no harm, and several processes may call it at once.
     ///
     /// # Errors
-    /// [`Misconfigured`](StoreErrorKind::Misconfigured) where a table of this name has other keys;
-    /// [`Denied`](StoreErrorKind::Denied) without the right to `dynamodb:CreateTable`.
+    /// - [`Misconfigured`](StoreErrorKind::Misconfigured): a table of this name has other keys.
+    /// - [`Denied`](StoreErrorKind::Denied): `dynamodb:CreateTable` or `dynamodb:DescribeTable` is not allowed.
+    /// - [`Unavailable`](StoreErrorKind::Unavailable): the table cannot be used after 60 s, or DynamoDB cannot
+    ///   be reached.
     pub async fn create_table_if_missing(&self) -> Result<(), StoreError> {
-        self.told(Operation::Prepare, self.make_table().await)
+        self.told(Operation::Prepare, self.create_and_wait().await)
     }
 
-    async fn make_table(&self) -> Answer<()> {
-        let end = Instant::now() + PATIENCE;
+    async fn create_and_wait(&self) -> Answer<()> {
+        let end = Instant::now() + READY_WITHIN;
         loop {
             match self.table_state().await? {
                 State::Ready => return Ok(()),
-                State::Other => return Err(other_keys()),
-                State::Missing => self.make().await?,
-                State::Coming => {}
+                State::OtherKeys => return Err(other_keys()),
+                State::Missing => self.create().await?,
+                State::InTransition => {}
             }
             if Instant::now() >= end {
-                let message = format!("the table cannot be used yet after {}", human(PATIENCE));
+                let message = format!(
+                    "the table cannot be used yet after {}: wait until it is active",
+                    human(READY_WITHIN)
+                );
                 return Err(Failure::new(StoreErrorKind::Unavailable, message));
             }
-            sleep(LOOK_EVERY).await;
+            sleep(CHECK_EVERY).await;
         }
     }
 
-    /// Whether the table is there and has the keys that are needed.
+    /// Checks that the table exists and has the right keys.
     pub(super) async fn check_table(&self) -> Answer<()> {
         match self.table_state().await? {
             State::Ready => Ok(()),
-            State::Other => Err(other_keys()),
+            State::OtherKeys => Err(other_keys()),
             State::Missing => Err(Failure::new(StoreErrorKind::Misconfigured, NO_TABLE)),
-            State::Coming => Err(Failure::new(
+            State::InTransition => Err(Failure::new(
                 StoreErrorKind::Unavailable,
-                "the table is being made or deleted: wait until it is active",
+                "the table is being created or deleted: wait until it is active",
             )),
         }
     }
@@ -77,7 +83,7 @@ impl DynamoStore {
         }
     }
 
-    async fn make(&self) -> Answer<()> {
+    async fn create(&self) -> Answer<()> {
         let request = self
             .client
             .create_table()
@@ -91,7 +97,7 @@ impl DynamoStore {
         let call = Call::new(self, self.call_limit);
         match call.limited(Access::Write, request.send()).await? {
             Ok(_) => Ok(()),
-            // Somebody else was faster.
+            // Another process was faster.
             Err(error) if error.code() == Some("ResourceInUseException") => Ok(()),
             Err(error) => Err(Access::Write.failure(error)),
         }
@@ -100,10 +106,10 @@ impl DynamoStore {
 
 enum State {
     Missing,
-    Coming,
+    /// It is being created or deleted.
+    InTransition,
     Ready,
-    /// It has other keys.
-    Other,
+    OtherKeys,
 }
 
 impl State {
@@ -117,9 +123,9 @@ impl State {
             is_text && keys.any(|key| key.attribute_name() == name && *key.key_type() == kind)
         };
         match table.table_status() {
-            Some(TableStatus::Creating | TableStatus::Deleting) => Self::Coming,
+            Some(TableStatus::Creating | TableStatus::Deleting) => Self::InTransition,
             _ if has_key(SCOPE, KeyType::Hash) && has_key(NAME, KeyType::Range) => Self::Ready,
-            _ => Self::Other,
+            _ => Self::OtherKeys,
         }
     }
 }
@@ -145,5 +151,9 @@ fn key(name: &str, kind: KeyType) -> Answer<KeySchemaElement> {
 }
 
 fn incomplete(error: BuildError) -> Failure {
-    Failure::new(StoreErrorKind::Unsupported, "the SDK asks for more").because(error)
+    Failure::new(
+        StoreErrorKind::Unsupported,
+        "this version of the SDK requires more of a table's definition: update tenure",
+    )
+    .because(error)
 }

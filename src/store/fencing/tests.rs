@@ -38,11 +38,11 @@ fn a_refusal_says_what_has_become_of_the_lease() {
 #[test]
 fn a_refusal_reads_as_a_sentence_without_a_full_stop() {
     let fenced = RejectedWrite::by_record(&lease("a", 3), Some(&record(5, None)));
-    let text = "a write for jobs/nightly under token 3 was refused: there is a newer leader (newest \
+    let text = "a write for jobs/nightly under token 3 was rejected: there is a newer leader (newest \
                 token 5)";
     assert_eq!(fenced.to_string(), text);
     let fenced = RejectedWrite::by_record(&lease("a", 3), None);
-    let text = "a write for jobs/nightly under token 3 was refused: the database does not know this \
+    let text = "a write for jobs/nightly under token 3 was rejected: the database does not know this \
                 acquisition";
     assert_eq!(fenced.to_string(), text);
 }

@@ -1,4 +1,4 @@
-//! What is read: a document as a record, or why it is none.
+//! Reads a document as a record, or says why it is none.
 
 use std::{
     fmt::Display,
@@ -19,7 +19,7 @@ use crate::{
     store::{AcquireOutcome, StoreErrorKind, record::READER},
 };
 
-/// What a bid has come to. `found` is the document after it.
+/// The outcome of a bid. `found` is the document after it.
 pub(super) fn outcome(mut found: Document, bid: &Bid) -> Answer<AcquireOutcome> {
     if !found.contains_key(NOW) {
         // The driver has sent the bid twice, and the server repeats what it stored for the first one,
@@ -27,7 +27,7 @@ pub(super) fn outcome(mut found: Document, bid: &Bid) -> Answer<AcquireOutcome> 
         found.insert(NOW, DateTime::MAX);
     }
     let Some(record) = record(&found, Purpose::Write)? else {
-        let message = "the server has answered a bid with an empty record";
+        let message = "the server answered a bid with an empty record: the lock asks again";
         return Err(Failure::new(StoreErrorKind::Unknown, message));
     };
     // The server refuses an attempt of ours in all the other states; see `pipeline::acquire`.
@@ -48,12 +48,12 @@ pub(super) fn outcome(mut found: Document, bid: &Bid) -> Answer<AcquireOutcome> 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Read,
-    /// Also what the server needs to write it again: nothing that `pipeline::is_fit` refuses may pass,
-    /// or a document that the server has left as it is would be taken for an answer.
+    /// Also checks what the server needs to write it again. Every document that `pipeline::is_fit` refuses must
+    /// fail here, too: the server leaves it as it is, which must not be taken for an answer.
     Write,
 }
 
-/// The record in a document, as seen through `pipeline::view`; none where there is only a name.
+/// The record in a document that was read with `pipeline::view`; `None` if it has only a name.
 pub(super) fn record(found: &Document, purpose: Purpose) -> Answer<Option<LeaseRecord>> {
     if found.get(BARE) == Some(&Bson::Boolean(true)) {
         return Ok(None);
@@ -73,7 +73,7 @@ pub(super) fn record(found: &Document, purpose: Purpose) -> Answer<Option<LeaseR
     match record {
         Ok(record) if purpose == Purpose::Read || !is_newer => Ok(Some(record)),
         Ok(_) => Err(fields.unsupported()),
-        // What a newer library wrote need not look right.
+        // A newer library may have written another format.
         Err(_) if is_newer => Err(fields.unsupported()),
         Err(damage) => Err(fields.corrupt(&damage)),
     }
@@ -100,8 +100,8 @@ impl Fields<'_> {
 
     fn corrupt(&self, damage: &str) -> Failure {
         let message = format!(
-            "the document {} is no record of a lease, or a damaged one: {damage}; nothing was \
-             overwritten: mend it, or give the leases a collection of their own",
+            "the document {} is damaged, or is no record of a lease: {damage}; nothing was \
+             overwritten: repair it, or give the leases a collection of their own",
             self.id()
         );
         Failure::new(StoreErrorKind::Corrupt, message)
@@ -148,7 +148,7 @@ impl Fields<'_> {
             return Ok(Duration::ZERO);
         };
         let left = Duration::from_millis(left);
-        // Nobody is told more than the ttl, unless the server's clock was put back.
+        // Never more than the ttl, even if the server's clock was set back.
         Ok((left + Duration::from_millis(1)).min(ttl).max(left))
     }
 
@@ -173,7 +173,7 @@ impl Fields<'_> {
         entries[newest..].iter().map(acquisition).collect()
     }
 
-    /// Whether no number is so large that it could not grow, and the history is right to its beginning.
+    /// Checks that every number can still grow, and that the whole history is valid.
     fn check_to_write(&self) -> Checked<()> {
         let grows = |fields: &Self, field: &'static str| match fields.number(field)? {
             GREATEST.. => Err(format!("`{field}` is too large to grow")),
@@ -230,7 +230,7 @@ impl Fields<'_> {
     }
 }
 
-/// Of numbers that the server increases.
+/// The limit for numbers that the server increases.
 const GREATEST: u64 = i64::MAX as u64;
 
 fn acquisition(entry: &Bson) -> Checked<PastAcquisition> {

@@ -12,12 +12,12 @@ impl Failure {
         let kind = access.kind_of(access.unanswered(), trace);
         let limit = human(limit);
         let message = match (trace.server(), trace.servers()) {
-            (Some(server), _) => format!("no answer from {server} within {limit}: {LOOK}"),
+            (Some(server), _) => format!("no answer from {server} within {limit}: {CHECK}"),
             (None, Some(servers)) => format!(
                 "not sent within {limit}, because there was no connection to a server that takes writes \
-                 ({servers}): {LOOK}"
+                 ({servers}): {CHECK}"
             ),
-            (None, None) => format!("no answer within {limit}: {LOOK}"),
+            (None, None) => format!("no answer within {limit}: {CHECK}"),
         };
         Self::new(kind, message)
     }
@@ -26,7 +26,7 @@ impl Failure {
     pub(super) fn held_back(limit: Duration, trace: &Trace) -> Self {
         let servers = (trace.servers()).map_or_else(String::new, |servers| format!(" ({servers})"));
         let message = format!(
-            "not sent within {}, because others have no answer yet{servers}: {LOOK}",
+            "not sent within {}, because earlier requests have no answer yet{servers}: {CHECK}",
             human(limit)
         );
         Self::new(StoreErrorKind::Unavailable, message)
@@ -35,14 +35,14 @@ impl Failure {
     /// Nothing was sent within the limit, because the server has refused the credentials before.
     pub(super) fn locked_out(limit: Duration) -> Self {
         let message = format!(
-            "{CREDENTIALS}; not asked again within {}, since the driver asks with its next heartbeat",
+            "{CREDENTIALS}; the driver did not ask again within {}, it does so with its next heartbeat",
             human(limit)
         );
         Self::new(StoreErrorKind::Denied, message)
     }
 }
 
-/// An error of the driver, and the way of the request that it belongs to.
+/// An error of the driver, and the trace of the request that it belongs to.
 #[derive(Debug)]
 pub(super) struct DriverError {
     pub(super) error: Error,
@@ -64,12 +64,12 @@ impl Access {
         }
     }
 
-    /// What the way of a request makes of the kind of its error.
+    /// Corrects the kind of an error by how often the request was sent.
     fn kind_of(self, kind: StoreErrorKind, trace: &Trace) -> StoreErrorKind {
         use StoreErrorKind::{Unavailable, Unknown};
         match (self, trace.times_sent()) {
             (Self::Write, Some(0)) if kind == Unknown => Unavailable,
-            // What the last try was refused for may not be true of the first.
+            // The reason why the last try was refused may not hold for the first.
             (Self::Write, Some(2..)) => Unknown,
             _ => kind,
         }
@@ -88,62 +88,62 @@ impl Access {
         Failure::new(kind, message).because(error)
     }
 
-    /// The driver keeps the error of a request that it may have sent when a second try does not get as
-    /// far as being sent: so what says that nothing was sent is true of both.
+    /// If a second try is not sent, the driver returns the error of the first. So an error that says that nothing
+    /// was sent holds for both.
     fn judge(self, error: &Error) -> (StoreErrorKind, &'static str) {
         use StoreErrorKind::{Denied, Misconfigured, Unavailable, Unsupported};
         match &*error.kind {
             ErrorKind::Command(command) => self.refusal(command),
             ErrorKind::Write(WriteFailure::WriteConcernError(_)) => (
                 self.unanswered(),
-                "the write is not yet known to be on a majority of the members: look after those that \
+                "the write is not yet known to be on a majority of the members: check the members that \
                  are down or behind",
             ),
             ErrorKind::Authentication { .. } => (Denied, CREDENTIALS),
-            // There is no kind for it; a test with such a server tells when the words change.
+            // The driver has no kind for it. A test with such a server fails when the text changes.
             ErrorKind::ServerSelection { message, .. } if message.contains("wire version") => (
                 Unsupported,
-                "the driver and the server do not understand each other: use MongoDB 4.4 or newer, and an \
+                "the driver and the server have no common protocol version: use MongoDB 4.4 or newer, and an \
                  up-to-date driver",
             ),
             ErrorKind::ServerSelection { .. } | ErrorKind::DnsResolve { .. } => (
                 Unavailable,
-                "no server that takes writes can be reached: look whether the members run, have a \
+                "no server that takes writes can be reached: check that the members run, have a \
                  primary, and can be reached under the names in the client's URL",
             ),
-            // What is told to those that wait for a connection when another one fails. There is no kind
-            // for it; a test with a frozen server tells when the words change.
+            // Requests that wait for a connection get it when another request's connection fails. The driver
+            // has no kind for it; a test with a frozen server fails when the text changes.
             ErrorKind::ConnectionPoolCleared { message, .. }
                 if message.starts_with("Connection pool for ") =>
             {
                 (
                     Unavailable,
-                    "no connection, because another request has just failed: look at its error",
+                    "no connection, because another request has just failed: see its error",
                 )
             }
-            // And to those that wait for an answer when the server has missed a heartbeat.
+            // Requests that wait for an answer get it when the server has missed a heartbeat.
             ErrorKind::ConnectionPoolCleared { .. } => (
                 self.unanswered(),
-                "the driver has dropped the connection, because the server does not answer: look whether \
+                "the driver has dropped the connection, because the server does not answer: check whether \
                  it hangs",
             ),
-            // Only where a connection is opened.
+            // Happens only while a connection is opened.
             ErrorKind::Io(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => (
                 Unavailable,
-                "a member refuses connections: look whether it runs",
+                "a member refuses connections: check that it runs",
             ),
             ErrorKind::InvalidArgument { .. } | ErrorKind::InvalidTlsConfig { .. } => (
                 Misconfigured,
-                "the driver does not accept the request: look at the client's options",
+                "the driver does not accept the request: check the client's options",
             ),
             ErrorKind::IncompatibleServer { .. } => (Unsupported, OLD_SERVER),
-            // A server that has no sessions, after one that has: the first may have written.
+            // The first try may have reached a server with sessions, and have been applied.
             ErrorKind::SessionsNotSupported => (self.unanswered(), OLD_SERVER),
-            ErrorKind::Shutdown => (Unavailable, "the client has been shut down: make another"),
+            ErrorKind::Shutdown => (Unavailable, "the client has been shut down: create another"),
             _ => (
                 self.unanswered(),
-                "the request failed on its way or at the server: look after the network and at the \
-                 server's log",
+                "the request failed on its way or at the server: check the network and the server's \
+                 log",
             ),
         }
     }
@@ -155,8 +155,8 @@ impl Access {
             11 | 18 | 8000 => (Denied, CREDENTIALS),
             UNAUTHORIZED if command.message.ends_with("requires authentication") => (
                 Denied,
-                "the server asks for credentials and the client has none: put a user and a password into \
-                 its options or its URL",
+                "the server asks for credentials and the client has none: give it a user and a password \
+                 in its options or its URL",
             ),
             UNAUTHORIZED => (
                 Denied,
@@ -170,15 +170,18 @@ impl Access {
             ),
             DUPLICATE_KEY if command.message.contains("index: _id_ ") => (
                 Unavailable,
-                "others made the record at the same moment, or the collation of the collection takes \
-                 the name for another one",
+                "another request created the record at the same moment, or the collection's collation \
+                 takes the name for another one: give the leases a collection without a collation",
             ),
             DUPLICATE_KEY => (
                 Misconfigured,
-                "a unique index that others have added to the collection refuses the record: drop it",
+                "a unique index that was added to the collection refuses the record: drop it",
             ),
             // WriteConflict.
-            112 => (Unavailable, "others wrote the record at the same moment"),
+            112 => (
+                Unavailable,
+                "another request wrote the record at the same moment: try again",
+            ),
             // CommandNotSupportedOnView, InvalidNamespace, IndexOptionsConflict,
             // IndexKeySpecsConflict, DocumentValidationFailure, InvalidOptions, IllegalOperation,
             // ShardKeyNotFound.
@@ -187,38 +190,38 @@ impl Access {
                 "the collection does not take the request: give the leases a plain collection of their \
                  own, without a validator, sharded by `_id` if at all",
             ),
-            // FailedToParse, CommandNotFound, CommandNotSupported, NotImplemented, and what expressions,
-            // stages and variables that a server does not know are refused with.
+            // FailedToParse, CommandNotFound, CommandNotSupported, NotImplemented, and the codes for unknown
+            // expressions, stages and variables.
             9 | 59 | 115 | 238 | 168 | 303 | 17276 | 31253 | 31325 | 40324 | 40415 => {
                 (Unsupported, OLD_SERVER)
             }
             // NotWritablePrimary, NotPrimaryNoSecondaryOk, PrimarySteppedDown.
             10107 | 13435 | 189 => (
                 self.unanswered(),
-                "the server is not primary: if it stays so, look at the members, and whether the client \
-                 is told to talk to this one only (`directConnection`)",
+                "the server is not primary: if it stays so, check the members, and whether the client \
+                 uses this one only (`directConnection`)",
             ),
-            // A shutdown, a time limit: it may have been written before.
+            // For instance a shutdown or a time limit: the write may have been applied before it.
             _ => (
                 self.unanswered(),
-                "the server could not finish the request: look at its log",
+                "the server could not finish the request: check its log",
             ),
         }
     }
 }
 
-const LOOK: &str = "look whether the server runs, can be reached and lets this client in, and whether a \
-     replica set has a primary and a majority";
+const CHECK: &str = "check that the server runs, can be reached and accepts this client, and that a replica \
+     set has a primary and a majority";
 
 const UNAUTHORIZED: i32 = 13;
 
-const CREDENTIALS: &str = "the server does not accept the credentials: look at the user, the password and the \
+const CREDENTIALS: &str = "the server does not accept the credentials: check the user, the password and the \
      database that knows the user (`authSource`)";
 
-/// What an upsert that lost a race on a new name is answered.
+/// The answer to an upsert that lost a race for a new name.
 const DUPLICATE_KEY: i32 = 11000;
 
-const OLD_SERVER: &str = "the server does not know the request: use MongoDB 4.4 or newer";
+const OLD_SERVER: &str = "the server is too old for the request: use MongoDB 4.4 or newer";
 
 pub(super) fn is_duplicate_key(error: &Error) -> bool {
     matches!(&*error.kind, ErrorKind::Command(command) if command.code == DUPLICATE_KEY)

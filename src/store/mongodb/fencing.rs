@@ -1,4 +1,4 @@
-//! Guards for the user's own writes: the lease's side, in the user's transaction.
+//! Fenced writes: leader transactions, which check the lease in the user's transaction.
 
 mod guard;
 
@@ -27,25 +27,28 @@ use crate::{
 type Confirmed<T = ()> = Result<T, FencingError<Error>>;
 
 impl MongoStore {
-    /// Looks, in a transaction of yours, whether a lease is still held. If so, the transaction commits
-    /// before anybody else acquires it, or not at all.
+    /// Checks within your transaction that a lease is still held. If it is, the transaction commits before
+    /// another candidate acquires the lease, or not at all.
     ///
-    /// The session is in a transaction, with write concern `majority` and read concern `snapshot`, and its
-    /// client is the one of the store's collection. One request, an update that is judged by the filter of
-    /// a renewal: a transaction that only *read* the record would commit beside a takeover, because reads
-    /// conflict with nothing. It raises the `version` of the record and changes nothing else.
+    /// The session must be in a transaction with write concern `majority` and read concern `snapshot`, and must
+    /// belong to the client of the store's collection. It sends one update with the filter of a renewal, which
+    /// raises the `version` of the record and changes nothing else. (If the transaction only *read* the
+    /// record, it could commit beside a takeover, because a read conflicts with nothing.)
     ///
-    /// From here to the end of the transaction, renewals and bids wait; so make it the last request before
-    /// the commit. A process that freezes in between keeps them waiting until the server gives its
-    /// transaction up (`transactionLifetimeLimitSeconds`, 60 s by default). A renewal that was faster lets
-    /// this fail with the label `TransientTransactionError`: begin the transaction again.
+    /// From here to the end of the transaction, renewals and bids wait: make it the last request before the
+    /// commit. If the process freezes in between, they wait until the server aborts the transaction
+    /// (`transactionLifetimeLimitSeconds`, 60 s by default). If a renewal was faster, the call fails with the
+    /// label `TransientTransactionError`: begin the transaction again.
     ///
     /// # Errors
-    /// [`FencingError::RejectedWrite`] if the lease is not held any more, [`FencingError::Lease`] where that cannot
-    /// be told, or where the server has no transactions, and the driver's error. Abort then.
+    /// If it fails, abort the transaction.
+    ///
+    /// - [`FencingError::RejectedWrite`]: the lease is no longer held.
+    /// - [`FencingError::Lease`]: the check failed, or the server has no transactions.
+    /// - [`FencingError::Failed`]: the driver's error.
     ///
     /// # Cancel safety
-    /// Not: abort the transaction.
+    /// Not cancel safe: if you drop the call, abort the transaction.
     pub async fn confirm(&self, session: &mut ClientSession, lease: &Lease) -> Confirmed {
         let (filter, change) = pipeline::confirm(lease);
         let write = self
@@ -73,28 +76,29 @@ impl MongoStore {
         Err(RejectedWrite::by_record(lease, record.as_ref()).into())
     }
 
-    /// Does some work in a transaction that commits only if the lease is then still held.
+    /// Runs `work` in a transaction that commits only if the lease is still held then.
     ///
-    /// The work's requests must carry the session that it is given; the context is for what else they
-    /// need. The lease is
-    /// [confirmed](Self::confirm) after it, so that others wait for the commit alone. Where the
-    /// transaction meets another one, or a renewal, all is done again, the work included, for up to 120 s:
-    /// the driver's rule (`StartTransaction::and_run`). So it should take far less time than the interval
-    /// between two renewals.
+    /// The requests of `work` must carry the session that it receives. `context` is for anything else that they
+    /// need. The lease is [confirmed](Self::confirm) after `work`, so that other requests for it wait only for
+    /// the commit.
     ///
-    /// A process that freezes in the work keeps what it has written there locked, also for the next leader,
-    /// until the server gives its transaction up (60 s by default).
+    /// If the transaction conflicts with another one or with a renewal, everything is repeated, including
+    /// `work`, for up to 120 s: that is the driver's rule (`StartTransaction::and_run`). So `work` should take
+    /// far less time than the interval between two renewals. If the process freezes in `work`, the documents
+    /// that it wrote stay locked, also for the next leader, until the server aborts the transaction (60 s by
+    /// default).
     ///
-    /// Requests: those of the work, one to confirm, one to commit. Least privileges: those of the work, and
-    /// `find` and `update` on the collection of the leases. It needs a replica set, or a sharded cluster.
+    /// Requests: those of `work`, one to confirm, one to commit. Least privileges: those of `work`, and `find` and
+    /// `update` on the collection of the leases. It needs a replica set or a sharded cluster.
     ///
     /// # Errors
-    /// As [`confirm`](Self::confirm), and [`FencingError::Failed`] with the error of the work: return those of
-    /// the driver as they are. A commit whose outcome is unknown has the label
+    /// As [`confirm`](Self::confirm). [`FencingError::Failed`] also holds the error of `work`, which should return
+    /// the driver's errors unchanged. If the outcome of the commit is unknown, the error has the label
     /// `UnknownTransactionCommitResult`.
     ///
     /// # Cancel safety
-    /// Dropped, it may have been applied, or be aborted when the session is used again or its time is up.
+    /// A dropped call may have been applied. If not, the transaction is aborted when the session is used again or
+    /// when its time is up.
     ///
     /// # Examples
     /// ```no_run
@@ -155,12 +159,12 @@ impl MongoStore {
         }
     }
 
-    /// The driver's error, unless it says that there are no transactions here.
+    /// The driver's error, unless it says that the server has no transactions.
     fn failed(&self, error: Error) -> FencingError<Error> {
         if !is_without_transactions(&error) {
             return FencingError::Failed(error);
         }
-        let message = "the server has no transactions: make it a replica set, be it of one member, or use \
+        let message = "the server has no transactions: make it a replica set (one member is enough), or use \
                        a token guard";
         let failure = Failure::new(StoreErrorKind::Unsupported, message).because(error);
         let place = self.collection.namespace().to_string();
@@ -168,7 +172,7 @@ impl MongoStore {
     }
 }
 
-/// What a server that is in no replica set says.
+/// Whether the error is that of a server outside a replica set.
 fn is_without_transactions(error: &Error) -> bool {
     const ILLEGAL_OPERATION: i32 = 20;
     let (code, message) = match &*error.kind {
@@ -177,7 +181,7 @@ fn is_without_transactions(error: &Error) -> bool {
         ErrorKind::SessionsNotSupported => return true,
         _ => return false,
     };
-    // The driver has words of its own for it, which speak of something else.
+    // The second is the driver's own text, which names another feature.
     let words = [
         "Transaction numbers",
         "This MongoDB deployment does not support retryable writes",

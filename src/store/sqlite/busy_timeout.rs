@@ -6,19 +6,19 @@ use std::{
 
 use rand::RngExt as _;
 
-/// How long the present request may still wait for other connections, shared with the busy handler.
+/// How long the present request may still wait for other connections. The busy handler shares it.
 ///
-/// SQLite's own handler sleeps for up to 100 ms at a time and has no queue: a process among few in
-/// tight loops waited seconds. Short random sleeps let everybody in.
+/// SQLite's own handler sleeps for up to 100 ms at a time and has no queue: beside a few processes in tight
+/// loops, one waited for seconds. With short random sleeps, every process gets the lock.
 #[derive(Clone, Debug)]
 pub(super) struct BusyTimeout(Arc<Mutex<Until>>);
 
 #[derive(Debug)]
 struct Until {
     since: Instant,
-    /// Of the store, and of the present request.
+    /// The limit of the store, and that of the present request.
     limits: [Duration; 2],
-    /// Gone when the caller has dropped its request.
+    /// Dead once the caller has dropped its request.
     caller: Weak<()>,
 }
 
@@ -35,13 +35,13 @@ impl BusyTimeout {
         })))
     }
 
-    /// Counts from `since`, for another caller, whose request has this limit.
+    /// Starts a new wait, for the request of another caller: it counts from `since`, with this limit.
     pub(super) fn renew(&self, since: Instant, limit: Duration, caller: Weak<()>) {
         let mut until = self.lock();
         (until.since, until.limits[1], until.caller) = (since, limit, caller);
     }
 
-    /// Sleeps for a moment; `false` at once if the time is up.
+    /// Sleeps for a moment. Returns `false` at once if the time is up.
     pub(super) fn pause(&self) -> bool {
         let left = {
             let until = self.lock();

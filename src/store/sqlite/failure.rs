@@ -12,22 +12,24 @@ impl Failure {
         Self::new(StoreErrorKind::Unavailable, message)
     }
 
-    /// The error of a commit: whether it was applied is known only where it could not begin.
+    /// The error of a commit. Only if the commit could not begin is it certain that nothing was applied.
     pub(super) fn at_commit(error: rusqlite::Error) -> Self {
         if is_busy(&error) {
             return error.into();
         }
         let message = match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => {
-                "the disk is full, so that the commit failed; it may come back with the log after a \
-                 crash: free some space"
+                "the commit failed because the disk is full; after a crash, the log may still apply \
+                 it: free some space"
             }
-            _ => "the commit failed and may come back with the log after a crash",
+            _ => {
+                "the commit failed; after a crash, the log may still apply it: look for disk errors"
+            }
         };
         Self::new(StoreErrorKind::Unknown, message).because(error)
     }
 
-    /// Whether there was no room on the disk.
+    /// Whether the disk was full.
     pub(super) fn is_full(&self) -> bool {
         let cause = self.cause::<rusqlite::Error>();
         cause.and_then(rusqlite::Error::sqlite_error_code) == Some(ErrorCode::DiskFull)
@@ -57,17 +59,17 @@ impl From<rusqlite::Error> for Failure {
             ),
             Some(ErrorCode::NotADatabase) => (
                 Corrupt,
-                "no SQLite database, or an encrypted one; nothing was overwritten: give the path of \
-                 another file",
+                "the file is no SQLite database, or an encrypted one; nothing was overwritten: give \
+                 the path of another file",
             ),
             Some(ErrorCode::DatabaseCorrupt) => (
                 Corrupt,
-                "the database is damaged: stop all that use it, and restore it or mend it with \
-                 `.recover` of the sqlite3 shell",
+                "the database is damaged: stop every process that uses it, and restore it or repair it \
+                 with `.recover` of the sqlite3 shell",
             ),
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => (
                 Misconfigured,
-                "the file, or its companions -wal and -shm, cannot be opened for writing: allow the \
+                "the file, or its companion -wal or -shm, cannot be opened for writing: allow the \
                  process to read and write the file and its directory",
             ),
             Some(ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied) => (
@@ -81,8 +83,8 @@ impl From<rusqlite::Error> for Failure {
             ),
             Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => (
                 Misconfigured,
-                "the table `tenure_leases` refuses the row: remove constraints and triggers that \
-                 others added to it",
+                "the table `tenure_leases` refuses the row: remove the constraints and triggers that \
+                 were added to it",
             ),
             // A statement that does not fit the schema.
             Some(ErrorCode::Unknown) => (

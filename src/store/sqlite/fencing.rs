@@ -16,21 +16,23 @@ use crate::{
 
 /// # SQLite
 ///
-/// The row is claimed for the token within your own transaction, by an `UPDATE` that the token guards and
-/// a `SELECT` that says what has come of it. What the transaction then writes to the row is guarded, too.
+/// [`claim`](Self::claim) claims the row for the token within your own transaction: an `UPDATE` writes the
+/// token if the row has no newer one, and a `SELECT` reads the result. What the transaction then writes to
+/// the row is guarded, too.
 ///
-/// Give the table a column for the token: `ALTER TABLE accounts ADD COLUMN fencing_token INTEGER`. One of
+/// Give the table a column for the token: `ALTER TABLE accounts ADD COLUMN fencing_token INTEGER`. A column of
 /// type `TEXT` or `REAL` does not keep integers, and is refused.
 impl TokenGuard {
-    /// Claims the row with this key for the token, in a transaction of yours. If this fails, roll it back.
+    /// Claims the row with this key for the token, within your transaction. If it fails, roll back.
     ///
-    /// The table is one of the main database. The key is the values of some columns that together name
+    /// The table is one of the main database. The key gives the values of the columns that together identify
     /// one row.
     ///
     /// # Errors
-    /// [`FencingError::RejectedWrite`] if the row has a newer token, [`FencingError::NotFound`] if there is no such
-    /// row, [`FencingError::Unguardable`] if there are several or the column holds no integer, and the
-    /// errors of SQLite.
+    /// - [`FencingError::RejectedWrite`]: the row has a newer token.
+    /// - [`FencingError::NotFound`]: there is no such row.
+    /// - [`FencingError::Unguardable`]: the key fits several rows, or the column holds no integer.
+    /// - [`FencingError::Failed`]: SQLite's error.
     ///
     /// # Examples
     /// ```
@@ -66,7 +68,9 @@ impl TokenGuard {
     ) -> Result<(), FencingError<rusqlite::Error>> {
         let unguardable = |why: String| Err(FencingError::Unguardable(why));
         if key.is_empty() {
-            return unguardable("the key names no column, and a claim is for one row".to_owned());
+            return unguardable(
+                "the key names no column: give the columns that identify one row".to_owned(),
+            );
         }
         let token = self.signed()?;
         let claim = TokenClaim::new(table, &self.field, key.iter().map(|(column, _)| *column));
@@ -79,7 +83,7 @@ impl TokenGuard {
                 match newer.and_then(|found| self.refused_by(found)) {
                     Some(fenced) => Err(fenced.into()),
                     None => unguardable(format!(
-                        "`{}` of `{table}` holds {found} after the claim: look for triggers",
+                        "`{}` of `{table}` holds {found} after the claim: look for a trigger that changes it",
                         self.field
                     )),
                 }
@@ -89,17 +93,18 @@ impl TokenGuard {
                 self.field
             )),
             ClaimedRow::Several => unguardable(format!(
-                "the key names several rows of `{table}`: give the columns of a unique one"
+                "the key fits several rows of `{table}`: give the columns of a unique key"
             )),
         }
     }
 
-    /// Claims the row and does some work in one `BEGIN IMMEDIATE` transaction, which commits if both
-    /// succeed, and is rolled back if not, or by a panic.
+    /// Claims the row and runs `work` in one `BEGIN IMMEDIATE` transaction.
+    ///
+    /// The transaction commits if both succeed. Otherwise, or if `work` panics, it is rolled back.
     ///
     /// # Errors
-    /// As [`claim`](Self::claim); [`FencingError::Failed`] with the error of the work, or with SQLite's, as
-    /// the work's error type takes it.
+    /// As [`claim`](Self::claim). [`FencingError::Failed`] holds the error of `work`, or SQLite's converted into
+    /// that type.
     pub fn transaction<T, E: From<rusqlite::Error>>(
         &self,
         connection: &mut Connection,
@@ -113,21 +118,23 @@ impl TokenGuard {
 }
 
 impl SqliteStore {
-    /// Looks, in a transaction of yours, whether a lease is still held. If so, the transaction commits
-    /// before anybody else acquires it, or not at all.
+    /// Checks within your transaction that a lease is still held. If it is, the transaction commits before
+    /// another candidate acquires the lease, or not at all.
     ///
-    /// The connection is your own, to the same file as the leases. It costs one read, which is judged by
-    /// the rules for a renewal. Begin the transaction as an immediate one: a deferred one that writes after
-    /// somebody else has written fails with `SQLITE_BUSY`, and if all that it writes is in attached
-    /// databases, it commits beside a takeover.
+    /// The connection is your own, to the same file as the leases. The check is one read, judged by the rules
+    /// for a renewal. Begin the transaction as an immediate one. A deferred one that writes after another
+    /// connection has written fails with `SQLITE_BUSY`; and if it writes only to attached databases, it can
+    /// commit beside a takeover.
     ///
-    /// As long as the transaction has the write lock, renewals wait: keep it below
-    /// [`busy_limit`](super::SqliteStoreBuilder::busy_limit). A process that freezes within it keeps the
-    /// file locked until it goes on or dies, as with any transaction of SQLite.
+    /// While the transaction has the write lock, renewals wait: keep it shorter than
+    /// [`busy_limit`](super::SqliteStoreBuilder::busy_limit). If the process freezes within it, the file stays
+    /// locked until the process continues or dies, as with any transaction of SQLite.
     ///
     /// # Errors
-    /// [`FencingError::RejectedWrite`] if the lease is not held any more, [`FencingError::Lease`] where that cannot
-    /// be told, for instance because the connection is to another file. Roll back then.
+    /// If it fails, roll back.
+    ///
+    /// - [`FencingError::RejectedWrite`]: the lease is no longer held.
+    /// - [`FencingError::Lease`]: the check failed, for instance because the connection is to another file.
     pub fn confirm(
         &self,
         transaction: &Transaction<'_>,
@@ -139,14 +146,14 @@ impl SqliteStore {
         Ok(judged??)
     }
 
-    /// Does some work in one `BEGIN IMMEDIATE` transaction that commits only if the lease is held, and is
-    /// rolled back if not, or if the work fails or panics.
+    /// Runs `work` in one `BEGIN IMMEDIATE` transaction that commits only if the lease is held.
     ///
-    /// It blocks, as your connection does. [`confirm`](Self::confirm) says what it costs others.
+    /// If the lease is not held, or if `work` fails or panics, the transaction is rolled back. The call blocks,
+    /// as your connection does. [`confirm`](Self::confirm) says what it costs other requests.
     ///
     /// # Errors
-    /// As [`confirm`](Self::confirm); [`FencingError::Failed`] with the error of the work, or with
-    /// SQLite's, as the work's error type takes it.
+    /// As [`confirm`](Self::confirm). [`FencingError::Failed`] holds the error of `work`, or SQLite's converted
+    /// into that type.
     ///
     /// # Examples
     /// ```
@@ -167,9 +174,10 @@ impl SqliteStore {
     /// #     metadata: None,
     /// #     reentrant: false,
     /// # };
-    /// # let AcquireOutcome::Granted { token } = store.acquire(&bid).await? else { return Err("held".into()) };
+    /// # let limit = Duration::from_secs(1);
+    /// # let AcquireOutcome::Granted { token } = store.acquire(&bid, limit).await? else { return Err("held".into()) };
     /// # let lease = Lease { resource: bid.resource, holder: bid.candidate, token };
-    /// // With a leadership, it is leadership.lease().
+    /// // If you have a `Leadership`, pass `leadership.lease()`.
     /// store.leader_transaction(&mut connection, &lease, |transaction| {
     ///     transaction.execute("INSERT INTO reports VALUES ('2026-11-22')", [])
     /// })?;
@@ -190,7 +198,7 @@ impl SqliteStore {
         self.files.check_same(connection)?;
         let resource = &lease.resource;
         let found = Row::find(connection, resource)?;
-        // After the read, as for every request: it may have waited.
+        // After the read, as in every request, because the read may have waited.
         self.files.check()?;
         let now = self.clock.clock.now();
         let Some(row) = found else {
@@ -199,7 +207,7 @@ impl SqliteStore {
         row.check_reader(resource)?;
         let foreign = is_foreign(&row.record, &row.clock, &self.clock, now);
         let newest = row.record.token;
-        // The rule for a renewal, on a copy that is thrown away.
+        // The rule for a renewal, applied to a copy.
         let (mut record, ttl) = (row.record.clone(), row.record.ttl);
         let fenced = match record.renew(lease, ttl, now) {
             RenewOutcome::Renewed if !foreign => return Ok(Ok(())),
@@ -216,7 +224,8 @@ impl SqliteStore {
     }
 }
 
-/// Commits the work if what guards it lets it through. What is dropped before is rolled back.
+/// Runs the guard and the work in an immediate transaction, and commits it if both succeed. A transaction that
+/// is dropped earlier is rolled back.
 fn immediate<T, E: From<rusqlite::Error>>(
     connection: &mut Connection,
     guard: impl FnOnce(&Transaction<'_>) -> Result<(), FencingError<rusqlite::Error>>,

@@ -8,12 +8,12 @@ use rusqlite::Connection;
 use super::failure::{Answer, Failure};
 use crate::store::StoreErrorKind;
 
-/// The path made absolute, if a database can be there. SQLite's own messages do not tell a missing
-/// directory from a missing permission.
+/// The absolute path, if a database can be there. SQLite's own messages do not distinguish a missing directory
+/// from a missing permission.
 pub(super) fn check_path(path: &Path) -> Answer<PathBuf> {
     if path == Path::new(":memory:") || path.as_os_str().is_empty() {
-        let message = "a database in memory has no leases to share: give the path of a file, or use \
-                       the memory store";
+        let message = "a database in memory cannot be shared: give the path of a file, or use the \
+                       memory store";
         return Err(Failure::misconfigured(message));
     }
     // Absolute also keeps `file:` from being read as a URI.
@@ -25,7 +25,11 @@ pub(super) fn check_path(path: &Path) -> Answer<PathBuf> {
             let message = "this is a directory: give the path of a file in it";
             return Err(Failure::misconfigured(message));
         }
-        Ok(_) => return Err(Failure::misconfigured("this is no regular file")),
+        Ok(_) => {
+            return Err(Failure::misconfigured(
+                "this is no regular file: give the path of one",
+            ));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(cannot_look("the file", error)),
     }
@@ -33,7 +37,7 @@ pub(super) fn check_path(path: &Path) -> Answer<PathBuf> {
     match directory.metadata() {
         Ok(found) if found.is_dir() => Ok(path),
         Ok(_) => Err(Failure::misconfigured(format!(
-            "{} is no directory",
+            "{} is no directory: give a path in a directory",
             directory.display()
         ))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -49,24 +53,25 @@ fn cannot_look(what: &str, error: io::Error) -> Failure {
     let (kind, message) = match error.kind() {
         PermissionDenied => (
             StoreErrorKind::Denied,
-            format!("{what} cannot be looked at: allow the process to search its directories"),
+            format!("{what} cannot be accessed: allow the process to search its directories"),
         ),
         NotADirectory | InvalidFilename | InvalidInput => (
             StoreErrorKind::Misconfigured,
-            format!("{what} cannot be here: a part of the path is no directory or no valid name"),
+            format!("{what} cannot exist: a part of the path is no directory or no valid name"),
         ),
         _ => (
             StoreErrorKind::Unavailable,
-            format!("{what} cannot be looked at"),
+            format!("{what} cannot be accessed: check the file system"),
         ),
     };
     Failure::new(kind, message).because(error)
 }
 
-/// The database and its companions as they were opened. SQLite goes on with a file that was deleted
-/// or replaced, while others open the new one: both would lead.
+/// The database and its companion files as they were opened. If a file was deleted or replaced, SQLite
+/// continues with the old one while other processes open the new one: both would lead.
 ///
-/// The companions keep their inodes while a connection is open: only the last one removes them.
+/// The companion files keep their inodes while a connection is open, because only the last connection removes
+/// them.
 #[derive(Debug)]
 pub(super) struct Files {
     #[cfg(unix)]
@@ -80,7 +85,7 @@ type Inode = (u64, u64);
 
 #[cfg(unix)]
 impl Files {
-    /// Call it when the log is open, that is after a first read.
+    /// Call it once the log is open, which is after the first read.
     pub(super) fn opened(path: &Path, connection: &Connection) -> Answer<Self> {
         let real = path
             .canonicalize()
@@ -90,7 +95,7 @@ impl Files {
             name.push(suffix);
             PathBuf::from(name)
         };
-        // The path as given, so that a link that is turned elsewhere is noticed.
+        // The path as given, so that a changed link is noticed.
         let opened = [path.to_owned(), companion("-wal"), companion("-shm")]
             .into_iter()
             .map(|path| Ok((path.clone(), inode(&path)?)))
@@ -120,7 +125,7 @@ impl Files {
     }
 }
 
-/// What the path shows now may not be what the connection has opened.
+/// Checks that the path still names the file that the connection has opened.
 #[cfg(unix)]
 fn check_unmoved(path: &Path, connection: &Connection) -> Answer<()> {
     let mut moved = 0;
@@ -149,9 +154,9 @@ fn inode(path: &Path) -> Answer<Inode> {
 fn changed(path: &Path) -> Failure {
     let name = path.file_name().unwrap_or(path.as_os_str());
     Failure::misconfigured(format!(
-        "{} was deleted or replaced while it was in use, and other processes do not see what this one \
-         writes: open the store again, and give the new file a higher token than the old one if \
-         anything checks tokens",
+        "{} was deleted or replaced while it was in use, so other processes do not see what this one \
+         writes: open the store again, and if anything checks tokens, raise those in the new file above \
+         those in the old one",
         name.display()
     ))
 }

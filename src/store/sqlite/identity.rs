@@ -8,7 +8,7 @@ pub(super) fn of_boot_clock() -> &'static str {
     static IDENTITY: OnceLock<String> = OnceLock::new();
     IDENTITY.get_or_init(|| {
         on_linux().unwrap_or_else(|| {
-            // Nothing tells this clock from another's: every other process counts as foreign.
+            // Nothing identifies this clock, so every other process counts as foreign.
             format!("process {:032x}", rand::rng().random::<u128>())
         })
     })
@@ -23,7 +23,7 @@ fn on_linux() -> Option<String> {
     }
     let namespace = fs::read_link("/proc/self/ns/time");
     let namespace = namespace.map_or_else(|_| "none".into(), |link| link.display().to_string());
-    // The inode number in the link comes round again, for a namespace with another offset.
+    // The kernel reuses the inode number in the link for a namespace with another offset.
     let offsets = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
     let offset = offsets
         .lines()

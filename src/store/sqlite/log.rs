@@ -1,4 +1,4 @@
-//! The write-ahead log, kept short: on a small volume a long one leaves no room for anything else.
+//! Keeps the write-ahead log short, because on a small volume a long log leaves no space for anything else.
 
 use rusqlite::Connection;
 
@@ -7,7 +7,7 @@ use super::{
     failure::{Answer, Failure, is_busy},
 };
 
-/// How long the log gets before it is written back, in bytes. SQLite's own limit is 1000 pages, 4 MB.
+/// The length at which the log is written back, in bytes. SQLite's default is 1000 pages, 4 MB.
 const LIMIT: i64 = 256 * 1024;
 
 /// Switches to the write-ahead log. SQLite does not call the busy handler for this.
@@ -22,13 +22,13 @@ pub(super) fn switch_on(connection: &Connection, busy_timeout: &BusyTimeout) -> 
             Ok(())
         } else {
             Err(Failure::misconfigured(format!(
-                "the journal mode stays {mode:?} instead of \"wal\": use a local file system"
+                "the journal mode is {mode:?} and cannot become \"wal\": use a local file system"
             )))
         };
     }
 }
 
-/// Has this connection write the log back when it has grown to the limit, and cut it to that.
+/// Lets this connection write the log back when it has grown to the limit, and cut it to the limit.
 pub(super) fn limit(connection: &Connection) -> Answer<()> {
     let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     connection.pragma_update(None, "wal_autocheckpoint", (LIMIT / page).max(1))?;
@@ -36,21 +36,21 @@ pub(super) fn limit(connection: &Connection) -> Answer<()> {
     Ok(())
 }
 
-/// Writes back what the log has, as far as nobody stands in the way. The table then has its place in
-/// the file: there may be no room for it later.
+/// Writes back the log as far as other connections allow. Then the file has its space for the table, which may
+/// not be there later.
 pub(super) fn write_back(connection: &Connection) {
     checkpoint(connection, "PASSIVE");
 }
 
-/// Writes everything back, so that the log begins anew in the room that it has. False if that cannot
-/// be done now.
-pub(super) fn begin_anew(connection: &Connection) -> bool {
+/// Writes the whole log back, so that it starts again from its beginning and needs no new space. Returns
+/// `false` if that is impossible now.
+pub(super) fn restart(connection: &Connection) -> bool {
     checkpoint(connection, "RESTART")
 }
 
 fn checkpoint(connection: &Connection, mode: &str) -> bool {
     let statement = format!("PRAGMA wal_checkpoint({mode})");
     let blocked = connection.query_row(&statement, [], |row| row.get(0));
-    // What stands in the way of a request is told by its own error.
+    // If a request fails for the same reason, its own error says so.
     blocked.is_ok_and(|blocked: i64| blocked == 0)
 }

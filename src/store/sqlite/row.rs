@@ -36,7 +36,7 @@ const INSERT: &str = concat!(
     columns!(),
     ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
 );
-/// Sets only what is ours: columns that others added keep their values.
+/// Sets only our columns: columns that others added keep their values.
 const UPDATE: &str = "UPDATE tenure_leases SET token = ?2, version = ?3, holder = ?4, attempt = ?5, \
      ttl = ?6, expires_at = ?7, clock = ?8, closing = ?9, since = ?10, metadata = ?11, history = ?12 \
      WHERE name = ?1";
@@ -50,7 +50,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// The row of a resource that was never led.
+    /// The row of a resource whose lease nobody has ever acquired.
     pub(super) fn new() -> Self {
         Self {
             record: StoredRecord::default(),
@@ -71,7 +71,7 @@ impl Row {
             Ok(Some(row))
         } else {
             Err(Failure::misconfigured(format!(
-                "the table `tenure_leases` takes {name:?} for {resource:?}: give its column `name` the \
+                "the table `tenure_leases` returned {name:?} for {resource:?}: give its column `name` the \
                  collation BINARY"
             )))
         }
@@ -92,7 +92,7 @@ impl Row {
         Ok(listed)
     }
 
-    /// Refuses to write what only a newer library understands.
+    /// Refuses to write a record that only a newer library may write.
     pub(super) fn check_reader(&self, resource: &ResourceName) -> Answer<()> {
         if self.min_reader > i64::from(READER) {
             Err(Failure::unsupported(resource.as_str(), self.min_reader))
@@ -120,8 +120,9 @@ impl Row {
         let since = since.map_or(0, |since| since.as_millis());
         let since = i64::try_from(since).unwrap_or(i64::MAX);
         let metadata = record.metadata.as_ref().map(Metadata::as_str);
-        let history = serde_json::to_string(&record.history)
-            .map_err(|error| Failure::unavailable("the history has no JSON").because(error))?;
+        let history = serde_json::to_string(&record.history).map_err(|error| {
+            Failure::unavailable("the history cannot be written as JSON").because(error)
+        })?;
         let values: [&dyn ToSql; 11] = [
             &resource.as_str(),
             &token,
@@ -155,7 +156,7 @@ impl Row {
         match written {
             1 => Ok(()),
             _ => Err(Failure::misconfigured(format!(
-                "writing the record of {resource} changed {written} rows: remove triggers that others \
+                "writing the record of {resource} changed {written} rows: remove the triggers that were \
                  added to the table `tenure_leases`"
             ))),
         }
@@ -176,7 +177,7 @@ impl Row {
                 };
                 Ok((name, row))
             }
-            // What a newer library wrote need not look right.
+            // A newer library may have written another format.
             (_, Ok(min_reader)) if min_reader > i64::from(READER) => {
                 Err(Failure::unsupported(&name, min_reader))
             }
@@ -214,8 +215,8 @@ impl Damage {
 
     fn of(self, resource: &str) -> Failure {
         let message = format!(
-            "the record of {resource:?} is damaged: its column `{}` {}; nothing was overwritten: mend \
-             the row of `tenure_leases`",
+            "the record of {resource:?} is damaged: its column `{}` {}; nothing was overwritten: \
+             repair the row of `tenure_leases`",
             self.column, self.what
         );
         let failure = Failure::new(StoreErrorKind::Corrupt, message);

@@ -25,7 +25,7 @@ const OPTIONAL: [(&str, &str); 4] = [
 
 const INDEX: &str = "CREATE INDEX IF NOT EXISTS tenure_leases_scope ON tenure_leases (scope)";
 
-/// What an existing file lacks. A statement each.
+/// The statements that create what an existing file lacks.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Missing(Vec<String>);
 
@@ -79,7 +79,7 @@ impl Missing {
         }
         if !wrong.is_empty() {
             return Err(Failure::misconfigured(format!(
-                "the table `tenure_leases` is of another layout ({}); nothing was changed: rename it, or \
+                "the table `tenure_leases` has another layout ({}); nothing was changed: rename it, or \
                  give the path of another file",
                 wrong.join(", ")
             )));
@@ -94,7 +94,7 @@ impl Missing {
         self.0.is_empty()
     }
 
-    /// Call it in the transaction of the [`check`](Self::check).
+    /// Call it in the same transaction as [`check`](Self::check).
     pub(super) fn add(&self, connection: &Connection) -> Answer<()> {
         for statement in &self.0 {
             connection.execute_batch(statement)?;

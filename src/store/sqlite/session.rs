@@ -23,39 +23,39 @@ use crate::{
     },
 };
 
-/// A clock and the name by which processes that read the same one know each other.
+/// A clock and its identity, which is the same in all processes that read the same clock.
 #[derive(Clone, Debug)]
 pub(super) struct HostClock {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) identity: Arc<str>,
 }
 
-/// One connection and what it has observed. It blocks, so it lives on a thread of its own.
+/// One connection and what it has observed. It blocks, so it has its own thread.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) connection: Connection,
     pub(super) files: Arc<Files>,
     clock: HostClock,
-    seen: Observations,
+    observations: Observations,
     busy_timeout: BusyTimeout,
 }
 
-/// A row as this process may judge it: `record.expires_at` is on its own clock.
+/// A row as this process judges it: `record.expires_at` is on its own clock.
 struct Observation {
     record: StoredRecord,
     now: Moment,
-    /// The expiry cannot be told, only observed.
+    /// The expiry is on another clock, so it is observed.
     foreign: bool,
-    /// As it is stored; `None` if it is not.
+    /// The row as it is stored, or `None` if there is none.
     stored: Option<Row>,
 }
 
 /// What a write does to the expiry in the row.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Expiry {
-    /// It is new, on our clock.
+    /// A new expiry, on our clock.
     Ours,
-    /// It stays as it was, on the clock that it was written by.
+    /// The stored expiry, on the clock that it was written by.
     Kept,
 }
 
@@ -70,7 +70,7 @@ impl Session {
         let busy_timeout = BusyTimeout::new(busy_limit, Arc::downgrade(&caller));
         let handler = busy_timeout.clone();
         connection.busy_handler(Some(move |_| handler.pause()))?;
-        // SQLite opens what it may not write for reading, without a word.
+        // Without write access, SQLite opens the file read-only and reports no error.
         if connection.is_readonly("main")? {
             let message = "the file is read-only: allow the process to write it and its directory";
             return Err(Failure::misconfigured(message));
@@ -89,7 +89,7 @@ impl Session {
             files: Arc::new(Files::opened(&path, &connection)?),
             connection,
             clock,
-            seen: Observations::new(),
+            observations: Observations::new(),
             busy_timeout,
         })
     }
@@ -102,11 +102,11 @@ impl Session {
         caller: Weak<()>,
     ) -> Answer<()> {
         self.busy_timeout.renew(since, limit, caller);
-        self.settle()
+        self.end_transaction()
     }
 
-    /// Gives back the write lock that a request which failed or panicked may have left.
-    pub(super) fn settle(&mut self) -> Answer<()> {
+    /// Rolls back the transaction that a failed or panicked request may have left open.
+    pub(super) fn end_transaction(&mut self) -> Answer<()> {
         roll_back(&self.connection)
     }
 
@@ -116,31 +116,36 @@ impl Session {
     }
 
     pub(super) fn acquire(&mut self, bid: &Bid) -> Answer<AcquireOutcome> {
-        self.change(&bid.resource, |sight| {
-            let own_attempt = sight.record.attempt == Some(bid.attempt);
-            if sight.foreign && own_attempt {
-                // Whether it has expired is not known, so it gets no token back.
-                sight.record.attempt = None;
+        self.change(&bid.resource, |observation| {
+            let own_attempt = observation.record.attempt == Some(bid.attempt);
+            if observation.foreign && own_attempt {
+                // It is not known whether the attempt's lease has expired, so it does not get its token again.
+                observation.record.attempt = None;
             }
-            let outcome = sight.record.acquire(bid, sight.now, SystemTime::now());
+            let outcome = observation
+                .record
+                .acquire(bid, observation.now, SystemTime::now());
             (outcome, Expiry::Ours)
         })
     }
 
     pub(super) fn renew(&mut self, lease: &Lease, ttl: Duration) -> Answer<RenewOutcome> {
-        self.change(&lease.resource, |sight| {
-            let outcome = if sight.foreign {
-                RenewOutcome::Lost(sight.record.seen(&lease.resource, sight.now))
+        self.change(&lease.resource, |observation| {
+            let outcome = if observation.foreign {
+                RenewOutcome::Lost(observation.record.seen(&lease.resource, observation.now))
             } else {
-                sight.record.renew(lease, ttl, sight.now)
+                observation.record.renew(lease, ttl, observation.now)
             };
             (outcome, Expiry::Ours)
         })
     }
 
     pub(super) fn release(&mut self, claim: &Claim) -> Answer<ReleaseOutcome> {
-        self.change(claim.resource(), |sight| {
-            (sight.record.release(claim, sight.now), Expiry::Kept)
+        self.change(claim.resource(), |observation| {
+            (
+                observation.record.release(claim, observation.now),
+                Expiry::Kept,
+            )
         })
     }
 
@@ -150,15 +155,17 @@ impl Session {
         token: FencingToken,
         eviction: Eviction,
     ) -> Answer<ReleaseOutcome> {
-        self.change(resource, |sight| {
-            let outcome = sight.record.evict(resource, token, eviction, sight.now);
+        self.change(resource, |observation| {
+            let outcome = observation
+                .record
+                .evict(resource, token, eviction, observation.now);
             (outcome, Expiry::Kept)
         })
     }
 
     pub(super) fn read(&mut self, resource: &ResourceName) -> Answer<Option<LeaseRecord>> {
-        let sight = self.look(resource)?;
-        Ok(sight.record.seen(resource, sight.now))
+        let observation = self.observe(resource)?;
+        Ok(observation.record.seen(resource, observation.now))
     }
 
     pub(super) fn list(&mut self, scope: &Scope) -> Answer<Vec<LeaseRecord>> {
@@ -169,7 +176,9 @@ impl Session {
             let mut record = row.record;
             if is_foreign(&record, &row.clock, &self.clock, now) {
                 let (token, version) = (record.token, record.version);
-                record.expires_at = self.seen.peek(&name, token, version, record.ttl, now);
+                record.expires_at = self
+                    .observations
+                    .peek(&name, token, version, record.ttl, now);
             }
             record.seen(&name, now)
         });
@@ -181,7 +190,7 @@ impl Session {
         resource: &ResourceName,
         step: impl Fn(&mut Observation) -> (T, Expiry),
     ) -> Answer<T> {
-        // What changes nothing, a follower's poll above all, must not wait for the write lock.
+        // A request that changes nothing, such as a follower's poll, must not wait for the write lock.
         let (outcome, written) = self.decide(resource, &step)?;
         if written.is_none() {
             return Ok(outcome);
@@ -201,19 +210,19 @@ impl Session {
         resource: &ResourceName,
         step: impl Fn(&mut Observation) -> (T, Expiry),
     ) -> Answer<(T, Option<(Row, bool)>)> {
-        let mut sight = self.look(resource)?;
-        if let Some(row) = &sight.stored {
+        let mut observation = self.observe(resource)?;
+        if let Some(row) = &observation.stored {
             row.check_reader(resource)?;
         }
-        let version = sight.record.version;
-        let (outcome, expiry) = step(&mut sight);
-        if sight.record.version == version {
+        let version = observation.record.version;
+        let (outcome, expiry) = step(&mut observation);
+        if observation.record.version == version {
             return Ok((outcome, None));
         }
-        let is_new = sight.stored.is_none();
-        let mut row = sight.stored.unwrap_or_else(Row::new);
+        let is_new = observation.stored.is_none();
+        let mut row = observation.stored.unwrap_or_else(Row::new);
         let stored = row.record.expires_at;
-        row.record = sight.record;
+        row.record = observation.record;
         match expiry {
             Expiry::Ours => row.clock = self.clock.identity.to_string(),
             Expiry::Kept => row.record.expires_at = stored,
@@ -221,13 +230,13 @@ impl Session {
         Ok((outcome, Some((row, is_new))))
     }
 
-    fn look(&mut self, resource: &ResourceName) -> Answer<Observation> {
+    fn observe(&mut self, resource: &ResourceName) -> Answer<Observation> {
         let early = mutant!(ClockReadBeforeRow).then(|| self.clock.clock.now());
         let stored = Row::find(&self.connection, resource)?;
-        // After the read, which may have waited: files that are others' by now answer nothing.
+        // After the read, which may have waited: the files may have been replaced meanwhile.
         self.files.check()?;
-        // Also after the read, so that an observation counts from the arrival of the row; and under
-        // the write lock, if it is held, so that rows and moments have one order.
+        // Also after the read, so that an observation counts from the arrival of the row. If the write lock is
+        // held, the clock is read under it, so that rows and moments have the same order.
         let now = early.unwrap_or_else(|| self.clock.clock.now());
         let Some(row) = &stored else {
             return Ok(Observation {
@@ -241,9 +250,11 @@ impl Session {
         let foreign = is_foreign(&record, &row.clock, &self.clock, now);
         if foreign {
             let (token, version) = (record.token, record.version);
-            record.expires_at = self.seen.free_at(resource, token, version, record.ttl, now);
+            record.expires_at = self
+                .observations
+                .free_at(resource, token, version, record.ttl, now);
         } else {
-            self.seen.forget(resource);
+            self.observations.forget(resource);
         }
         Ok(Observation {
             record,
@@ -253,10 +264,10 @@ impl Session {
         })
     }
 
-    /// Commits the work, if need be at the second try: a log that begins anew has room.
+    /// Commits the work. If the disk is full, restarts the log, which makes space, and tries once more.
     fn transact<T>(&mut self, work: impl Fn(&mut Self) -> Answer<T>) -> Answer<T> {
         match self.try_transact(&work) {
-            Err(failure) if failure.is_full() && log::begin_anew(&self.connection) => {
+            Err(failure) if failure.is_full() && log::restart(&self.connection) => {
                 self.try_transact(&work)
             }
             done => done,
@@ -280,8 +291,8 @@ impl Session {
     }
 }
 
-/// Whether an expiry is on another clock than ours. One further ahead than its own ttl is not on ours
-/// either, whatever its name: this machine was set back to a snapshot.
+/// Whether an expiry is on another clock than ours. If it is further ahead than its own ttl, it is not on ours
+/// either, whatever its identity: this machine was reset to a snapshot.
 pub(super) fn is_foreign(
     record: &StoredRecord,
     clock: &str,
@@ -299,7 +310,7 @@ fn roll_back(connection: &Connection) -> Answer<()> {
     Ok(())
 }
 
-/// Adds what the table lacks; two processes may do it at once.
+/// Adds what the table lacks. Two processes may do it at once.
 fn add_missing(connection: &Connection) -> Answer<()> {
     if Missing::check(connection)?.is_nothing() {
         return Ok(());

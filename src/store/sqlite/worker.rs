@@ -34,8 +34,8 @@ impl Worker {
         Ok(Self(jobs))
     }
 
-    /// Does the work on the thread, which waits for other connections for no longer than `limit`. If the
-    /// caller is gone when its turn comes, it is not done.
+    /// Runs `work` on the thread, which waits for other connections for at most `limit`. If the caller has
+    /// dropped its request by then, `work` does not run.
     pub(super) async fn call<T: Send + 'static>(
         &self,
         limit: Duration,
@@ -44,7 +44,7 @@ impl Worker {
         let caller = Arc::new(());
         let (reply, answer) = oneshot::channel();
         let waiting = Arc::downgrade(&caller);
-        // The busy limit counts from now, so that requests behind a locked database do not add up.
+        // The busy limit counts from now, so that the waits of queued requests do not add up.
         let since = Instant::now();
         let job = move |session: &mut Session| {
             if waiting.strong_count() == 0 {
@@ -56,7 +56,7 @@ impl Worker {
             }));
             let done = done.unwrap_or_else(|panic| {
                 // If this fails, the next request tries it again before it begins.
-                let _ = session.settle();
+                let _ = session.end_transaction();
                 Err(panicked(&*panic))
             });
             let _ = reply.send(done);

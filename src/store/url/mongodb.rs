@@ -103,7 +103,7 @@ const ENCODE: &str =
 fn refused(error: Error) -> StoreError {
     match &*error.kind {
         ErrorKind::DnsResolve { .. } => {
-            let message = "the DNS does not tell the servers: look at the name and the network";
+            let message = "the DNS does not return the servers: check the name and the network";
             StoreError::new(StoreErrorKind::Unavailable, KIND, Operation::Open, message)
                 .with_source(error)
         }
@@ -116,7 +116,7 @@ fn refused(error: Error) -> StoreError {
         }
         ErrorKind::InvalidTlsConfig { .. } => misconfigured(
             KIND,
-            "the driver does not accept the settings of TLS: look at the files that they name",
+            "the driver does not accept the TLS settings: check the files that they name",
         ),
         _ => misconfigured(KIND, TOGETHER),
     }

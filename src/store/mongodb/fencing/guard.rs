@@ -1,4 +1,4 @@
-//! Guards for the user's own writes: the token in the user's document.
+//! Fenced writes: token guards, which compare tokens in the user's document.
 
 use mongodb::{
     Collection,
@@ -16,23 +16,24 @@ type Guarded<T> = Result<T, FencingError<Error>>;
 
 /// # MongoDB
 ///
-/// One request: your filter is extended by the guard, and your update, be it of operators or a pipeline,
-/// by the token. A refusal takes a `find` more, to say by which token. Writes ask for
-/// `{ w: "majority", j: true }` whatever the collection's defaults, or a failover could take a newer token
-/// back.
+/// One request: the guard is added to your filter, and the token to your update (operators or a pipeline). If
+/// the write is rejected, one `find` more reads the newer token. Writes ask for `{ w: "majority", j: true }`,
+/// whatever the collection's defaults, because otherwise a failover could take a newer token back.
 ///
-/// The filter must name **one** document, best by `_id`: where it fits several, each has a token of its
-/// own. The field may be a path (`meta.token`). Least privileges: `find` and `update` on the collection, and
-/// `insert` to upsert.
+/// The filter must fit **one** document, best by `_id`: if it fits several, each has its own token. The field
+/// may be a path (`meta.token`). Least privileges: `find` and `update` on the collection, and `insert` to
+/// upsert.
 impl TokenGuard {
-    /// Updates the document if it has seen no newer token.
+    /// Updates the document if it has no newer token.
     ///
     /// # Errors
-    /// [`FencingError::RejectedWrite`] if it has, [`FencingError::NotFound`] if the filter fits none,
-    /// [`FencingError::Unguardable`] if the field holds no integer, and the driver's errors.
+    /// - [`FencingError::RejectedWrite`]: the document has a newer token.
+    /// - [`FencingError::NotFound`]: the filter fits no document.
+    /// - [`FencingError::Unguardable`]: the field holds no integer.
+    /// - [`FencingError::Failed`]: the driver's error.
     ///
     /// # Cancel safety
-    /// Dropped, it may or may not have been applied.
+    /// A dropped call may or may not have been applied.
     ///
     /// # Examples
     /// ```no_run
@@ -61,26 +62,26 @@ impl TokenGuard {
         }
     }
 
-    /// Updates the document if it has seen no newer token, and makes it if there is none.
+    /// Updates the document if it has no newer token, and creates it if it is missing.
     ///
     /// # Errors
-    /// As [`update_one`](Self::update_one); [`FencingError::Unguardable`] for a filter that does not name one
-    /// `_id`, because instead of being refused it would make a second document.
+    /// As [`update_one`](Self::update_one). [`FencingError::Unguardable`] also means that the filter does not name
+    /// one `_id`: a stale write with it would create a second document instead of being rejected.
     ///
     /// # Cancel safety
-    /// Dropped, it may or may not have been applied.
+    /// A dropped call may or may not have been applied.
     pub async fn upsert_one<T: Send + Sync>(
         &self,
         collection: &Collection<T>,
         filter: Document,
         update: impl Into<UpdateModifications>,
     ) -> Guarded<UpdateResult> {
-        /// Each further one is lost to an upsert of somebody else with an older token.
+        /// Another try is needed only if another upsert with an older token wins the race.
         const TRIES: usize = 3;
         let token = self.signed()?;
         if !names_one(&filter) {
-            let message = "an upsert needs one `_id` in its filter, by its value and not by an \
-                           operator: it would make a second document";
+            let message = "an upsert needs one `_id` in its filter, given by its value and not by an \
+                           operator, because otherwise it could create a second document";
             return Err(FencingError::Unguardable(message.to_owned()));
         }
         let update = self.with(update.into(), token);
@@ -94,7 +95,7 @@ impl TokenGuard {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
-            // The guard did not fit the document that is there, so the server tried to make it.
+            // The guard did not fit the existing document, so the server tried to insert another.
             if !is_duplicate(&error) {
                 return Err(FencingError::Failed(error));
             }
@@ -106,13 +107,13 @@ impl TokenGuard {
         }
     }
 
-    /// Updates the document if it has seen no newer token, and returns it as it is then.
+    /// Updates the document if it has no newer token, and returns the updated document.
     ///
     /// # Errors
     /// As [`update_one`](Self::update_one).
     ///
     /// # Cancel safety
-    /// Dropped, it may or may not have been applied.
+    /// A dropped call may or may not have been applied.
     pub async fn find_one_and_update<T: DeserializeOwned + Send + Sync>(
         &self,
         collection: &Collection<T>,
@@ -130,8 +131,8 @@ impl TokenGuard {
         }
     }
 
-    /// The filter, for a document that has seen no newer token. An upsert takes the fields of the new one
-    /// from the parts of an `$and`, and not from those of an `$or`.
+    /// The filter, restricted to documents without a newer token. An upsert copies fields from the parts of an
+    /// `$and` into the new document, but not from those of an `$or`.
     fn only(&self, filter: &Document, token: i64) -> Document {
         let field = &self.field;
         let none = doc! { field: Bson::Null };
@@ -139,8 +140,8 @@ impl TokenGuard {
         doc! { "$and": [filter.clone(), { "$or": [none, older] }] }
     }
 
-    /// The update, and the token. If the update has something else in mind for the field, the server
-    /// refuses it as a conflict, or ours comes last.
+    /// The update, extended by the token. If the update writes the field, too, the server refuses it as a
+    /// conflict, or the token is written last.
     fn with(&self, update: UpdateModifications, token: i64) -> UpdateModifications {
         match update {
             UpdateModifications::Document(mut update) => {
@@ -148,7 +149,7 @@ impl TokenGuard {
                     Some(Bson::Document(set)) => {
                         set.insert(&self.field, token);
                     }
-                    // Not for us to mend: the server says what is wrong.
+                    // The server's error says what is wrong.
                     Some(_) => {}
                     None => {
                         update.insert("$set", doc! { &self.field: token });
@@ -160,7 +161,7 @@ impl TokenGuard {
                 stages.push(doc! { "$set": { &self.field: token } });
                 UpdateModifications::Pipeline(stages)
             }
-            // There are no others.
+            // The enum has no other variants today.
             update => update,
         }
     }
@@ -187,16 +188,19 @@ impl TokenGuard {
             Some(_) => None,
         };
         let Some(token) = token else {
-            let message = format!("the field `{}` holds no token: mend it", self.field);
+            let message = format!(
+                "the field `{}` holds no token: set it to an integer or remove it",
+                self.field
+            );
             return Ok(Seen::Other(FencingError::Unguardable(message)));
         };
-        // One that is not newer has come in between, into a document that was not there.
+        // A token that is not newer: another write has just created the document.
         let fenced = self.refused_by(token).map(FencingError::RejectedWrite);
         Ok(fenced.map_or(Seen::Nothing, Seen::Other))
     }
 }
 
-/// What there is instead of a document that could be written.
+/// Why no document could be written.
 enum Seen {
     Nothing,
     Other(FencingError<Error>),
@@ -218,7 +222,7 @@ fn value<'a>(document: &'a Document, path: &str) -> Option<&'a Bson> {
     }
 }
 
-/// Whether a filter fits one `_id` only, so that a second document of it is a duplicate.
+/// Whether a filter fits only one `_id`, so that a second document with it would be a duplicate.
 fn names_one(filter: &Document) -> bool {
     match filter.get("_id") {
         None | Some(Bson::RegularExpression(_)) => false,

@@ -1,6 +1,6 @@
 use rusqlite::{ToSql, Transaction, types::ValueRef};
 
-/// What a claim finds in the row after it.
+/// The value of the row's token after a claim.
 pub(super) enum ClaimedRow {
     Nothing,
     Token(i64),
@@ -18,8 +18,8 @@ pub(super) struct TokenClaim {
 impl TokenClaim {
     pub(super) fn new<'a>(table: &str, field: &str, key: impl Iterator<Item = &'a str>) -> Self {
         let table = quoted(table);
-        // With its table before it, a name that does not exist is an error. Alone, SQLite would take a
-        // quoted one for a text.
+        // Qualified by its table, an unknown column is an error. Alone, SQLite would take a quoted name for a
+        // string.
         let path = |column: &str| format!("{table}.{}", quoted(column));
         let column = path(field);
         let rows: Vec<_> = key
@@ -33,7 +33,7 @@ impl TokenClaim {
                  (typeof({column}) = 'integer' AND {column} <= ?1))",
                 quoted(field)
             ),
-            // Takes the same values: all of them must be named.
+            // The statement must name every parameter, because both statements get the same values.
             look: format!("SELECT {column} FROM main.{table} WHERE {rows} AND ?1 NOT NULL LIMIT 2"),
         }
     }
@@ -46,7 +46,7 @@ impl TokenClaim {
     ) -> rusqlite::Result<ClaimedRow> {
         let mut values: Vec<&dyn ToSql> = vec![&token];
         values.extend(key.iter().map(|(_, value)| *value));
-        // The write comes first: a transaction that began by reading may not get the write lock later.
+        // The write comes first, because a transaction that has read may fail to get the write lock later.
         let mut update = transaction.prepare_cached(&self.update)?;
         update.execute(&values[..])?;
         let mut look = transaction.prepare_cached(&self.look)?;
