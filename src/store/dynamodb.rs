@@ -196,7 +196,7 @@ impl DynamoStore {
         self
     }
 
-    fn told<T>(&self, operation: Operation, answer: Answer<T>) -> Result<T, StoreError> {
+    fn in_context<T>(&self, operation: Operation, answer: Answer<T>) -> Result<T, StoreError> {
         let place = || format!("table `{}`", self.table);
         answer.map_err(|failure| failure.of(KIND, operation, &place()))
     }
@@ -221,13 +221,13 @@ impl LeaseStore for DynamoStore {
     }
 
     async fn prepare(&self) -> Result<(), StoreError> {
-        self.told(Operation::Prepare, self.check_table().await)
+        self.in_context(Operation::Prepare, self.check_table().await)
     }
 
     async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {
         let call = Call::new(self, limit);
         let done = self.observer.acquire(&call, bid, SystemTime::now()).await;
-        self.told(Operation::Acquire, done)
+        self.in_context(Operation::Acquire, done)
     }
 
     async fn renew(
@@ -240,12 +240,12 @@ impl LeaseStore for DynamoStore {
             .observer
             .renew(&Call::new(self, limit), lease, ttl)
             .await;
-        self.told(Operation::Renew, done)
+        self.in_context(Operation::Renew, done)
     }
 
     async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError> {
         let done = self.observer.release(&Call::new(self, limit), claim).await;
-        self.told(Operation::Release, done)
+        self.in_context(Operation::Release, done)
     }
 
     async fn read(
@@ -254,13 +254,13 @@ impl LeaseStore for DynamoStore {
         limit: Duration,
     ) -> Result<Option<LeaseRecord>, StoreError> {
         let done = self.observer.read(&Call::new(self, limit), resource).await;
-        self.told(Operation::Read, done)
+        self.in_context(Operation::Read, done)
     }
 
     async fn list(&self, scope: &Scope, limit: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
-        let found = self.told(Operation::List, Call::new(self, limit).query(scope).await)?;
+        let found = self.in_context(Operation::List, Call::new(self, limit).query(scope).await)?;
         let records = found.into_iter();
-        let records = records.filter_map(|item| self.observer.glance(&item.name, item.found));
+        let records = records.filter_map(|item| self.observer.view(&item.name, item.found));
         let mut records: Vec<_> = records.collect();
         // The query sorts an empty last part by its placeholder.
         records.sort_by(|a, b| a.resource.cmp(&b.resource));
@@ -276,6 +276,6 @@ impl LeaseStore for DynamoStore {
     ) -> Result<ReleaseOutcome, StoreError> {
         let call = Call::new(self, limit);
         let done = self.observer.evict(&call, resource, token, eviction).await;
-        self.told(Operation::Evict, done)
+        self.in_context(Operation::Evict, done)
     }
 }

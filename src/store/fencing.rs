@@ -158,9 +158,9 @@ pub enum FencingError<E> {
 impl<E> FencingError<E> {
     /// The rejected write, if this is [`RejectedWrite`](Self::RejectedWrite).
     #[must_use]
-    pub fn fenced(&self) -> Option<&RejectedWrite> {
+    pub fn rejected_write(&self) -> Option<&RejectedWrite> {
         match self {
-            Self::RejectedWrite(fenced) => Some(fenced),
+            Self::RejectedWrite(rejected) => Some(rejected),
             _ => None,
         }
     }

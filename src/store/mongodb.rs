@@ -203,7 +203,7 @@ impl MongoStore {
             .write_concern(majority())
             .collation(exact());
         let sent = |time| request.max_time(time);
-        self.dispatcher.ask(limit, Access::Write, sent).await
+        self.dispatcher.send(limit, Access::Write, sent).await
     }
 
     async fn bid(&self, bid: &Bid, limit: CallLimit) -> Answer<AcquireOutcome> {
@@ -227,7 +227,7 @@ impl MongoStore {
         resource: &ResourceName,
         change: FilteredUpdate,
         limit: CallLimit,
-    ) -> Answer<Changed> {
+    ) -> Answer<ChangeOutcome> {
         let (filter, change) = change;
         let request = self
             .collection
@@ -236,17 +236,17 @@ impl MongoStore {
             .write_concern(majority())
             .collation(exact());
         let sent = |time| request.max_time(time);
-        let answer = self.dispatcher.ask(limit, Access::Write, sent).await?;
+        let answer = self.dispatcher.send(limit, Access::Write, sent).await?;
         match answer.map_err(|error| Access::Write.failure(error))? {
-            Some(_) => Ok(Changed::Done),
+            Some(_) => Ok(ChangeOutcome::Done),
             None => {
-                let found = self.look(resource, Purpose::Write, limit).await?;
-                Ok(Changed::Refused(found))
+                let found = self.find_record(resource, Purpose::Write, limit).await?;
+                Ok(ChangeOutcome::Refused(found))
             }
         }
     }
 
-    async fn look(
+    async fn find_record(
         &self,
         resource: &ResourceName,
         purpose: Purpose,
@@ -260,12 +260,12 @@ impl MongoStore {
             .read_concern(ReadConcern::majority())
             .collation(exact());
         let sent = |time| request.max_time(time);
-        let answer = self.dispatcher.ask(limit, Access::Read, sent).await?;
+        let answer = self.dispatcher.send(limit, Access::Read, sent).await?;
         let found = answer.map_err(|error| Access::Read.failure(error))?;
         found.map_or(Ok(None), |found| document::record(&found, purpose))
     }
 
-    async fn look_into(&self, scope: &Scope, limit: CallLimit) -> Answer<Vec<LeaseRecord>> {
+    async fn find_records(&self, scope: &Scope, limit: CallLimit) -> Answer<Vec<LeaseRecord>> {
         let request = self
             .collection
             .find(doc! { "scope": scope.as_prefix() })
@@ -275,7 +275,7 @@ impl MongoStore {
             .read_concern(ReadConcern::majority())
             .collation(exact());
         let sent = |time| async move { request.max_time(time).await?.try_collect().await };
-        let answer = self.dispatcher.ask(limit, Access::Read, sent).await?;
+        let answer = self.dispatcher.send(limit, Access::Read, sent).await?;
         let found: Vec<Document> = answer.map_err(|error| Access::Read.failure(error))?;
         let records = found
             .iter()
@@ -292,7 +292,7 @@ impl MongoStore {
         let client = self.collection.client();
         let reached = self
             .dispatcher
-            .ask(CallLimit::new(REACHED_WITHIN), Access::Read, |_| {
+            .send(CallLimit::new(REACHED_WITHIN), Access::Read, |_| {
                 dispatcher::ping(client)
             });
         reached
@@ -304,7 +304,7 @@ impl MongoStore {
             .create_index(index)
             .write_concern(majority());
         let sent = |time| request.max_time(time);
-        let answer = self.dispatcher.ask(limit, Access::Write, sent).await?;
+        let answer = self.dispatcher.send(limit, Access::Write, sent).await?;
         answer.map_err(|error| Access::Write.failure(error))?;
         Ok(())
     }
@@ -313,32 +313,32 @@ impl MongoStore {
         CallLimit::new(limit.min(self.call_limit))
     }
 
-    fn told<T>(&self, operation: Operation, answer: Answer<T>) -> Result<T, StoreError> {
+    fn in_context<T>(&self, operation: Operation, answer: Answer<T>) -> Result<T, StoreError> {
         answer.map_err(|failure| {
             failure.of(KIND, operation, &self.collection.namespace().to_string())
         })
     }
 }
 
-enum Changed {
+enum ChangeOutcome {
     Done,
     Refused(Option<LeaseRecord>),
 }
 
-impl From<Changed> for ReleaseOutcome {
-    fn from(changed: Changed) -> Self {
+impl From<ChangeOutcome> for ReleaseOutcome {
+    fn from(changed: ChangeOutcome) -> Self {
         match changed {
-            Changed::Done => Self::Released,
-            Changed::Refused(record) => Self::NotHeld(record),
+            ChangeOutcome::Done => Self::Released,
+            ChangeOutcome::Refused(record) => Self::NotHeld(record),
         }
     }
 }
 
-impl From<Changed> for RenewOutcome {
-    fn from(changed: Changed) -> Self {
+impl From<ChangeOutcome> for RenewOutcome {
+    fn from(changed: ChangeOutcome) -> Self {
         match changed {
-            Changed::Done => Self::Renewed,
-            Changed::Refused(record) => Self::Lost(record),
+            ChangeOutcome::Done => Self::Renewed,
+            ChangeOutcome::Refused(record) => Self::Lost(record),
         }
     }
 }
@@ -380,11 +380,11 @@ impl LeaseStore for MongoStore {
     }
 
     async fn prepare(&self) -> Result<(), StoreError> {
-        self.told(Operation::Prepare, self.add_index().await)
+        self.in_context(Operation::Prepare, self.add_index().await)
     }
 
     async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {
-        self.told(Operation::Acquire, self.bid(bid, self.limit(limit)).await)
+        self.in_context(Operation::Acquire, self.bid(bid, self.limit(limit)).await)
     }
 
     async fn renew(
@@ -398,7 +398,7 @@ impl LeaseStore for MongoStore {
             pipeline::renew(lease, ttl),
             self.limit(limit),
         );
-        self.told(Operation::Renew, change.await.map(Into::into))
+        self.in_context(Operation::Renew, change.await.map(Into::into))
     }
 
     async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError> {
@@ -407,7 +407,7 @@ impl LeaseStore for MongoStore {
             pipeline::release(claim),
             self.limit(limit),
         );
-        self.told(Operation::Release, change.await.map(Into::into))
+        self.in_context(Operation::Release, change.await.map(Into::into))
     }
 
     async fn read(
@@ -415,16 +415,17 @@ impl LeaseStore for MongoStore {
         resource: &ResourceName,
         limit: Duration,
     ) -> Result<Option<LeaseRecord>, StoreError> {
-        self.told(
+        self.in_context(
             Operation::Read,
-            self.look(resource, Purpose::Read, self.limit(limit)).await,
+            self.find_record(resource, Purpose::Read, self.limit(limit))
+                .await,
         )
     }
 
     async fn list(&self, scope: &Scope, limit: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
-        self.told(
+        self.in_context(
             Operation::List,
-            self.look_into(scope, self.limit(limit)).await,
+            self.find_records(scope, self.limit(limit)).await,
         )
     }
 
@@ -440,6 +441,6 @@ impl LeaseStore for MongoStore {
             pipeline::evict(resource, token, eviction),
             self.limit(limit),
         );
-        self.told(Operation::Evict, change.await.map(Into::into))
+        self.in_context(Operation::Evict, change.await.map(Into::into))
     }
 }

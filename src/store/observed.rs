@@ -1,4 +1,4 @@
-//! Leases whose expiry this process's own clock cannot judge, because it was not what set it.
+//! Observes leases whose expiry was set by another clock than this process's.
 
 #[cfg(any(test, feature = "dynamodb"))]
 mod change;
@@ -18,12 +18,12 @@ use crate::{
     lease::{FencingToken, ResourceName},
 };
 
-/// What an observer has seen of leases whose expiry its own clock cannot judge: it counts the
-/// holder's whole ttl from the arrival of the reply in which it first saw the present token and
-/// version (Ongaro's and Lamport's rule for leases without a common clock: only durations agree).
+/// The leases that were observed. An observation counts the holder's whole ttl from the arrival of the reply in
+/// which it first saw the present token and version (Ongaro's and Lamport's rule for leases without a common
+/// clock: only durations agree).
 ///
-/// Full, it forgets what nobody has looked at for long, and otherwise takes in nothing new: dropping
-/// the oldest instead would, with more leases than room, free none of them ever.
+/// When full, it drops the observations that were not used for long, and otherwise takes in no new one. If it
+/// dropped the oldest instead and there were more leases than room, none of them would ever become free.
 #[derive(Debug)]
 pub(crate) struct Observations {
     observations: HashMap<ResourceName, Observation>,
@@ -41,9 +41,9 @@ struct Observation {
 }
 
 impl Observations {
-    /// About 20 MB of short names.
+    /// With short names, about 20 MB.
     const ROOM: usize = 100_000;
-    /// A sight is stale once nobody looked for two ttls, but not before this.
+    /// An observation is stale if it was not used for two ttls, and at least for this time.
     const STALE: Duration = Duration::from_secs(60);
     const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -59,8 +59,8 @@ impl Observations {
         }
     }
 
-    /// From when on the lease may be taken over, if token and version stay as they are. `now` must
-    /// have been read after the reply arrived.
+    /// The moment from which the lease may be taken over, if token and version do not change. `now` must be
+    /// read after the reply has arrived.
     pub(crate) fn free_at(
         &mut self,
         resource: &ResourceName,
@@ -91,7 +91,7 @@ impl Observations {
         free_at
     }
 
-    /// As [`free_at`](Self::free_at), without beginning to observe.
+    /// As [`free_at`](Self::free_at), but begins no observation.
     pub(crate) fn peek(
         &self,
         resource: &ResourceName,
@@ -108,14 +108,14 @@ impl Observations {
         }
     }
 
-    /// What was last seen: token, version, and from when on the lease may be taken over.
+    /// The last observation: token, version, and the moment from which the lease may be taken over.
     #[cfg(any(test, feature = "dynamodb"))]
     pub(crate) fn last(&self, resource: &ResourceName) -> Option<(FencingToken, u64, Moment)> {
         let observation = self.observations.get(resource)?;
         Some((observation.token, observation.version, observation.free_at))
     }
 
-    /// Drops what is known of a lease that needs no observation.
+    /// Drops the observation of a lease that needs none.
     pub(crate) fn forget(&mut self, resource: &ResourceName) {
         self.observations.remove(resource);
     }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ttl_is_counted_from_the_first_sight_of_a_version() {
+    fn the_ttl_counts_from_when_a_version_was_first_seen() {
         let mut seen = Observations::new();
         assert_eq!(look(&mut seen, 0, 1, at(0)), at(10));
         assert_eq!(look(&mut seen, 0, 1, at(9)), at(10));
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn with_more_leases_than_room_all_become_free_in_turn() {
+    fn with_more_leases_than_room_every_lease_becomes_free() {
         let mut seen = Observations::with_room(4);
         let mut waiting: Vec<usize> = (0..20).collect();
         let mut now = at(0);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_looks_at_makes_room() {
+    fn an_observation_that_is_not_used_makes_room() {
         let mut seen = Observations::with_room(2);
         look(&mut seen, 0, 1, at(0));
         look(&mut seen, 1, 1, at(0));

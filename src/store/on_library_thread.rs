@@ -17,33 +17,32 @@ use crate::{
     runtime::{LibraryThread, TaskLost},
 };
 
-/// A store whose every request runs on one thread of the library.
+/// A store whose requests all run on one thread of the library.
 ///
-/// A driver's connections are tasks and sockets of the runtime that opened them, and some drivers open
-/// them wherever a request happens to be polled. If that is a runtime of the application that blocks,
-/// the requests of all others stand still with it.
+/// A driver's connections are tasks and sockets of the runtime that opened them, and some drivers open them on
+/// the runtime that polls the request. If the application blocks that runtime, every request stops with it.
 pub(super) struct OnLibraryThread {
     inner: Arc<dyn LeaseStore>,
-    host: LibraryThread,
+    thread: LibraryThread,
 }
 
 impl OnLibraryThread {
-    pub(super) fn new(inner: Arc<dyn LeaseStore>, host: LibraryThread) -> Self {
-        Self { inner, host }
+    pub(super) fn new(inner: Arc<dyn LeaseStore>, thread: LibraryThread) -> Self {
+        Self { inner, thread }
     }
 
-    /// A request that is dropped here is dropped there.
+    /// Runs the request on the thread. Dropping the call drops the request.
     async fn call<T: Send + 'static>(
         &self,
         operation: Operation,
         request: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let done = self.host.run(request).await;
+        let done = self.thread.run(request).await;
         done.unwrap_or_else(|lost| Err(error(&lost, self.inner.kind(), operation)))
     }
 }
 
-/// What the loss of a request to the thread means for its store.
+/// The error of the store for a request that was lost on the thread.
 pub(super) fn error(lost: &TaskLost, store: &'static str, operation: Operation) -> StoreError {
     let (kind, message) = match lost {
         TaskLost::Gone => (
@@ -143,7 +142,7 @@ impl LeaseStore for OnLibraryThread {
     ) -> Vec<Result<RenewOutcome, StoreError>> {
         let (store, count) = (self.inner.clone(), leases.len());
         let leases = leases.to_owned();
-        let done = (self.host).run(async move { store.renew_many(&leases, limit).await });
+        let done = (self.thread).run(async move { store.renew_many(&leases, limit).await });
         match done.await {
             Ok(outcomes) => outcomes,
             Err(lost) => (0..count)
@@ -154,17 +153,17 @@ impl LeaseStore for OnLibraryThread {
 
     fn watch(&self, resource: &ResourceName) -> Option<BoxStream<'static, ()>> {
         let mut changes = self.inner.watch(resource)?;
-        // One word of a change is as good as several.
-        let (tell, mut told) = mpsc::channel(1);
-        self.host.spawn(async move {
+        // One pending notice of a change stands for all.
+        let (notify, mut notices) = mpsc::channel(1);
+        self.thread.spawn(async move {
             while let Either::Left((Some(()), _)) =
-                select(changes.next(), std::pin::pin!(tell.closed())).await
+                select(changes.next(), std::pin::pin!(notify.closed())).await
             {
-                // It fails if there is a word already, which says the same.
-                let _ = tell.try_send(());
+                // It fails if a notice is pending already.
+                let _ = notify.try_send(());
             }
         });
-        Some(poll_fn(move |context| told.poll_recv(context)).boxed())
+        Some(poll_fn(move |context| notices.poll_recv(context)).boxed())
     }
 }
 

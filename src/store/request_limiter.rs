@@ -1,4 +1,4 @@
-//! How many requests of one store are with its driver at once.
+//! Limits how many requests of one store are with its driver at once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,81 +13,79 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Lets so many requests through at once. The others wait here, and can leave without a trace.
+/// Gives a limited number of permits. A request without one waits here, and can be dropped at no cost.
 ///
-/// What waits within a driver cannot. A request that is dropped there, because its time is up, leaves
-/// its place in the queue for a connection behind, or takes the connection with it that was being opened
-/// for it. While a server hangs, the locks ask again and again; afterwards every request would wait
-/// behind those that are gone until it is gone itself, and the store would be of no use to anybody for
-/// minutes, long after the server is back.
+/// A request that waits within a driver cannot. If it is dropped there because it timed out, its entry stays in
+/// the queue for a connection, or the connection that was being opened for it is lost. While a server hangs,
+/// the locks keep retrying. When the server is back, every request would wait behind dropped ones until it
+/// timed out itself, and the store would stay unusable for minutes.
 ///
-/// So a request that ends without an answer is followed by a probe, which keeps its place until an answer
-/// comes: the connection is opened for the probe, and no more requests are left behind than there are
-/// places.
+/// So if a request ends without an answer, a probe keeps its permit until an answer comes. The connection is
+/// opened for the probe, and the driver's queue never has more dropped requests than there are permits.
 #[derive(Clone)]
 pub(crate) struct RequestLimiter {
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     probe: Probe,
 }
 
-/// A request that is as good as any to see whether the server answers.
+/// Sends a request that shows whether the server answers.
 type Probe = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 impl RequestLimiter {
     pub(crate) fn new(
-        places: usize,
+        permits: usize,
         probe: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
     ) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(places)),
+            permits: Arc::new(Semaphore::new(permits)),
             probe: Arc::new(probe),
         }
     }
 
-    /// Waits for a turn. `pause` is how long a probe may take before another one follows it.
-    pub(crate) async fn next(&self, pause: Duration) -> RequestPermit {
-        let place = self.places.clone().acquire_owned().await;
+    /// Waits for a permit. If a probe takes longer than `pause`, another one follows it.
+    pub(crate) async fn acquire(&self, pause: Duration) -> RequestPermit {
+        let permit = self.permits.clone().acquire_owned().await;
         RequestPermit {
-            // They are never closed.
-            place: place.ok(),
+            // The semaphore is never closed.
+            permit: permit.ok(),
             probe: self.probe.clone(),
             pause,
         }
     }
 }
 
-/// Leave to send a request. When it is dropped, the request has ended without an answer.
+/// The permission to send a request. Dropping it means that the request ended without an answer.
 pub(crate) struct RequestPermit {
-    place: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
     probe: Probe,
     pause: Duration,
 }
 
 impl RequestPermit {
-    /// The request has an answer.
-    pub(crate) fn end(mut self) {
-        self.place = None;
+    /// Gives the permit back, because the request has an answer.
+    pub(crate) fn answered(mut self) {
+        self.permit = None;
     }
 }
 
 impl Drop for RequestPermit {
     fn drop(&mut self) {
-        let Some(place) = self.place.take() else {
+        let Some(permit) = self.permit.take() else {
             return;
         };
-        // Where there is no runtime any more, the driver has no connections either.
+        // Without a runtime, the driver has no connections either.
         if let Ok(runtime) = Handle::try_current() {
             let (probe, pause) = (self.probe.clone(), self.pause);
-            runtime.spawn(search(probe, pause, place));
+            runtime.spawn(probe_until_answered(probe, pause, permit));
         }
     }
 }
 
-/// Keeps the place until the server answers, or there is an error, which has left the queue as well.
+/// Keeps the permit until a probe gets an answer or an error. After either, its entry has left the queue.
 ///
-/// A probe is not dropped when it takes long, since it would leave its place in the queue behind too.
-/// But it may be the one that hangs, on a connection that has died without a word, so others follow it.
-async fn search(probe: Probe, pause: Duration, place: OwnedSemaphorePermit) {
+/// A slow probe is not dropped, because its own entry would stay in the queue. But it may hang on a connection
+/// that has died silently, so other probes follow it.
+async fn probe_until_answered(probe: Probe, pause: Duration, permit: OwnedSemaphorePermit) {
     const LEAST: Duration = Duration::from_millis(100);
     let least = pause.max(LEAST);
     let mut pause = least;
@@ -98,12 +96,12 @@ async fn search(probe: Probe, pause: Duration, place: OwnedSemaphorePermit) {
         if let Either::Left(_) = select(probes.next(), late).await {
             break;
         }
-        // Not ever less often: probes that went to a primary that hangs say nothing of the next one,
-        // and the driver waits for them even when that is there.
+        // The pause does not keep growing: a probe to a primary that hangs says nothing about the next primary,
+        // and the driver waits for it even when the next one is there.
         pause = least.saturating_mul(2);
     }
-    drop(place);
-    // Those in the queue have their turn now. One that hangs is dropped, and its connection with it.
+    drop(permit);
+    // The probes in the queue are served now. One that still hangs is dropped, and its connection with it.
     let _ = timeout(least, probes.count()).await;
 }
 
@@ -120,57 +118,57 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    const PLACES: usize = 3;
+    const PERMITS: usize = 3;
 
     fn never() -> RequestLimiter {
-        RequestLimiter::new(PLACES, || pending().boxed())
+        RequestLimiter::new(PERMITS, || pending().boxed())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_without_an_answer_keeps_its_place_until_a_probe_has_one() {
+    async fn a_request_without_an_answer_keeps_its_permit_until_a_probe_is_answered() {
         let answers = Arc::new(Semaphore::new(0));
-        let heard = answers.clone();
-        let limiter = RequestLimiter::new(PLACES, move || {
-            heard.clone().acquire_owned().map(drop).boxed()
+        let received = answers.clone();
+        let limiter = RequestLimiter::new(PERMITS, move || {
+            received.clone().acquire_owned().map(drop).boxed()
         });
-        for _ in 0..PLACES {
-            drop(limiter.next(SECOND).await);
+        for _ in 0..PERMITS {
+            drop(limiter.acquire(SECOND).await);
         }
         sleep(SECOND * 10).await;
-        assert!(limiter.next(SECOND).now_or_never().is_none());
+        assert!(limiter.acquire(SECOND).now_or_never().is_none());
         answers.add_permits(1);
         sleep(SECOND).await;
-        assert_eq!(limiter.places.available_permits(), PLACES);
+        assert_eq!(limiter.permits.available_permits(), PERMITS);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_with_an_answer_makes_room_at_once() {
+    async fn a_request_with_an_answer_gives_its_permit_back_at_once() {
         let limiter = never();
-        for _ in 0..PLACES * 2 {
-            limiter.next(SECOND).now_or_never().unwrap().end();
+        for _ in 0..PERMITS * 2 {
+            limiter.acquire(SECOND).now_or_never().unwrap().answered();
         }
-        assert_eq!(limiter.places.available_permits(), PLACES);
+        assert_eq!(limiter.permits.available_permits(), PERMITS);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_for_a_turn_leaves_without_a_trace() {
+    async fn a_dropped_wait_for_a_permit_takes_none() {
         let limiter = never();
         let mut taken = Vec::new();
-        for _ in 0..PLACES {
-            taken.push(limiter.next(SECOND).await);
+        for _ in 0..PERMITS {
+            taken.push(limiter.acquire(SECOND).await);
         }
-        for _ in 0..PLACES {
-            assert!(timeout(SECOND, limiter.next(SECOND)).await.is_err());
+        for _ in 0..PERMITS {
+            assert!(timeout(SECOND, limiter.acquire(SECOND)).await.is_err());
         }
-        taken.pop().unwrap().end();
-        assert!(limiter.next(SECOND).now_or_never().is_some());
+        taken.pop().unwrap().answered();
+        assert!(limiter.acquire(SECOND).now_or_never().is_some());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_probe_that_hangs_is_kept_and_soon_followed_by_others() {
+    async fn a_probe_that_hangs_is_kept_and_others_follow_it() {
         let sent = Arc::new(AtomicUsize::new(0));
         let count = sent.clone();
-        let limiter = RequestLimiter::new(PLACES, move || {
+        let limiter = RequestLimiter::new(PERMITS, move || {
             let fourth = count.fetch_add(1, SeqCst) == 3;
             if fourth {
                 ready(()).boxed()
@@ -178,22 +176,22 @@ mod tests {
                 pending().boxed()
             }
         });
-        drop(limiter.next(SECOND).await);
+        drop(limiter.acquire(SECOND).await);
         // They are sent at 0, 1, 3 and 5 s.
         for (after, probes) in [(500, 1), (2000, 2), (2000, 3), (1000, 4)] {
-            assert_ne!(limiter.places.available_permits(), PLACES);
+            assert_ne!(limiter.permits.available_permits(), PERMITS);
             sleep(Duration::from_millis(after)).await;
             assert_eq!(sent.load(SeqCst), probes, "{after}");
         }
-        assert_eq!(limiter.places.available_permits(), PLACES);
+        assert_eq!(limiter.permits.available_permits(), PERMITS);
         sleep(SECOND * 100).await;
         assert_eq!(sent.load(SeqCst), 4);
     }
 
     #[test]
-    fn a_turn_that_is_dropped_where_no_runtime_is_makes_room() {
+    fn a_permit_that_is_dropped_without_a_runtime_is_given_back() {
         let limiter = never();
-        drop(limiter.next(SECOND).now_or_never());
-        assert_eq!(limiter.places.available_permits(), PLACES);
+        drop(limiter.acquire(SECOND).now_or_never());
+        assert_eq!(limiter.permits.available_permits(), PERMITS);
     }
 }

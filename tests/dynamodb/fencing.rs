@@ -124,11 +124,11 @@ impl Account {
 }
 
 #[track_caller]
-fn fenced<T: std::fmt::Debug, E: std::fmt::Debug>(
+fn rejected<T: std::fmt::Debug, E: std::fmt::Debug>(
     guarded: Result<T, FencingError<E>>,
 ) -> RejectedWrite {
     match guarded {
-        Err(FencingError::RejectedWrite(fenced)) => fenced,
+        Err(FencingError::RejectedWrite(rejected)) => rejected,
         other => panic!("{other:?}"),
     }
 }
@@ -145,7 +145,7 @@ async fn an_item_takes_no_older_token_than_it_has_seen() {
         account.write(9).await.unwrap();
         account.write(9).await.unwrap();
         account.write(10).await.unwrap();
-        let refusal = fenced(account.write(9).await);
+        let refusal = rejected(account.write(9).await);
         assert_eq!(refusal.newest, token(10).filter(|_| tells), "{server:?}");
         assert_eq!(
             (refusal.token, refusal.reason),
@@ -174,7 +174,7 @@ async fn an_item_that_is_put_is_guarded_like_one_that_is_updated() {
         };
         account.guard(3).put_item(put(1)).await.unwrap();
         account.guard(4).put_item(put(2)).await.unwrap();
-        let refusal = fenced(account.guard(3).put_item(put(3)).await);
+        let refusal = rejected(account.guard(3).put_item(put(3)).await);
         assert_eq!(refusal.newest, token(4).filter(|_| tells), "{server:?}");
         assert_eq!(account.get("cents").await, Some(number(2)));
         assert_eq!(account.get("fencing_token").await, Some(number(4)));
@@ -197,7 +197,7 @@ async fn an_item_without_a_token_takes_any_and_the_attribute_is_the_users_choice
         };
         let guard = |token| account.guard(token).field("the.newest token");
         guard(5).update_item(pay()).await.unwrap();
-        fenced(guard(4).update_item(pay()).await);
+        rejected(guard(4).update_item(pay()).await);
         assert_eq!(account.get("latest").await, Some(number(7)));
         assert_eq!(account.get("the.newest token").await, Some(number(5)));
         // An update of nothing but the token: a claim.
@@ -236,7 +236,7 @@ async fn a_condition_of_the_users_own_still_counts_and_is_told_from_a_refusal() 
         // It is an OR: without parentheses the guard would not count.
         let refusal = account.guard(4).update_item(existing()).await;
         if server.url() == DYNOXIDE.url() {
-            assert_eq!(fenced(refusal).newest, token(5))
+            assert_eq!(rejected(refusal).newest, token(5))
         } else {
             assert!(matches!(refusal, Err(FencingError::Failed(_))))
         }
@@ -286,12 +286,12 @@ async fn a_guarded_write_is_one_request_accepted_or_refused() {
     };
     wire.requests();
     account.write(2).await.unwrap();
-    fenced(account.write(1).await);
+    rejected(account.write(1).await);
     assert_eq!(wire.requests(), ["UpdateItem"; 2]);
     account.test_table.acquire("a", 1).await;
     wire.requests();
     account.lead("a", 1).await.unwrap();
-    fenced(account.lead("b", 1).await);
+    rejected(account.lead("b", 1).await);
     assert_eq!(wire.requests(), ["TransactWriteItems"; 2]);
 }
 
@@ -301,7 +301,7 @@ async fn only_the_lease_that_is_held_writes() {
     for server in [DYNOXIDE, LOCAL] {
         let account = Account::new(server).await;
         let test_table = &account.test_table;
-        let refusal = fenced(account.lead("a", 1).await);
+        let refusal = rejected(account.lead("a", 1).await);
         assert_eq!(
             (refusal.newest, refusal.reason),
             (None, RejectionReason::Forgotten)
@@ -311,13 +311,13 @@ async fn only_the_lease_that_is_held_writes() {
         account.lead("a", 1).await.unwrap();
         assert_eq!(test_table.item().await, before, "{server:?}");
         test_table.release("a", 1).await;
-        let refusal = fenced(account.lead("a", 1).await);
+        let refusal = rejected(account.lead("a", 1).await);
         assert_eq!(
             (refusal.newest, refusal.reason),
             (token(1), RejectionReason::Released)
         );
         assert_eq!(test_table.acquire("b", 2).await, granted(2));
-        let refusal = fenced(account.lead("a", 1).await);
+        let refusal = rejected(account.lead("a", 1).await);
         assert_eq!(
             (refusal.newest, refusal.reason),
             (token(2), RejectionReason::Superseded)
@@ -330,7 +330,7 @@ async fn only_the_lease_that_is_held_writes() {
             LIMIT,
         );
         evict.await.unwrap();
-        let refusal = fenced(account.lead("b", 2).await);
+        let refusal = rejected(account.lead("b", 2).await);
         assert_eq!(refusal.reason, RejectionReason::Evicted);
         assert_eq!(account.get("cents").await, Some(number(2)), "{server:?}");
     }
@@ -353,7 +353,7 @@ async fn a_lease_that_has_expired_writes_until_it_is_taken_over() {
             granted(2),
             "its observation goes on"
         );
-        assert_eq!(fenced(account.lead("a", 1).await).newest, token(2));
+        assert_eq!(rejected(account.lead("a", 1).await).newest, token(2));
         assert_eq!(account.get("cents").await, Some(number(1)));
     }
 }

@@ -95,9 +95,9 @@ fn token(token: u64) -> Option<FencingToken> {
 }
 
 #[track_caller]
-fn fenced<T: std::fmt::Debug>(guarded: Guarded<T>) -> RejectedWrite {
+fn rejected<T: std::fmt::Debug>(guarded: Guarded<T>) -> RejectedWrite {
     match guarded {
-        Err(FencingError::RejectedWrite(fenced)) => fenced,
+        Err(FencingError::RejectedWrite(rejected)) => rejected,
         other => panic!("{other:?}"),
     }
 }
@@ -124,10 +124,10 @@ async fn a_guarded_write_is_one_request_and_a_leader_transaction_two_more_than_i
     heard();
     account.write(2).await.unwrap();
     assert_eq!(heard(), ["update"]);
-    fenced(account.write(1).await);
+    rejected(account.write(1).await);
     assert_eq!(heard(), ["update", "find"]);
     account.lead("a", 1).await.unwrap();
     assert_eq!(heard(), ["update", "update", "commitTransaction"]);
-    fenced(account.lead("b", 1).await);
+    rejected(account.lead("b", 1).await);
     assert_eq!(heard(), ["update", "update", "find", "abortTransaction"]);
 }

@@ -169,19 +169,19 @@ fn condition(guard: &WriteCondition, values: &mut Values) -> String {
             values.set(":false", AttributeValue::Bool(false));
             "#token = :token AND #holder = :holder AND #closing = :false"
         }
-        WriteCondition::Claimed(Claim::Lease(lease)) => {
+        WriteCondition::HeldAs(Claim::Lease(lease)) => {
             held_by(&lease.holder, lease.token, values);
             "#token = :token AND #holder = :holder"
         }
-        WriteCondition::Claimed(Claim::Attempt { attempt, .. }) => {
+        WriteCondition::HeldAs(Claim::Attempt { attempt, .. }) => {
             values.set(":attempt", item::attempt(*attempt));
             "attribute_exists(#holder) AND #attempt = :attempt"
         }
-        WriteCondition::Claimed(Claim::Holder { holder, .. }) => {
+        WriteCondition::HeldAs(Claim::Holder { holder, .. }) => {
             values.text(":holder", holder.as_str());
             "#holder = :holder"
         }
-        WriteCondition::Led(token) => {
+        WriteCondition::HeldUnder(token) => {
             values.number(":token", token);
             "attribute_exists(#holder) AND #token = :token"
         }

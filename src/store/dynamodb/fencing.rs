@@ -197,7 +197,7 @@ enum Refused {
 impl Refused {
     fn widened<E>(self) -> FencingError<E> {
         match self {
-            Self::RejectedWrite(fenced) => fenced.into(),
+            Self::RejectedWrite(rejected) => rejected.into(),
             Self::Unguardable(why) => FencingError::Unguardable(why),
         }
     }
@@ -310,15 +310,15 @@ impl DynamoStore {
             ),
             found => Ok(found),
         });
-        let record = match self.told(Operation::Confirm, found) {
-            Ok(found) => found.and_then(|found| self.observer.glance(&lease.resource, found)),
+        let record = match self.in_context(Operation::Confirm, found) {
+            Ok(found) => found.and_then(|found| self.observer.view(&lease.resource, found)),
             Err(error) => return error.into(),
         };
-        let mut fenced = RejectedWrite::by_record(lease, record.as_ref());
-        if fenced.reason == RejectionReason::Expired {
+        let mut rejected = RejectedWrite::by_record(lease, record.as_ref());
+        if rejected.reason == RejectionReason::Expired {
             // The record, read after the check, is valid again: it was created again by hand in between.
-            fenced.reason = RejectionReason::Forgotten;
+            rejected.reason = RejectionReason::Forgotten;
         }
-        fenced.into()
+        rejected.into()
     }
 }

@@ -25,14 +25,14 @@ use crate::{
     },
 };
 
-/// Enough for any number of locks on a slow network, and few enough for one thread to open so many
-/// connections at once in time.
-const PLACES: usize = 64;
+/// Enough for any number of locks on a slow network, and few enough for one thread to open that many connections
+/// at once in time.
+const PERMITS: usize = 64;
 
-/// The turns of requests. A probe reads an item that is nobody's: all scopes begin with a `/`.
+/// The limiter of a store. Its probe reads an item that cannot exist, because every scope begins with `/`.
 pub(super) fn limiter(client: &Client, table: &Arc<str>) -> RequestLimiter {
     let (client, table) = (client.clone(), table.clone());
-    RequestLimiter::new(PLACES, move || {
+    RequestLimiter::new(PERMITS, move || {
         let key = || AttributeValue::S("probe".to_owned());
         let request = client.get_item().table_name(&*table);
         let request = request.key(SCOPE, key()).key(NAME, key());
@@ -62,16 +62,16 @@ impl<'a> Call<'a> {
         access: Access,
         request: impl Future<Output = T>,
     ) -> Answer<T> {
-        let turn = timeout_at(self.end, self.store.limiter.next(self.limit)).await;
-        let turn = turn.map_err(|_| Access::held_back(self.limit))?;
+        let permit = timeout_at(self.end, self.store.limiter.acquire(self.limit)).await;
+        let permit = permit.map_err(|_| Access::held_back(self.limit))?;
         let answer = timeout_at(self.end, request).await;
         if answer.is_ok() {
-            turn.end();
+            permit.answered();
         }
         answer.map_err(|_| access.late(self.limit))
     }
 
-    /// The records directly in a scope.
+    /// Reads the records that are directly in a scope.
     pub(super) async fn query(&self, scope: &Scope) -> Answer<Vec<Stored>> {
         let request = self.store.client.query().table_name(&*self.store.table);
         let mut pages = request
@@ -127,7 +127,7 @@ impl Table for Call<'_> {
                     Some(version) => Ok(WriteOutcome::Done { version, token }),
                     None => Err(Failure::new(
                         StoreErrorKind::Unknown,
-                        "the answer to a write has no version",
+                        "the answer to a write has no version: the lock asks again",
                     )),
                 };
             }

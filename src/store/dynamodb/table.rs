@@ -37,7 +37,7 @@ impl DynamoStore {
     /// - [`Unavailable`](StoreErrorKind::Unavailable): the table cannot be used after 60 s, or DynamoDB cannot
     ///   be reached.
     pub async fn create_table_if_missing(&self) -> Result<(), StoreError> {
-        self.told(Operation::Prepare, self.create_and_wait().await)
+        self.in_context(Operation::Prepare, self.create_and_wait().await)
     }
 
     async fn create_and_wait(&self) -> Answer<()> {

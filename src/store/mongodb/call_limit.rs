@@ -2,7 +2,7 @@ use std::{future::Future, time::Duration};
 
 use tokio::time::{Instant, timeout};
 
-/// The time that one operation may take, all its requests together.
+/// The time that one operation may take with all its requests.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CallLimit {
     whole: Duration,
@@ -23,14 +23,14 @@ impl CallLimit {
         self.whole
     }
 
-    /// What is left, as `maxTimeMS`: there zero is no limit, and more than 31 bits are refused.
+    /// The time left, as `maxTimeMS`. MongoDB takes zero for no limit, and refuses more than 31 bits.
     pub(super) fn max_time(&self) -> Duration {
         const LEAST: Duration = Duration::from_millis(1);
         const MOST: Duration = Duration::from_millis(i32::MAX as u64);
         self.left().clamp(LEAST, MOST)
     }
 
-    /// The end of a wait, unless that takes all the time.
+    /// Waits for a future, or returns `None` when the time is up.
     pub(super) async fn wait<T>(&self, until: impl Future<Output = T>) -> Option<T> {
         timeout(self.left(), until).await.ok()
     }
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_one_request_took_the_next_one_lacks() {
+    async fn all_requests_of_an_operation_share_one_limit() {
         let limit = CallLimit::new(Duration::from_secs(2));
         tokio::time::sleep(Duration::from_millis(1500)).await;
         assert_eq!(limit.max_time(), Duration::from_millis(500));
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_is_never_sent_without_a_limit_that_the_server_takes() {
+    async fn max_time_is_always_a_limit_that_the_server_accepts() {
         let spent = CallLimit::new(Duration::ZERO);
         assert_eq!(spent.max_time(), Duration::from_millis(1));
         let endless = CallLimit::new(Duration::MAX);

@@ -1,4 +1,4 @@
-//! When a request is sent, and whether.
+//! Decides when a request is sent, and whether.
 
 use std::{
     future::IntoFuture,
@@ -24,20 +24,20 @@ use super::{
 };
 use crate::store::request_limiter::RequestLimiter;
 
-/// As many as the driver's pool has connections by default. More would only wait there, and it takes
-/// half a second to get rid of each that is left behind.
-const PLACES: usize = 10;
+/// The default size of the driver's connection pool. More requests would only wait there, and the pool needs half
+/// a second to drop each one that has timed out.
+const PERMITS: usize = 10;
 
-/// Closed from a refusal of the credentials until something gets through.
+/// Sends the requests of a store to the driver.
 ///
-/// The driver takes a server that has refused them for unknown until its next heartbeat, and holds
-/// requests back so long. A write that runs out of time there would be `Unknown`, without a word of the
-/// credentials. While it is closed a `ping` goes first, which needs no privilege: if that does not come
-/// through, the write was surely not sent.
+/// After a server has refused the credentials, the driver treats it as unknown until its next heartbeat, and
+/// holds requests back until then. A write that times out there would be `Unknown`, with an error that does not
+/// name the credentials. So from a refusal until a request succeeds, the dispatcher sends a `ping` first, which
+/// needs no privilege: if that fails, the write was certainly not sent.
 pub(super) struct Dispatcher {
-    closed: AtomicBool,
+    credentials_refused: AtomicBool,
     client: Client,
-    /// Only of a client that was made to tell of them.
+    /// Only for a client that was made to report them.
     servers: Option<Arc<Servers>>,
     limiter: RequestLimiter,
 }
@@ -46,19 +46,19 @@ impl Dispatcher {
     pub(super) fn new(client: &Client, servers: Option<Arc<Servers>>) -> Self {
         let probed = client.clone();
         Self {
-            closed: AtomicBool::new(false),
+            credentials_refused: AtomicBool::new(false),
             client: client.clone(),
             servers,
-            limiter: RequestLimiter::new(PLACES, move || {
+            limiter: RequestLimiter::new(PERMITS, move || {
                 let client = probed.clone();
                 async move { drop(ping(&client).await) }.boxed()
             }),
         }
     }
 
-    /// The answer to a request, unless it does not come in time. The request is made with the
-    /// `maxTimeMS` that is left when it is sent.
-    pub(super) async fn ask<T, R>(
+    /// Sends a request, and returns its answer if it comes in time. The request is made with the `maxTimeMS`
+    /// that is left when it is sent.
+    pub(super) async fn send<T, R>(
         &self,
         limit: CallLimit,
         access: Access,
@@ -68,18 +68,18 @@ impl Dispatcher {
         R: IntoFuture<Output = Result<T, Error>>,
     {
         let trace = Trace::new(self.servers.clone());
-        let Some(turn) = limit.wait(self.limiter.next(limit.whole())).await else {
-            return Err(if self.closed.load(Relaxed) {
+        let Some(permit) = limit.wait(self.limiter.acquire(limit.whole())).await else {
+            return Err(if self.credentials_refused.load(Relaxed) {
                 Failure::locked_out(limit.whole())
             } else {
                 Failure::held_back(limit.whole(), &trace)
             });
         };
-        if self.closed.load(Relaxed) {
+        if self.credentials_refused.load(Relaxed) {
             match limit.wait(ping(&self.client)).await {
-                Some(Ok(_)) => self.closed.store(false, Relaxed),
+                Some(Ok(_)) => self.credentials_refused.store(false, Relaxed),
                 Some(Err(error)) => {
-                    turn.end();
+                    permit.answered();
                     return Err(Access::Read.failure(DriverError { error, trace }));
                 }
                 None => return Err(Failure::locked_out(limit.whole())),
@@ -89,15 +89,15 @@ impl Dispatcher {
         let Some(answer) = limit.wait(trace.follow(request)).await else {
             return Err(Failure::late(access, limit.whole(), &trace));
         };
-        turn.end();
+        permit.answered();
         if answer.as_ref().is_err_and(is_of_credentials) {
-            self.closed.store(true, Relaxed);
+            self.credentials_refused.store(true, Relaxed);
         }
         Ok(answer.map_err(|error| DriverError { error, trace }))
     }
 }
 
-/// Answered by a server that takes writes.
+/// Sends a `ping`, which only a server that takes writes answers.
 pub(super) async fn ping(client: &Client) -> Result<Document, Error> {
     let admin = client.database("admin");
     let ping = admin.run_command(doc! { "ping": 1 });

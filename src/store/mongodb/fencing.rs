@@ -72,7 +72,7 @@ impl MongoStore {
             .session(&mut *session);
         let found = look.await.map_err(|error| self.failed(error))?;
         let record = found.map_or(Ok(None), |found| document::record(&found, Purpose::Write));
-        let record = self.told(Operation::Confirm, record)?;
+        let record = self.in_context(Operation::Confirm, record)?;
         Err(RejectedWrite::by_record(lease, record.as_ref()).into())
     }
 

@@ -1,7 +1,7 @@
-//! What is sent: the filters, and the pipelines that decide on the server, by its clock.
+//! The filters and pipelines that are sent. The pipelines decide on the server, by its clock.
 //!
-//! Every text that comes from outside is wrapped in `$literal`, because an expression takes a string
-//! that begins with `$` for the path of a field.
+//! Every string from outside is wrapped in `$literal`, because an expression takes a string that begins with `$`
+//! for the path of a field.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     store::{Eviction, record::READER},
 };
 
-/// The fields of a record. Others are somebody else's and are kept.
+/// The fields of a record. Other fields are not ours and are kept.
 pub(super) const FIELDS: [&str; 13] = [
     "_id",
     "scope",
@@ -41,14 +41,14 @@ pub(super) fn by_name(resource: &ResourceName) -> Document {
     doc! { "_id": resource.as_str() }
 }
 
-/// Our fields, and what only the server can tell of them.
+/// The projection of a record: our fields, and what only the server can compute.
 pub(super) fn view() -> Document {
     let mut view = view_after_bid();
     view.insert(BARE, is_only_a_name());
     view
 }
 
-/// After a bid there is more than a name.
+/// The projection after a bid, when the document has more than a name.
 pub(super) fn view_after_bid() -> Document {
     let mut view: Document = FIELDS
         .iter()
@@ -58,9 +58,9 @@ pub(super) fn view_after_bid() -> Document {
     view
 }
 
-/// The whole bid. Its one stage computes every field from the document as it was, so that what is
-/// decided and what is stored cannot disagree; a refusal yields the document itself, which the server
-/// takes for no change and does not log. `$$NOW` would be one: nothing of a refusal holds it.
+/// The whole bid. Its one stage computes every field from the document as it was, so that the decision and the
+/// stored fields cannot disagree. A refusal yields the document itself: the server sees no change and logs
+/// nothing. So a refusal must not contain `$$NOW`, which would be a change.
 pub(super) fn acquire(bid: &Bid) -> Vec<Document> {
     let candidate = doc! { "$literal": bid.candidate.as_str() };
     let attempt = binary(bid.attempt);
@@ -95,7 +95,7 @@ pub(super) fn acquire(bid: &Bid) -> Vec<Document> {
     });
     let changed = |fields: Document| doc! { "$mergeObjects": ["$$ROOT", fields] };
     let untouched = "$$ROOT";
-    // The same as in `StoredRecord::acquire`. Where there is only a name, nobody holds it.
+    // The same as in `StoredRecord::acquire`. A document with only a name is not held.
     let by_another_attempt = if bid.reentrant {
         when(all(mine.clone()), changed(taken.clone()), untouched).into()
     } else {
@@ -104,7 +104,7 @@ pub(super) fn acquire(bid: &Bid) -> Vec<Document> {
     let mut extends = mine;
     extends.push(own_attempt.clone());
     let if_held = when(all(extends), changed(extended), by_another_attempt);
-    // A spent attempt: its holder was cleared, so a copy of its bid comes too late.
+    // The attempt was released, so this is a delayed copy of its bid.
     let is_spent = all(vec![own_attempt, doc! { "$eq": ["$holder", null] }]);
     let if_free = when(is_spent, untouched, changed(taken));
     let decision = when(
@@ -115,7 +115,7 @@ pub(super) fn acquire(bid: &Bid) -> Vec<Document> {
     vec![doc! { "$replaceWith": decision }]
 }
 
-/// A filter that matches only where the change may be made, and the change.
+/// A filter that matches only if the change is allowed, and the change.
 pub(super) type FilteredUpdate = (Document, UpdateModifications);
 
 pub(super) fn renew(lease: &Lease, ttl: Duration) -> FilteredUpdate {
@@ -130,8 +130,8 @@ pub(super) fn renew(lease: &Lease, ttl: Duration) -> FilteredUpdate {
     (filter, vec![doc! { "$set": change }].into())
 }
 
-/// Where a renewal would be let through, a write that changes nothing but the version: what is only read
-/// conflicts with no takeover.
+/// A write that only raises the version, with the filter of a renewal. A read alone would not conflict with a
+/// takeover.
 pub(super) fn confirm(lease: &Lease) -> FilteredUpdate {
     let (filter, _) = renew(lease, Duration::ZERO);
     // Without a `$set`, which must not be empty before MongoDB 5.0.
@@ -165,7 +165,7 @@ pub(super) fn evict(
     let mut filter = by_name(resource);
     filter.insert("token", stored(token));
     filter.insert("$expr", all(vec![is_fit(resource), is_held()]));
-    // Stays set after a forced eviction, so that the loser can tell it from an expiry.
+    // Set after a forced eviction, too, so that the former holder can tell it from an expiry.
     let mut change = doc! { "closing": true };
     if eviction == Eviction::Force {
         change.insert("holder", Bson::Null);
@@ -173,7 +173,7 @@ pub(super) fn evict(
     (filter, set(change))
 }
 
-/// What needs no clock needs no pipeline, which costs more.
+/// A plain update for changes that need no clock, because a pipeline costs more.
 fn set(change: Document) -> UpdateModifications {
     doc! { "$set": change, "$inc": { "version": 1_i64 } }.into()
 }
@@ -185,7 +185,7 @@ fn by_lease(lease: &Lease) -> Document {
     filter
 }
 
-/// A token that no document holds where it is none of ours.
+/// The token as it is stored, or -1, which no document has, if it is too large to be stored.
 fn stored(token: FencingToken) -> i64 {
     i64::try_from(token.get()).unwrap_or(-1)
 }
@@ -197,7 +197,7 @@ fn binary(attempt: AttemptId) -> Binary {
     }
 }
 
-/// Rounded up, because it is for others: the holder counts its own time.
+/// Rounded up, because challengers judge by it. The holder counts its own time.
 fn millis(ttl: Duration) -> i64 {
     // A moment of this size still fits into a date.
     const MOST: i64 = i64::MAX / 2;
@@ -208,8 +208,8 @@ fn grown(field: &str) -> Document {
     doc! { "$add": [{ "$ifNull": [field, 0_i64] }, 1_i64] }
 }
 
-/// `$$NOW` is cut to the millisecond, at the grant as well: a lease is held through the whole of its
-/// last one, or it would be up to 1 ms too short.
+/// `$$NOW` is cut to the millisecond, also at the grant. So a lease is held through its whole last millisecond;
+/// otherwise it would be up to 1 ms too short.
 fn is_held() -> Document {
     doc! { "$and": [has_type("$holder", "string"), { "$gte": ["$expires_at", "$$NOW"] }] }
 }
@@ -218,24 +218,24 @@ fn is_held() -> Document {
 const MAX_METADATA: i32 = 4096;
 const MAX_NAME: i32 = 255;
 
-/// What an upsert begins with.
+/// Whether the document is only a name, which is what an upsert begins with.
 fn is_only_a_name() -> Document {
     doc! { "$eq": [{ "$size": { "$objectToArray": "$$ROOT" } }, 1] }
 }
 
-/// Whether a document is a record of ours, whole, and for libraries as old as this one; it keeps the
-/// server from writing into anything else. `document` finds the same fault when it reads.
+/// Whether a document is a complete record of ours that this version of the library may write. It keeps the
+/// server from writing into any other document. When `document` reads such a document, it finds the same fault.
 ///
-/// It goes with every request, and what it costs is its parts, which are built, sent and parsed, much
-/// more than what they compute: so it is built once, the types are looked at all together, and the last
-/// acquisition as one more entry of the history.
+/// It is part of every request. Building, sending and parsing its parts costs much more than computing them. So
+/// it is built once, it checks all types together, and it checks the last acquisition as one more entry of the
+/// history.
 fn is_fit(resource: &ResourceName) -> Document {
     static WHOLE: LazyLock<Document> = LazyLock::new(is_whole);
     let scope = doc! { "$literal": resource.scope().as_prefix() };
     all(vec![doc! { "$eq": ["$scope", scope] }, WHOLE.clone()])
 }
 
-/// All that a record needs, whatever its name.
+/// Whether every field is valid, except the scope.
 fn is_whole() -> Document {
     let types = doc! { "$eq": [
         [
@@ -255,7 +255,7 @@ fn is_whole() -> Document {
         ],
         ["int", "long"],
     ] };
-    // Each may be null; then something that is right stands for it.
+    // Each may be null. Then a valid value takes its place.
     let optional = doc! { "$and": [
         { "$in": [{ "$type": "$attempt" }, ["binData", "null"]] },
         { "$in": [{ "$type": "$metadata" }, ["string", "null"]] },
@@ -263,7 +263,7 @@ fn is_whole() -> Document {
     let attempt = doc! { "$binarySize": { "$ifNull": ["$attempt", "16 bytes instead"] } };
     let metadata = doc! { "$strLenBytes": { "$ifNull": ["$metadata", ""] } };
     let last = doc! { "token": "$token", "holder": "$holder", "since": "$since" };
-    // Where nobody holds it, there is no name to look at.
+    // If nobody holds the lease, there is no name to check.
     let last = when(has_type("$holder", "null"), Bson::Array(vec![]), vec![last]);
     let entry = doc! { "$and": [
         { "$in": [{ "$type": "$$this.token" }, ["int", "long"]] },
@@ -304,7 +304,7 @@ fn has_type(field: &str, name: &str) -> Document {
     doc! { "$eq": [{ "$type": field }, name] }
 }
 
-/// Evaluates only one of the two, so that neither meets a value that would fail the command.
+/// Evaluates only one of the two, so that neither gets a value on which the command would fail.
 fn when(condition: Document, then: impl Into<Bson>, otherwise: impl Into<Bson>) -> Document {
     doc! { "$cond": [condition, then.into(), otherwise.into()] }
 }

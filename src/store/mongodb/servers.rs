@@ -15,10 +15,9 @@ use mongodb::{
     options::ClientOptions,
 };
 
-/// What the driver has last told of each server of a client.
+/// The last state that the driver has reported of each server of a client.
 ///
-/// A request that is cut off at its limit leaves no error of the driver behind. This knows which server
-/// fails, and why.
+/// A request that times out gets no error of the driver. The states say which server fails, and why.
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
     last: Mutex<BTreeMap<String, State>>,
@@ -31,16 +30,17 @@ enum State {
 }
 
 impl Servers {
-    /// Has the client that is made with these options tell of its servers and of its requests.
+    /// Lets the client that is made with these options report its servers and its requests.
     pub(crate) fn listen(options: &mut ClientOptions) -> Arc<Self> {
         let servers = Arc::new(Self::default());
-        let told = servers.clone();
-        options.sdam_event_handler = Some(EventHandler::callback(move |event| told.hear(event)));
-        options.command_event_handler = Some(EventHandler::callback(Handed::hear));
+        let reported = servers.clone();
+        options.sdam_event_handler =
+            Some(EventHandler::callback(move |event| reported.record(event)));
+        options.command_event_handler = Some(EventHandler::callback(SendCount::record));
         servers
     }
 
-    fn hear(&self, event: SdamEvent) {
+    fn record(&self, event: SdamEvent) {
         let (address, state) = match event {
             SdamEvent::ServerOpening(event) => (event.address, State::Reached(ServerType::Unknown)),
             SdamEvent::ServerClosed(event) => {
@@ -54,7 +54,7 @@ impl Servers {
                 };
                 (event.address, state)
             }
-            // It is no change of the description if the server has been unknown before.
+            // If the server was unknown before, its description does not change.
             SdamEvent::ServerHeartbeatFailed(event) => {
                 (event.server_address, State::Failed(cause(&event.failure)))
             }
@@ -87,7 +87,7 @@ impl fmt::Display for Servers {
     }
 }
 
-/// Without the words around it that say nothing more.
+/// The text of the cause alone, without the driver's words around it.
 fn cause(error: &Error) -> String {
     match &*error.kind {
         ErrorKind::Io(cause) => cause.to_string(),
@@ -95,75 +95,75 @@ fn cause(error: &Error) -> String {
     }
 }
 
-/// The way of one request, as far as its client tells of it.
+/// Where one request was sent, as far as its client reports it.
 #[derive(Debug, Default)]
 pub(super) struct Trace {
     servers: Option<Arc<Servers>>,
-    handed: Arc<Handed>,
+    sends: Arc<SendCount>,
 }
 
-/// How often a request was handed to a connection, and to which server first.
+/// How often a request was sent on a connection, and to which server first.
 #[derive(Debug, Default)]
-struct Handed {
+struct SendCount {
     times: AtomicU32,
     server: OnceLock<String>,
 }
 
 tokio::task_local! {
-    /// The request that the present task is polling. The driver calls the handler of its events where the
-    /// request is polled, right before it writes to the connection.
-    static REQUEST: Arc<Handed>;
+    /// The request that the present task polls. The driver calls the event handler in that task, right before it
+    /// writes to the connection.
+    static REQUEST: Arc<SendCount>;
 }
 
 impl Trace {
     pub(super) fn new(servers: Option<Arc<Servers>>) -> Self {
-        let handed = Arc::default();
-        Self { servers, handed }
+        let sends = Arc::default();
+        Self { servers, sends }
     }
 
     #[cfg(test)]
     pub(super) fn of_times(times: u32) -> Self {
         let trace = Self::new(Some(Arc::default()));
-        trace.handed.times.store(times, Relaxed);
+        trace.sends.times.store(times, Relaxed);
         trace
     }
 
-    /// Counts what this request hands to connections.
+    /// Counts how often this request is sent.
     pub(super) async fn follow<T>(&self, request: impl Future<Output = T>) -> T {
-        REQUEST.scope(self.handed.clone(), request).await
+        REQUEST.scope(self.sends.clone(), request).await
     }
 
-    /// How often it was handed to a connection; `None` if its client does not tell.
+    /// How often it was sent, or `None` if its client does not report it.
     pub(super) fn times_sent(&self) -> Option<u32> {
-        (self.servers.as_ref()).map(|_| self.handed.times.load(Relaxed))
+        (self.servers.as_ref()).map(|_| self.sends.times.load(Relaxed))
     }
 
-    /// The server that it was handed to first.
+    /// The server that it was sent to first.
     pub(super) fn server(&self) -> Option<&str> {
-        self.handed.server.get().map(String::as_str)
+        self.sends.server.get().map(String::as_str)
     }
 
     pub(super) fn servers(&self) -> Option<&Servers> {
         self.servers.as_deref()
     }
 
-    /// That server, or what the driver tells of all.
+    /// That server, or the states of all servers.
     pub(super) fn place(&self) -> Option<String> {
         let server = self.server().map(str::to_owned);
         server.or_else(|| self.servers().map(Servers::to_string))
     }
 }
 
-impl Handed {
-    fn hear(event: CommandEvent) {
+impl SendCount {
+    fn record(event: CommandEvent) {
         let CommandEvent::Started(event) = event else {
             return;
         };
-        // The client's other commands are not in the scope of a request of the store.
-        let _ = REQUEST.try_with(|handed| {
-            handed.times.fetch_add(1, Relaxed);
+        // Other commands of the client run outside the scope of a request of the store.
+        let _ = REQUEST.try_with(|sends| {
+            sends.times.fetch_add(1, Relaxed);
             let address = event.connection.address.to_string();
-            let _ = handed.server.set(address);
+            let _ = sends.server.set(address);
         });
     }
 }

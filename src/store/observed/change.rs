@@ -1,4 +1,4 @@
-//! What is written to a record that only conditional writes protect, and on which condition.
+//! The writes to a record that only conditional writes protect, and their conditions.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use crate::{
     store::record::StoredRecord,
 };
 
-/// What a write does to a record. Every one increases the version.
+/// What a write does to a record. Every write increases the version.
 #[derive(Clone, Debug)]
 pub(crate) enum RecordChange {
     /// A new acquisition.
@@ -15,36 +15,36 @@ pub(crate) enum RecordChange {
         bid: Bid,
         since: SystemTime,
     },
-    /// A whole ttl again.
+    /// A renewal, for a whole ttl.
     Extend {
         ttl: Duration,
     },
     Release,
-    /// An eviction; the holder keeps its name until its lease expires.
+    /// An eviction. The holder stays in the record until its lease expires.
     Close,
     /// A forced eviction.
     Free,
 }
 
-/// When a write is made.
+/// The condition of a write.
 #[derive(Clone, Debug)]
 pub(crate) enum WriteCondition {
     /// There is no item.
     Absent,
     /// There is no item, or nobody holds the lease and this attempt is not spent.
     Free(AttemptId),
-    /// Nothing was written since it was seen so.
+    /// The record still has this token and version, so nothing was written since.
     Unchanged { token: FencingToken, version: u64 },
-    /// The lease is this holder's, and not closing.
+    /// This holder has the lease, and it is not closing.
     Renewable(Lease),
     /// The lease is held as claimed.
-    Claimed(Claim),
-    /// Somebody holds the lease under this token.
-    Led(FencingToken),
+    HeldAs(Claim),
+    /// The lease is held under this token.
+    HeldUnder(FencingToken),
 }
 
 impl RecordChange {
-    /// How long the lease lives from this write on, if it prolongs it.
+    /// The ttl that this write sets, if it prolongs the lease.
     pub(crate) fn ttl(&self) -> Option<Duration> {
         match self {
             Self::Take { bid, .. } => Some(bid.ttl),
@@ -55,14 +55,14 @@ impl RecordChange {
 }
 
 impl WriteCondition {
-    /// The token of the record that it lets through, where it asks for one.
+    /// The token that the record must have, if the condition names one.
     pub(crate) fn token(&self) -> Option<FencingToken> {
         match self {
-            Self::Unchanged { token, .. } | Self::Led(token) => Some(*token),
-            Self::Renewable(lease) | Self::Claimed(Claim::Lease(lease)) => Some(lease.token),
+            Self::Unchanged { token, .. } | Self::HeldUnder(token) => Some(*token),
+            Self::Renewable(lease) | Self::HeldAs(Claim::Lease(lease)) => Some(lease.token),
             Self::Absent
             | Self::Free(_)
-            | Self::Claimed(Claim::Attempt { .. } | Claim::Holder { .. }) => None,
+            | Self::HeldAs(Claim::Attempt { .. } | Claim::Holder { .. }) => None,
         }
     }
 
@@ -77,7 +77,7 @@ impl WriteCondition {
     }
 }
 
-/// What the database makes of both, for a model of one.
+/// A model of the database: which condition holds, and what a change does.
 #[cfg(test)]
 mod model {
     use super::{Claim, RecordChange, StoredRecord, WriteCondition};
@@ -98,14 +98,14 @@ mod model {
                     (record.token, record.version) == (*token, *version)
                 }
                 Self::Renewable(lease) => held_by(lease) && !record.closing,
-                Self::Claimed(Claim::Lease(lease)) => held_by(lease),
-                Self::Claimed(Claim::Attempt { attempt, .. }) => {
+                Self::HeldAs(Claim::Lease(lease)) => held_by(lease),
+                Self::HeldAs(Claim::Attempt { attempt, .. }) => {
                     record.holder.is_some() && record.attempt == Some(*attempt)
                 }
-                Self::Claimed(Claim::Holder { holder, .. }) => {
+                Self::HeldAs(Claim::Holder { holder, .. }) => {
                     record.holder.as_ref() == Some(holder)
                 }
-                Self::Led(token) => record.holder.is_some() && record.token == *token,
+                Self::HeldUnder(token) => record.holder.is_some() && record.token == *token,
             }
         }
     }

@@ -20,10 +20,10 @@ use crate::{
     },
 };
 
-/// One operation's way to a database without a clock, which knows conditional writes of one record.
+/// What one operation needs of a database without a clock: conditional writes and reads of one record.
 #[async_trait]
 pub(crate) trait Table: Sync {
-    /// Makes a change where its guard lets it through, and increases the version with it.
+    /// Makes the change if the guard holds, and increases the version with it.
     async fn write(
         &self,
         resource: &ResourceName,
@@ -31,41 +31,41 @@ pub(crate) trait Table: Sync {
         guard: &WriteCondition,
     ) -> Answer<WriteOutcome>;
 
-    /// The record as it stands, never an older one.
+    /// Reads the present record, never an older one.
     async fn get(&self, resource: &ResourceName) -> Answer<Option<ReadRecord>>;
 }
 
-/// What a write has come to.
+/// The outcome of a write.
 #[derive(Debug)]
 pub(crate) enum WriteOutcome {
-    /// The version after it, and the token, if the change has raised that.
+    /// The version after the write, and the token, if the change has raised it.
     Done {
         version: u64,
         token: Option<FencingToken>,
     },
-    /// The guard has refused it. The record is there, unless the database does not return it.
+    /// The guard did not hold. The record is given, if the database returns it.
     Refused(Option<ReadRecord>),
 }
 
-/// A record as it was read. Its moment of expiry means nothing: whoever asks for one observes.
+/// A record as it was read. Its `expires_at` has no meaning until the record is observed.
 #[derive(Debug)]
 pub(crate) struct ReadRecord {
     pub(crate) record: StoredRecord,
     pub(crate) min_reader: u64,
 }
 
-/// The operations of a store whose expiry is observed. What was seen is remembered here.
+/// The operations of a store that observes expiry, and its observations.
 #[derive(Debug)]
 pub(crate) struct Observer {
     clock: Arc<dyn Clock>,
-    seen: Mutex<Observations>,
+    observations: Mutex<Observations>,
 }
 
 impl Observer {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
-            seen: Mutex::new(Observations::new()),
+            observations: Mutex::new(Observations::new()),
         }
     }
 
@@ -79,10 +79,10 @@ impl Observer {
             bid: bid.clone(),
             since,
         };
-        let last = self.seen().last(&bid.resource);
+        let last = self.observations().last(&bid.resource);
         let first = match last {
             None => Some((take(), WriteCondition::Free(bid.attempt))),
-            // It is held: a read is cheaper than a write that is refused.
+            // The lease is held: a read is cheaper than a refused write.
             Some((_, _, free_at)) if self.clock.now() < free_at => None,
             Some((token, version, _)) => {
                 Some((take(), WriteCondition::Unchanged { token, version }))
@@ -129,10 +129,7 @@ impl Observer {
     }
 
     pub(crate) async fn release(&self, table: &dyn Table, claim: &Claim) -> Answer<ReleaseOutcome> {
-        let first = Some((
-            RecordChange::Release,
-            WriteCondition::Claimed(claim.clone()),
-        ));
+        let first = Some((RecordChange::Release, WriteCondition::HeldAs(claim.clone())));
         let rules = |record: &mut StoredRecord, now| match record.release(claim, now) {
             ReleaseOutcome::Released => ControlFlow::Continue(RecordChange::Release),
             not_held @ ReleaseOutcome::NotHeld(_) => ControlFlow::Break(not_held),
@@ -155,7 +152,7 @@ impl Observer {
         let first = if self.may_have_lapsed(resource, token) {
             None
         } else {
-            Some((change.clone(), WriteCondition::Led(token)))
+            Some((change.clone(), WriteCondition::HeldUnder(token)))
         };
         let rules =
             |record: &mut StoredRecord, now| match record.evict(resource, token, eviction, now) {
@@ -179,19 +176,21 @@ impl Observer {
         Ok(record.seen(resource, now))
     }
 
-    /// What others see of a record that arrived just now in a list, without beginning to observe it.
-    pub(crate) fn glance(&self, resource: &ResourceName, found: ReadRecord) -> Option<LeaseRecord> {
+    /// The record as callers see it, for one that has just arrived in a list. Begins no observation.
+    pub(crate) fn view(&self, resource: &ResourceName, found: ReadRecord) -> Option<LeaseRecord> {
         let (mut record, now) = (found.record, self.clock.now());
         let (token, version) = (record.token, record.version);
-        record.expires_at = self.seen().peek(resource, token, version, record.ttl, now);
+        record.expires_at = self
+            .observations()
+            .peek(resource, token, version, record.ttl, now);
         record.seen(resource, now)
     }
 
-    /// Makes a change, if the rules allow it; the token of the record after it, where that is known.
+    /// Makes a change, if the rules allow it. Returns the token of the record after it, if that is known.
     ///
-    /// The first write goes out without a look, or with what an earlier look has told. When its guard
-    /// refuses it, the rules decide on the record as it stands, and what they want is written on the
-    /// condition that nothing has changed since.
+    /// The first write is sent without a read, or with what an earlier read has shown. If its guard does not
+    /// hold, the rules decide on the present record, and their change is written on the condition that nothing
+    /// has changed since.
     async fn change<T>(
         &self,
         table: &dyn Table,
@@ -199,7 +198,7 @@ impl Observer {
         first: Option<(RecordChange, WriteCondition)>,
         rules: impl Fn(&mut StoredRecord, Moment) -> ControlFlow<T, RecordChange> + Send,
     ) -> Answer<Result<Option<FencingToken>, T>> {
-        /// Each further one is lost to somebody else's write in between.
+        /// Each write after the second means that another request wrote in between.
         const WRITES: usize = 4;
         let mut next = first;
         for _ in 0..WRITES {
@@ -221,7 +220,7 @@ impl Observer {
                     WriteOutcome::Refused(None) => table.get(resource).await?,
                 },
             };
-            // Only now: what was asked for may have taken its time.
+            // Read only now, because the request may have taken long.
             let now = if mutant!(ObservationFromRequest) {
                 asked_at
             } else {
@@ -236,11 +235,11 @@ impl Observer {
         }
         Err(Failure::new(
             StoreErrorKind::Unavailable,
-            "others write the record again and again at the same moment",
+            "other requests keep writing the record at the same moment: try again",
         ))
     }
 
-    /// What was written just now is a sight like any other.
+    /// A write is an observation, too.
     fn wrote(
         &self,
         resource: &ResourceName,
@@ -249,13 +248,13 @@ impl Observer {
         version: u64,
     ) -> Answer<()> {
         let now = self.clock.now();
-        let mut seen = self.seen();
+        let mut observations = self.observations();
         match change.ttl() {
             Some(ttl) => {
                 let token = token.ok_or_else(incomplete)?;
-                seen.free_at(resource, token, version, ttl, now);
+                observations.free_at(resource, token, version, ttl, now);
             }
-            None => seen.forget(resource),
+            None => observations.forget(resource),
         }
         Ok(())
     }
@@ -268,7 +267,7 @@ impl Observer {
         now: Moment,
     ) -> Answer<StoredRecord> {
         let Some(ReadRecord { record, min_reader }) = found else {
-            self.seen().forget(resource);
+            self.observations().forget(resource);
             return Ok(StoredRecord::default());
         };
         if min_reader > u64::from(READER) && !mutant!(NewerRecordWritten) {
@@ -284,30 +283,32 @@ impl Observer {
         mut record: StoredRecord,
         now: Moment,
     ) -> StoredRecord {
-        let mut seen = self.seen();
+        let mut observations = self.observations();
         match record.holder {
             Some(_) => {
                 let (token, version) = (record.token, record.version);
-                record.expires_at = seen.free_at(resource, token, version, record.ttl, now);
+                record.expires_at = observations.free_at(resource, token, version, record.ttl, now);
             }
-            None => seen.forget(resource),
+            None => observations.forget(resource),
         }
         record
     }
 
     /// Whether a lease has expired unless somebody has renewed it since it was last seen.
     fn may_have_lapsed(&self, resource: &ResourceName, token: FencingToken) -> bool {
-        let last = self.seen().last(resource);
+        let last = self.observations().last(resource);
         last.is_some_and(|(seen, _, free_at)| seen == token && self.clock.now() >= free_at)
     }
 
-    fn seen(&self) -> MutexGuard<'_, Observations> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn observations(&self) -> MutexGuard<'_, Observations> {
+        self.observations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn incomplete() -> Failure {
-    let message = "the answer to a write does not tell the token";
+    let message = "the answer to a write has no token: the lock asks again";
     Failure::new(StoreErrorKind::Unknown, message)
 }
 
@@ -318,7 +319,7 @@ mod tests {
     use super::*;
     use crate::{clock::BootClock, lease::FencingToken, store::fixtures};
 
-    /// A released record, and a database that does not tell the token that a write has raised.
+    /// A released record in a database that does not return the token that a write has raised.
     struct TokenNotReturned;
 
     #[async_trait]
@@ -347,12 +348,12 @@ mod tests {
         }
 
         async fn get(&self, _: &ResourceName) -> Answer<Option<ReadRecord>> {
-            unreachable!("the refusal has told the record")
+            unreachable!("the refused write has returned the record")
         }
     }
 
     #[test]
-    fn an_acquisition_whose_token_is_not_told_is_unknown_and_gets_no_older_one() {
+    fn an_acquisition_without_a_returned_token_is_unknown_and_gets_no_older_token() {
         let observer = Observer::new(Arc::new(BootClock));
         let bid = fixtures::bid("a", 7);
         let acquired = observer.acquire(&TokenNotReturned, &bid, SystemTime::UNIX_EPOCH);

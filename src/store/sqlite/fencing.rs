@@ -56,7 +56,7 @@ impl TokenGuard {
     ///
     /// let transaction = connection.transaction()?;
     /// let late = TokenGuard::new(&older).claim(&transaction, "accounts", &[("id", &7)]);
-    /// assert_eq!(late.unwrap_err().fenced().and_then(|fenced| fenced.newest), Some(newer.token));
+    /// assert_eq!(late.unwrap_err().rejected_write().and_then(|rejected| rejected.newest), Some(newer.token));
     /// # Ok(())
     /// # }
     /// ```
@@ -81,7 +81,7 @@ impl TokenGuard {
             ClaimedRow::Token(found) => {
                 let newer = u64::try_from(found).ok();
                 match newer.and_then(|found| self.refused_by(found)) {
-                    Some(fenced) => Err(fenced.into()),
+                    Some(rejected) => Err(rejected.into()),
                     None => unguardable(format!(
                         "`{}` of `{table}` holds {found} after the claim: look for a trigger that changes it",
                         self.field
@@ -209,13 +209,13 @@ impl SqliteStore {
         let newest = row.record.token;
         // The rule for a renewal, applied to a copy.
         let (mut record, ttl) = (row.record.clone(), row.record.ttl);
-        let fenced = match record.renew(lease, ttl, now) {
+        let rejected = match record.renew(lease, ttl, now) {
             RenewOutcome::Renewed if !foreign => return Ok(Ok(())),
             RenewOutcome::Renewed => None,
             RenewOutcome::Lost(record) => Some(RejectedWrite::by_record(lease, record.as_ref())),
         };
-        Ok(Err(match fenced {
-            Some(fenced) if !foreign || fenced.reason != RejectionReason::Expired => fenced,
+        Ok(Err(match rejected {
+            Some(rejected) if !foreign || rejected.reason != RejectionReason::Expired => rejected,
             _ => RejectedWrite {
                 reason: RejectionReason::ForeignClock,
                 ..RejectedWrite::by_token(lease, Some(newest))
@@ -237,7 +237,7 @@ fn immediate<T, E: From<rusqlite::Error>>(
         .map_err(failed)?;
     guard(&transaction).map_err(|error| match error {
         FencingError::Failed(error) => failed(error),
-        FencingError::RejectedWrite(fenced) => FencingError::RejectedWrite(fenced),
+        FencingError::RejectedWrite(rejected) => FencingError::RejectedWrite(rejected),
         FencingError::NotFound => FencingError::NotFound,
         FencingError::Unguardable(why) => FencingError::Unguardable(why),
         FencingError::Lease(error) => FencingError::Lease(error),

@@ -5,7 +5,7 @@ use super::*;
 async fn only_the_lease_that_is_held_writes() {
     let account = Account::new().await;
     let test_collection = &account.test_collection;
-    let refusal = fenced(account.lead("a", 1).await);
+    let refusal = rejected(account.lead("a", 1).await);
     assert_eq!(
         (refusal.newest, refusal.reason),
         (None, RejectionReason::Forgotten)
@@ -20,13 +20,13 @@ async fn only_the_lease_that_is_held_writes() {
         "nothing but the version"
     );
     test_collection.advance(2 * TTL).await;
-    let refusal = fenced(account.lead("a", 1).await);
+    let refusal = rejected(account.lead("a", 1).await);
     assert_eq!(
         (refusal.newest, refusal.reason),
         (token(1), RejectionReason::Expired)
     );
     assert_eq!(test_collection.acquire("b", 2).await, granted(2));
-    let refusal = fenced(account.lead("a", 1).await);
+    let refusal = rejected(account.lead("a", 1).await);
     assert_eq!(
         (refusal.newest, refusal.reason),
         (token(2), RejectionReason::Superseded)
@@ -40,7 +40,7 @@ async fn only_the_lease_that_is_held_writes() {
     );
     evict.await.unwrap();
     assert_eq!(
-        fenced(account.lead("b", 2).await).reason,
+        rejected(account.lead("b", 2).await).reason,
         RejectionReason::Evicted
     );
     test_collection
@@ -49,7 +49,7 @@ async fn only_the_lease_that_is_held_writes() {
         .await
         .unwrap();
     assert_eq!(
-        fenced(account.lead("b", 2).await).reason,
+        rejected(account.lead("b", 2).await).reason,
         RejectionReason::Released
     );
     assert_eq!(account.cents().await, 2);
@@ -94,7 +94,7 @@ async fn a_takeover_before_the_look_lets_the_transaction_fail_or_begin_again() {
         context,
         |session, context| Box::pin(pay_and_take_over(session, context)),
     );
-    assert_eq!(fenced(done.await).newest, token(2));
+    assert_eq!(rejected(done.await).newest, token(2));
     assert_eq!(runs, 2, "the first met the takeover");
     assert_eq!(account.cents().await, 0);
 }
@@ -230,7 +230,7 @@ async fn a_lease_that_expires_within_the_transaction_does_not_confirm() {
     let find = account.accounts.find_one(account.name());
     find.session(&mut session).await.unwrap();
     tokio::time::sleep(bid.ttl * 2).await;
-    let refusal = fenced(
+    let refusal = rejected(
         test_collection
             .store
             .confirm(&mut session, &test_collection.lease("a", 1))

@@ -10,7 +10,7 @@ async fn a_document_takes_no_older_token_than_it_has_seen() {
     account.write(9).await.unwrap();
     account.write(9).await.unwrap();
     account.write(10).await.unwrap();
-    let refusal = fenced(account.write(9).await);
+    let refusal = rejected(account.write(9).await);
     assert_eq!(
         (refusal.newest, refusal.reason),
         (token(10), RejectionReason::Superseded)
@@ -36,12 +36,12 @@ async fn pipelines_and_updates_that_return_the_document_are_guarded_too() {
     let update = guard(5).update_one(rows, name(), pipeline.clone()).await;
     assert_eq!(update.unwrap().modified_count, 1);
     let update = guard(4).update_one(rows, name(), pipeline).await;
-    assert_eq!(fenced(update).newest, token(5));
+    assert_eq!(rejected(update).newest, token(5));
     let update = guard(6).find_one_and_update(rows, name(), pay()).await;
     let expected = doc! { "_id": &account.id, "cents": 2, "meta": { "token": 6_i64 } };
     assert_eq!(update.unwrap(), expected);
     let update = guard(5).find_one_and_update(rows, name(), pay()).await;
-    assert_eq!(fenced(update).newest, token(6));
+    assert_eq!(rejected(update).newest, token(6));
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn a_document_that_is_not_there_is_an_error_or_is_made() {
     };
     assert_eq!(upsert(5).await.unwrap().upserted_id.as_ref(), id.get("_id"));
     assert_eq!(upsert(6).await.unwrap().modified_count, 1);
-    assert_eq!(fenced(upsert(5).await).newest, token(6));
+    assert_eq!(rejected(upsert(5).await).newest, token(6));
     let found = account
         .accounts
         .find_one(id.clone())

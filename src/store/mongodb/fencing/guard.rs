@@ -195,8 +195,8 @@ impl TokenGuard {
             return Ok(Seen::Other(FencingError::Unguardable(message)));
         };
         // A token that is not newer: another write has just created the document.
-        let fenced = self.refused_by(token).map(FencingError::RejectedWrite);
-        Ok(fenced.map_or(Seen::Nothing, Seen::Other))
+        let rejected = self.refused_by(token).map(FencingError::RejectedWrite);
+        Ok(rejected.map_or(Seen::Nothing, Seen::Other))
     }
 }
 

@@ -34,9 +34,9 @@ fn pay(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
 }
 
 #[track_caller]
-fn fenced<T: std::fmt::Debug>(guarded: Guarded<T>) -> RejectedWrite {
+fn rejected<T: std::fmt::Debug>(guarded: Guarded<T>) -> RejectedWrite {
     match guarded {
-        Err(FencingError::RejectedWrite(fenced)) => fenced,
+        Err(FencingError::RejectedWrite(rejected)) => rejected,
         other => panic!("{other:?}"),
     }
 }

@@ -18,7 +18,7 @@ fn kind<T: std::fmt::Debug>(guarded: Guarded<T>) -> StoreErrorKind {
 #[tokio::test]
 async fn only_the_lease_that_is_held_writes() {
     let (test_file, store, mut sql) = with_accounts();
-    let refused = fenced(write(&store, &mut sql, &lease("a", 1)));
+    let refused = rejected(write(&store, &mut sql, &lease("a", 1)));
     assert_eq!(
         (refused.newest, refused.reason),
         (None, RejectionReason::Forgotten)
@@ -28,7 +28,7 @@ async fn only_the_lease_that_is_held_writes() {
     assert_eq!(write(&store, &mut sql, &lease("a", 1)).unwrap(), 1);
     assert_eq!(test_file.row(), before, "the record is as it was");
     for wrong in [lease("b", 1), lease("a", 2)] {
-        let refused = fenced(write(&store, &mut sql, &wrong));
+        let refused = rejected(write(&store, &mut sql, &wrong));
         assert_eq!(refused.newest, Some(FencingToken::new(1)));
         assert_eq!(refused.reason, RejectionReason::Forgotten);
     }
@@ -40,14 +40,14 @@ async fn a_lease_that_has_expired_or_was_taken_over_writes_no_more() {
     let (test_file, store, mut sql) = with_accounts();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     test_file.clock.advance(TTL);
-    let refused = fenced(write(&store, &mut sql, &lease("a", 1)));
+    let refused = rejected(write(&store, &mut sql, &lease("a", 1)));
     assert_eq!(refused.newest, Some(FencingToken::new(1)));
     assert_eq!(refused.reason, RejectionReason::Expired);
     assert_eq!(
         store.acquire(&bid("b", 2), LIMIT).await.unwrap(),
         granted(2)
     );
-    let refused = fenced(write(&store, &mut sql, &lease("a", 1)));
+    let refused = rejected(write(&store, &mut sql, &lease("a", 1)));
     assert_eq!(refused.newest, Some(FencingToken::new(2)));
     assert_eq!(refused.reason, RejectionReason::Superseded);
     assert_eq!(account(&sql), (0, None));
@@ -59,14 +59,14 @@ async fn a_lease_that_was_given_back_or_evicted_writes_no_more() {
     let (_place, store, mut sql) = with_accounts();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     evict(&store, 1, Eviction::Close).await;
-    let refused = fenced(write(&store, &mut sql, &lease("a", 1)));
+    let refused = rejected(write(&store, &mut sql, &lease("a", 1)));
     assert_eq!(refused.reason, RejectionReason::Evicted, "it still counts");
     store.release(&claim("a", 1), LIMIT).await.unwrap();
-    let refused = fenced(write(&store, &mut sql, &lease("a", 1)));
+    let refused = rejected(write(&store, &mut sql, &lease("a", 1)));
     assert_eq!(refused.reason, RejectionReason::Released);
     store.acquire(&bid("a", 2), LIMIT).await.unwrap();
     evict(&store, 2, Eviction::Force).await;
-    let refused = fenced(write(&store, &mut sql, &lease("a", 2)));
+    let refused = rejected(write(&store, &mut sql, &lease("a", 2)));
     assert_eq!(refused.reason, RejectionReason::Evicted);
     assert_eq!(refused.newest, Some(FencingToken::new(2)));
     assert_eq!(account(&sql), (0, None));
@@ -103,7 +103,7 @@ async fn nobody_acquires_between_the_look_and_the_commit() {
     pay(&transaction).unwrap();
     transaction.commit().unwrap();
     assert_eq!(taking.await.unwrap(), granted(2));
-    fenced(write(&store, &mut sql, &ours));
+    rejected(write(&store, &mut sql, &ours));
     assert_eq!(account(&sql), (1, None));
 }
 
@@ -132,11 +132,11 @@ async fn a_lease_under_a_foreign_clock_writes_no_more_than_it_is_renewed() {
     let clock = Arc::new(ManualClock::new());
     let there = SqliteStore::builder().clock(clock, "elsewhere");
     let there = there.open(test_file.path()).unwrap();
-    let refused = fenced(write(&there, &mut sql, &lease("a", 1)));
+    let refused = rejected(write(&there, &mut sql, &lease("a", 1)));
     assert_eq!(refused.reason, RejectionReason::ForeignClock);
     assert_eq!(refused.newest, Some(FencingToken::new(1)));
     // What another has acquired since is more to the point than its clock.
-    let refused = fenced(write(&there, &mut sql, &lease("a", 0)));
+    let refused = rejected(write(&there, &mut sql, &lease("a", 0)));
     assert_eq!(refused.reason, RejectionReason::Superseded);
     assert_eq!(account(&sql), (0, None));
 }

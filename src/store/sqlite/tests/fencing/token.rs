@@ -14,7 +14,7 @@ fn a_row_takes_no_older_token_than_it_has_seen() {
     assert_eq!(write(&mut sql, 3).unwrap(), 1, "no token yet");
     assert_eq!(write(&mut sql, 3).unwrap(), 1, "the same again");
     assert_eq!(write(&mut sql, 5).unwrap(), 1);
-    let refused = fenced(write(&mut sql, 4));
+    let refused = rejected(write(&mut sql, 4));
     assert_eq!(refused.newest, Some(FencingToken::new(5)));
     assert_eq!(refused.token, FencingToken::new(4));
     assert_eq!(refused.reason, RejectionReason::Superseded);
@@ -27,11 +27,11 @@ fn tokens_are_compared_as_numbers() {
     let (_place, _, mut sql) = with_accounts();
     write(&mut sql, 9).unwrap();
     write(&mut sql, 10).unwrap();
-    fenced(write(&mut sql, 9));
+    rejected(write(&mut sql, 9));
     let most = i64::MAX as u64;
     write(&mut sql, most).unwrap();
     assert_eq!(
-        fenced(write(&mut sql, most - 1)).newest.unwrap().get(),
+        rejected(write(&mut sql, most - 1)).newest.unwrap().get(),
         most
     );
     unguardable(write(&mut sql, most + 1));
@@ -99,7 +99,7 @@ fn the_column_and_the_key_are_the_users_choice() {
         guard(token).transaction(sql, "select", key, |_| Ok::<_, rusqlite::Error>(()))
     };
     write(&mut sql, 5).unwrap();
-    fenced(write(&mut sql, 4));
+    rejected(write(&mut sql, 4));
     write(&mut sql, 6).unwrap();
 }
 
@@ -163,7 +163,7 @@ fn a_claim_after_a_takeover_in_between_is_refused_or_busy() {
     assert_eq!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy));
     drop(transaction);
     assert_eq!(
-        fenced(write(&mut sql, 1)).newest,
+        rejected(write(&mut sql, 1)).newest,
         Some(FencingToken::new(2))
     );
 }
@@ -204,7 +204,7 @@ proptest! {
             let done = guard.transaction(&mut sql, &table, &[("id", &"r")], work);
             match highest {
                 Some(highest) if highest > token => {
-                    prop_assert_eq!(fenced(done).newest, Some(FencingToken::new(highest)));
+                    prop_assert_eq!(rejected(done).newest, Some(FencingToken::new(highest)));
                 }
                 _ => {
                     done.unwrap();
