@@ -10,47 +10,19 @@
     reason = "a benchmark prints what it measured"
 )]
 
+mod common;
+
 use std::{
     fs,
     process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
 use actix::prelude::*;
+use common::{Counts, Worker, judge, number};
 use futures::future::join_all;
-use tenure::{BecameFollower, BecameLeader, LockActor, MemoryStore, Reason};
-
-#[derive(Default)]
-struct Counts {
-    leaders: AtomicUsize,
-    ended: AtomicUsize,
-}
-
-struct Worker(Arc<Counts>);
-
-impl Actor for Worker {
-    type Context = Context<Self>;
-}
-
-impl Handler<BecameLeader> for Worker {
-    type Result = ();
-    fn handle(&mut self, _: BecameLeader, _: &mut Context<Self>) {
-        self.0.leaders.fetch_add(1, Relaxed);
-    }
-}
-
-impl Handler<BecameFollower> for Worker {
-    type Result = ();
-    fn handle(&mut self, message: BecameFollower, _: &mut Context<Self>) {
-        if message.reason != Reason::NotElected {
-            self.0.ended.fetch_add(1, Relaxed);
-        }
-    }
-}
+use tenure::{LockActor, MemoryStore};
 
 /// A field of `/proc/self/status`, in KiB.
 fn kibibytes(field: &str) -> f64 {
@@ -75,16 +47,12 @@ fn processor_time() -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-fn number(variable: &str, default: usize) -> usize {
-    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
-}
-
 #[actix::main]
 async fn main() -> ExitCode {
     let locks = number("MANY_LOCKS", 10_000);
     let seconds = number("MANY_LOCKS_SECONDS", 60);
     let store = Arc::new(MemoryStore::new());
-    let counts = Arc::new(Counts::default());
+    let counts = Counts::default();
 
     let start = Instant::now();
     let mut started = Vec::with_capacity(locks);
@@ -123,25 +91,17 @@ async fn main() -> ExitCode {
     );
     println!("all shut down after         {:.2} s", stopped.as_secs_f64());
 
-    let mut failed = Vec::new();
-    let mut check = |holds: bool, what| {
-        if !holds {
-            failed.push(what)
-        }
-    };
-    check(all_lead <= Duration::from_secs(5), "all lead within 5 s");
-    check(ended == 0, "no transition");
-    check(
-        memory <= 100e6 / 1024.0 / 1024.0,
-        "resident memory of at most 100 MB",
-    );
-    check(load <= 0.15, "at most 15 % of a core");
-    check(
-        stopped <= Duration::from_secs(5),
-        "all shut down within 5 s",
-    );
-    for what in &failed {
-        println!("does not hold: {what}");
-    }
-    ExitCode::from(u8::from(!failed.is_empty()))
+    judge([
+        (all_lead <= Duration::from_secs(5), "all lead within 5 s"),
+        (ended == 0, "no leadership ends"),
+        (
+            memory <= 100e6 / 1024.0 / 1024.0,
+            "resident memory of at most 100 MB",
+        ),
+        (load <= 0.15, "at most 15 % of a core"),
+        (
+            stopped <= Duration::from_secs(5),
+            "all shut down within 5 s",
+        ),
+    ])
 }

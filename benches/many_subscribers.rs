@@ -11,6 +11,8 @@
     reason = "a benchmark prints what it measured"
 )]
 
+mod common;
+
 use std::{
     process::ExitCode,
     sync::{
@@ -21,40 +23,10 @@ use std::{
 };
 
 use actix::prelude::*;
-use tenure::{
-    BecameFollower, BecameLeader, LockActor, LockHandle, MemoryStore, Reason, Timing,
-    actor::StepDownOutcome,
-};
+use common::{Counts, Worker, judge, number};
+use tenure::{LockActor, LockHandle, MemoryStore, Timing, actor::StepDownOutcome};
 
 const OTHERS: usize = 100;
-
-#[derive(Clone, Default)]
-struct Counts {
-    leaders: Arc<AtomicUsize>,
-    ended: Arc<AtomicUsize>,
-}
-
-struct Worker(Counts);
-
-impl Actor for Worker {
-    type Context = Context<Self>;
-}
-
-impl Handler<BecameLeader> for Worker {
-    type Result = ();
-    fn handle(&mut self, _: BecameLeader, _: &mut Context<Self>) {
-        self.0.leaders.fetch_add(1, Relaxed);
-    }
-}
-
-impl Handler<BecameFollower> for Worker {
-    type Result = ();
-    fn handle(&mut self, message: BecameFollower, _: &mut Context<Self>) {
-        if message.reason != Reason::NotElected {
-            self.0.ended.fetch_add(1, Relaxed);
-        }
-    }
-}
 
 /// Waits until a count is reached, for at most a minute.
 async fn reached(count: &AtomicUsize, wanted: usize) -> bool {
@@ -81,10 +53,6 @@ fn probe(lock: LockHandle) -> std::thread::JoinHandle<Duration> {
         }
         longest
     })
-}
-
-fn number(variable: &str, default: usize) -> usize {
-    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
 
 #[actix::main]
@@ -161,26 +129,18 @@ async fn main() -> ExitCode {
     );
     println!("other leaderships ended           {lost}");
 
-    let mut failed = Vec::new();
-    let mut check = |holds: bool, what| {
-        if !holds {
-            failed.push(what);
-        }
-    };
-    check(led && ended && led_again, "all are told");
-    check(told <= Duration::from_millis(500), "told within 0.5 s");
-    check(
-        told_of_end <= Duration::from_millis(500),
-        "told of the end within 0.5 s",
-    );
-    check(outcome == StepDownOutcome::Released, "released");
-    check(
-        stepped_down <= Duration::from_secs(1),
-        "stepped down within 1 s",
-    );
-    check(lost == 0, "no other leadership ends");
-    for what in &failed {
-        println!("does not hold: {what}");
-    }
-    ExitCode::from(u8::from(!failed.is_empty()))
+    judge([
+        (led && ended && led_again, "all are told"),
+        (told <= Duration::from_millis(500), "told within 0.5 s"),
+        (
+            told_of_end <= Duration::from_millis(500),
+            "told of the end within 0.5 s",
+        ),
+        (outcome == StepDownOutcome::Released, "released"),
+        (
+            stepped_down <= Duration::from_secs(1),
+            "stepped down within 1 s",
+        ),
+        (lost == 0, "no other leadership ends"),
+    ])
 }

@@ -4,7 +4,7 @@ use tenure::LockManager;
 
 use crate::{Subject, TTL, samples::Samples};
 
-/// A guard that nobody contends for, taken and given back, beside two raw writes.
+/// Acquires and releases a guard without contention, and compares it with two raw writes.
 pub(crate) async fn measure(
     subject: &dyn Subject,
     cycles: usize,

@@ -1,10 +1,10 @@
 //! What an operation of a store takes beside a raw write of the same kind on the same client:
 //! `cargo bench --bench store_latency --features dynamodb,mongodb`.
 //!
-//! Runs the raw write, an acquisition, a renewal and a release in turns, a thousand times, and prints
-//! the times of each; then a guard that is taken and given back beside two raw writes. It measures and judges nothing: it fails only on errors. A store is left out, and
-//! said to be, where the address of its server is not in the environment. `STORE_LATENCY_CYCLES` sets
-//! the number.
+//! Runs a raw write, an acquisition, a renewal and a release in turns, a thousand times, and prints the times of
+//! each. Then compares a guard that is acquired and released with two raw writes. It has no bounds: it fails only
+//! on errors. It skips a store, and says so, if the address of its server is not in the environment.
+//! `STORE_LATENCY_CYCLES` sets the number of cycles.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -36,15 +36,15 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 type Done = Result<(), Box<dyn Error>>;
 
-/// A store, and beside it the bare client that it uses.
+/// A store, and the bare client that it uses.
 #[async_trait]
 trait Subject {
     fn name(&self) -> &'static str;
 
     fn store(&self) -> Arc<dyn LeaseStore>;
 
-    /// Writes a record of the same size with the same durability, made if it is missing, and gets it
-    /// back; on no condition, or on one that always holds where leases are written on one.
+    /// Writes a record of the same size with the same durability, creating it if it is missing, and reads it
+    /// back. If the store writes leases on a condition, so does this, on one that always holds.
     async fn raw_write(&self, key: &str) -> Done;
 }
 
@@ -64,7 +64,7 @@ async fn measure(subject: &dyn Subject, cycles: usize) -> Result<Samples, Box<dy
         if cycle == warm_up {
             samples = Samples::default();
         }
-        // By turns before and after the acquisition, so that neither always follows the same request.
+        // Alternately before and after the acquisition, so that neither always follows the same request.
         let first = cycle % 2 == 0;
         if first {
             samples.time("raw write", subject.raw_write(&raw)).await?;
@@ -112,11 +112,11 @@ async fn subjects(folder: &Path) -> Result<Vec<Box<dyn Subject>>, Box<dyn Error>
     #[allow(unused_mut, reason = "without a store's feature nothing is pushed")]
     let mut subjects: Vec<Box<dyn Subject>> = Vec::new();
     #[cfg(not(feature = "mongodb"))]
-    println!("mongodb: left out, it needs --features mongodb");
+    println!("mongodb: skipped: it needs --features mongodb");
     #[cfg(feature = "mongodb")]
     match env::var("TENURE_MONGODB_URL") {
         Ok(url) => subjects.push(Box::new(mongodb::Mongo::open(&url).await?)),
-        Err(_) => println!("mongodb: left out, TENURE_MONGODB_URL is not set"),
+        Err(_) => println!("mongodb: skipped: TENURE_MONGODB_URL is not set"),
     }
     #[cfg(feature = "dynamodb")]
     for (name, variable) in [
@@ -125,7 +125,7 @@ async fn subjects(folder: &Path) -> Result<Vec<Box<dyn Subject>>, Box<dyn Error>
     ] {
         match env::var(variable) {
             Ok(url) => subjects.push(Box::new(dynamodb::Dynamo::open(name, &url).await?)),
-            Err(_) => println!("{name}: left out, {variable} is not set"),
+            Err(_) => println!("{name}: skipped: {variable} is not set"),
         }
     }
     #[cfg(feature = "sqlite")]

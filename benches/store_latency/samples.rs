@@ -3,7 +3,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long each kind of request took; the first kind is what the others are compared with.
+/// How long each kind of request took. The others are compared with the first kind.
 #[derive(Default)]
 pub(crate) struct Samples(Vec<(&'static str, Vec<Duration>)>);
 
@@ -23,7 +23,7 @@ impl Samples {
         answer
     }
 
-    /// Puts this kind first, which the others are compared with.
+    /// Puts this kind first, so that the others are compared with it.
     pub(crate) fn compare_with(&mut self, kind: &'static str) {
         self.0.sort_by_key(|(known, _)| *known != kind);
     }

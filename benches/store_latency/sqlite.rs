@@ -44,7 +44,7 @@ impl Subject for Sqlite {
         self.store.clone()
     }
 
-    /// On the calling thread, as a program would do it that need not wait elsewhere.
+    /// On the calling thread, as a program does that may block.
     async fn raw_write(&self, key: &str) -> Done {
         let raw = self.raw.lock().unwrap();
         let mut statement = raw.prepare_cached(
