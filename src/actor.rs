@@ -1,4 +1,4 @@
-//! Leadership as messages: a supervised [`LockActor`] per resource, and actors that follow it.
+//! Leader election for actors: a supervised [`LockActor`] per resource, which sends messages to its subscribers.
 
 mod builder;
 mod handle;
@@ -36,18 +36,19 @@ pub use thread::start_actor;
 
 use actix::{Actor, AsyncContext, Handler, dev::ToEnvelope};
 
-/// An actor that does the work of a leader: it handles [`BecameLeader`] and [`BecameFollower`].
+/// An actor that can subscribe to a lock: it handles [`BecameLeader`] and [`BecameFollower`].
 ///
-/// Every such actor is a `Leader`; there is nothing to implement but the two handlers. Their order:
+/// Every actor with these two handlers is a `Leader`; you implement nothing else. The order of messages:
 ///
-/// - The first message tells the present state. After that the two alternate.
+/// - The first message is the present state. After that, the two alternate.
 /// - A message is *acknowledged* when its handler, asynchronous or not, has completed. A planned
-///   step-down keeps the lease until every subscriber has acknowledged both messages.
-/// - `BecameLeader` never comes before the last `BecameFollower` was acknowledged; `BecameFollower`
-///   waits for nothing.
+///   step-down keeps the lease until every subscriber has acknowledged both messages, or
+///   [`yield_for`](crate::Timing::yield_for) has passed.
+/// - `BecameLeader` is sent only after the last `BecameFollower` was acknowledged. `BecameFollower` is
+///   sent at once, even if the handler of `BecameLeader` still runs.
 ///
-/// A lock holds its subscribers weakly: keep the address of the actor, or it stops and the lock with
-/// it.
+/// A lock holds its subscribers weakly. If you drop the last address of your actor, the actor stops, and a
+/// lock without subscribers does not contend.
 ///
 /// # Examples
 ///
@@ -99,8 +100,9 @@ pub trait Leader:
     > + Handler<BecameLeader>
     + Handler<BecameFollower>
 {
-    /// Follows a lock from now on; call it in [`Actor::started`], so that a supervised actor follows
-    /// again after a restart.
+    /// Subscribes this actor to a lock.
+    ///
+    /// Call it in [`Actor::started`], so that a supervised actor subscribes again after a restart.
     fn subscribe(&self, lock: &LockHandle, ctx: &mut Self::Context) {
         lock.subscribe(&ctx.address());
     }

@@ -6,7 +6,7 @@ use rand::{SeedableRng as _, rngs::SmallRng};
 use tokio::sync::watch;
 
 use super::{
-    LockActor, LockHandle, known_leader::LeaderWatch, liveness::Liveness, subscribers::PORTION,
+    LockActor, LockHandle, known_leader::LeaderWatch, liveness::Liveness, subscribers::BATCH_SIZE,
 };
 use crate::{
     clock::{BootClock, Clock},
@@ -18,7 +18,7 @@ use crate::{
     timing::Timing,
 };
 
-/// Sets up a [`LockActor`] and starts it.
+/// Configures a [`LockActor`] and starts it.
 #[derive(Debug)]
 #[must_use = "a lock does nothing until it is started"]
 pub struct LockBuilder {
@@ -28,10 +28,10 @@ pub struct LockBuilder {
     metadata: Result<Option<Metadata>, InvalidName>,
     timing: Timing,
     clock: Arc<dyn Clock>,
-    /// What the jitter is drawn from; a random one if there is none.
+    /// The generator of the jitter; `None` for a random one.
     rng: Option<SmallRng>,
-    /// How many subscribers are told in one turn.
-    portion: usize,
+    /// How many subscribers are sent a message before other locks run.
+    batch_size: usize,
     attempts: Box<dyn AttemptSource>,
 }
 
@@ -48,18 +48,18 @@ impl LockBuilder {
             timing: Timing::default(),
             clock: Arc::new(BootClock),
             rng: None,
-            portion: PORTION,
+            batch_size: BATCH_SIZE,
             attempts: Box::new(OsAttempts),
         }
     }
 
-    /// The times of the election. Default: [`Timing::default`], a ttl of 15 s.
+    /// Sets the times of the election. Default: [`Timing::default`], a ttl of 15 s.
     pub fn timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
         self
     }
 
-    /// The name of this contender. Default: [`CandidateId::generate`], unique per lock.
+    /// Sets the id of this candidate. Default: [`CandidateId::generate`], unique per lock.
     pub fn candidate<N>(mut self, candidate: N) -> Self
     where
         N: TryInto<CandidateId>,
@@ -69,39 +69,41 @@ impl LockBuilder {
         self
     }
 
-    /// What others may read in the record while this contender leads, for instance its address; at
-    /// most 4 KiB. Default: nothing.
+    /// Publishes a text in the record while this candidate leads, for instance its address.
+    ///
+    /// At most 4 KiB. Default: nothing.
     pub fn metadata(mut self, text: impl AsRef<str>) -> Self {
         self.metadata = Metadata::new(text).map(Some);
         self
     }
 
-    /// The holder's clock. Default: [`BootClock`]. For tests.
+    /// Sets the clock that the deadline is compared with, for tests. Default: [`BootClock`].
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Where jitter and attempts are drawn from, so that a run can be repeated.
+    /// Sets the generators of jitter and attempts, so that a run can be repeated.
     #[cfg(test)]
     pub(crate) fn random(mut self, rng: SmallRng, attempts: Box<dyn AttemptSource>) -> Self {
         (self.rng, self.attempts) = (Some(rng), attempts);
         self
     }
 
-    /// How many subscribers are told in one turn, so that a test with few sees several turns.
+    /// Sets how many subscribers are sent a message at a time, so that a test needs only a few of them.
     #[cfg(test)]
-    pub(crate) fn portion(mut self, portion: usize) -> Self {
-        self.portion = portion;
+    pub(crate) fn batch_size(mut self, batch_size: usize) -> Self {
+        self.batch_size = batch_size;
         self
     }
 
-    /// Starts the lock on the library's own thread. It contends as soon as an actor has subscribed.
+    /// Starts the lock on the thread that this crate keeps for locks. It contends when an actor has
+    /// subscribed.
     ///
     /// Works under `#[actix::main]`, under `#[tokio::main]` and outside any runtime.
     ///
     /// # Errors
-    /// [`StartError`] if a name or the times are not accepted, or no thread can be had.
+    /// [`StartError`] if a name or the times are not accepted, or if the thread cannot be started.
     pub fn start(self) -> Result<LockHandle, StartError> {
         self.start_by(|make| {
             let thread = runtime::locks().map_err(StartError::Thread)?;
@@ -109,11 +111,13 @@ impl LockBuilder {
         })
     }
 
-    /// Starts the lock on the current thread, for tests under paused time: in its actix system, or on
-    /// its current-thread runtime of tokio. There a handler that blocks delays renewals and step-downs.
+    /// Starts the lock on the current thread, for tests under paused time.
+    ///
+    /// It runs in the thread's actix system, or on its current-thread runtime of tokio. A handler that
+    /// blocks this thread delays renewals and step-downs.
     ///
     /// # Errors
-    /// [`StartError`] if a name or the times are not accepted, or the thread has neither.
+    /// [`StartError`] if a name or the times are not accepted, or if the thread has neither.
     pub fn start_on_current_runtime(self) -> Result<LockHandle, StartError> {
         self.start_by(|make| Ok(runtime::here(|| Supervisor::start(|_| make()))?))
     }
@@ -134,11 +138,13 @@ impl LockBuilder {
         let liveness = Arc::new(Liveness::new(config.clock.clone()));
         let (leader, watched) = watch::channel(None);
         let (end, ended) = oneshot::channel();
-        let (rng, portion) = (self.rng, self.portion);
+        let (rng, batch_size) = (self.rng, self.batch_size);
         let rng = rng.unwrap_or_else(|| SmallRng::from_rng(&mut rand::rng()));
-        let (lent, beating, attempts) = (config.clone(), liveness.clone(), self.attempts);
         let leader = LeaderWatch::new(leader, end);
-        let make = move || LockActor::new(lent, store, beating, leader, rng, attempts, portion);
+        let make = {
+            let (config, liveness, attempts) = (config.clone(), liveness.clone(), self.attempts);
+            move || LockActor::new(config, store, liveness, leader, rng, attempts, batch_size)
+        };
         let address = start(Box::new(make))?;
         Ok(LockHandle::new(address, config, liveness, watched, ended))
     }

@@ -17,17 +17,19 @@ use crate::{
     timing::Timing,
 };
 
-/// The thread on which the lock ran has ended, and the lock with it.
+/// The lock no longer runs, because its thread has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the thread of the lock has ended")]
 pub struct Stopped;
 
-/// A lock that was started. Clones are of the same lock; dropping the last one begins a graceful
-/// [shutdown](Self::shutdown), which a process that ends at once does not wait for.
+/// A handle to a running lock. Clones refer to the same lock.
+///
+/// Dropping the last handle begins a [shutdown](Self::shutdown) in the background. A process that exits
+/// right after does not wait for it; call [`shutdown`](Self::shutdown) there.
 ///
 /// # Cancel safety
-/// A future of these methods may be dropped at any time; what it asked for is done nevertheless once
-/// it has been polled.
+/// You may drop the futures of these methods at any time. A command is carried out once its future has
+/// been polled, even if you then drop the future.
 #[derive(Clone, Debug)]
 pub struct LockHandle(Arc<Inner>);
 
@@ -63,17 +65,17 @@ impl LockHandle {
         }))
     }
 
-    /// Lets an actor follow the lock; its present state comes as its first message.
+    /// Subscribes an actor. Its first message is the present state; [`Leader`] says what follows.
     pub fn subscribe<A: Leader>(&self, actor: &Addr<A>) {
         self.0.address.do_send(Subscribe::new(actor));
     }
 
-    /// Lets an actor follow the lock no longer, saying that its work has stopped.
+    /// Ends the subscription of an actor whose work has stopped: see [`Unsubscribe`].
     pub fn unsubscribe<A: Leader>(&self, actor: &Addr<A>) {
         self.0.address.do_send(Unsubscribe::new(actor));
     }
 
-    /// Tells an actor of every change of leader, without contending for it.
+    /// Sends an actor a [`LeaderChanged`] for every change of leader. The lock does not contend for observers.
     pub fn observe<A>(&self, actor: &Addr<A>)
     where
         A: Actor<Context: ToEnvelope<A, LeaderChanged>> + Handler<LeaderChanged>,
@@ -81,11 +83,21 @@ impl LockHandle {
         self.0.address.do_send(Observe::new(actor));
     }
 
-    /// Stops leading and does not contend for one ttl after; completes when the lease was given back
-    /// or left to expire.
+    /// Stops leading, and does not contend for one ttl after the lease was given up.
     ///
-    /// It waits for the subscribers: a handler of `BecameLeader` or `BecameFollower` that awaits it
-    /// waits for itself, until `yield_for` is over. There, send [`StepDown`](super::StepDown) to the
+    /// In this order:
+    ///
+    /// 1. `BecameFollower` is sent to every subscriber. [`Leadership::lost`](crate::Leadership::lost)
+    ///    completes; [`is_current`](crate::Leadership::is_current) stays true and the lease is renewed.
+    /// 2. When every subscriber has acknowledged, `is_current` becomes false and the lease is released.
+    ///    If one does not acknowledge within `yield_for` or has died without acknowledging, or if the store
+    ///    does not confirm the release, the lease expires instead.
+    /// 3. The future completes. [`Released`](StepDownOutcome::Released): another candidate can acquire
+    ///    the lease now. [`LeftToExpire`](StepDownOutcome::LeftToExpire): it can do so up to a ttl later.
+    ///    [`NotLeading`](StepDownOutcome::NotLeading): the lock did not lead.
+    ///
+    /// Do not await it in a handler of `BecameLeader` or `BecameFollower`: it would wait for that handler
+    /// until `yield_for` is over. There, send [`StepDown`](super::StepDown) to the
     /// [`address`](Self::address) with `do_send`.
     ///
     /// # Errors
@@ -94,7 +106,8 @@ impl LockHandle {
         self.command(CommandKind::StepDown { hold_off: None }).await
     }
 
-    /// The same with another time not to contend; zero contends again at once.
+    /// As [`step_down`](Self::step_down), but does not contend for `hold_off`; with zero it contends again
+    /// at once.
     ///
     /// # Errors
     /// [`Stopped`].
@@ -103,8 +116,8 @@ impl LockHandle {
         self.command(CommandKind::StepDown { hold_off }).await
     }
 
-    /// Stops leading and does not contend until [`resume`](Self::resume); completes as
-    /// [`step_down`](Self::step_down) does.
+    /// Stops leading as [`step_down`](Self::step_down) does, and does not contend until
+    /// [`resume`](Self::resume).
     ///
     /// # Errors
     /// [`Stopped`].
@@ -120,9 +133,12 @@ impl LockHandle {
         self.command(CommandKind::Resume).await.map(drop)
     }
 
-    /// Stops leading for good; completes when the lease was given back or left to expire: at the
-    /// latest after `yield_for`, the request under way and three release requests, each of at most
-    /// `call_timeout`, and the pauses between them.
+    /// Stops leading as [`step_down`](Self::step_down) does, and never contends again.
+    ///
+    /// Completes at the latest after `yield_for`, plus the request under way and three release requests,
+    /// each of at most `call_timeout`, plus the pauses between them. Afterwards the lock sends no request,
+    /// receivers of [`watch_leader`](Self::watch_leader) are closed, and commands complete with
+    /// [`NotLeading`](StepDownOutcome::NotLeading).
     ///
     /// # Errors
     /// [`Stopped`].
@@ -130,7 +146,7 @@ impl LockHandle {
         self.command(CommandKind::Shutdown).await
     }
 
-    /// What the lock is doing.
+    /// Returns what the lock is doing, without a request to the store.
     ///
     /// # Errors
     /// [`Stopped`].
@@ -139,17 +155,18 @@ impl LockHandle {
         status.await.map_err(|_| Stopped)
     }
 
-    /// Whether the thread of the lock runs, for a liveness probe. It asks neither the lock nor the store:
-    /// it also answers when that thread is stuck, and an outage of the store does not make it fail. It says
-    /// nothing about leading.
+    /// Checks that the thread of the lock runs, for a liveness probe.
     ///
-    /// A stuck thread makes no leadership unsafe, because
-    /// [`is_current`](crate::Leadership::is_current) needs no thread. But leases are not renewed, and nobody
-    /// is told.
+    /// - It returns at once, even if that thread is stuck.
+    /// - It does not depend on the store: it succeeds during an outage.
+    /// - It does not depend on leading: it succeeds in leaders and in followers.
+    ///
+    /// While the thread is stuck, leases are not renewed and subscribers get no messages. No leadership
+    /// becomes unsafe, because [`is_current`](crate::Leadership::is_current) needs no thread.
     ///
     /// # Errors
-    /// [`Stalled`] if the thread has not run for 10 s of the lock's clock; it says four times a second that
-    /// it runs. For up to 250 ms after the machine has slept it may fail because of the sleep: let a probe
+    /// [`Stalled`] if the thread has not run for more than 10 s of the lock's clock. The thread reports
+    /// every 250 ms. If the machine has slept, the check may fail for up to 250 ms afterwards: let a probe
     /// fail more than once before you act.
     pub fn liveness(&self) -> Result<(), Stalled> {
         self.0.liveness.check(self.resource())
@@ -158,28 +175,28 @@ impl LockHandle {
     /// Whether this lock leads: whether its last [`Leadership`](crate::Leadership) is
     /// [current](crate::Leadership::is_current). It needs no thread and no request.
     ///
-    /// For routing and status pages. Work asks the `Leadership` that it was given, which is of one
-    /// acquisition. Do not make *readiness* depend on it: all processes but one would never be ready, and
-    /// a rollout that waits for readiness would not end.
+    /// Use it for routing and status pages. In your work, ask the `Leadership` of the `BecameLeader` that
+    /// started it: that one belongs to one acquisition. Do not make *readiness* depend on leading: only
+    /// one process would ever be ready, and a rollout that waits for readiness would not end.
     #[must_use]
     pub fn is_leader(&self) -> bool {
         self.0.liveness.is_leader()
     }
 
-    /// Who leads, to look at and to wait for on any runtime.
+    /// Returns a receiver of who leads. It works on any runtime.
     ///
-    /// - `Some` while this lock believes in its own lease, and while the last record that the store
-    ///   showed has a holder and has not run out. It never claims more than that record: a leader that
-    ///   has crashed stays there for up to its ttl.
-    /// - `None` until the store has shown a leader, after a release, and when the record has run out and was
-    ///   not seen renewed, as in an outage. Also when this lock's own lease has ended, until another
-    ///   holder is seen.
-    /// - When the lock was shut down or its thread has ended, it is `None` and
-    ///   [`changed`](watch::Receiver::changed) fails.
+    /// - `Some` while this lock's own lease is current, and while the last record that was read has a
+    ///   holder and has not expired. A leader that has crashed is shown until its lease expires, for up to
+    ///   its ttl.
+    /// - `None` until a leader was read, after a release, and when the record has expired and no renewal
+    ///   was read, for instance in an outage. Also when this lock's own lease has ended, until another
+    ///   holder is read.
+    /// - If the lock was shut down or its thread has ended, the value is `None` and
+    ///   [`changed`](watch::Receiver::changed) returns an error.
     ///
-    /// A lock that contends looks every `poll_every`. So does one without subscribers or that is paused, as
-    /// long as there is such a receiver. The lock's thread sets the value: it is out of date if that is
-    /// [stuck](Self::liveness).
+    /// Use it for routing and status pages; it is no proof of leadership. While a receiver exists, a lock
+    /// that does not lead reads the record every `poll_every`, also without subscribers and while paused.
+    /// The lock's thread sets the value, so it is out of date if that thread is [stuck](Self::liveness).
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -205,34 +222,34 @@ impl LockHandle {
         &self.0.config.resource
     }
 
-    /// The candidate that this lock is.
+    /// The id of this candidate.
     #[must_use]
     pub fn candidate(&self) -> &CandidateId {
         &self.0.config.candidate
     }
 
-    /// Its times.
+    /// The times of the election.
     #[must_use]
     pub fn timing(&self) -> &Timing {
         &self.0.config.timing
     }
 
-    /// The address, to send messages of this crate to. It does not keep the lock up: that is shut down
-    /// with its last handle.
+    /// The address of the lock actor, for the messages of [`actor`](crate::actor). Keeping it does not keep
+    /// the lock running: dropping the last handle shuts it down.
     #[must_use]
     pub fn address(&self) -> &Addr<LockActor> {
         &self.0.address
     }
 
-    /// Completes when the lock was shut down, or its thread has ended.
+    /// Completes when the lock was shut down or its thread has ended.
     pub(crate) async fn ended(&self) {
-        // The sender is only dropped.
+        // The sender sends nothing; it is dropped.
         let _ = self.0.ended.clone().await;
     }
 
-    async fn command(&self, what: CommandKind) -> Result<StepDownOutcome, Stopped> {
-        let (answer, answered) = oneshot::channel();
-        self.0.address.do_send(Command { what, answer });
-        answered.await.map_err(|_| Stopped)
+    async fn command(&self, kind: CommandKind) -> Result<StepDownOutcome, Stopped> {
+        let (reply, outcome) = oneshot::channel();
+        self.0.address.do_send(Command { kind, reply });
+        outcome.await.map_err(|_| Stopped)
     }
 }

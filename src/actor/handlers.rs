@@ -11,12 +11,12 @@ use super::{
 use crate::election::StepDownOutcome;
 
 impl LockActor {
-    fn command(&mut self, what: CommandKind, answer: oneshot::Sender<StepDownOutcome>) {
-        // What came before the command is told before it, and ends no wait for its answer.
+    fn command(&mut self, kind: CommandKind, reply: oneshot::Sender<StepDownOutcome>) {
+        // Transitions from before the command are delivered first, so that they do not answer it.
         let now = self.clock.now();
         self.election.handle_timeout(now);
-        self.tell();
-        match what {
+        self.deliver();
+        match kind {
             CommandKind::StepDown { hold_off } => {
                 let hold_off = hold_off.unwrap_or(self.config().timing.ttl());
                 self.election.step_down(hold_off, now);
@@ -25,35 +25,36 @@ impl LockActor {
             CommandKind::Resume => self.election.resume(now),
             CommandKind::Shutdown => self.election.shutdown(now),
         }
-        match what {
-            // There is nothing to wait for, and whoever asked may have gone.
-            CommandKind::Resume => drop(answer.send(StepDownOutcome::NotLeading)),
-            _ => self.waiting.push(answer),
+        if matches!(kind, CommandKind::Resume) {
+            // There is nothing to wait for. The caller may have dropped its future.
+            let _ = reply.send(StepDownOutcome::NotLeading);
+        } else {
+            self.waiting.push(reply);
         }
-        self.tell();
+        self.deliver();
     }
 
-    /// Lets the other locks of the thread have their turn after some messages in a row: actix goes on
-    /// for as long as there are any.
-    fn heard_subscriber(&mut self, ctx: &mut Context<Self>) {
-        if self.subscribers.took_message() {
+    /// Lets the other locks of the thread run after some messages in a row: by itself, actix handles
+    /// messages for as long as there are any.
+    fn yield_after_batch(&mut self, ctx: &mut Context<Self>) {
+        if self.subscribers.is_last_message_of_batch() {
             ctx.wait(tokio::task::yield_now().into_actor(self));
         }
     }
 
-    fn ask(&mut self, what: CommandKind) -> ResponseFuture<StepDownOutcome> {
-        let (answer, answered) = oneshot::channel();
-        self.command(what, answer);
-        // Without an answer the lock itself is gone: nobody will release.
-        Box::pin(async { answered.await.unwrap_or(StepDownOutcome::LeftToExpire) })
+    fn command_and_wait(&mut self, kind: CommandKind) -> ResponseFuture<StepDownOutcome> {
+        let (reply, outcome) = oneshot::channel();
+        self.command(kind, reply);
+        // Without a reply, the lock itself has ended and releases nothing.
+        Box::pin(async { outcome.await.unwrap_or(StepDownOutcome::LeftToExpire) })
     }
 }
 
 impl Handler<Command> for LockActor {
     type Result = ();
 
-    fn handle(&mut self, Command { what, answer }: Command, _: &mut Context<Self>) {
-        self.command(what, answer);
+    fn handle(&mut self, Command { kind, reply }: Command, _: &mut Context<Self>) {
+        self.command(kind, reply);
     }
 }
 
@@ -62,7 +63,7 @@ impl Handler<StepDown> for LockActor {
 
     fn handle(&mut self, message: StepDown, _: &mut Context<Self>) -> Self::Result {
         let hold_off = message.hold_off;
-        self.ask(CommandKind::StepDown { hold_off })
+        self.command_and_wait(CommandKind::StepDown { hold_off })
     }
 }
 
@@ -70,7 +71,7 @@ impl Handler<Pause> for LockActor {
     type Result = ResponseFuture<StepDownOutcome>;
 
     fn handle(&mut self, _: Pause, _: &mut Context<Self>) -> Self::Result {
-        self.ask(CommandKind::Pause)
+        self.command_and_wait(CommandKind::Pause)
     }
 }
 
@@ -78,7 +79,7 @@ impl Handler<Shutdown> for LockActor {
     type Result = ResponseFuture<StepDownOutcome>;
 
     fn handle(&mut self, _: Shutdown, _: &mut Context<Self>) -> Self::Result {
-        self.ask(CommandKind::Shutdown)
+        self.command_and_wait(CommandKind::Shutdown)
     }
 }
 
@@ -86,7 +87,7 @@ impl Handler<Resume> for LockActor {
     type Result = ();
 
     fn handle(&mut self, _: Resume, _: &mut Context<Self>) {
-        drop(self.ask(CommandKind::Resume));
+        drop(self.command_and_wait(CommandKind::Resume));
     }
 }
 
@@ -94,19 +95,19 @@ impl Handler<Subscribe> for LockActor {
     type Result = ();
 
     fn handle(&mut self, message: Subscribe, ctx: &mut Context<Self>) {
-        self.heard_subscriber(ctx);
+        self.yield_after_batch(ctx);
         let Some(lock) = self.lock.clone() else {
             return;
         };
-        // The leadership may have lapsed while the message lay here.
+        // The leadership may have expired while the message was in the mailbox.
         let now = self.clock.now();
         self.election.handle_timeout(now);
-        self.tell();
+        self.deliver();
         let leading = self.election.leadership().is_some();
         let leader = self.leader_view.leader(None, now);
         self.subscribers
             .subscribe(message, leading, leader.as_ref(), &lock);
-        self.tell();
+        self.deliver();
     }
 }
 
@@ -114,11 +115,11 @@ impl Handler<Unsubscribe> for LockActor {
     type Result = ();
 
     fn handle(&mut self, message: Unsubscribe, ctx: &mut Context<Self>) {
-        self.heard_subscriber(ctx);
+        self.yield_after_batch(ctx);
         if let Some(lock) = self.lock.clone() {
             self.subscribers.unsubscribe(&message, &lock);
         }
-        self.tell();
+        self.deliver();
     }
 }
 
@@ -127,7 +128,7 @@ impl Handler<Observe> for LockActor {
 
     fn handle(&mut self, message: Observe, _: &mut Context<Self>) {
         self.leader_view.observe(message.observer);
-        self.tell();
+        self.deliver();
     }
 }
 
@@ -135,7 +136,7 @@ impl Handler<Watched> for LockActor {
     type Result = ();
 
     fn handle(&mut self, _: Watched, _: &mut Context<Self>) {
-        self.tell();
+        self.deliver();
     }
 }
 
@@ -145,7 +146,7 @@ impl Handler<GetStatus> for LockActor {
     fn handle(&mut self, _: GetStatus, _: &mut Context<Self>) -> Status {
         let now = self.clock.now();
         self.election.handle_timeout(now);
-        self.tell();
+        self.deliver();
         Status {
             resource: self.config().resource.clone(),
             candidate: self.config().candidate.clone(),
@@ -166,13 +167,13 @@ impl Handler<DeliveryEnded> for LockActor {
     type Result = ();
 
     fn handle(&mut self, message: DeliveryEnded, ctx: &mut Context<Self>) {
-        self.heard_subscriber(ctx);
-        // Before anybody who has died is taken out: this may be its last word.
+        self.yield_after_batch(ctx);
+        // Before dead subscribers are removed: this may be the acknowledgement of one of them.
         if let Some(lock) = self.lock.clone() {
             self.subscribers.acknowledged(&message, &lock);
         }
         self.election.handle_timeout(self.clock.now());
-        self.tell();
+        self.deliver();
     }
 }
 
@@ -180,7 +181,7 @@ impl Handler<ClockJumped> for LockActor {
     type Result = ();
 
     fn handle(&mut self, _: ClockJumped, _: &mut Context<Self>) {
-        // Its clock stood still while the machine slept; it is armed anew when the lock looks.
-        self.timer.forget();
+        // The timer's clock stood still while the machine slept. The next poll sets it again.
+        self.timer.clear();
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     lease::{CandidateId, FencingToken, Metadata},
 };
 
-/// Who leads a resource, as far as a lock knows.
+/// The leader of a resource, as far as a lock knows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub struct KnownLeader {
@@ -17,22 +17,22 @@ pub struct KnownLeader {
     pub holder: CandidateId,
     /// The token of its acquisition.
     pub token: FencingToken,
-    /// What it has published, for instance its address.
+    /// What it publishes with [`LockBuilder::metadata`](super::LockBuilder::metadata), for instance its address.
     pub metadata: Option<Metadata>,
 }
 
-/// Shows to receivers on any thread who leads.
+/// Publishes who leads, for receivers on any thread.
 #[derive(Debug)]
 pub(super) struct LeaderWatch {
     /// `None` once the lock was shut down, which closes the channel.
     sender: Option<watch::Sender<Option<KnownLeader>>>,
-    /// Dropped then.
+    /// Dropped when the lock was shut down.
     end: Option<oneshot::Sender<()>>,
-    /// The last token that this lock has led. A record that still shows it shows a lease that was given
-    /// up, or has lapsed.
+    /// The last token of this lock itself. A record that still shows it is of a lease that was given up or
+    /// has expired.
     led: Option<FencingToken>,
-    /// When what is shown lapses by itself.
-    lapses_at: Option<Moment>,
+    /// When the published leader expires if no renewal is read.
+    expires_at: Option<Moment>,
 }
 
 impl LeaderWatch {
@@ -44,26 +44,26 @@ impl LeaderWatch {
             sender: Some(sender),
             end: Some(end),
             led: None,
-            lapses_at: None,
+            expires_at: None,
         }
     }
 
-    /// Whether anybody looks, besides the lock's own handle.
+    /// Whether there is a receiver besides the one of the lock's handle.
     pub(super) fn is_watched(&self) -> bool {
         let sender = self.sender.as_ref();
         sender.map_or(0, watch::Sender::receiver_count) > 1
     }
 
-    pub(super) fn lapses_at(&self) -> Option<Moment> {
-        self.lapses_at
+    pub(super) fn expires_at(&self) -> Option<Moment> {
+        self.expires_at
     }
 
     pub(super) fn leader(&self) -> Option<KnownLeader> {
         self.sender.as_ref()?.borrow().clone()
     }
 
-    /// Shows what is known now: this lock while it believes in its own lease, otherwise the holder of the
-    /// record that the store showed last, until that has run out. Gives the leader if it is another.
+    /// Publishes what is known now: this lock while its own lease is current, otherwise the holder of the
+    /// record that was read last, until that expires. Returns the leader if it is another candidate.
     pub(super) fn update(
         &mut self,
         election: &Election,
@@ -75,7 +75,7 @@ impl LeaderWatch {
             self.led = Some(leadership.token());
         }
         let seen = leader_view.holder(self.led, now).filter(|_| own.is_none());
-        self.lapses_at = seen.as_ref().map(|(_, until)| *until);
+        self.expires_at = seen.as_ref().map(|(_, until)| *until);
         let leader = match own {
             Some((leadership, _)) => Some(KnownLeader {
                 holder: leadership.lease().holder.clone(),
@@ -96,9 +96,9 @@ impl LeaderWatch {
         other
     }
 
-    /// Shows no leader, and closes the channel.
+    /// Publishes that there is no leader, and closes the channel.
     pub(super) fn close(&mut self) {
-        self.lapses_at = None;
+        self.expires_at = None;
         if let Some(sender) = self.sender.take() {
             sender.send_replace(None);
         }

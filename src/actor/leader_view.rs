@@ -9,18 +9,18 @@ use crate::{
     lease::{CandidateId, FencingToken, LeaseRecord},
 };
 
-/// Who leads, as far as a lock has seen, and those who want to know.
+/// The record as a lock has last read it, and the observers that are told of changes.
 #[derive(Debug, Default)]
 pub(super) struct LeaderView {
-    /// The record that the store showed last, and when.
+    /// The record that was read last, and when.
     seen: Option<(LeaseRecord, Moment)>,
-    /// What observers were shown: also the lock's own grant, whose record the store does not send along.
+    /// What observers were sent last. That may be the lock's own grant, for which the store returns no record.
     shown: Option<LeaseRecord>,
     observers: Vec<WeakRecipient<LeaderChanged>>,
 }
 
 impl LeaderView {
-    /// The record that the store showed last, counted down.
+    /// The record that was read last, with the remaining time counted down.
     pub(super) fn last_seen(&self, now: Moment) -> Option<Seen> {
         let (record, seen_at) = self.seen.as_ref()?;
         let age = seen_at.until(now);
@@ -33,7 +33,7 @@ impl LeaderView {
         !self.observers.is_empty()
     }
 
-    /// Takes an observer in and shows it what there is to see.
+    /// Adds an observer, and sends it the present record.
     pub(super) fn observe(&mut self, observer: WeakRecipient<LeaderChanged>) {
         let Some(recipient) = observer.upgrade() else {
             return;
@@ -48,12 +48,12 @@ impl LeaderView {
         }
     }
 
-    /// Who leads, as far as the last look can tell, other than by the token that has just ended.
+    /// The leader by the last read, unless it led by the token that has just ended.
     pub(super) fn leader(&self, ended: Option<FencingToken>, now: Moment) -> Option<CandidateId> {
         self.holder(ended, now).map(|(leader, _)| leader.holder)
     }
 
-    /// The same as a whole, and until when that record stands.
+    /// The same with token and metadata, and when the record expires.
     pub(super) fn holder(
         &self,
         ended: Option<FencingToken>,
@@ -72,14 +72,14 @@ impl LeaderView {
         Some((leader, until))
     }
 
-    /// Learns from an answer of the store.
-    pub(super) fn saw(&mut self, reply: &Reply, record: Option<LeaseRecord>, now: Moment) {
+    /// Takes note of a reply of the store and of the record in it.
+    pub(super) fn handle_reply(&mut self, reply: &Reply, record: Option<LeaseRecord>, now: Moment) {
         match (reply, record, &self.shown) {
             (_, Some(record), _) => {
                 self.seen = Some((record.clone(), now));
                 self.show(record);
             }
-            // Our own lease, given back.
+            // Our own lease was released.
             (Reply::Released { was_held: true }, None, Some(last)) => {
                 let mut record = last.clone();
                 record.holder = None;
@@ -90,7 +90,8 @@ impl LeaderView {
         }
     }
 
-    /// Our own grant. It shows no record, and what the store showed before it is out of date.
+    /// Takes note of our own grant. It came without a record, and the record that was read before is out of
+    /// date.
     pub(super) fn acquired(&mut self, config: &Config, token: FencingToken) {
         self.seen = None;
         let mut record = LeaseRecord::new(config.resource.clone(), token);
@@ -104,7 +105,7 @@ impl LeaderView {
         }
     }
 
-    /// Forgets observers that have died.
+    /// Removes observers that have died.
     pub(super) fn prune(&mut self) {
         self.observers.retain(|observer| alive(observer).is_some());
     }

@@ -15,7 +15,7 @@ use crate::{
     lease::ResourceName,
 };
 
-/// The thread of a lock is stuck or has ended: it has not run for 10 s.
+/// The thread of a lock is stuck or has ended: it has not run for more than 10 s.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
     "the thread of the lock on {resource} has not run for {}: it is stuck or has ended",
@@ -28,10 +28,10 @@ pub struct Stalled {
     pub silent_for: Duration,
 }
 
-/// How long a thread may be silent; it says four times a second that it runs.
+/// How long a thread may be silent. It reports every 250 ms that it runs.
 const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 
-/// What can be known of a lock from any thread, without asking the lock.
+/// What any thread can find out about a lock without asking the lock.
 #[derive(Debug)]
 pub(super) struct Liveness {
     clock: Arc<dyn Clock>,
@@ -50,8 +50,8 @@ impl Liveness {
         }
     }
 
-    /// Says that the thread runs.
-    pub(super) fn beat(&self) {
+    /// Reports that the thread runs.
+    pub(super) fn thread_runs(&self) {
         let now = self.clock.now().as_nanos();
         self.ran_at.store(now, Ordering::Relaxed);
     }
@@ -68,7 +68,7 @@ impl Liveness {
         })
     }
 
-    /// Sets the leadership whose lease is held, if there is one. Only the lock's thread calls it.
+    /// Sets the leadership whose lease is held, if any. Only the lock's thread calls it.
     pub(super) fn set_leadership(&self, leadership: Option<&Leadership>) {
         let slot = self.leadership.read();
         let is_known = slot.unwrap_or_else(PoisonError::into_inner).as_ref() == leadership;
@@ -78,7 +78,7 @@ impl Liveness {
         }
     }
 
-    /// Whether the last leadership that was set still leads, by its own deadline.
+    /// Whether the last leadership that was set is current, by its own deadline.
     pub(super) fn is_leader(&self) -> bool {
         let slot = self.leadership.read();
         let leadership = slot.unwrap_or_else(PoisonError::into_inner);
@@ -104,7 +104,7 @@ mod tests {
             stalled.to_string(),
             "the thread of the lock on r has not run for 10.5 s: it is stuck or has ended"
         );
-        liveness.beat();
+        liveness.thread_runs();
         assert!(liveness.check(&resource).is_ok());
     }
 }

@@ -27,13 +27,15 @@ use crate::{
     store::{LeaseStore, StoreError},
 };
 
-/// The supervised actor of one resource: it runs the poll and lease cycle against a store and tells
-/// its subscribers who leads.
+/// The supervised actor of one resource: it acquires and renews the lease, and tells its subscribers who
+/// leads.
 ///
-/// [`builder`](Self::builder) starts one and gives its [`LockHandle`](super::LockHandle); the
-/// messages of this crate may also be sent to its address. On a store error it throws its request
-/// and its timers away and is restarted by actix's supervisor; the facts (the election, subscribers,
-/// answers owed) stay. It decides nothing: that is done by a state machine without I/O.
+/// [`builder`](Self::builder) configures and starts one, and returns its
+/// [`LockHandle`](super::LockHandle). You may also send the messages of [`actor`](crate::actor) to its
+/// address.
+///
+/// On a store error, actix's supervisor restarts it: its request, its timers and its watch of the store are
+/// dropped; the state of the election, the subscribers and pending commands stay.
 #[derive(Debug)]
 pub struct LockActor {
     pub(super) election: Election,
@@ -43,27 +45,27 @@ pub struct LockActor {
     pub(super) leader: LeaderWatch,
     pub(super) subscribers: Subscribers,
     pub(super) leader_view: LeaderView,
-    /// Those who wait for a step-down to be over.
+    /// Callers that wait for a step-down to complete.
     pub(super) waiting: Vec<oneshot::Sender<StepDownOutcome>>,
     pub(super) health: StoreHealth,
     pub(super) restarts: u64,
     no_subscriber_warning: NoSubscriberWarning,
     slow_subscribers: SlowSubscribers,
     lease_events: LeaseEvents,
-    /// Where acknowledgements are sent to; it does not keep the lock up.
+    /// Where acknowledgements are sent. Weak, so that it does not keep the lock running.
     pub(super) lock: Option<WeakAddr<LockActor>>,
-    /// The library's own address, so that the supervisor does not end before the lease was released;
-    /// given up when the shutdown is complete.
+    /// The lock's own address, so that the supervisor does not end before the lease is released. Dropped
+    /// when the shutdown is complete.
     address: Option<Addr<LockActor>>,
     store_watch: StoreWatch,
     pub(super) timer: Timer,
 }
 
-/// How much is done before the other locks of the thread have their turn.
+/// How many steps one lock takes before the other locks of the thread run.
 const STEPS: usize = 64;
 
 impl LockActor {
-    /// A lock on a resource in a store; everything else has a default.
+    /// Configures a lock on a resource in a store. Everything else has a default.
     pub fn builder<N>(resource: N, store: Arc<dyn LeaseStore>) -> LockBuilder
     where
         N: TryInto<ResourceName>,
@@ -79,12 +81,12 @@ impl LockActor {
         leader: LeaderWatch,
         rng: SmallRng,
         attempts: Box<dyn AttemptSource>,
-        portion: usize,
+        batch_size: usize,
     ) -> Self {
         let clock = config.clock.clone();
         let now = clock.now();
         Self {
-            subscribers: Subscribers::new(config.resource.clone(), clock.clone(), portion),
+            subscribers: Subscribers::new(config.resource.clone(), clock.clone(), batch_size),
             election: Election::new(config, rng, attempts, now),
             request_slot: RequestSlot::new(store.clone()),
             clock,
@@ -108,10 +110,9 @@ impl LockActor {
         self.election.config()
     }
 
-    /// Does what is due, until there is nothing left to do but wait. Ready when the lock has ended for
-    /// good.
+    /// Does what is due until there is nothing left but to wait. Ready when the lock was shut down.
     fn drive(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
-        self.subscribers.begin_turn();
+        self.subscribers.begin_batch();
         for _ in 0..STEPS {
             if !mutant!(LateReplyTakenForPrompt) {
                 self.election.handle_timeout(self.clock.now());
@@ -119,13 +120,13 @@ impl LockActor {
             if self.store_watch.poll(cx) {
                 self.election.handle_store_changed(self.clock.now());
             }
-            self.tell();
-            match self.poll_answer(cx) {
+            self.deliver();
+            match self.poll_reply(cx) {
                 Poll::Ready(Ok(())) => continue,
                 Poll::Ready(Err(error)) => {
                     let now = self.clock.now();
                     self.health.failed(error, self.election.config(), now);
-                    self.tell();
+                    self.deliver();
                     ctx.stop();
                     return Poll::Pending;
                 }
@@ -135,7 +136,7 @@ impl LockActor {
                 self.request_slot.send(request);
                 continue;
             }
-            self.tell();
+            self.deliver();
             if self.address.is_none() {
                 return Poll::Ready(());
             }
@@ -147,29 +148,29 @@ impl LockActor {
                 return Poll::Pending;
             }
         }
-        // The other locks first.
+        // Other locks run first.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Takes the store's answer when it is there.
-    fn poll_answer(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), StoreError>> {
-        let asked = self.election.in_flight().map(|(id, _)| id);
-        let answered = ready!(self.request_slot.poll(asked, cx));
-        let CompletedRequest { id, reply, .. } = answered;
+    /// Handles the reply of the store when it is there.
+    fn poll_reply(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), StoreError>> {
+        let awaited = self.election.in_flight().map(|(id, _)| id);
+        let completed = ready!(self.request_slot.poll(awaited, cx));
+        let CompletedRequest { id, reply, .. } = completed;
         let now = if mutant!(LateReplyTakenForPrompt) {
-            answered.sent_at
+            completed.sent_at
         } else {
             self.clock.now()
         };
         let sent_at = if mutant!(SentTimeFromReply) {
             now
         } else {
-            answered.sent_at
+            completed.sent_at
         };
-        let result = answered.outcome.map(|record| {
+        let result = completed.outcome.map(|record| {
             self.health.succeeded(self.election.config(), now);
-            self.leader_view.saw(&reply, record, now);
+            self.leader_view.handle_reply(&reply, record, now);
         });
         self.election.handle_reply(id, sent_at, reply, now);
         if result.is_ok() {
@@ -179,15 +180,15 @@ impl LockActor {
         Poll::Ready(result)
     }
 
-    /// Waits for the next moment at which something is due; ready when it is.
+    /// Ready at the next moment at which something is due.
     fn poll_timer(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let now = self.clock.now();
         let warning = self.no_subscriber_warning.warn_at();
-        let look = self.subscribers.look_at();
+        let check = self.subscribers.check_at();
         let due = self.election.poll_timeout();
-        let lapse = self.leader.lapses_at();
+        let expiry = self.leader.expires_at();
         let slow = self.slow_subscribers.warn_at();
-        let next = [due, warning, look, lapse, slow]
+        let next = [due, warning, check, expiry, slow]
             .into_iter()
             .flatten()
             .min();
@@ -201,8 +202,8 @@ impl LockActor {
         self.leader_view.is_observed() || self.leader.is_watched()
     }
 
-    /// Shows outside of this thread who leads.
-    fn show_leader(&mut self) {
+    /// Publishes who leads, for other threads.
+    fn publish_leader(&mut self) {
         let now = self.clock.now();
         let held = self.election.term().map(|(leadership, _)| leadership);
         self.liveness.set_leadership(held);
@@ -215,33 +216,33 @@ impl LockActor {
         }
     }
 
-    fn answer(&mut self) {
+    fn complete_commands(&mut self) {
         let outcome = self.election.outcome();
         for waiting in self.waiting.drain(..) {
-            // Whoever asked may have gone.
+            // The caller may have dropped its future.
             let _ = waiting.send(outcome);
         }
     }
 
-    fn write_down(&mut self) {
+    fn log_lease(&mut self) {
         let now = self.clock.now();
         self.lease_events
             .follow(self.election.config(), self.election.term(), now);
     }
 
-    /// Delivers what the election has to say, and tells it what the subscribers have to say.
-    pub(super) fn tell(&mut self) {
+    /// Delivers the election's transitions to the subscribers, and their state to the election.
+    pub(super) fn deliver(&mut self) {
         let Some(lock) = self.lock.clone() else {
             return;
         };
-        // A beginning stands in the log before anybody believes in it, an end after.
-        self.write_down();
+        // The log has the begin of a lease before a subscriber can use it, and its end after.
+        self.log_lease();
         loop {
             while let Some(transition) = self.election.poll_transition() {
                 match transition {
                     Transition::BecameLeader { leadership } => {
-                        // A command that came before this leadership is over with.
-                        self.answer();
+                        // A command from before this leadership has completed.
+                        self.complete_commands();
                         LeaseEvents::became_leader(self.config(), leadership.token());
                         self.subscribers.became_leader();
                         let config = self.election.config();
@@ -259,9 +260,9 @@ impl LockActor {
                     }
                 }
             }
-            self.subscribers.tell(self.election.leadership(), &lock);
+            self.subscribers.send_due(self.election.leadership(), &lock);
             let every = self.config().timing.poll_every();
-            self.subscribers.look(every, self.clock.now());
+            self.subscribers.check_alive(every, self.clock.now());
             self.leader_view.prune();
             let subscriber_state = self.subscribers.subscriber_state();
             self.election.observe(self.is_observed());
@@ -271,26 +272,26 @@ impl LockActor {
                 break;
             }
         }
-        self.write_down();
-        self.show_leader();
-        let is_alone = self.subscribers.len() == 0 && !self.is_observed();
-        let is_alone = is_alone && !self.election.is_shut_down();
+        self.log_lease();
+        self.publish_leader();
+        let is_unused = self.subscribers.len() == 0 && !self.is_observed();
+        let is_unused = is_unused && !self.election.is_shut_down();
         self.no_subscriber_warning
-            .look(is_alone, self.election.config(), self.clock.now());
+            .check(is_unused, self.election.config(), self.clock.now());
         let awaited = self.subscribers.awaited();
         self.slow_subscribers
-            .look(awaited, &self.election, self.clock.now());
+            .check(awaited, &self.election, self.clock.now());
         if self.election.is_settled() {
-            self.answer();
+            self.complete_commands();
         }
-        if self.election.is_shut_down() && !self.subscribers.has_more_to_tell() {
+        if self.election.is_shut_down() && !self.subscribers.has_end_to_send() {
             self.address = None;
             self.leader.close();
         }
     }
 }
 
-/// Drives the lock for as long as its context lives: until the next restart.
+/// Drives the lock until its next restart, which drops the context.
 struct Drive;
 
 impl ActorFuture<LockActor> for Drive {
@@ -319,7 +320,7 @@ impl Actor for LockActor {
                 let Some(lock) = lock.upgrade() else {
                     return false;
                 };
-                liveness.beat();
+                liveness.thread_runs();
                 if jumped {
                     lock.do_send(ClockJumped);
                 }
@@ -335,7 +336,7 @@ impl Actor for LockActor {
 impl Supervised for LockActor {
     fn restarting(&mut self, _: &mut Context<Self>) {
         self.restarts += 1;
-        self.timer.forget();
+        self.timer.clear();
         self.store_watch.stop();
         self.subscribers.restarted();
         if mutant!(RestartForgetsReplies) {

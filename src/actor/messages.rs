@@ -10,10 +10,11 @@ use crate::{
     lease::{CandidateId, FencingToken, LeaseRecord, ResourceName},
 };
 
-/// The subscriber's process leads the resource from now on.
+/// Sent to a subscriber when its process becomes the leader of the resource.
 #[derive(Clone, Debug)]
 pub struct BecameLeader {
-    /// The leadership of this acquisition: its token, and the answer to "do I still lead?".
+    /// The leadership of this acquisition. It has the fencing token, and answers whether it is still
+    /// [current](Leadership::is_current).
     pub leadership: Leadership,
 }
 
@@ -21,18 +22,18 @@ impl Message for BecameLeader {
     type Result = ();
 }
 
-/// The subscriber's process does not lead the resource, or does so no longer: stop the work.
+/// Sent to a subscriber when its process does not lead the resource, or no longer does. Stop the work.
 ///
-/// The handler's completion is the acknowledgement: complete it when the work has stopped.
+/// The completion of the handler is the acknowledgement: complete it when the work has stopped.
 #[derive(Clone, Debug)]
 pub struct BecameFollower {
     /// The resource.
     pub resource: ResourceName,
     /// The token of the leadership that ended; `None` if there was none.
     pub token: Option<FencingToken>,
-    /// Why.
+    /// Why the leadership ended, or why there is none.
     pub reason: Reason,
-    /// Who leads now, if it is known.
+    /// The present leader, if known.
     pub leader: Option<CandidateId>,
 }
 
@@ -40,12 +41,13 @@ impl Message for BecameFollower {
     type Result = ();
 }
 
-/// What an [observer](Observe) is told when the lease changes hands, is released or lapses.
+/// Sent to an [observer](Observe) when the lease has a new holder, is released or expires.
 #[derive(Clone, Debug)]
 pub struct LeaderChanged {
-    /// The record as last seen; [`LeaseRecord::is_held`] tells whether there is a leader. At a grant of the
-    /// observed lock itself it is what that lock knows of its own: without a history, and since the time
-    /// of the local wall clock.
+    /// The record as last read; [`LeaseRecord::is_held`] says whether there is a leader.
+    ///
+    /// If the observed lock itself becomes leader, the store returns no record. Then this one holds what
+    /// the lock knows: no history, and `since` from the local wall clock.
     pub record: LeaseRecord,
 }
 
@@ -53,13 +55,14 @@ impl Message for LeaderChanged {
     type Result = ();
 }
 
-/// Follow the lock: sent by [`Leader::subscribe`] and [`LockHandle::subscribe`](super::LockHandle::subscribe).
+/// Subscribes an actor to the lock, as [`Leader::subscribe`] and
+/// [`LockHandle::subscribe`](super::LockHandle::subscribe) do.
 ///
-/// An actor that is subscribed already replaces itself: it is told `BecameFollower` first where it
-/// had been told `BecameLeader`, then the present state.
+/// If the actor is already subscribed, this replaces its subscription: if its last message was
+/// `BecameLeader`, it gets `BecameFollower` first, then the present state.
 #[derive(Clone, Debug)]
 pub struct Subscribe {
-    /// The type of the actor, for messages.
+    /// The type of the actor, for the log.
     pub(super) actor: &'static str,
     pub(super) leader: WeakRecipient<BecameLeader>,
     pub(super) follower: WeakRecipient<BecameFollower>,
@@ -72,7 +75,7 @@ impl Subscribe {
         Self::named(actor, type_name::<A>())
     }
 
-    /// The same for an actor that stands for something else.
+    /// The same, with another name in the log.
     pub(crate) fn named<A: Leader>(actor: &Addr<A>, name: &'static str) -> Self {
         Self {
             actor: name,
@@ -86,14 +89,15 @@ impl Message for Subscribe {
     type Result = ();
 }
 
-/// Follow the lock no longer. It says that the subscriber's work has stopped; a lock without
-/// subscribers gives the lease back.
+/// Ends a subscription. Send it when the subscriber's work has stopped: if no subscriber is left, the lock
+/// releases its lease.
 ///
-/// No further message comes, unless a `BecameLeader` has not been handled yet: then the
-/// `BecameFollower` that ends it does.
+/// The actor gets no further message, with one exception: if it has not handled a `BecameLeader` yet, the
+/// `BecameFollower` that ends it still comes.
 #[derive(Clone, Debug)]
 pub struct Unsubscribe {
-    /// Strong, so that an actor whose address is dropped upon this does not die before it is read.
+    /// Strong, so that an actor whose last address is dropped right after this does not stop before the
+    /// lock handles it.
     pub(super) follower: Recipient<BecameFollower>,
 }
 
@@ -110,8 +114,9 @@ impl Message for Unsubscribe {
     type Result = ();
 }
 
-/// Tell an actor of every [`LeaderChanged`], the present leader first. Observers do not contend: a
-/// lock that has only observers reads every `poll_every`.
+/// Sends an actor a [`LeaderChanged`] for every change of leader, the present leader first.
+///
+/// A lock that has only observers does not contend. It reads the record every `poll_every`.
 #[derive(Clone, Debug)]
 pub struct Observe {
     pub(super) observer: WeakRecipient<LeaderChanged>,
@@ -133,15 +138,15 @@ impl Message for Observe {
     type Result = ();
 }
 
-/// Stop leading, and let others lead first. Completes when the lease was given back, or was left to
+/// Stops leading, and does not contend for a while. The reply comes when the lease was released or left to
 /// expire.
 ///
-/// The answer waits for the subscribers: in a handler of [`BecameLeader`] or [`BecameFollower`] use
-/// `do_send`, for a handler that awaits the answer would be waiting for itself.
+/// The reply waits for the subscribers. In a handler of [`BecameLeader`] or [`BecameFollower`], use
+/// `do_send`: awaiting the reply there would wait for that same handler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StepDown {
-    /// How long not to contend after the lease was given up; one ttl if `None`. The last command
-    /// counts.
+    /// How long not to contend after the lease was given up; one ttl if `None`. If several are sent, the
+    /// last one counts.
     pub hold_off: Option<Duration>,
 }
 
@@ -149,7 +154,7 @@ impl Message for StepDown {
     type Result = StepDownOutcome;
 }
 
-/// Stop leading, and do not contend until [`Resume`]. Completes as [`StepDown`] is.
+/// Stops leading, and does not contend until [`Resume`]. The reply comes as for [`StepDown`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pause;
 
@@ -157,7 +162,7 @@ impl Message for Pause {
     type Result = StepDownOutcome;
 }
 
-/// Contend again, also before the hold-off of a [`StepDown`] is over.
+/// Contends again after a [`Pause`], or before the hold-off of a [`StepDown`] is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Resume;
 
@@ -165,7 +170,7 @@ impl Message for Resume {
     type Result = ();
 }
 
-/// Stop leading for good. Completes as [`StepDown`] is; the lock is inert afterwards.
+/// Stops leading and never contends again. The reply comes as for [`StepDown`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shutdown;
 
@@ -173,7 +178,7 @@ impl Message for Shutdown {
     type Result = StepDownOutcome;
 }
 
-/// What is the lock doing?
+/// Asks what the lock is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GetStatus;
 
@@ -181,12 +186,12 @@ impl Message for GetStatus {
     type Result = Status;
 }
 
-/// A command of a handle. Unlike a message whose sender was dropped, which actix takes back, it is
-/// done whether anybody waits for the answer or not.
+/// A command of a handle. It is carried out even if its caller no longer waits; actix takes back a message
+/// whose `send()` future was dropped.
 #[derive(Debug)]
 pub(super) struct Command {
-    pub(super) what: CommandKind,
-    pub(super) answer: oneshot::Sender<StepDownOutcome>,
+    pub(super) kind: CommandKind,
+    pub(super) reply: oneshot::Sender<StepDownOutcome>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -201,7 +206,7 @@ impl Message for Command {
     type Result = ();
 }
 
-/// A subscriber has handled a message, or has gone before it had.
+/// A subscriber has handled a message, or has stopped without handling it.
 #[derive(Debug)]
 pub(super) struct DeliveryEnded {
     pub(super) subscriber: u64,
@@ -227,7 +232,7 @@ impl Message for DeliveryEnded {
     type Result = ();
 }
 
-/// Somebody watches from now on who leads: look.
+/// A receiver of who leads was handed out: the lock must read the record.
 #[derive(Debug)]
 pub(super) struct Watched;
 
@@ -235,7 +240,7 @@ impl Message for Watched {
     type Result = ();
 }
 
-/// The clock has jumped: look again.
+/// The machine has slept: the timer must be set again.
 #[derive(Debug)]
 pub(super) struct ClockJumped;
 

@@ -1,6 +1,6 @@
 use crate::{clock::Moment, election::Config};
 
-/// Notices a lock that nobody follows. The usual mistake is an actor whose address was dropped at
+/// Warns of a lock without a live subscriber. The usual mistake is an actor whose address was dropped at
 /// once.
 #[derive(Debug, Default)]
 pub(super) struct NoSubscriberWarning {
@@ -13,9 +13,9 @@ impl NoSubscriberWarning {
         self.warn_at
     }
 
-    /// Warns once, if nobody has come within a `poll_every`.
-    pub(super) fn look(&mut self, is_alone: bool, config: &Config, now: Moment) {
-        if !is_alone {
+    /// Warns once if the lock has been unused for a `poll_every`.
+    pub(super) fn check(&mut self, is_unused: bool, config: &Config, now: Moment) {
+        if !is_unused {
             *self = Self::default();
         } else if !self.warned {
             let warn_at = *self.warn_at.get_or_insert(now + config.timing.poll_every());
@@ -27,8 +27,8 @@ impl NoSubscriberWarning {
                     "tenure.no_subscriber",
                     resource = %config.resource,
                     candidate = %config.candidate,
-                    "no live actor is subscribed, so this lock does not contend; is the address of \
-                     the actor kept?"
+                    "no live actor is subscribed, so this lock does not contend: keep the address of \
+                     the actor, or shut the lock down"
                 );
             }
         }

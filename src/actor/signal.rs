@@ -4,18 +4,17 @@ use futures::future::{Either, join_all, select};
 
 use super::LockHandle;
 
-/// Waits for SIGTERM or Ctrl-C, then shuts the locks down: subscribers stop first, leases are
-/// released after. A second signal ends the waiting.
+/// Waits for SIGTERM or Ctrl-C, then [shuts the locks down](LockHandle::shutdown): subscribers stop first,
+/// then leases are released.
 ///
-/// Runs on the tokio or actix runtime of the caller. From the first call on, the two signals no
-/// longer end the process by themselves.
+/// Returns when all locks are shut down, or at a second signal. It needs a tokio or actix runtime. From the
+/// first call on, the two signals no longer end the process by themselves.
 ///
 /// # Errors
-/// If the operating system gives no signal handler.
+/// If the operating system refuses a signal handler.
 ///
 /// # Cancel safety
-/// Before the first signal it may be dropped without effect; after it, shutdowns that have begun
-/// go on.
+/// Before the first signal you may drop it without effect. After it, shutdowns that have begun continue.
 pub async fn shutdown_on_signal(locks: impl IntoIterator<Item = LockHandle>) -> io::Result<()> {
     let mut signals = Signals::new()?;
     signals.next().await?;
@@ -28,7 +27,7 @@ pub async fn shutdown_on_signal(locks: impl IntoIterator<Item = LockHandle>) -> 
         event!(
             warn,
             "tenure.signal_again",
-            "not waiting for the leases to be given back"
+            "not waiting for the leases to be released"
         );
     }
     Ok(())

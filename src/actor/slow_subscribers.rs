@@ -6,7 +6,7 @@ use crate::{
     election::{Config, Election, ElectionState, IdleReason},
 };
 
-/// The subscriber whose acknowledgement has been waited for longest.
+/// The subscriber whose acknowledgement has been awaited longest.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Awaited {
     /// The type of the actor.
@@ -18,8 +18,8 @@ pub(super) struct Awaited {
     pub(super) subscribers: usize,
 }
 
-/// Warns of subscribers that do not acknowledge: when one takes long, when it is given up on, and when the
-/// lock does not contend because of it. Each once, until all have acknowledged.
+/// Warns of subscribers that do not acknowledge: when one is slow, when its acknowledgement is no longer
+/// awaited, and when the lock does not contend because of it. Each once, until all have acknowledged.
 #[derive(Debug, Default)]
 pub(super) struct SlowSubscribers {
     warn_at: Option<Moment>,
@@ -33,7 +33,7 @@ impl SlowSubscribers {
         self.warn_at
     }
 
-    pub(super) fn look(&mut self, awaited: Option<Awaited>, election: &Election, now: Moment) {
+    pub(super) fn check(&mut self, awaited: Option<Awaited>, election: &Election, now: Moment) {
         let Some(awaited) = awaited else {
             *self = Self::default();
             return;
@@ -41,12 +41,12 @@ impl SlowSubscribers {
         let config = election.config();
         let timing = &config.timing;
         let waiting_for = awaited.since.until(now);
-        let patience = if timing.yield_for().is_zero() {
+        let limit = if timing.yield_for().is_zero() {
             timing.ttl()
         } else {
             timing.yield_for()
         };
-        if !self.slow && self.is_due(awaited.since + patience / 4, now) {
+        if !self.slow && self.is_due(awaited.since + limit / 4, now) {
             self.slow = true;
             slow(config, &awaited, waiting_for);
         }
@@ -55,14 +55,14 @@ impl SlowSubscribers {
             self.given_up = true;
             given_up(config, &awaited, waiting_for);
         }
-        // A lease that was left to expire keeps everybody from contending for a ttl.
-        let patience = if election.has_given_up() {
-            patience + timing.ttl()
+        // A lease that was left to expire cannot be acquired for a ttl anyway.
+        let limit = if election.has_given_up() {
+            limit + timing.ttl()
         } else {
-            patience
+            limit
         };
         let idle = ElectionState::Idle(IdleReason::AwaitingAcknowledgement);
-        if self.slow && !self.not_contending && self.is_due(awaited.since + patience, now) {
+        if self.slow && !self.not_contending && self.is_due(awaited.since + limit, now) {
             self.not_contending = election.state(now) == idle;
             if self.not_contending {
                 not_contending(config, &awaited, waiting_for);
@@ -70,7 +70,7 @@ impl SlowSubscribers {
         }
     }
 
-    /// Whether this moment has come; otherwise the next look is then.
+    /// Whether this moment has come. If not, the next check is then.
     fn is_due(&mut self, at: Moment, now: Moment) -> bool {
         self.warn_at = (now < at).then_some(at);
         self.warn_at.is_none()

@@ -15,35 +15,35 @@ use crate::{
 
 /// What a lock is doing.
 ///
-/// Serialized, for instance for a status page, it is an object whose durations are whole milliseconds under
-/// names that end in `_ms`; the fields of [`state`](Self::state) stand beside the others.
+/// Serialized, for instance for a status page, it is an object. Durations are whole milliseconds, under
+/// names that end in `_ms`. The fields of [`state`](Self::state) are fields of the object itself.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Status {
     /// The resource.
     pub resource: ResourceName,
-    /// The candidate that this lock is.
+    /// The id of this candidate.
     pub candidate: CandidateId,
-    /// What it is doing.
+    /// The state of the election.
     #[serde(flatten)]
     pub state: ElectionState,
     /// The leadership, while it leads.
     pub leadership: Option<Leadership>,
-    /// While it leads: how long ago the last confirmed grant or renewal was sent. During an outage of the
-    /// store it grows.
+    /// How long ago the last confirmed grant or renewal was sent; `None` while it does not lead. During an
+    /// outage of the store it grows.
     #[serde(
         rename = "last_renewed_ms",
         serialize_with = "millis::serialize_option"
     )]
     pub last_renewed: Option<Duration>,
-    /// Who leads, as far as is known: what
-    /// [`LockHandle::watch_leader`](super::LockHandle::watch_leader) shows.
+    /// The leader, as far as is known: the value of
+    /// [`LockHandle::watch_leader`](super::LockHandle::watch_leader).
     pub leader: Option<KnownLeader>,
-    /// The record that the store showed last; `None` if it has shown none yet.
+    /// The record that was read last; `None` if none was read yet, and while this lock leads.
     ///
-    /// A lock that contends or is observed looks every `poll_every`; one that is paused does not look. A
-    /// grant shows no record and makes the one before it out of date: a lock that leads has none, until
-    /// the store says to whom the lease was lost.
+    /// A lock that contends or is observed reads it every `poll_every`; a paused lock does not. A grant
+    /// comes without a record and makes the last one out of date, so a leader has none until the store says
+    /// to whom it lost the lease.
     pub last_seen: Option<Seen>,
     /// How many actors are subscribed.
     pub subscribers: usize,
@@ -74,7 +74,7 @@ where
 {
     fn handle(self, _: &mut A::Context, sender: Option<OneshotSender<Self>>) {
         if let Some(sender) = sender {
-            // Whoever asked may have gone.
+            // The caller may have dropped its future.
             let _ = sender.send(self);
         }
     }

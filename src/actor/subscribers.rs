@@ -1,7 +1,7 @@
-mod mailbox;
-mod replies;
-mod roster;
+mod acknowledgements;
+mod mailbox_id;
 mod subscriber;
+mod subscriber_index;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,42 +18,42 @@ use crate::{
     leadership::{Leadership, Reason},
     lease::{CandidateId, ResourceName},
 };
-use mailbox::MailboxId;
-use replies::Replies;
-use roster::Roster;
+use acknowledgements::Acknowledgements;
+use mailbox_id::MailboxId;
 use subscriber::Subscriber;
+use subscriber_index::SubscriberIndex;
 
-/// How many subscribers a lock hears, tells and looks at before the other locks of the thread have
-/// their turn.
-pub(super) const PORTION: usize = 128;
+/// How many subscribers one lock handles (their messages, messages to them, checks whether they are alive)
+/// before the other locks of the thread run.
+pub(super) const BATCH_SIZE: usize = 128;
 
-/// Those who are told, what they were told, and what they have not yet acknowledged.
+/// The subscribers of a lock, what was sent to them, and what they have not yet acknowledged.
 ///
-/// What all must hear is told in portions, so that a lock with many subscribers does not hold up the
-/// other locks of its thread: [`begin_turn`](Self::begin_turn) allows the next portion, and
-/// [`has_more_to_do`](Self::has_more_to_do) asks for another turn.
+/// Messages to all are sent in batches, so that a lock with many subscribers does not delay the other locks
+/// of its thread: [`begin_batch`](Self::begin_batch) allows the next batch, and
+/// [`has_more_to_do`](Self::has_more_to_do) asks for another one.
 #[derive(Debug)]
 pub(super) struct Subscribers {
     resource: ResourceName,
     clock: Arc<dyn Clock>,
-    roster: Roster,
-    replies: Replies,
+    index: SubscriberIndex,
+    acknowledgements: Acknowledgements,
     clean: bool,
-    /// The leadership that has ended, until everybody who was told of it has been told of its end.
+    /// The end of a leadership, until it was sent to every subscriber that got its begin.
     ended: Option<End>,
-    portion: usize,
-    /// How many may still be told in this turn.
-    tells_left: usize,
-    /// How many may still be looked at in this turn.
-    looks_left: usize,
-    /// How many messages of subscribers may still be handled in this turn.
+    batch_size: usize,
+    /// How many subscribers may still be sent a message in this batch.
+    sends_left: usize,
+    /// How many subscribers may still be checked in this batch.
+    checks_left: usize,
+    /// How many messages of subscribers may still be handled in this batch.
     messages_left: usize,
-    /// Who was looked at last, in a round of looks that is under way.
-    looked_at: Option<u64>,
-    next_look: Moment,
+    /// The subscriber that was checked last, while a round of checks is under way.
+    last_checked: Option<u64>,
+    next_check: Moment,
 }
 
-/// How a leadership has ended.
+/// How a leadership ended.
 #[derive(Clone, Debug)]
 struct End {
     reason: Reason,
@@ -61,26 +61,26 @@ struct End {
 }
 
 impl Subscribers {
-    pub(super) fn new(resource: ResourceName, clock: Arc<dyn Clock>, portion: usize) -> Self {
+    pub(super) fn new(resource: ResourceName, clock: Arc<dyn Clock>, batch_size: usize) -> Self {
         Self {
             resource,
             clock,
-            roster: Roster::default(),
-            replies: Replies::default(),
+            index: SubscriberIndex::default(),
+            acknowledgements: Acknowledgements::default(),
             clean: true,
             ended: None,
-            portion,
-            tells_left: portion,
-            looks_left: portion,
-            messages_left: portion,
-            looked_at: None,
-            next_look: Moment::default(),
+            batch_size,
+            sends_left: batch_size,
+            checks_left: batch_size,
+            messages_left: batch_size,
+            last_checked: None,
+            next_check: Moment::default(),
         }
     }
 
     pub(super) fn subscriber_state(&self) -> SubscriberState {
         SubscriberState {
-            present: self.roster.present() > 0,
+            present: self.index.present() > 0,
             acknowledged: self.all_acknowledged(),
             clean: self.clean,
         }
@@ -88,31 +88,28 @@ impl Subscribers {
 
     fn all_acknowledged(&self) -> bool {
         if mutant!(NewestAcknowledges) {
-            return self
-                .roster
-                .newest()
-                .is_none_or(|newest| newest.pending == 0);
+            return self.index.newest().is_none_or(|newest| newest.pending == 0);
         }
         if mutant!(AcknowledgedBeforeAllTold) {
-            return self.roster.unacknowledged() == 0;
+            return self.index.unacknowledged() == 0;
         }
         self.unacknowledged() == 0
     }
 
     pub(super) fn len(&self) -> usize {
-        self.roster.len()
+        self.index.len()
     }
 
-    /// How many have something to acknowledge; that may be an end of which they have yet to be told.
+    /// How many have something to acknowledge, also those to which the end of a leadership is yet to be sent.
     pub(super) fn unacknowledged(&self) -> usize {
-        let untold = self.ended.as_ref().map(|_| self.roster.quiet_leaders());
-        self.roster.unacknowledged() + untold.unwrap_or(0)
+        let unsent = self.ended.as_ref().map(|_| self.index.idle_leaders());
+        self.index.unacknowledged() + unsent.unwrap_or(0)
     }
 
-    /// The one whose acknowledgement has been waited for longest, not counting a `BecameLeader` of one
-    /// that still leads.
+    /// The subscriber whose acknowledgement has been awaited longest. A `BecameLeader` of a subscriber that
+    /// still leads does not count.
     pub(super) fn awaited(&self) -> Option<Awaited> {
-        let (subscriber, since) = self.roster.longest_awaited()?;
+        let (subscriber, since) = self.index.longest_awaited()?;
         Some(Awaited {
             actor: subscriber.actor,
             message: subscriber.unacknowledged(),
@@ -121,8 +118,8 @@ impl Subscribers {
         })
     }
 
-    /// Takes a subscriber in and tells it the present state; of a leadership it hears by
-    /// [`tell`](Self::tell).
+    /// Adds a subscriber. If the lock follows, sends it that; of a leadership, [`send_due`](Self::send_due)
+    /// tells it.
     pub(super) fn subscribe(
         &mut self,
         subscribe: Subscribe,
@@ -133,42 +130,42 @@ impl Subscribers {
         let Some(subscriber) = Subscriber::new(subscribe) else {
             return;
         };
-        let known = self.roster.find(subscriber.mailbox);
-        let key = known.unwrap_or_else(|| self.roster.add(subscriber));
-        let known = self.roster.update(key, |subscriber| {
+        let known = self.index.find(subscriber.mailbox);
+        let key = known.unwrap_or_else(|| self.index.add(subscriber));
+        let known = self.index.update(key, |subscriber| {
             subscriber.leaving = false;
             (subscriber.leads(), subscriber.working)
         });
         let (leads, working) = known.unwrap_or_default();
-        // It has lost its state, and hears of the end first.
+        // If it led, it has lost its state: it gets the end of that leadership first.
         if !leading || leads {
-            self.follow(key, Reason::NotElected, leader, lock);
+            self.send_follower(key, Reason::NotElected, leader, lock);
         }
-        // One that subscribes again has restarted, and cannot vouch for what it had spawned before.
+        // An actor that subscribes again has restarted. Work that it spawned before may still run.
         self.clean &= !working || mutant!(RestartedSubscriberCountsAsAcknowledged);
     }
 
-    /// Takes a subscriber out, at its own word that its work has stopped. That word cannot be about
-    /// a message that it has not yet handled: of such a leadership it hears the end first.
+    /// Removes a subscriber whose work has stopped. If it has not handled a `BecameLeader` yet, the work may
+    /// still begin: then it gets the end of that leadership first.
     pub(super) fn unsubscribe(&mut self, unsubscribe: &Unsubscribe, lock: &WeakAddr<LockActor>) {
         let mailbox = MailboxId::of(&unsubscribe.follower);
-        let Some(key) = self.roster.find(mailbox) else {
+        let Some(key) = self.index.find(mailbox) else {
             return;
         };
-        let waits = self.roster.update(key, |subscriber| {
+        let waits = self.index.update(key, |subscriber| {
             subscriber.leaving = subscriber.pending > 0 && !mutant!(UnsubscribedNotAwaited);
             subscriber.leaving.then_some(subscriber.leads())
         });
         match waits.flatten() {
-            Some(true) => drop(self.follow(key, Reason::SteppedDown, None, lock)),
+            Some(true) => drop(self.send_follower(key, Reason::SteppedDown, None, lock)),
             Some(false) => {}
-            None => drop(self.roster.remove(key)),
+            None => drop(self.index.remove(key)),
         }
     }
 
-    /// Tells one that it follows: how its leadership has ended if it has yet to hear that, and this
-    /// otherwise. False if it is dead.
-    fn follow(
+    /// Sends one subscriber a `BecameFollower`: with the end of its leadership if that is yet to be sent,
+    /// otherwise with the given reason. False if it is dead.
+    fn send_follower(
         &mut self,
         key: u64,
         reason: Reason,
@@ -176,10 +173,10 @@ impl Subscribers {
         lock: &WeakAddr<LockActor>,
     ) -> bool {
         let now = self.clock.now();
-        let told = self
-            .roster
-            .update(key, |subscriber| subscriber.tell_follower(now));
-        let Some((address, token)) = told.flatten() else {
+        let recipient = self
+            .index
+            .update(key, |subscriber| subscriber.begin_follower(now));
+        let Some((address, token)) = recipient.flatten() else {
             return false;
         };
         let ended = self.ended.as_ref().filter(|_| token.is_some());
@@ -193,11 +190,11 @@ impl Subscribers {
             reason,
             leader,
         };
-        self.replies.deliver(&address, message, key, lock);
+        self.acknowledgements.send(&address, message, key, lock);
         true
     }
 
-    /// A leadership begins: what happened under the last one no longer counts.
+    /// A leadership begins. What happened under the last one no longer counts.
     pub(super) fn became_leader(&mut self) {
         if mutant!(UncleanTermNotReset) {
             return;
@@ -205,71 +202,70 @@ impl Subscribers {
         self.clean = true;
     }
 
-    /// A leadership has ended: everybody who was told of it is to be told so.
+    /// A leadership has ended. Every subscriber that got its begin must get its end.
     pub(super) fn became_follower(&mut self, reason: Reason, leader: Option<CandidateId>) {
         self.ended = Some(End { reason, leader });
     }
 
-    /// Allows the next portion to be heard, told and looked at.
-    pub(super) fn begin_turn(&mut self) {
-        self.tells_left = self.portion;
-        self.looks_left = self.portion;
-        self.messages_left = self.portion;
+    /// Allows the next batch of messages and checks.
+    pub(super) fn begin_batch(&mut self) {
+        self.sends_left = self.batch_size;
+        self.checks_left = self.batch_size;
+        self.messages_left = self.batch_size;
     }
 
-    /// A message of a subscriber has come; whether it was the last of this turn.
-    pub(super) fn took_message(&mut self) -> bool {
+    /// Counts a message of a subscriber. True if it is the last one of this batch.
+    pub(super) fn is_last_message_of_batch(&mut self) -> bool {
         self.messages_left = self.messages_left.saturating_sub(1);
         self.messages_left == 0
     }
 
-    /// Whether the next portion waits for its turn.
+    /// Whether another batch is needed.
     pub(super) fn has_more_to_do(&self, leads: bool) -> bool {
-        self.has_more_to_tell() || (leads && self.roster.ready() > 0) || self.looked_at.is_some()
+        self.has_end_to_send() || (leads && self.index.ready() > 0) || self.last_checked.is_some()
     }
 
-    /// Whether some have yet to be told that a leadership has ended.
-    pub(super) fn has_more_to_tell(&self) -> bool {
+    /// Whether the end of a leadership is yet to be sent to some subscribers.
+    pub(super) fn has_end_to_send(&self) -> bool {
         self.ended.is_some()
     }
 
-    /// Tells the next portion what it has to know: of the end of a leadership those who were told of
-    /// it; then of the present leadership those who do not know of it, once they have acknowledged
-    /// everything before.
-    pub(super) fn tell(&mut self, leadership: Option<&Leadership>, lock: &WeakAddr<LockActor>) {
-        self.tell_end(lock);
+    /// Sends the next batch of messages: first the end of a leadership to those that got its begin, then the
+    /// present leadership to those that have acknowledged everything before.
+    pub(super) fn send_due(&mut self, leadership: Option<&Leadership>, lock: &WeakAddr<LockActor>) {
+        self.send_end(lock);
         let Some(leadership) = leadership.filter(|_| self.ended.is_none()) else {
             return;
         };
-        while let Some(key) = self.roster.first_ready()
-            && self.may_tell()
+        while let Some(key) = self.index.first_ready()
+            && self.may_send()
         {
             let token = leadership.token();
-            let told = self
-                .roster
-                .update(key, |subscriber| subscriber.tell_leader(token));
-            let Some(address) = told.flatten() else {
-                self.bury(key);
+            let recipient = self
+                .index
+                .update(key, |subscriber| subscriber.begin_leader(token));
+            let Some(address) = recipient.flatten() else {
+                self.remove_dead(key);
                 continue;
             };
             let leadership = leadership.clone();
             let message = BecameLeader { leadership };
-            self.replies.deliver(&address, message, key, lock);
+            self.acknowledgements.send(&address, message, key, lock);
         }
     }
 
-    fn tell_end(&mut self, lock: &WeakAddr<LockActor>) {
+    fn send_end(&mut self, lock: &WeakAddr<LockActor>) {
         if self.ended.is_none() {
             return;
         }
-        while let Some(key) = self.roster.first_leading() {
-            if !self.may_tell() {
+        while let Some(key) = self.index.first_leading() {
+            if !self.may_send() {
                 return;
             }
-            if !self.follow(key, Reason::NotElected, None, lock) {
-                // It has died at work, and can acknowledge no end.
+            if !self.send_follower(key, Reason::NotElected, None, lock) {
+                // It has died while it led, and cannot acknowledge the end.
                 self.clean &= mutant!(DeadSubscriberCountsAsAcknowledged);
-                self.roster.update(key, |subscriber| {
+                self.index.update(key, |subscriber| {
                     (subscriber.leads, subscriber.working) = (None, false);
                 });
             }
@@ -277,107 +273,106 @@ impl Subscribers {
         self.ended = None;
     }
 
-    fn may_tell(&mut self) -> bool {
-        let may = self.tells_left > 0;
-        self.tells_left = self.tells_left.saturating_sub(1);
+    fn may_send(&mut self) -> bool {
+        let may = self.sends_left > 0;
+        self.sends_left = self.sends_left.saturating_sub(1);
         may
     }
 
-    /// A subscriber has handled a message, or has died or restarted over it.
+    /// A subscriber has handled a message, or has died or restarted before it had.
     pub(super) fn acknowledged(&mut self, message: &DeliveryEnded, lock: &WeakAddr<LockActor>) {
         let key = message.subscriber;
-        let known = self.roster.update(key, |subscriber| {
+        let known = self.index.update(key, |subscriber| {
             subscriber.acknowledged(message.message);
             (subscriber.leads(), subscriber.working)
         });
         let (leads, working) = known.unwrap_or_default();
         if !message.handled && working {
-            // Work that it spawned may run on; and if it lives, it no longer knows that it leads.
+            // Work that it spawned may still run; and if it is alive, it no longer knows that it leads.
             self.clean &= mutant!(RestartedSubscriberCountsAsAcknowledged);
             if leads {
-                self.follow(key, Reason::NotElected, None, lock);
+                self.send_follower(key, Reason::NotElected, None, lock);
             }
         }
-        let gone = self.roster.update(key, |subscriber| {
+        let gone = self.index.update(key, |subscriber| {
             subscriber.working &= subscriber.leads() || subscriber.pending > 0;
             subscriber.leaving && subscriber.pending == 0
         });
         if gone == Some(true) {
-            self.roster.remove(key);
+            self.index.remove(key);
         }
     }
 
-    /// The facts outlive a restart of the lock; but for faults there is nothing to do.
+    /// The lock has restarted. All of this stays; only switched-on faults change something.
     pub(super) fn restarted(&mut self) {
         if !mutant!(RestartForgetsDeliveries) && !mutant!(RestartForgetsUnacknowledged) {
             return;
         }
-        let mut next = self.roster.after(0);
+        let mut next = self.index.after(0);
         while let Some(key) = next {
-            self.roster.update(key, |subscriber| {
+            self.index.update(key, |subscriber| {
                 if mutant!(RestartForgetsDeliveries) {
                     subscriber.leads = None;
                 } else {
                     subscriber.pending = 0;
                 }
             });
-            next = self.roster.after(key);
+            next = self.index.after(key);
         }
     }
 
-    /// When those who owe an acknowledgement are to be looked at, if any do: an actor that dies does
-    /// not always let go of the answer that it owes.
-    pub(super) fn look_at(&self) -> Option<Moment> {
-        (self.unacknowledged() > 0).then_some(self.next_look)
+    /// When to check the subscribers that must acknowledge, if there are any. An actor that dies does not
+    /// always drop the reply that it owes.
+    pub(super) fn check_at(&self) -> Option<Moment> {
+        (self.unacknowledged() > 0).then_some(self.next_check)
     }
 
-    /// Looks for subscribers who have died and takes them out: for a few each time, for many once in a
-    /// while and in portions.
-    pub(super) fn look(&mut self, every: Duration, now: Moment) {
-        let is_due = self.next_look <= now;
-        let few = self.roster.len() <= self.looks_left;
-        if self.looked_at.is_none() && (is_due || few) {
-            self.looked_at = Some(0);
+    /// Removes subscribers that have died. If there are few, it checks all of them each time; if there are
+    /// many, every `every`, in batches.
+    pub(super) fn check_alive(&mut self, every: Duration, now: Moment) {
+        let is_due = self.next_check <= now;
+        let few = self.index.len() <= self.checks_left;
+        if self.last_checked.is_none() && (is_due || few) {
+            self.last_checked = Some(0);
         }
-        while let Some(last) = self.looked_at {
-            let Some(key) = self.roster.after(last) else {
-                self.looked_at = None;
+        while let Some(last) = self.last_checked {
+            let Some(key) = self.index.after(last) else {
+                self.last_checked = None;
                 if is_due {
-                    self.next_look = now + every;
+                    self.next_check = now + every;
                 }
                 return;
             };
-            if self.looks_left == 0 {
+            if self.checks_left == 0 {
                 return;
             }
-            self.looks_left -= 1;
-            self.looked_at = Some(key);
-            self.look_for(key, every, now);
+            self.checks_left -= 1;
+            self.last_checked = Some(key);
+            self.check_one(key, every, now);
         }
     }
 
-    /// Of one that owes an acknowledgement, that may be on its way: only when it has been dead for a
-    /// while is nothing more expected from it.
-    fn look_for(&mut self, key: u64, patience: Duration, now: Moment) {
-        let Some(subscriber) = self.roster.get(key) else {
+    /// Removes one subscriber if it is dead. If it must acknowledge, the acknowledgement may be on its way:
+    /// then only when it has been dead for `wait_for`.
+    fn check_one(&mut self, key: u64, wait_for: Duration, now: Moment) {
+        let Some(subscriber) = self.index.get(key) else {
             return;
         };
         let dead_since = (!subscriber.is_alive()).then(|| subscriber.dead_since.unwrap_or(now));
         let Some(since) = dead_since else {
             return;
         };
-        if subscriber.pending == 0 || since + patience <= now {
-            self.bury(key);
+        if subscriber.pending == 0 || since + wait_for <= now {
+            self.remove_dead(key);
         } else {
-            self.roster
+            self.index
                 .update(key, |subscriber| subscriber.dead_since = dead_since);
         }
     }
 
-    /// Takes out one that has died. If it died at work, it leaves something behind that nobody can
-    /// vouch for.
-    fn bury(&mut self, key: u64) {
-        if let Some(subscriber) = self.roster.remove(key) {
+    /// Removes a subscriber that has died. If it died while it led, work that it spawned may still run.
+    fn remove_dead(&mut self, key: u64) {
+        if let Some(subscriber) = self.index.remove(key) {
             self.clean &= !subscriber.working || mutant!(DeadSubscriberCountsAsAcknowledged);
         }
     }

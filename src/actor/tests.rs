@@ -13,12 +13,12 @@ use crate::{
 };
 
 #[derive(Clone, Debug)]
-struct Napping {
+struct SleepingClock {
     awake: TokioClock,
     slept: ManualClock,
 }
 
-impl Clock for Napping {
+impl Clock for SleepingClock {
     fn now(&self) -> Moment {
         Moment::from_nanos(self.awake.now().as_nanos() + self.slept.now().as_nanos())
     }
@@ -43,14 +43,14 @@ impl Handler<BecameFollower> for Follower {
 }
 
 #[test]
-fn a_nap_of_the_machine_does_not_delay_the_renewal_that_falls_due_after_it() {
+fn renews_in_time_after_the_machine_has_slept() {
     let runtime = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_all().start_paused(true).build().unwrap()
     };
     System::with_tokio_rt(runtime).block_on(async {
         let second = Duration::from_secs(1);
-        let clock = Arc::new(Napping {
+        let clock = Arc::new(SleepingClock {
             awake: TokioClock::new(),
             slept: ManualClock::new(),
         });

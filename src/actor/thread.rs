@@ -4,11 +4,14 @@ use actix::{Actor, Addr, Context};
 
 use crate::runtime;
 
-/// Starts an actor on a thread of the library's own, for programs without an actix system: those
-/// under `#[tokio::main]`. It is not the thread of the locks, so the actor may be slow.
+/// Starts an actor on a thread of this crate, for programs without an actix system, as under
+/// `#[tokio::main]`.
+///
+/// All actors that are started so share one thread. Locks run on another, so a slow actor does not delay
+/// them.
 ///
 /// # Errors
-/// If the operating system gives no thread.
+/// If the operating system refuses a thread.
 ///
 /// # Examples
 ///
@@ -33,7 +36,7 @@ pub fn start_actor<A>(
 where
     A: Actor<Context = Context<A>>,
 {
-    // A system of its own: an actor may stop the one that it runs in.
+    // Not the system of the locks: an actor may stop the system that it runs in.
     let actors = runtime::actors()?;
     Ok(A::start_in_arbiter(&actors, make))
 }

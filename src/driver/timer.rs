@@ -40,8 +40,8 @@ impl Timer {
         ready
     }
 
-    /// Lets it be set anew: its clock stood still while the machine slept.
-    pub(crate) fn forget(&mut self) {
+    /// Stops the timer, so that the next poll sets it again.
+    pub(crate) fn clear(&mut self) {
         self.0 = None;
     }
 

@@ -427,7 +427,7 @@ impl Future for LockTask {
         task.start_suspend_watch();
         task.suspend_wake.waker.register(cx.waker());
         if task.suspend_wake.is_over.swap(false, Ordering::SeqCst) {
-            task.timer.forget();
+            task.timer.clear();
         }
         task.drive(cx)
     }

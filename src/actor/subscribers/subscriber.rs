@@ -7,7 +7,7 @@ use crate::{
     lease::FencingToken,
 };
 
-/// One who is told, what it was told, and what it has not yet acknowledged.
+/// One subscriber, what was sent to it, and what it has not yet acknowledged.
 #[derive(Debug)]
 pub(super) struct Subscriber {
     pub(super) mailbox: MailboxId,
@@ -15,17 +15,17 @@ pub(super) struct Subscriber {
     pub(super) actor: &'static str,
     leader: WeakRecipient<BecameLeader>,
     follower: WeakRecipient<BecameFollower>,
-    /// The token under which it was told that it leads, until it was told that it does not.
+    /// The token of the leadership that was sent to it, until its end was sent.
     pub(super) leads: Option<FencingToken>,
-    /// It was told so, and has not yet acknowledged the end: its work may be running.
+    /// A leadership was sent to it, and it has not yet acknowledged the end: its work may be running.
     pub(super) working: bool,
     /// Messages sent and not yet acknowledged.
     pub(super) pending: u32,
-    /// A `BecameLeader` is among them: while it leads, its handler may run.
+    /// A `BecameLeader` is among them. While the subscriber leads, that handler may take its time.
     leader_pending: bool,
-    /// Since when it is to acknowledge all of them: since it was told that it follows.
+    /// Since when all of them must be acknowledged: since a `BecameFollower` was sent.
     pub(super) awaited_since: Option<Moment>,
-    /// It has unsubscribed, and has yet to hear that what it was told before is over.
+    /// It has unsubscribed, but must still acknowledge messages from before.
     pub(super) leaving: bool,
     /// Since when it is known to be dead.
     pub(super) dead_since: Option<Moment>,
@@ -50,7 +50,7 @@ impl Subscriber {
         })
     }
 
-    /// Notes that it has acknowledged a message of this name.
+    /// Records that it has acknowledged a message of this name.
     pub(super) fn acknowledged(&mut self, message: &str) {
         self.pending = if mutant!(AnyAcknowledgementCounts) {
             0
@@ -79,8 +79,8 @@ impl Subscriber {
         alive(&self.follower).is_some()
     }
 
-    /// Notes that it is told that it leads; where to, unless it is dead.
-    pub(super) fn tell_leader(&mut self, token: FencingToken) -> Option<Recipient<BecameLeader>> {
+    /// Records that a `BecameLeader` is sent to it. Returns where to, unless it is dead.
+    pub(super) fn begin_leader(&mut self, token: FencingToken) -> Option<Recipient<BecameLeader>> {
         let address = alive(&self.leader)?;
         self.leads = Some(token);
         self.working = true;
@@ -89,9 +89,9 @@ impl Subscriber {
         Some(address)
     }
 
-    /// Notes that it is told that it follows, and takes back what it was told of a leadership; where
-    /// to and of which token, unless it is dead.
-    pub(super) fn tell_follower(
+    /// Records that a `BecameFollower` is sent to it, which ends its leadership. Returns where to, and the
+    /// token of that leadership, unless it is dead.
+    pub(super) fn begin_follower(
         &mut self,
         now: Moment,
     ) -> Option<(Recipient<BecameFollower>, Option<FencingToken>)> {

@@ -143,7 +143,7 @@ impl Director {
                 .timing(world.plan.base.nodes[index].timing)
                 .clock(std::sync::Arc::new(clock))
                 .random(rng, SeededAttempts::new(world.rng.random()))
-                .portion(world.plan.portion);
+                .batch_size(world.plan.batch_size);
             let subscribers = world.plan.subscribers[index].clone();
             (
                 life,

@@ -15,7 +15,7 @@ pub(super) struct Plan {
     /// The observers of each lock at its start, and whether each restarts.
     pub(super) observers: Vec<Vec<bool>>,
     /// The number of subscribers that a lock tells in one step.
-    pub(super) portion: usize,
+    pub(super) batch_size: usize,
     /// The chance that a store call panics.
     pub(super) panics: f64,
     /// Whether the store reports changes through `watch`.
@@ -172,7 +172,7 @@ impl Plan {
             base,
             subscribers,
             observers,
-            portion: 1 + seed as usize % 3,
+            batch_size: 1 + seed as usize % 3,
             panics: if rng.random_bool(0.3) {
                 rng.random_range(0.0..0.1)
             } else {

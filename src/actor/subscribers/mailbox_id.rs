@@ -4,10 +4,10 @@ use actix::Recipient;
 
 use crate::actor::BecameFollower;
 
-/// Which actor an address leads to. actix compares two recipients by the one number that they hash;
-/// this is that number, without the recipient, which would keep the actor alive.
+/// Identifies the actor behind an address without keeping it alive.
 ///
-/// It stands for one actor for as long as a weak address of that actor is held.
+/// actix compares two recipients by the one number that they hash; this is that number. It belongs to one
+/// actor only while a weak address of that actor is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct MailboxId(u64);
 

@@ -6,11 +6,11 @@ use std::{
 use super::{MailboxId, Subscriber};
 use crate::clock::Moment;
 
-/// All subscribers, with an index for each question that is asked of them: no answer takes longer
-/// than the logarithm of their number.
+/// All subscribers, indexed for each question that is asked of them. Each answer and each change takes at
+/// most logarithmic time in their number.
 #[derive(Debug, Default)]
-pub(super) struct Roster {
-    /// By key, which is the order in which they came.
+pub(super) struct SubscriberIndex {
+    /// By key: the order in which they subscribed.
     by_key: BTreeMap<u64, Subscriber>,
     by_mailbox: HashMap<MailboxId, u64>,
     leading: BTreeSet<u64>,
@@ -18,38 +18,38 @@ pub(super) struct Roster {
     awaited: BTreeSet<(Moment, u64)>,
     present: usize,
     unacknowledged: usize,
-    quiet_leaders: usize,
+    idle_leaders: usize,
     last_key: u64,
 }
 
-/// The indexes that a subscriber belongs to.
+/// Which of the indexes a subscriber is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Standing {
+struct IndexEntry {
     leading: bool,
     ready: bool,
     present: bool,
     unacknowledged: bool,
-    quiet_leader: bool,
+    idle_leader: bool,
     awaited_since: Option<Moment>,
 }
 
-impl Standing {
+impl IndexEntry {
     fn of(subscriber: &Subscriber) -> Self {
         let leading = subscriber.leads();
         let unacknowledged = subscriber.pending > 0;
-        let may_be_told = !unacknowledged || mutant!(LeaderToldBeforeOwnAcknowledgement);
+        let may_be_sent = !unacknowledged || mutant!(LeaderToldBeforeOwnAcknowledgement);
         Self {
             leading,
-            ready: !leading && may_be_told && !subscriber.leaving,
+            ready: !leading && may_be_sent && !subscriber.leaving,
             present: !subscriber.leaving,
             unacknowledged,
-            quiet_leader: leading && !unacknowledged,
+            idle_leader: leading && !unacknowledged,
             awaited_since: subscriber.awaited_since,
         }
     }
 }
 
-impl Roster {
+impl SubscriberIndex {
     pub(super) fn len(&self) -> usize {
         self.by_key.len()
     }
@@ -64,27 +64,27 @@ impl Roster {
         self.unacknowledged
     }
 
-    /// How many have acknowledged that they lead, and were not yet told that they follow.
-    pub(super) fn quiet_leaders(&self) -> usize {
-        self.quiet_leaders
+    /// How many lead and have acknowledged all messages.
+    pub(super) fn idle_leaders(&self) -> usize {
+        self.idle_leaders
     }
 
-    /// The first that was told that it leads, and not yet that it follows.
+    /// The first subscriber whose last message was `BecameLeader`.
     pub(super) fn first_leading(&self) -> Option<u64> {
         self.leading.first().copied()
     }
 
-    /// How many may be told of a leadership.
+    /// How many may be sent a `BecameLeader`.
     pub(super) fn ready(&self) -> usize {
         self.ready.len()
     }
 
-    /// The first that may be told of a leadership: it knows of none, and has acknowledged everything.
+    /// The first that may be sent a `BecameLeader`: it does not lead, and has acknowledged everything.
     pub(super) fn first_ready(&self) -> Option<u64> {
         self.ready.first().copied()
     }
 
-    /// The one whose acknowledgement has been waited for longest, and since when.
+    /// The subscriber whose acknowledgement has been awaited longest, and since when.
     pub(super) fn longest_awaited(&self) -> Option<(&Subscriber, Moment)> {
         let (since, key) = self.awaited.first()?;
         Some((self.get(*key)?, *since))
@@ -94,7 +94,7 @@ impl Roster {
         self.by_key.values().next_back()
     }
 
-    /// The first that came after `key`.
+    /// The first that subscribed after `key`.
     pub(super) fn after(&self, key: u64) -> Option<u64> {
         let mut after = self.by_key.range((Excluded(key), Unbounded));
         after.next().map(|(key, _)| *key)
@@ -112,24 +112,24 @@ impl Roster {
         self.last_key += 1;
         let key = self.last_key;
         self.by_mailbox.insert(subscriber.mailbox, key);
-        self.enter(key, Standing::of(&subscriber));
+        self.insert_entry(key, IndexEntry::of(&subscriber));
         self.by_key.insert(key, subscriber);
         key
     }
 
-    /// Changes a subscriber and keeps the indexes true. `None` if there is no such subscriber.
+    /// Changes a subscriber and updates the indexes. `None` if there is no such subscriber.
     pub(super) fn update<T>(
         &mut self,
         key: u64,
         change: impl FnOnce(&mut Subscriber) -> T,
     ) -> Option<T> {
         let subscriber = self.by_key.get_mut(&key)?;
-        let before = Standing::of(subscriber);
+        let before = IndexEntry::of(subscriber);
         let changed = change(subscriber);
-        let after = Standing::of(subscriber);
+        let after = IndexEntry::of(subscriber);
         if before != after {
-            self.leave(key, before);
-            self.enter(key, after);
+            self.remove_entry(key, before);
+            self.insert_entry(key, after);
         }
         Some(changed)
     }
@@ -137,37 +137,37 @@ impl Roster {
     pub(super) fn remove(&mut self, key: u64) -> Option<Subscriber> {
         let subscriber = self.by_key.remove(&key)?;
         self.by_mailbox.remove(&subscriber.mailbox);
-        self.leave(key, Standing::of(&subscriber));
+        self.remove_entry(key, IndexEntry::of(&subscriber));
         Some(subscriber)
     }
 
-    fn enter(&mut self, key: u64, standing: Standing) {
-        if standing.leading {
+    fn insert_entry(&mut self, key: u64, entry: IndexEntry) {
+        if entry.leading {
             self.leading.insert(key);
         }
-        if standing.ready {
+        if entry.ready {
             self.ready.insert(key);
         }
-        if let Some(since) = standing.awaited_since {
+        if let Some(since) = entry.awaited_since {
             self.awaited.insert((since, key));
         }
-        self.present += usize::from(standing.present);
-        self.unacknowledged += usize::from(standing.unacknowledged);
-        self.quiet_leaders += usize::from(standing.quiet_leader);
+        self.present += usize::from(entry.present);
+        self.unacknowledged += usize::from(entry.unacknowledged);
+        self.idle_leaders += usize::from(entry.idle_leader);
     }
 
-    fn leave(&mut self, key: u64, standing: Standing) {
-        if standing.leading {
+    fn remove_entry(&mut self, key: u64, entry: IndexEntry) {
+        if entry.leading {
             self.leading.remove(&key);
         }
-        if standing.ready {
+        if entry.ready {
             self.ready.remove(&key);
         }
-        if let Some(since) = standing.awaited_since {
+        if let Some(since) = entry.awaited_since {
             self.awaited.remove(&(since, key));
         }
-        self.present -= usize::from(standing.present);
-        self.unacknowledged -= usize::from(standing.unacknowledged);
-        self.quiet_leaders -= usize::from(standing.quiet_leader);
+        self.present -= usize::from(entry.present);
+        self.unacknowledged -= usize::from(entry.unacknowledged);
+        self.idle_leaders -= usize::from(entry.idle_leader);
     }
 }

@@ -13,25 +13,25 @@ use crate::actor::{
     messages::{DeliveryEnded, Notice},
 };
 
-/// The replies of subscribers that are still to come, which it passes on to the lock.
+/// Sends messages to subscribers, and forwards their acknowledgements to the lock.
 ///
-/// One task of the thread waits for all of them: it does not belong to the lock's context, for a
-/// restart of the lock would drop it, and actix takes a message back whose sender was dropped. One
-/// task for each would make the other locks wait behind all of them.
+/// One task of the thread waits for all of them. It does not belong to the lock's context: a restart of the
+/// lock would drop it, and actix takes back a message whose sender was dropped. With one task for each
+/// message, the other locks of the thread would run only after all of these.
 #[derive(Debug, Default)]
-pub(super) struct Replies(Option<UnboundedSender<Reply>>);
+pub(super) struct Acknowledgements(Option<UnboundedSender<Pending>>);
 
-type Reply = LocalBoxFuture<'static, DeliveryEnded>;
+type Pending = LocalBoxFuture<'static, DeliveryEnded>;
 
-/// How many replies are passed on before others have their turn.
-const PORTION: usize = 128;
+/// How many acknowledgements are forwarded before other tasks of the thread run.
+const BATCH_SIZE: usize = 128;
 
-impl Replies {
-    /// Sends a message, whose reply is passed on when it comes.
+impl Acknowledgements {
+    /// Sends a message. Its acknowledgement is forwarded when it comes.
     ///
-    /// `Recipient::send` queues at once, and always, because each upgraded recipient has a slot of
-    /// its own in the mailbox: that keeps the order.
-    pub(super) fn deliver<M>(
+    /// `Recipient::send` queues at once, even if the mailbox is full, because each upgraded recipient has a
+    /// slot of its own. That keeps the order.
+    pub(super) fn send<M>(
         &mut self,
         recipient: &Recipient<M>,
         message: M,
@@ -47,18 +47,18 @@ impl Replies {
             handled: reply.is_ok(),
         });
         let task = self.0.get_or_insert_with(|| {
-            let (task, replies) = unbounded();
-            actix::spawn(pass_on(replies, lock.clone()));
+            let (task, pending) = unbounded();
+            actix::spawn(forward(pending, lock.clone()));
             task
         });
-        // The task ends only with its thread, and the lock does, too.
+        // The task ends only with its thread, and so does the lock.
         let _ = task.unbounded_send(reply.boxed_local());
     }
 }
 
-/// Ends when the lock is gone and all have replied.
-async fn pass_on(mut new: UnboundedReceiver<Reply>, lock: WeakAddr<LockActor>) {
-    let mut replies = FuturesUnordered::new();
+/// Ends when the lock is gone and all have acknowledged.
+async fn forward(mut new: UnboundedReceiver<Pending>, lock: WeakAddr<LockActor>) {
+    let mut pending = FuturesUnordered::new();
     poll_fn(|cx| {
         let mut is_over = false;
         while let Poll::Ready(reply) = new.poll_next_unpin(cx) {
@@ -66,10 +66,10 @@ async fn pass_on(mut new: UnboundedReceiver<Reply>, lock: WeakAddr<LockActor>) {
                 is_over = true;
                 break;
             };
-            replies.push(reply);
+            pending.push(reply);
         }
-        for _ in 0..PORTION {
-            match replies.poll_next_unpin(cx) {
+        for _ in 0..BATCH_SIZE {
+            match pending.poll_next_unpin(cx) {
                 Poll::Ready(Some(acknowledged)) => {
                     if let Some(lock) = lock.upgrade() {
                         lock.do_send(acknowledged);
