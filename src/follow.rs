@@ -1,7 +1,6 @@
-//! Leader election without actors: two callbacks, and a future that runs for as long as one wants to
-//! take part.
+//! Leader election without actors: two callbacks, and a future that takes part while you await it.
 
-mod relay;
+mod event_forwarder;
 
 use std::{
     any::type_name,
@@ -27,31 +26,31 @@ use crate::{
     runtime,
     store::LeaseStore,
 };
-use relay::{Event, Relay};
+use event_forwarder::{Event, EventForwarder};
 
-/// What is done on becoming leader, and on becoming follower.
+/// The two callbacks of [`follow`].
 ///
-/// The two never run at the same time and take turns, beginning with
-/// [`became_follower`](Self::became_follower) and [`Reason::NotElected`].
+/// They never run at the same time. They alternate, and the first call is
+/// [`became_follower`](Self::became_follower) with [`Reason::NotElected`].
 #[async_trait]
 pub trait LeaderCallbacks: Send {
-    /// This process leads from now on. The work may be done in here: the future is dropped when the
-    /// leadership ends, at the latest when [`Leadership::is_current`] turns false. A planned end, as by
-    /// [`Follow::until`], gives the lease back as soon as it was dropped.
+    /// Called when this process becomes the leader. Do the work in here.
     ///
-    /// What it has spawned is not dropped; that must look at the leadership by itself.
+    /// The future is dropped when the leadership ends: at a planned end, as by [`Follow::until`], before the
+    /// lease is released; otherwise at the latest when [`Leadership::is_current`] becomes false. Tasks that
+    /// it has spawned are not dropped, and must check the leadership themselves.
     async fn became_leader(&mut self, leadership: Leadership);
 
-    /// This process does not lead, or does so no longer, and `became_leader` has ended. It is not
+    /// Called when this process does not lead, or no longer does, after `became_leader` has ended. It is not
     /// called when the future of [`follow`] is dropped.
     async fn became_follower(&mut self, reason: Reason);
 }
 
-/// Why following has ended without being asked to.
+/// Why [`follow`] failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FollowError {
-    /// It did not begin.
+    /// It could not be started.
     #[error(transparent)]
     Start(#[from] StartError),
     /// The thread of the locks has ended.
@@ -59,17 +58,18 @@ pub enum FollowError {
     Stopped(#[from] Stopped),
 }
 
-/// Takes part in the election of a resource's leader, and calls back when this process becomes leader
-/// or follower. Nothing happens until it is awaited or [started](Follow::start), which gives a
-/// [`LockHandle`]: its status, who leads, step-down and the rest.
+/// Takes part in the election of a resource's leader, and calls back when this process becomes leader or
+/// follower.
 ///
-/// The callbacks run in the task that awaits it; leases are renewed on the library's own thread.
+/// It does nothing until you await it, or [start](Follow::start) it to get a [`LockHandle`] for its status,
+/// for who leads and for a step-down. The callbacks run in the task that awaits it. Leases are renewed on
+/// another thread, so a callback that blocks does not delay renewals.
 ///
 /// # Errors
-/// [`FollowError`], if it cannot be started.
+/// [`FollowError`] if it cannot be started, or if the thread of the locks ends.
 ///
 /// # Cancel safety
-/// Dropping the future drops the callback that is running, and then gives a lease back in the
+/// If you drop the future, the running callback is dropped first, and then a lease is released in the
 /// background.
 ///
 /// # Examples
@@ -110,24 +110,24 @@ where
 }
 
 impl LockBuilder {
-    /// Follows with these callbacks in place of actors: [`follow`] with times and names of one's own.
+    /// Takes part with callbacks instead of actors: [`follow`] with the settings of this builder.
     pub fn follow<C: LeaderCallbacks>(self, callbacks: C) -> Follow<C> {
         Follow {
             lock: self,
             callbacks,
             stop: None,
-            here: false,
+            on_current_runtime: false,
         }
     }
 }
 
-/// What [`follow`] will do when it is awaited.
-#[must_use = "following does nothing until it is awaited"]
+/// An election with callbacks that was not started yet: see [`follow`].
+#[must_use = "it does nothing until it is awaited"]
 pub struct Follow<C> {
     lock: LockBuilder,
     callbacks: C,
     stop: Option<BoxFuture<'static, ()>>,
-    here: bool,
+    on_current_runtime: bool,
 }
 
 impl<C> std::fmt::Debug for Follow<C> {
@@ -139,11 +139,11 @@ impl<C> std::fmt::Debug for Follow<C> {
 }
 
 impl<C: LeaderCallbacks> Follow<C> {
-    /// Ends when this future does: the work is dropped, `became_follower` is called, and the lease is
-    /// given back before the future of [`follow`] completes. Default: it goes on for ever.
+    /// Takes part until this future completes. Default: no end.
     ///
-    /// What has not ended [`yield_for`](crate::timing::TimingBuilder::yield_for) later is dropped, and the lease is
-    /// left to run out.
+    /// Then the work is dropped, `became_follower` is called, the lease is released, and the future of
+    /// [`follow`] completes, in this order. A callback that has not returned after
+    /// [`yield_for`](crate::timing::TimingBuilder::yield_for) is dropped, and the lease is left to expire.
     pub fn until<F>(mut self, stop: F) -> Self
     where
         F: Future + Send + 'static,
@@ -152,19 +152,23 @@ impl<C: LeaderCallbacks> Follow<C> {
         self
     }
 
-    /// Elects on the current thread, for tests under paused time: in its actix system, or on its
-    /// current-thread runtime of tokio, which is that of `#[tokio::test]`. Elsewhere it ends with
-    /// [`StartError::NoRuntime`].
-    pub fn here(mut self) -> Self {
-        self.here = true;
+    /// Runs the lock on the current thread, for tests under paused time.
+    ///
+    /// It runs in the thread's actix system, or on its current-thread runtime of tokio, as that of
+    /// `#[tokio::test]`. Elsewhere it fails with [`StartError::NoRuntime`].
+    pub fn on_current_runtime(mut self) -> Self {
+        self.on_current_runtime = true;
         self
     }
 
-    /// Starts the lock, and gives what is to be awaited. The lock contends when the first callback,
-    /// [`became_follower`](LeaderCallbacks::became_follower), has returned.
+    /// Starts the lock, and returns its handle and the future to await.
+    ///
+    /// The lock contends when the first callback, [`became_follower`](LeaderCallbacks::became_follower), has
+    /// returned.
     ///
     /// # Errors
-    /// [`StartError`] if a name or the times are not accepted, or no thread can be had.
+    /// [`StartError`] if a name or the times are not accepted, or if the thread of the locks cannot be
+    /// started.
     ///
     /// # Examples
     ///
@@ -185,27 +189,33 @@ impl<C: LeaderCallbacks> Follow<C> {
     /// let mut leader = lock.watch_leader();
     /// leader.wait_for(|leader| leader.is_some()).await?;
     /// assert!(lock.is_leader());
-    /// lock.shutdown().await?; // `became_follower` first, then the lease is given back
+    /// lock.shutdown().await?; // `became_follower` first, then the lease is released
     /// task.await??;
     /// # Ok(())
     /// # }
     /// ```
     pub fn start(self) -> Result<Following<C>, StartError> {
-        let (events, told) = mpsc::unbounded();
+        let (sender, events) = mpsc::unbounded();
         Ok(Following {
-            part: Part::take(self.lock, Relay::new(events), type_name::<C>(), self.here)?,
-            told,
+            subscription: Subscription::start(
+                self.lock,
+                EventForwarder::new(sender),
+                type_name::<C>(),
+                self.on_current_runtime,
+            )?,
+            events,
             callbacks: self.callbacks,
             stop: self.stop,
         })
     }
 }
 
-/// A [`follow`] whose lock was started. It calls back, and so takes part, while it is awaited.
+/// An election with callbacks whose lock was started: see [`Follow::start`]. It takes part while it is
+/// awaited.
 #[must_use = "it takes part only while it is awaited"]
 pub struct Following<C> {
-    part: Part,
-    told: mpsc::UnboundedReceiver<Event>,
+    subscription: Subscription,
+    events: mpsc::UnboundedReceiver<Event>,
     callbacks: C,
     stop: Option<BoxFuture<'static, ()>>,
 }
@@ -213,25 +223,27 @@ pub struct Following<C> {
 impl<C> std::fmt::Debug for Following<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Following")
-            .field("lock", &self.part.lock)
+            .field("lock", &self.subscription.lock)
             .finish_non_exhaustive()
     }
 }
 
 impl<C: LeaderCallbacks> Following<C> {
-    /// The lock, for its status, a step-down and the rest. Clones may outlive this; the lock is shut down
-    /// when this future has ended or was dropped. [Shutting it down](LockHandle::shutdown) ends this
-    /// future, without an error.
+    /// The handle of the lock, for its status, who leads and a step-down.
+    ///
+    /// When this future has completed or was dropped, the lock is shut down, even if clones of the handle
+    /// exist. If you [shut it down](LockHandle::shutdown), this future completes without an error.
     #[must_use]
     pub fn handle(&self) -> &LockHandle {
-        &self.part.lock
+        &self.subscription.lock
     }
 
     async fn run(self) -> Result<(), FollowError> {
-        let (part, mut told, mut callbacks) = (self.part, self.told, self.callbacks);
-        let lock = part.lock.clone();
+        let (subscription, mut events) = (self.subscription, self.events);
+        let mut callbacks = self.callbacks;
+        let lock = subscription.lock.clone();
         let mut calling = pin!(async {
-            while let Some(event) = told.next().await {
+            while let Some(event) = events.next().await {
                 call(&mut callbacks, event).await;
             }
         });
@@ -251,18 +263,24 @@ impl<C: LeaderCallbacks> Following<C> {
     }
 }
 
-/// One callback; the event is acknowledged when it has returned or was dropped.
+/// Runs one callback. The event is acknowledged when the callback has returned or was dropped.
 async fn call(callbacks: &mut impl LeaderCallbacks, event: Event) {
     match event {
-        Event::BecameLeader { leadership, answer } => {
+        Event::BecameLeader {
+            leadership,
+            acknowledge,
+        } => {
             let work = callbacks.became_leader(leadership.clone());
-            // Its end is told by the event that follows.
+            // The next event has the reason of the end.
             let _ = leadership.run(work).await;
-            drop(answer);
+            drop(acknowledge);
         }
-        Event::BecameFollower { reason, answer } => {
+        Event::BecameFollower {
+            reason,
+            acknowledge,
+        } => {
             callbacks.became_follower(reason).await;
-            drop(answer);
+            drop(acknowledge);
         }
     }
 }
@@ -291,37 +309,42 @@ where
     }
 }
 
-/// The lock, and the actor that follows it, which must be there until the lease was given back.
-struct Part {
+/// The lock, and the actor that is subscribed to it. Dropping it shuts the lock down in the background.
+struct Subscription {
     lock: LockHandle,
-    relay: Addr<Relay>,
+    forwarder: Addr<EventForwarder>,
 }
 
-impl Part {
-    /// `callbacks` names the type of what is called back.
-    fn take(
+impl Subscription {
+    /// `callbacks` is the name of the type of the callbacks, for the log.
+    fn start(
         lock: LockBuilder,
-        relay: Relay,
+        forwarder: EventForwarder,
         callbacks: &'static str,
-        here: bool,
+        on_current_runtime: bool,
     ) -> Result<Self, StartError> {
-        let (lock, relay) = if here {
+        let (lock, forwarder) = if on_current_runtime {
             (
                 lock.start_on_current_runtime()?,
-                runtime::here(|| relay.start())?,
+                runtime::on_current_runtime(|| forwarder.start())?,
             )
         } else {
             let thread = runtime::locks().map_err(StartError::Thread)?;
             let lock = lock.start()?;
-            (lock, Relay::start_in_arbiter(&thread, |_| relay))
+            (
+                lock,
+                EventForwarder::start_in_arbiter(&thread, |_| forwarder),
+            )
         };
-        lock.address().do_send(Subscribe::named(&relay, callbacks));
-        Ok(Self { lock, relay })
+        lock.address()
+            .do_send(Subscribe::named(&forwarder, callbacks));
+        Ok(Self { lock, forwarder })
     }
 }
 
-impl Drop for Part {
+impl Drop for Subscription {
     fn drop(&mut self) {
-        self.relay.do_send(relay::Outlive(self.lock.clone()));
+        self.forwarder
+            .do_send(event_forwarder::ShutDownLock(self.lock.clone()));
     }
 }

@@ -1,13 +1,12 @@
-//! The library's own threads: lock actors run on one, so that neither a handler that blocks nor a
-//! `System::stop()` of the application delays a step-down; the clients that `open_store` makes live
-//! there too.
+//! The threads of this crate. Lock actors run on one of them, so that neither a handler that blocks nor a
+//! `System::stop()` of the application delays a step-down. The clients that `open_store` makes run there, too.
 
-mod here;
+mod current_runtime;
 mod library_thread;
 #[cfg(any(feature = "dynamodb", feature = "sqlite"))]
 mod run_blocking;
 
-pub(crate) use here::{NotHere, here};
+pub(crate) use current_runtime::{NoActorRuntime, on_current_runtime};
 pub(crate) use library_thread::{LibraryThread, TaskLost};
 #[cfg(any(feature = "dynamodb", feature = "sqlite"))]
 pub(crate) use run_blocking::run_blocking;
@@ -37,30 +36,30 @@ fn get_or_start(
     Ok(started)
 }
 
-/// The thread of the lock actors: a private actix system, started at the first use.
+/// The thread of the lock actors: a private actix system, started on first use.
 pub(crate) fn locks() -> io::Result<ArbiterHandle> {
     get_or_start(&LOCKS, || system("tenure-locks"))
 }
 
-/// The thread of the actors that an application starts without a system of its own.
+/// The thread of the actors that an application without an actix system starts.
 pub(crate) fn actors() -> io::Result<ArbiterHandle> {
     get_or_start(&ACTORS, || system("tenure-actors"))
 }
 
 fn system(name: &str) -> io::Result<ArbiterHandle> {
-    let (tell, told) = mpsc::channel();
+    let (started, arbiter) = mpsc::channel();
     let run = move || {
         let runner = System::new();
-        // Nobody waits for it only if the first user has gone already.
-        let _ = tell.send(System::current().arbiter().clone());
+        // The receiver waits below.
+        let _ = started.send(System::current().arbiter().clone());
         runner.run()
     };
     thread::Builder::new().name(name.to_owned()).spawn(run)?;
-    let gone = |_| io::Error::other("a thread of tenure ended while it started");
-    told.recv().map_err(gone)
+    let ended = |_| io::Error::other("a thread of tenure ended while it started");
+    arbiter.recv().map_err(ended)
 }
 
-/// What a panic says.
+/// The message of a panic; empty if it has none.
 pub(crate) fn text_of(panic: &(dyn Any + Send)) -> String {
     (panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
         .or_else(|| panic.downcast_ref::<String>().cloned())

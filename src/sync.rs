@@ -1,5 +1,5 @@
-//! The atomics of what several threads read. Under `--cfg tenure_loom` they are those of loom, which tries
-//! every interleaving of a test's threads (`scripts/loom`).
+//! The atomics of state that several threads share. Under `--cfg tenure_loom` they are those of loom, which
+//! tries every interleaving of a test's threads (`scripts/loom`).
 
 #[cfg(tenure_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};

@@ -30,7 +30,7 @@ enum Said {
     Followed(Reason),
 }
 
-/// Leads until it is dropped, and writes down what it is told.
+/// Leads until it is dropped, and records the callbacks.
 #[derive(Clone, Default)]
 struct Diary(Arc<Mutex<Vec<Said>>>);
 
@@ -44,7 +44,7 @@ impl Diary {
     }
 }
 
-/// Says that the work was dropped.
+/// Records that the work was dropped.
 struct Work(Diary);
 
 impl Drop for Work {
@@ -62,13 +62,13 @@ impl LeaderCallbacks for Diary {
     }
 
     async fn became_follower(&mut self, reason: Reason) {
-        // Whoever takes long over it is not overtaken.
+        // Slow, to show that callbacks do not overlap.
         tokio::time::sleep(Duration::from_millis(100)).await;
         self.add(Said::Followed(reason));
     }
 }
 
-/// Under paused time, on one thread.
+/// Runs a test under paused time, on one thread.
 fn paused<T>(test: impl Future<Output = T>) -> T {
     let runtime = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -92,7 +92,7 @@ fn following(
         .candidate(name)
         .timing(timing)
         .clock(clock.clone());
-    (diary.clone(), lock.follow(diary).here())
+    (diary.clone(), lock.follow(diary).on_current_runtime())
 }
 
 fn start(follow: Follow<Diary>) -> AbortHandle {
@@ -106,7 +106,7 @@ async fn pause(time: Duration) {
 }
 
 #[test]
-fn one_leads_and_when_it_is_told_to_stop_the_other_does() {
+fn one_leads_and_the_other_takes_over_when_it_stops() {
     paused(async {
         let clock = Arc::new(TokioClock::new());
         let store = memory(&clock);
@@ -135,7 +135,7 @@ fn one_leads_and_when_it_is_told_to_stop_the_other_does() {
 }
 
 #[test]
-fn a_dropped_future_stops_the_work_and_gives_the_lease_back() {
+fn dropping_the_future_stops_the_work_and_releases_the_lease() {
     paused(async {
         let clock = Arc::new(TokioClock::new());
         let store = memory(&clock);
@@ -155,7 +155,7 @@ fn a_dropped_future_stops_the_work_and_gives_the_lease_back() {
 }
 
 #[test]
-fn a_store_that_hangs_stops_the_work_by_the_deadline_and_it_leads_again_after() {
+fn stops_the_work_by_the_deadline_when_the_store_hangs_and_leads_again_later() {
     paused(async {
         let clock = Arc::new(TokioClock::new());
         let store = FaultyStore::new(memory(&clock));
@@ -176,7 +176,7 @@ fn a_store_that_hangs_stops_the_work_by_the_deadline_and_it_leads_again_after() 
 }
 
 #[test]
-fn what_cannot_be_started_says_so_and_calls_nobody() {
+fn an_invalid_name_is_an_error_and_calls_nothing() {
     paused(async {
         let diary = Diary::default();
         let store = Arc::new(MemoryStore::new());
@@ -189,7 +189,7 @@ fn what_cannot_be_started_says_so_and_calls_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_runs_in_a_program_of_plain_tokio() {
+async fn runs_on_a_tokio_runtime_of_several_threads() {
     let diary = Diary::default();
     let (tell, told) = tokio::sync::oneshot::channel::<()>();
     let followed = follow(Arc::new(MemoryStore::new()), "r", diary.clone()).until(told);
@@ -208,7 +208,7 @@ async fn it_runs_in_a_program_of_plain_tokio() {
 }
 
 #[test]
-fn a_handle_tells_who_leads_steps_down_and_ends_it() {
+fn the_handle_shows_the_leader_steps_down_and_shuts_down() {
     paused(async {
         let clock = Arc::new(TokioClock::new());
         let (diary, follow) = following(memory(&clock), &clock, "first");
@@ -238,7 +238,7 @@ fn a_handle_tells_who_leads_steps_down_and_ends_it() {
 }
 
 #[test]
-fn one_that_was_started_does_not_contend_before_it_is_awaited() {
+fn does_not_contend_before_it_is_awaited() {
     paused(async {
         let clock = Arc::new(TokioClock::new());
         let store = memory(&clock);
@@ -255,7 +255,7 @@ fn one_that_was_started_does_not_contend_before_it_is_awaited() {
     });
 }
 
-/// Takes long to hear that it follows.
+/// Its `became_follower` takes longer than `yield_for`.
 struct Slow(Diary);
 
 #[async_trait]
@@ -272,7 +272,7 @@ impl LeaderCallbacks for Slow {
 }
 
 #[test]
-fn a_follower_that_takes_longer_than_it_may_is_dropped_and_the_lease_runs_out() {
+fn a_callback_that_exceeds_yield_for_is_dropped_and_the_lease_expires() {
     paused(async {
         let clock = Arc::new(TokioClock::new());
         let store = memory(&clock);
@@ -285,7 +285,7 @@ fn a_follower_that_takes_longer_than_it_may_is_dropped_and_the_lease_runs_out() 
             pause(TTL * 5).await;
             own.take();
         };
-        let follow = lock.follow(Slow(diary.clone())).here();
+        let follow = lock.follow(Slow(diary.clone())).on_current_runtime();
         let until = clock.now() + TTL * 5 + timing.yield_for();
         follow.until(stop).await.unwrap();
         assert_eq!(clock.now(), until);
@@ -293,13 +293,13 @@ fn a_follower_that_takes_longer_than_it_may_is_dropped_and_the_lease_runs_out() 
         let record = store.read(&"r".try_into().unwrap(), LIMIT).await.unwrap();
         assert!(
             record.unwrap().is_held(),
-            "nobody said that its work is over"
+            "released, although the callback has not returned"
         );
     });
 }
 
 #[tokio::test(start_paused = true)]
-async fn under_paused_time_of_plain_tokio_one_leads_steps_down_and_gives_the_lease_back() {
+async fn leads_and_releases_the_lease_under_paused_tokio_time() {
     let clock = Arc::new(TokioClock::new());
     let store = memory(&clock);
     let (first, follow) = following(store.clone(), &clock, "first");
@@ -318,7 +318,7 @@ async fn under_paused_time_of_plain_tokio_one_leads_steps_down_and_gives_the_lea
 }
 
 #[tokio::test(start_paused = true)]
-async fn under_plain_tokio_a_dropped_future_gives_the_lease_back() {
+async fn dropping_the_future_releases_the_lease_on_a_tokio_runtime() {
     let clock = Arc::new(TokioClock::new());
     let store = memory(&clock);
     let (first, follow) = following(store.clone(), &clock, "first");
@@ -334,9 +334,9 @@ async fn under_plain_tokio_a_dropped_future_gives_the_lease_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_nothing_can_run_here_it_says_so() {
+async fn fails_on_a_runtime_of_several_threads() {
     let store = Arc::new(MemoryStore::new());
-    let follow = follow(store.clone(), "r", Diary::default()).here();
+    let follow = follow(store.clone(), "r", Diary::default()).on_current_runtime();
     let error = follow.await.unwrap_err().to_string();
     assert!(error.contains("current-thread runtime"), "{error}");
     let error = LockActor::builder("r", store)
@@ -349,7 +349,7 @@ async fn where_nothing_can_run_here_it_says_so() {
 }
 
 #[test]
-fn outside_any_runtime_it_says_so() {
+fn fails_outside_any_runtime() {
     let store = Arc::new(MemoryStore::new());
     let error = LockActor::builder("r", store)
         .start_on_current_runtime()
@@ -360,8 +360,8 @@ fn outside_any_runtime_it_says_so() {
     );
 }
 
-/// What a runtime leaves behind that ends while a lock is up, after it has run for so long.
-fn left_behind(by: tokio::runtime::Runtime, time: Duration) -> tenure::LockHandle {
+/// The handle of a lock whose runtime ended before it, after it has run for `time`.
+fn lock_of_ended_runtime(by: tokio::runtime::Runtime, time: Duration) -> tenure::LockHandle {
     by.block_on(async {
         let clock = Arc::new(TokioClock::new());
         let (_, follow) = following(memory(&clock), &clock, "first");
@@ -377,11 +377,11 @@ fn left_behind(by: tokio::runtime::Runtime, time: Duration) -> tenure::LockHandl
 }
 
 #[test]
-fn a_runtime_that_ends_under_a_lock_panics_in_no_destructor_and_the_next_one_elects_again() {
+fn a_runtime_that_ends_before_its_lock_does_not_panic_and_the_next_one_elects_again() {
     for time in [Duration::ZERO, TTL, TTL] {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let runtime = builder.enable_all().start_paused(true).build().unwrap();
-        let lock = left_behind(runtime, time);
+        let lock = lock_of_ended_runtime(runtime, time);
         let ended = paused(async move { lock.status().await });
         assert!(ended.is_err(), "{ended:?}");
     }

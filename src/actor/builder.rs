@@ -119,7 +119,11 @@ impl LockBuilder {
     /// # Errors
     /// [`StartError`] if a name or the times are not accepted, or if the thread has neither.
     pub fn start_on_current_runtime(self) -> Result<LockHandle, StartError> {
-        self.start_by(|make| Ok(runtime::here(|| Supervisor::start(|_| make()))?))
+        self.start_by(|make| {
+            Ok(runtime::on_current_runtime(|| {
+                Supervisor::start(|_| make())
+            })?)
+        })
     }
 
     fn start_by(

@@ -2,7 +2,7 @@ use std::io;
 
 use thiserror::Error;
 
-use crate::{lease::InvalidName, runtime::NotHere, timing::InvalidTiming};
+use crate::{lease::InvalidName, runtime::NoActorRuntime, timing::InvalidTiming};
 
 /// Why a lock was not started.
 #[derive(Debug, Error)]
@@ -11,23 +11,23 @@ pub enum StartError {
     /// A name, a candidate id or metadata was not accepted.
     #[error(transparent)]
     Name(#[from] InvalidName),
-    /// The times do not go together, or do not fit the store.
+    /// The times conflict with each other, or do not suit the store.
     #[error(transparent)]
     Timing(#[from] InvalidTiming),
-    /// The operating system gives no thread for the locks.
+    /// The operating system refused a thread for the locks.
     #[error("cannot start the thread of the locks")]
     Thread(#[source] io::Error),
-    /// It was to start here, where no actor can run: see
-    /// [`LockBuilder::start_on_current_runtime`](crate::LockBuilder::start_on_current_runtime).
+    /// [`LockBuilder::start_on_current_runtime`](crate::LockBuilder::start_on_current_runtime) was called on
+    /// a thread that cannot run actors.
     #[error(
-        "no actor can run on this thread: call it in an actix system or on a current-thread runtime \
-         of tokio, or start without `here`"
+        "cannot start the lock on the current thread, which runs no actors: call it in an actix system or \
+         on a current-thread runtime of tokio, or use `start`"
     )]
     NoRuntime,
 }
 
-impl From<NotHere> for StartError {
-    fn from(_: NotHere) -> Self {
+impl From<NoActorRuntime> for StartError {
+    fn from(_: NoActorRuntime) -> Self {
         Self::NoRuntime
     }
 }

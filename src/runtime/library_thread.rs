@@ -9,18 +9,19 @@ use tokio::sync::oneshot;
 
 use super::{locks, text_of};
 
-/// Why there is no result of work that a thread was given.
+/// Why a thread did not complete a task.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum TaskLost {
-    /// The thread is not there any more; the work was not begun.
+    /// The thread has ended before; the task was not started.
     Gone,
-    /// The thread ended before the work did.
+    /// The thread ended before the task did.
     Ended,
-    /// The work panicked with this message.
+    /// The task panicked with this message.
     Panicked(String),
 }
 
-/// One thread with a runtime. It is never replaced by another: sockets stay where they were opened.
+/// A thread of this crate that runs tasks. If it ends, no other takes its place: sockets belong to the runtime
+/// on which they were opened.
 #[derive(Clone, Debug)]
 pub(crate) struct LibraryThread(ArbiterHandle);
 
@@ -30,33 +31,33 @@ impl LibraryThread {
         locks().map(Self)
     }
 
-    /// Starts work whose end nobody is told. False if the thread is gone.
+    /// Starts a task in the background. False if the thread has ended.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> bool {
         self.0.spawn(work)
     }
 
-    /// Does the work there, whatever runtime waits for it. It is dropped when nobody waits any more.
+    /// Runs a task on the thread and waits for it on any runtime. Dropping the future drops the task.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, TaskLost> {
-        let (mut tell, told) = oneshot::channel();
+        let (mut sender, result) = oneshot::channel();
         let task = async move {
             let done = {
                 let work = pin!(AssertUnwindSafe(work).catch_unwind());
-                // In this order: work whose caller has left while the thread was busy is not begun.
-                match select(pin!(tell.closed()), work).await {
+                // In this order: if the future was dropped while the thread was busy, the task is not started.
+                match select(pin!(sender.closed()), work).await {
                     Either::Left(_) => return,
                     Either::Right((done, _)) => done,
                 }
             };
-            // Nobody is told only if the caller has left in this moment.
-            let _ = tell.send(done.map_err(|panic| TaskLost::Panicked(text_of(&*panic))));
+            // This fails only if the future is dropped at this moment.
+            let _ = sender.send(done.map_err(|panic| TaskLost::Panicked(text_of(&*panic))));
         };
         if !self.spawn(task) {
             return Err(TaskLost::Gone);
         }
-        told.await.unwrap_or(Err(TaskLost::Ended))
+        result.await.unwrap_or(Err(TaskLost::Ended))
     }
 }
 
@@ -67,48 +68,48 @@ mod tests {
     use super::*;
     use crate::runtime::system;
 
-    /// Waits on a runtime that can do nothing but wait.
+    /// Waits on a runtime without timers and I/O.
     fn block_on<T>(work: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         runtime.unwrap().block_on(work)
     }
 
     /// A thread that a test may end.
-    fn host() -> LibraryThread {
-        LibraryThread(system("test-host").unwrap())
+    fn thread_to_end() -> LibraryThread {
+        LibraryThread(system("test-thread").unwrap())
     }
 
     #[test]
-    fn work_is_done_on_the_thread_whatever_waits_for_it() {
+    fn a_task_runs_on_the_thread_whatever_runtime_waits_for_it() {
         let name = || thread::current().name().map(str::to_owned);
-        let done = block_on(host().run(async move {
+        let done = block_on(thread_to_end().run(async move {
             // Needs the runtime of the thread.
             tokio::time::sleep(Duration::from_millis(1)).await;
             name()
         }));
-        assert_eq!(done, Ok(Some("test-host".to_owned())));
+        assert_eq!(done, Ok(Some("test-thread".to_owned())));
     }
 
     #[test]
-    fn work_that_panics_says_so_and_leaves_the_thread_alive() {
-        let host = host();
-        let lost = block_on(host.run(async { panic!("odd {}", 1) }));
+    fn a_task_that_panics_reports_it_and_leaves_the_thread_alive() {
+        let thread = thread_to_end();
+        let lost = block_on(thread.run(async { panic!("odd {}", 1) }));
         assert_eq!(lost, Err::<(), _>(TaskLost::Panicked("odd 1".to_owned())));
-        assert_eq!(block_on(host.run(async { 1 })), Ok(1));
+        assert_eq!(block_on(thread.run(async { 1 })), Ok(1));
     }
 
     #[test]
-    fn work_for_which_nobody_waits_is_dropped() {
+    fn dropping_the_future_drops_the_task() {
         struct Dropped(mpsc::Sender<()>);
         impl Drop for Dropped {
             fn drop(&mut self) {
                 let _ = self.0.send(());
             }
         }
-        let (host, (tell, told)) = (host(), mpsc::channel());
+        let (thread, (tell, told)) = (thread_to_end(), mpsc::channel());
         let (begin, begun) = mpsc::channel();
         let witness = Dropped(tell);
-        let mut call = Box::pin(host.run(async move {
+        let mut call = Box::pin(thread.run(async move {
             let _witness = witness;
             let _ = begin.send(());
             pending::<()>().await;
@@ -121,30 +122,30 @@ mod tests {
     }
 
     #[test]
-    fn work_whose_caller_left_before_its_turn_is_not_begun() {
-        let (host, (tell, told)) = (host(), mpsc::channel());
+    fn a_task_whose_future_was_dropped_before_it_began_is_not_started() {
+        let (thread, (tell, told)) = (thread_to_end(), mpsc::channel());
         let (free, wait) = mpsc::channel::<()>();
-        assert!(host.spawn(async move { assert!(wait.recv().is_err(), "it is never told") }));
-        let mut call = Box::pin(host.run(async move { tell.send(()) }));
+        assert!(thread.spawn(async move { assert!(wait.recv().is_err(), "nothing is sent") }));
+        let mut call = Box::pin(thread.run(async move { tell.send(()) }));
         assert!(call.as_mut().now_or_never().is_none());
         drop(call);
         drop(free);
-        // Whatever the work has said, it said before this end of the line is dropped with it.
+        // Fails once the task is dropped, with its sender, and has sent nothing.
         assert!(told.recv_timeout(Duration::from_secs(10)).is_err());
-        assert_eq!(block_on(host.run(async { 1 })), Ok(1));
+        assert_eq!(block_on(thread.run(async { 1 })), Ok(1));
     }
 
     #[test]
-    fn work_for_a_thread_that_has_ended_is_not_begun() {
-        let host = host();
-        let lost = block_on(host.run(async {
+    fn a_task_for_a_thread_that_has_ended_is_not_started() {
+        let thread = thread_to_end();
+        let lost = block_on(thread.run(async {
             actix::System::current().stop();
             pending::<()>().await;
         }));
         assert_eq!(lost, Err(TaskLost::Ended));
-        while host.0.alive() {
+        while thread.0.alive() {
             thread::yield_now();
         }
-        assert_eq!(block_on(host.run(async {})), Err(TaskLost::Gone));
+        assert_eq!(block_on(thread.run(async {})), Err(TaskLost::Gone));
     }
 }

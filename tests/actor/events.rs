@@ -371,7 +371,7 @@ fn a_subscriber_that_does_not_acknowledge_its_first_message_is_warned_of() {
     paused(async {
         let lab = Lab::new();
         let builder = lab.lock("me");
-        let follow = builder.follow(Slow).here().start().unwrap();
+        let follow = builder.follow(Slow).on_current_runtime().start().unwrap();
         let lock = follow.handle().clone();
         let task = actix::spawn(follow.into_future());
         sleep(300.0).await;

@@ -13,22 +13,24 @@ use tokio::{
     task::{LocalSet, spawn_local},
 };
 
-/// Actors stay on the thread on which they were started, and this one cannot run any.
+/// The current thread has neither an actix system nor a current-thread runtime of tokio, so it cannot run
+/// actors.
 #[derive(Debug)]
-pub(crate) struct NotHere;
+pub(crate) struct NoActorRuntime;
 
 thread_local! {
-    /// The tasks of actors on a thread without an actix system.
+    /// The actors of a thread without an actix system.
     static TASKS: RefCell<Option<Rc<LocalSet>>> = const { RefCell::new(None) };
 }
 
-/// Starts actors on the current thread: in the actix system that it runs, or else as tasks of its
-/// runtime, if that has no other thread.
+/// Starts actors on the current thread: in its actix system, or else on its runtime of tokio, if that is a
+/// current-thread one.
 ///
 /// # Errors
-/// Where neither is there. Nothing was started then: actix would panic, and once more as it unwinds.
-pub(crate) fn here<T>(start: impl FnOnce() -> T) -> Result<T, NotHere> {
-    let runtime = Handle::try_current().map_err(|_| NotHere)?;
+/// [`NoActorRuntime`] if there is neither. Then nothing was started: actix would panic, and panic again while
+/// it unwinds.
+pub(crate) fn on_current_runtime<T>(start: impl FnOnce() -> T) -> Result<T, NoActorRuntime> {
+    let runtime = Handle::try_current().map_err(|_| NoActorRuntime)?;
     if is_in_system() {
         return Ok(start());
     }
@@ -38,12 +40,12 @@ pub(crate) fn here<T>(start: impl FnOnce() -> T) -> Result<T, NotHere> {
             let _inside = tasks.enter();
             Ok(start())
         }
-        _ => Err(NotHere),
+        _ => Err(NoActorRuntime),
     }
 }
 
 fn is_in_system() -> bool {
-    // A thread keeps the name of a system that has ended; then this panics.
+    // `try_current` also returns a system that has ended; then `spawn_local` panics.
     System::try_current().is_some() && catch_unwind(|| spawn_local(async {})).is_ok()
 }
 
@@ -57,7 +59,7 @@ fn tasks(runtime: &Handle) -> Rc<LocalSet> {
     })
 }
 
-/// Runs the tasks of the thread, as a task of a runtime that has no other thread.
+/// Runs the actors of the thread, as a task of its runtime.
 struct Run;
 
 impl Future for Run {
@@ -74,7 +76,7 @@ impl Future for Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        // The runtime ends. What the tasks drop may look for the tasks again.
+        // The runtime ends. A destructor of a task may access `TASKS` again.
         let tasks = TASKS.try_with(RefCell::take);
         drop(tasks);
     }
