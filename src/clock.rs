@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manual_clock_moves_only_by_hand_and_never_back() {
+    fn a_manual_clock_moves_only_when_told_and_never_back() {
         let clock = ManualClock::new();
         let start = clock.now();
         clock.clone().advance(Duration::from_secs(5));

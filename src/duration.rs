@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_as_people_write_them() {
+    fn durations_are_written_for_people() {
         let second = Duration::from_secs(1);
         for (duration, text) in [
             (Duration::ZERO, "0 s"),

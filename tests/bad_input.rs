@@ -17,7 +17,7 @@ fn refused(builder: LockBuilder) -> String {
 }
 
 #[test]
-fn names_that_are_empty_too_long_or_hold_control_characters() {
+fn names_that_are_empty_too_long_or_have_control_characters_are_refused() {
     assert_eq!(
         refused(lock("")),
         "a resource name is empty: give it 1 to 255 bytes"
@@ -33,7 +33,7 @@ fn names_that_are_empty_too_long_or_hold_control_characters() {
 }
 
 #[test]
-fn names_may_be_given_ready_made() {
+fn a_builder_accepts_a_resource_name() {
     let name = ResourceName::new("r").unwrap();
     assert!(
         LockActor::builder(&name, Arc::new(MemoryStore::new()))
@@ -64,7 +64,7 @@ fn a_ttl_below_the_minimum_of_the_store() {
 }
 
 #[test]
-fn times_that_do_not_go_together() {
+fn conflicting_times_are_refused() {
     let second = Duration::from_secs(1);
     let zero = Timing::builder().ttl(Duration::ZERO).build().unwrap_err();
     assert_eq!(

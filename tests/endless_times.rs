@@ -42,7 +42,7 @@ async fn assert_granted_and_renewed_without_an_end(store: &dyn LeaseStore) {
 }
 
 #[tokio::test]
-async fn a_lease_in_memory_may_be_endless() {
+async fn an_endless_lease_in_memory_does_not_overflow() {
     assert_granted_and_renewed_without_an_end(&MemoryStore::new()).await;
 }
 

@@ -237,7 +237,7 @@ fn every_module_is_in_the_table() {
 }
 
 #[test]
-fn the_reader_of_paths_sees_them() {
+fn the_parser_finds_every_form_of_path() {
     let names = named(
         "use crate::{\n    a::{b, c},\n    d::E,\n    f,\n};\ncrate::g::h(); crate::I; crate::m!(); $crate::n();",
     );

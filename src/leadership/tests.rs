@@ -32,7 +32,7 @@ fn is_current_until_the_deadline_and_never_after() {
 }
 
 #[test]
-fn a_lapsed_handle_does_not_come_back_to_life() {
+fn an_expired_leadership_never_becomes_current_again() {
     let clock = ManualClock::new();
     let hold = hold(&clock, 2);
     let before = clock.now();
@@ -44,7 +44,7 @@ fn a_lapsed_handle_does_not_come_back_to_life() {
 }
 
 #[test]
-fn a_lapse_that_nobody_saw_is_not_extended_either() {
+fn an_expired_leadership_is_not_extended_even_if_no_reader_saw_it_expire() {
     let clock = ManualClock::new();
     let hold = hold(&clock, 2);
     clock.advance(SECOND * 2);
@@ -62,7 +62,7 @@ fn extending_moves_the_deadline_on_and_never_back() {
 }
 
 #[test]
-fn ensure_asks_for_time_left() {
+fn require_checks_the_time_left() {
     let clock = ManualClock::new();
     let hold = hold(&clock, 2);
     assert!(hold.leadership().require(SECOND * 2).is_ok());
@@ -97,7 +97,7 @@ async fn run_drops_the_work_when_the_leadership_ends() {
 }
 
 #[tokio::test]
-async fn run_does_not_poll_work_after_the_deadline_even_if_nobody_tells() {
+async fn run_does_not_poll_work_after_the_deadline_even_without_a_notification() {
     let clock = ManualClock::new();
     let hold = hold(&clock, 2);
     clock.advance(SECOND * 2);
@@ -119,7 +119,7 @@ fn dropping_the_hold_ends_the_leadership_and_leaving_it_does_not() {
 }
 
 #[test]
-fn readers_on_other_threads_never_see_it_come_back() {
+fn readers_on_other_threads_never_see_it_become_current_again() {
     let clock = ManualClock::new();
     let hold = hold(&clock, 1);
     std::thread::scope(|scope| {

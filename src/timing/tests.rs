@@ -69,7 +69,7 @@ fn a_follower_polls_at_least_once_per_ttl() {
 }
 
 #[test]
-fn times_that_are_not_set_make_room_for_those_that_are() {
+fn defaults_make_room_for_the_times_that_are_set() {
     let builder = Timing::builder().ttl(secs(10));
     let late = builder.renew_every(secs(8)).build().unwrap();
     assert_eq!((late.margin(), late.call_timeout()), (secs(1), secs(1)));
@@ -107,7 +107,7 @@ fn an_error_gives_no_number_that_was_not_set() {
 }
 
 #[test]
-fn a_ttl_from_which_a_time_would_follow_that_is_too_short_is_itself_too_short() {
+fn a_ttl_is_too_short_if_a_default_derived_from_it_is() {
     let ttl = |time| Timing::builder().ttl(time);
     assert_eq!(
         error(ttl(millis(5))),

@@ -59,7 +59,7 @@ fn a_subscriber_that_acknowledges_the_end_and_stops_itself_has_acknowledged() {
 }
 
 #[test]
-fn unsubscribing_one_dead_actor_does_not_vouch_for_the_work_of_another() {
+fn unsubscribing_one_dead_actor_does_not_acknowledge_for_another() {
     paused(async {
         let lab = Lab::new();
         let lock = lab.lock("me").start_on_current_runtime().unwrap();
@@ -118,7 +118,7 @@ impl Handler<Stop> for Spawns {
 }
 
 #[test]
-fn a_subscriber_that_restarted_at_work_cannot_vouch_for_what_it_had_spawned() {
+fn the_lease_expires_if_a_subscriber_restarted_while_it_led() {
     paused(async {
         let lab = Lab::new();
         let lock = lab.lock("me").start_on_current_runtime().unwrap();
@@ -139,7 +139,7 @@ fn a_subscriber_that_restarted_at_work_cannot_vouch_for_what_it_had_spawned() {
 }
 
 #[test]
-fn a_step_down_while_a_bid_is_under_way_completes_though_the_lock_is_elected_after() {
+fn a_step_down_during_a_bid_completes_even_if_the_bid_is_granted_later() {
     paused(async {
         let lab = Lab::new();
         lab.store.script([Fault::Delay(secs(1.0))]);
@@ -154,7 +154,7 @@ fn a_step_down_while_a_bid_is_under_way_completes_though_the_lock_is_elected_aft
 }
 
 #[test]
-fn a_pause_that_was_resumed_while_a_bid_was_under_way_completes() {
+fn a_pause_that_is_resumed_during_a_bid_completes() {
     paused(async {
         let lab = Lab::new();
         lab.store.script([Fault::Delay(secs(1.0))]);
@@ -173,7 +173,7 @@ fn a_pause_that_was_resumed_while_a_bid_was_under_way_completes() {
 }
 
 #[test]
-fn a_command_whose_future_was_polled_and_dropped_is_done_nevertheless() {
+fn a_command_is_carried_out_if_its_future_is_dropped_after_one_poll() {
     paused(async {
         let lab = Lab::new();
         let (lock, _recorder) = lab.leader().await;
@@ -185,7 +185,7 @@ fn a_command_whose_future_was_polled_and_dropped_is_done_nevertheless() {
 }
 
 #[test]
-fn a_candidate_that_never_hears_a_reply_does_not_keep_the_others_from_leading() {
+fn a_candidate_that_gets_no_replies_does_not_keep_others_from_leading() {
     paused(async {
         let lab = Lab::new();
         // What it asks arrives, the answers do not.
@@ -207,7 +207,7 @@ fn a_candidate_that_never_hears_a_reply_does_not_keep_the_others_from_leading() 
 }
 
 #[test]
-fn a_margin_that_build_accepts_lets_somebody_lead() {
+fn a_leader_is_elected_with_every_margin_that_build_accepts() {
     paused(async {
         let lab = Lab::new();
         let builder = Timing::builder().ttl(secs(10.0)).renew_every(secs(3.0));
@@ -244,7 +244,7 @@ impl Handler<LeaderChanged> for Observer {
 }
 
 #[test]
-fn an_observer_hears_of_the_next_leader_while_a_subscriber_does_not_acknowledge() {
+fn an_observer_is_told_of_the_next_leader_while_a_subscriber_does_not_acknowledge() {
     paused(async {
         let lab = Lab::new();
         let lock = lab.lock("me").start_on_current_runtime().unwrap();
@@ -285,7 +285,7 @@ impl Handler<BecameFollower> for Leaders {
 }
 
 #[test]
-fn a_new_subscriber_is_not_told_of_a_leader_whose_lease_ran_out_long_ago() {
+fn a_new_subscriber_is_not_told_of_a_leader_whose_lease_has_expired() {
     paused(async {
         let lab = Lab::new();
         let (lock, recorder) = lab.leader().await;
@@ -372,7 +372,7 @@ fn a_watch_that_panics_is_an_error_of_the_store_and_the_subscribers_are_told() {
 }
 
 #[test]
-fn a_release_whose_reply_was_lost_is_told_as_a_release() {
+fn a_release_whose_reply_was_lost_is_reported_as_released() {
     paused(async {
         let lab = Lab::new();
         let (lock, _recorder) = lab.leader().await;
@@ -444,7 +444,7 @@ impl Handler<Stop> for Restarts {
 }
 
 #[test]
-fn a_restart_that_drops_the_work_of_became_leader_is_noticed() {
+fn a_subscriber_that_restarts_during_became_leader_is_told_the_end() {
     paused(async {
         let lab = Lab::new();
         let lock = lab.lock("me").start_on_current_runtime().unwrap();
@@ -460,7 +460,7 @@ fn a_restart_that_drops_the_work_of_became_leader_is_noticed() {
 }
 
 #[test]
-fn an_observer_that_died_is_not_read_for_when_nobody_ever_led() {
+fn no_record_is_read_for_an_observer_that_died() {
     paused(async {
         let lab = Lab::new();
         let lock = lab.lock("me").start_on_current_runtime().unwrap();
@@ -488,7 +488,7 @@ impl Handler<Busy> for Restarts {
 }
 
 #[test]
-fn an_unsubscribed_actor_is_not_left_believing_that_it_leads() {
+fn an_actor_that_unsubscribes_before_became_leader_still_gets_its_end() {
     paused(async {
         let lab = Lab::new();
         lab.store.script([Fault::Delay(secs(1.0))]);

@@ -124,7 +124,7 @@ fn each_transition_is_one_event_with_its_token_and_reason() {
 }
 
 #[test]
-fn an_outage_is_one_warning_and_one_word_at_its_end() {
+fn an_outage_is_logged_once_when_it_begins_and_once_when_it_ends() {
     let journal = journal();
     paused(async {
         let lab = Lab::new();
@@ -174,7 +174,7 @@ fn every_event_has_its_name_in_a_field_and_the_target_tenure() {
 }
 
 #[test]
-fn an_outage_is_told_once_a_minute_for_all_locks_of_a_store_and_once_when_it_is_over() {
+fn an_outage_is_logged_every_minute_for_all_locks_of_a_store_together() {
     let journal = journal();
     paused(async {
         let lab = Lab::new();
@@ -219,7 +219,7 @@ fn an_outage_is_told_once_a_minute_for_all_locks_of_a_store_and_once_when_it_is_
 }
 
 #[test]
-fn a_follower_says_whom_it_follows_once_for_each_leader() {
+fn a_follower_logs_each_leader_once() {
     let journal = journal();
     paused(async {
         let lab = Lab::new();
@@ -245,7 +245,7 @@ fn a_follower_says_whom_it_follows_once_for_each_leader() {
 }
 
 #[test]
-fn an_end_that_nobody_asked_for_is_a_warning() {
+fn an_involuntary_end_is_logged_as_a_warning() {
     let journal = journal();
     paused(async {
         let lab = Lab::new();
@@ -267,7 +267,7 @@ fn an_end_that_nobody_asked_for_is_a_warning() {
 }
 
 #[test]
-fn a_guard_tells_of_its_acquisition_and_of_its_loss() {
+fn a_guard_logs_its_acquisition_and_its_loss() {
     let journal = journal();
     paused(async {
         let lab = Lab::new();
@@ -337,7 +337,7 @@ fn a_subscriber_that_does_not_acknowledge_is_warned_of_until_the_lock_does_not_c
 }
 
 #[test]
-fn a_handler_of_became_leader_that_outlives_the_leadership_is_named() {
+fn a_became_leader_handler_that_outlives_the_leadership_is_named_in_the_log() {
     let journal = journal();
     paused(async {
         let lab = Lab::new();
@@ -397,7 +397,7 @@ impl LeaderCallbacks for Slow {
 }
 
 #[test]
-fn a_lock_that_nobody_follows_says_so_once() {
+fn a_lock_without_subscribers_logs_one_warning() {
     let journal = journal();
     paused(async {
         let lab = Lab::new();

@@ -70,7 +70,7 @@ fn errors_shorter_than_the_deadline_change_nothing_and_are_counted() {
 }
 
 #[test]
-fn an_eviction_is_told_as_such_and_the_lease_is_free_once_the_work_has_stopped() {
+fn an_eviction_has_its_reason_and_frees_the_lease_when_the_work_has_stopped() {
     paused(async {
         let lab = Lab::new();
         let (_lock, _recorder) = lab.leader().await;
@@ -87,7 +87,7 @@ fn an_eviction_is_told_as_such_and_the_lease_is_free_once_the_work_has_stopped()
 }
 
 #[test]
-fn a_lease_taken_by_force_is_told_with_the_name_of_the_new_holder() {
+fn a_lease_taken_by_force_ends_with_the_name_of_the_new_holder() {
     paused(async {
         let lab = Lab::new();
         let (_lock, _recorder) = lab.leader().await;

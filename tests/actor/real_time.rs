@@ -88,7 +88,7 @@ fn on_sqlite_an_uncontended_acquire_renew_and_release_are_one_request_each() {
 }
 
 #[test]
-fn a_store_that_hangs_is_left_before_another_leads() {
+fn a_leader_whose_store_hangs_stops_before_another_leads() {
     System::new().block_on(async {
         let memory: Arc<dyn LeaseStore> = Arc::new(MemoryStore::new());
         let mine = FaultyStore::new(memory.clone());
@@ -168,7 +168,7 @@ impl Clock for StuckClock {
 }
 
 #[test]
-fn liveness_answers_from_outside_when_the_thread_is_stuck() {
+fn liveness_fails_at_once_when_the_thread_is_stuck() {
     let (time, gate) = (ManualClock::new(), Arc::new(Mutex::new(())));
     let clock = StuckClock {
         time: time.clone(),
@@ -208,7 +208,7 @@ impl actix::Handler<BecameFollower> for Worker {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_works_under_plain_tokio() {
+async fn runs_under_tokio_without_an_actix_system() {
     let lock = lock(Arc::new(MemoryStore::new()), "me");
     let (tell, told) = std::sync::mpsc::channel();
     let worker = tenure::start_actor(move |_| Worker(tell)).unwrap();

@@ -37,7 +37,7 @@ fn a_follower_s_record_is_counted_down_and_says_how_old_it_is() {
 }
 
 #[test]
-fn a_leader_shows_no_record_that_the_store_has_not_shown() {
+fn a_leader_shows_no_record_of_its_own_making() {
     paused(async {
         let lab = Lab::new();
         let (lock, _recorder) = lab.leader().await;
@@ -57,7 +57,7 @@ fn a_leader_shows_no_record_that_the_store_has_not_shown() {
 }
 
 #[test]
-fn idle_says_why() {
+fn an_idle_lock_shows_the_reason() {
     paused(async {
         let lab = Lab::new();
         let lock = lab.lock("me").start_on_current_runtime().unwrap();
@@ -125,7 +125,7 @@ fn a_status_serializes_with_durations_in_milliseconds() {
 }
 
 #[test]
-fn who_leads_is_shown_until_the_last_seen_record_runs_out() {
+fn watch_leader_shows_the_leader_until_its_record_expires() {
     paused(async {
         let lab = Lab::new();
         let rival = lab.healthy("rival").start_on_current_runtime().unwrap();
@@ -164,7 +164,7 @@ fn who_leads_is_shown_until_the_last_seen_record_runs_out() {
 }
 
 #[test]
-fn a_lease_that_ended_here_is_shown_no_more_though_the_store_still_shows_it() {
+fn watch_leader_hides_an_own_lease_that_has_ended() {
     paused(async {
         let lab = Lab::new();
         let (lock, _recorder) = lab.leader().await;
@@ -179,7 +179,7 @@ fn a_lease_that_ended_here_is_shown_no_more_though_the_store_still_shows_it() {
 }
 
 #[test]
-fn a_lock_that_is_only_watched_looks_without_contending() {
+fn a_lock_that_is_only_watched_reads_without_contending() {
     paused(async {
         let lab = Lab::new();
         let lock = lab.lock("me").start_on_current_runtime().unwrap();
@@ -199,7 +199,7 @@ fn a_lock_that_is_only_watched_looks_without_contending() {
 }
 
 #[test]
-fn a_watch_ends_when_its_lock_is_shut_down() {
+fn watch_leader_closes_when_the_lock_is_shut_down() {
     paused(async {
         let lab = Lab::new();
         let (lock, _recorder) = lab.leader().await;

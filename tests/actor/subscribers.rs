@@ -84,7 +84,7 @@ fn an_actor_whose_address_was_dropped_is_no_subscriber() {
 }
 
 #[test]
-fn a_supervised_subscriber_that_restarts_hears_of_the_end_before_it_leads_again() {
+fn a_supervised_subscriber_that_restarts_gets_the_end_before_it_leads_again() {
     paused(async {
         let lab = Lab::new();
         let lock = lab.lock("me").start_on_current_runtime().unwrap();
@@ -106,7 +106,7 @@ fn a_supervised_subscriber_that_restarts_hears_of_the_end_before_it_leads_again(
 }
 
 #[test]
-fn unsubscribing_is_the_word_that_the_work_has_stopped() {
+fn unsubscribing_acknowledges_that_the_work_has_stopped() {
     paused(async {
         let lab = Lab::new();
         let (lock, recorder) = lab.leader().await;
@@ -138,7 +138,7 @@ impl Handler<LeaderChanged> for Observer {
 }
 
 #[test]
-fn an_observer_hears_of_every_change_without_contending() {
+fn an_observer_is_told_every_change_and_the_lock_does_not_contend() {
     paused(async {
         let lab = Lab::new();
         let watching = lab.lock("observer").start_on_current_runtime().unwrap();
@@ -225,7 +225,7 @@ async fn many_leaders(lock: &LockHandle, log: &Log) -> Vec<Addr<Plain>> {
 }
 
 #[test]
-fn a_thousand_subscribers_are_told_and_the_other_tasks_of_the_thread_have_their_turns_between() {
+fn other_tasks_of_the_thread_run_while_a_thousand_subscribers_are_told() {
     paused(async {
         let lab = Lab::new();
         let lock = lab.lock("me").start_on_current_runtime().unwrap();
@@ -252,7 +252,7 @@ fn a_thousand_subscribers_are_told_and_the_other_tasks_of_the_thread_have_their_
 }
 
 #[test]
-fn the_lease_of_a_thousand_subscribers_is_released_when_the_last_portion_has_acknowledged() {
+fn the_lease_of_a_thousand_subscribers_is_released_when_the_last_batch_has_acknowledged() {
     paused(async {
         let lab = Lab::new();
         let lock = lab.lock("me").start_on_current_runtime().unwrap();
@@ -275,7 +275,7 @@ fn the_lease_of_a_thousand_subscribers_is_released_when_the_last_portion_has_ack
 }
 
 #[test]
-fn a_shutdown_that_waits_for_nobody_still_tells_a_thousand_subscribers() {
+fn a_shutdown_with_no_yield_for_still_tells_a_thousand_subscribers() {
     paused(async {
         let lab = Lab::new();
         let timing = Timing::builder().ttl(secs(10.0)).yield_for(Duration::ZERO);

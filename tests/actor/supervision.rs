@@ -33,7 +33,7 @@ fn a_restart_while_a_subscriber_is_busy_does_not_cost_it_a_message() {
 }
 
 #[test]
-fn a_restart_does_not_cost_a_pending_answer() {
+fn a_restart_does_not_lose_a_pending_command() {
     paused(async {
         let lab = Lab::new();
         let lock = lab.lock("me").start_on_current_runtime().unwrap();
@@ -50,7 +50,7 @@ fn a_restart_does_not_cost_a_pending_answer() {
 }
 
 #[test]
-fn a_store_call_that_panics_is_an_error_and_the_lock_goes_on() {
+fn a_panic_in_a_store_call_is_an_error_and_the_lock_continues() {
     paused(async {
         let lab = Lab::new();
         lab.store.script([Fault::Panic, Fault::Panic]);

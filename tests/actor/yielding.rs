@@ -30,7 +30,7 @@ fn an_uncontended_acquire_renew_and_release_are_one_request_each() {
 }
 
 #[test]
-fn a_subscriber_that_takes_a_second_delays_the_release_by_that_second() {
+fn the_release_waits_for_a_subscriber_that_takes_a_second() {
     paused(async {
         let lab = Lab::new();
         let lock = lab.lock("me").start_on_current_runtime().unwrap();

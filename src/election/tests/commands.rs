@@ -54,7 +54,7 @@ fn a_grant_that_answers_after_a_pause_is_released_and_the_command_waits_for_it()
 }
 
 #[test]
-fn a_shutdown_is_inert_for_good() {
+fn a_lock_that_was_shut_down_sends_nothing() {
     let (mut bench, _) = Bench::leading();
     bench.election.shutdown(bench.clock.now());
     assert_eq!(bench.ended(), Some(Reason::Shutdown));
@@ -69,7 +69,7 @@ fn a_shutdown_is_inert_for_good() {
 }
 
 #[test]
-fn a_release_that_fails_is_tried_again_and_then_left() {
+fn a_release_that_fails_is_retried_and_then_given_up() {
     let (mut bench, _) = Bench::leading();
     bench.election.shutdown(bench.clock.now());
     drop(bench.transition());
@@ -150,7 +150,7 @@ fn an_evicted_lease_is_released_once_the_work_has_stopped() {
 }
 
 #[test]
-fn a_candidate_that_only_observes_reads() {
+fn a_candidate_that_is_only_observed_reads() {
     let mut bench = Bench::new();
     bench.election.pause(bench.clock.now());
     assert_eq!(bench.election.poll_timeout(), None);

@@ -46,7 +46,7 @@ fn answered_to_the_end(bench: &mut Bench, leadership: &Leadership, answer: &Repl
 }
 
 #[test]
-fn a_hold_ends_at_its_longest_however_well_it_is_renewed() {
+fn a_hold_ends_at_max_hold_even_if_renewals_succeed() {
     let mut bench = longest(17.0);
     let leadership = bench.win(1);
     let since = bench.clock.now();
@@ -58,7 +58,7 @@ fn a_hold_ends_at_its_longest_however_well_it_is_renewed() {
 }
 
 #[test]
-fn a_hold_whose_renewals_fail_ends_by_its_deadline_before_its_longest() {
+fn a_hold_whose_renewals_fail_ends_at_its_deadline_before_max_hold() {
     let mut bench = longest(17.0);
     let leadership = bench.win(1);
     let since = bench.clock.now();
@@ -68,7 +68,7 @@ fn a_hold_whose_renewals_fail_ends_by_its_deadline_before_its_longest() {
 }
 
 #[test]
-fn a_lease_given_back_early_is_kept_from_others_by_a_last_renewal() {
+fn a_lease_released_before_min_hold_is_kept_from_others_by_a_last_renewal() {
     let mut bench = Bench::with(Options {
         min_hold: secs(4.0),
         ..Options::default()
@@ -86,7 +86,7 @@ fn a_lease_given_back_early_is_kept_from_others_by_a_last_renewal() {
 }
 
 #[test]
-fn a_last_renewal_that_fails_is_tried_again_with_what_is_left() {
+fn a_last_renewal_that_fails_is_retried_for_the_time_left() {
     let mut bench = Bench::with(Options {
         min_hold: secs(4.0),
         min_ttl: secs(2.0),
@@ -111,7 +111,7 @@ fn a_last_renewal_that_fails_is_tried_again_with_what_is_left() {
 }
 
 #[test]
-fn a_lease_held_for_long_enough_is_released_at_once() {
+fn a_lease_held_for_min_hold_is_released_at_once() {
     let mut bench = Bench::with(Options {
         min_hold: secs(2.0),
         ..Options::default()
@@ -123,7 +123,7 @@ fn a_lease_held_for_long_enough_is_released_at_once() {
 }
 
 #[test]
-fn the_own_lease_is_asked_for_as_another_s_before_it_is_entered_again() {
+fn a_lease_of_the_own_id_is_refused_once_before_a_reentrant_bid() {
     let mut bench = Bench::with(Options {
         reentrant: true,
         ..Options::default()
@@ -141,7 +141,7 @@ fn the_own_lease_is_asked_for_as_another_s_before_it_is_entered_again() {
 }
 
 #[test]
-fn an_own_lease_that_cannot_be_entered_is_not_asked_for_without_a_pause() {
+fn a_refused_reentrant_bid_waits_before_the_next() {
     let mut bench = Bench::with(Options {
         reentrant: true,
         ..Options::default()
@@ -156,7 +156,7 @@ fn an_own_lease_that_cannot_be_entered_is_not_asked_for_without_a_pause() {
 }
 
 #[test]
-fn a_lease_that_was_entered_again_is_not_given_back_when_nobody_waits() {
+fn a_reentered_lease_is_not_released_when_no_caller_waits() {
     let mut bench = Bench::with(Options {
         reentrant: true,
         ..Options::default()
@@ -181,7 +181,7 @@ fn without_the_option_the_own_id_excludes_itself() {
 }
 
 #[test]
-fn a_lease_that_must_be_kept_is_renewed_again_for_as_long_as_it_lasts() {
+fn a_last_renewal_is_retried_until_the_lease_expires() {
     let mut bench = Bench::with(Options {
         min_hold: secs(60.0),
         ..Options::default()

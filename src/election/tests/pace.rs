@@ -80,7 +80,7 @@ fn a_bid_for_which_no_attempt_can_be_drawn_is_tried_again_later() {
 }
 
 #[test]
-fn a_spent_attempt_does_not_keep_its_candidate_out_for_ever() {
+fn a_candidate_replaces_an_attempt_that_is_spent() {
     let mut bench = Bench::new();
     let bid = bench.request();
     // An operator freed the grant that we never heard of.
@@ -94,7 +94,7 @@ fn a_spent_attempt_does_not_keep_its_candidate_out_for_ever() {
 }
 
 #[test]
-fn a_hint_of_the_store_brings_the_next_bid_forward_but_not_below_the_floor() {
+fn a_store_event_brings_the_next_bid_forward_but_not_below_the_minimum_interval() {
     let mut bench = Bench::new();
     let bid = bench.request();
     bench.reply(&bid, Reply::Refused(record("other", 1, 8.0)));
@@ -144,7 +144,7 @@ fn observing_a_lock_that_contends_neither_spins_nor_doubles_the_requests() {
 }
 
 #[test]
-fn a_leader_does_not_answer_hints_of_its_own_renewals_with_renewals() {
+fn a_leader_does_not_renew_upon_store_events() {
     let (mut bench, _) = Bench::leading();
     for _ in 0..100 {
         bench.election.handle_store_changed(bench.clock.now());

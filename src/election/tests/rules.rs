@@ -287,7 +287,7 @@ fn rule_7_without_an_acknowledgement_the_lease_is_left_to_expire() {
 }
 
 #[test]
-fn rule_8_nobody_leads_before_the_last_end_was_acknowledged() {
+fn rule_8_no_leadership_begins_before_the_last_end_was_acknowledged() {
     let (mut bench, _) = Bench::leading();
     bench.advance(20.0);
     assert_eq!(bench.ended(), Some(Reason::Expired));
@@ -379,7 +379,7 @@ fn rule_9_a_lapse_that_only_a_reader_saw_ends_the_term() {
 }
 
 #[test]
-fn rule_10_store_trouble_shorter_than_the_deadline_changes_nothing() {
+fn rule_10_an_outage_shorter_than_the_deadline_changes_nothing() {
     // A store that hangs for half the ttl, from any moment of a term, for many random paces.
     for seed in 0..200 {
         let mut bench = Bench::seeded(seed);
