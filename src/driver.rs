@@ -1,5 +1,5 @@
-//! What everything that drives an election shares: the request under way, the timer, the hints of the
-//! store, and what is said of all that in the log. It decides nothing.
+//! What lock actors and guards share to drive an election: the request under way, the timer, the events of
+//! the store, and the log. It decides nothing.
 
 mod call;
 mod lease_events;

@@ -1,4 +1,4 @@
-//! A handle that answers "do I still lead?" from any thread, without a lock and without a request.
+//! Whether an acquisition still leads: answered on any thread, without a lock and without a request.
 
 use std::{
     fmt,
@@ -32,7 +32,7 @@ pub enum Reason {
     /// It has not led yet, or has restarted and does not know: the first state.
     #[error("not elected yet")]
     NotElected,
-    /// It was asked to step down, or nobody is subscribed any more.
+    /// It was asked to step down, or has no subscriber left.
     #[error("stepped down")]
     SteppedDown,
     /// It was paused.
@@ -53,7 +53,7 @@ pub enum Reason {
     /// The deadline passed after requests that failed or hung, or the store has lost the record.
     #[error("the store could not be reached before the deadline")]
     StoreLost,
-    /// It was held for as long as was allowed when it was asked for.
+    /// It was held for the `max_hold` that was set for it.
     #[error("held for as long as allowed")]
     MaxHold,
     /// The deadline passed without a failed request, for instance while the process was frozen, or
@@ -63,7 +63,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether neither this process nor its user wanted it: the work may have been cut off.
+    /// Whether the end was not asked for, so that the work may have been cut off.
     #[must_use]
     pub const fn is_involuntary(&self) -> bool {
         match self {
@@ -120,7 +120,7 @@ impl Leadership {
     /// planned step-down it stays true, while [`lost`](Self::lost) has completed, until the lease is
     /// given back: work that winds down may still write. Once false, it stays false.
     ///
-    /// Between the answer and what is done upon it the process may freeze. Only the
+    /// The process may freeze between the answer and what you do next. Only the
     /// [fencing token](Self::token) protects against that.
     #[must_use]
     pub fn is_current(&self) -> bool {

@@ -13,8 +13,8 @@ use crate::{
     },
 };
 
-/// The store's time limit where the caller waits so long: a little less, so that the store's own error, which
-/// names the cause, comes before the caller gives up.
+/// The time limit of the store if the caller waits for `wait`: a tenth less, so that the store's own error,
+/// which names the cause, comes before the caller gives up.
 fn limit_of_store(wait: Duration) -> Duration {
     wait - wait / 10
 }
@@ -66,7 +66,7 @@ pub(crate) async fn call_within(
     answer.unwrap_or_else(|_| Err(unanswered(&**store, operation)))
 }
 
-/// What a request comes to that is no longer waited for.
+/// The error of a request that is no longer waited for.
 pub(super) fn unanswered(store: &dyn LeaseStore, operation: Operation) -> StoreError {
     let (kind, text) = (StoreErrorKind::Unknown, "no answer within the time limit");
     StoreError::new(kind, store.kind(), operation, text)

@@ -17,7 +17,7 @@ use crate::{
 
 /// How often the log is reminded of an outage.
 const REMIND_EVERY: Duration = Duration::from_secs(60);
-/// How often those are looked for who have stopped asking.
+/// How often locks that no longer send requests are removed.
 const PRUNE_EVERY: Duration = Duration::from_secs(1);
 
 /// The outages of this process. A store has one, however many locks it concerns, so that the log has one
@@ -104,7 +104,7 @@ impl Outage {
         self.locks.retain(|_, until| now < *until);
     }
 
-    /// Whether nothing fails any more, now that this lock does not.
+    /// Removes this lock; true if the outage concerns no other.
     fn is_over_without(&mut self, lock: u64, now: Moment) -> bool {
         self.locks.remove(&lock);
         if self.pruned_at + PRUNE_EVERY <= now {
@@ -114,7 +114,7 @@ impl Outage {
     }
 }
 
-/// The part of one lock in an outage; it leaves the outage when it is dropped.
+/// One lock's membership in an outage. Dropping it ends the membership.
 #[derive(Debug)]
 pub(super) struct Concerned {
     key: Key,

@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 
 use crate::{lease::ResourceName, store::LeaseStore};
 
-/// What a store pushes: "something changed, look again". Never the only way to learn.
+/// The events that a store pushes when a record changed. The lock polls as well, so an event may be lost.
 #[derive(Default)]
 pub(crate) struct StoreWatch {
     stream: Option<BoxStream<'static, ()>>,
@@ -16,11 +16,11 @@ pub(crate) struct StoreWatch {
     broken: bool,
 }
 
-/// How many hints are taken at a time, so that a stream that is always ready holds nobody up.
+/// How many events are taken at a time, so that a stream that is always ready delays no other lock.
 const AT_ONCE: usize = 16;
 
 impl StoreWatch {
-    /// Listens, if the store can push and nobody listens yet.
+    /// Opens the stream, if the store can push and it is not open yet.
     pub(crate) fn listen(&mut self, store: &dyn LeaseStore, resource: &ResourceName) {
         if self.stream.is_none() && !self.broken {
             let stream = catch_unwind(AssertUnwindSafe(|| store.watch(resource)));
@@ -33,7 +33,7 @@ impl StoreWatch {
         self.stream = None;
     }
 
-    /// Whether there was a hint.
+    /// Whether there was an event.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         let mut hinted = false;
         for _ in 0..AT_ONCE {

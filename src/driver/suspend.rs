@@ -12,15 +12,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// More than the two readings can lie apart on a busy machine, less than any useful margin.
 const JUMP: Duration = Duration::from_millis(20);
 
-/// Wakes a driver, if told to; false when there is nobody to be woken any more.
+/// Wakes a driver if the argument is true. Returns false when the driver has ended.
 type Wake = Box<dyn Fn(bool) -> bool>;
 
 thread_local! {
     static DRIVERS: RefCell<Option<Vec<Wake>>> = const { RefCell::new(None) };
 }
 
-/// Calls `wake` with true whenever the machine has slept, and with false in between, until it answers
-/// that there is nobody to be woken any more. On a thread of actix's, for one of its drivers.
+/// Calls `wake` every 250 ms, with true if the machine has slept, until it returns false. Call it on a thread
+/// that runs actors.
 pub(crate) fn watch(wake: impl Fn(bool) -> bool + 'static) {
     let running = DRIVERS.with_borrow_mut(|drivers| {
         let running = drivers.is_some();

@@ -3,15 +3,15 @@ use std::time::Duration;
 use super::IdleReason;
 use crate::clock::Moment;
 
-/// What the election knows of those who follow it.
+/// What the election knows of its subscribers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SubscriberState {
-    /// Somebody is subscribed who can do the work.
+    /// At least one live actor is subscribed.
     pub(crate) present: bool,
-    /// Everybody who is subscribed has acknowledged all that he was told.
+    /// Every subscriber has acknowledged all messages.
     pub(crate) acknowledged: bool,
-    /// Nobody who was told of the last leadership has gone without acknowledging its end: work that
-    /// he spawned may run on.
+    /// No subscriber has died without acknowledging the end of the last leadership. If one has, work that it
+    /// spawned may still run.
     pub(crate) clean: bool,
 }
 
@@ -45,7 +45,7 @@ impl Default for Eligibility {
 }
 
 impl Eligibility {
-    /// From when on the candidate contends; `None` while only an input can open the gate.
+    /// When the candidate contends; `None` while only an input can make it eligible.
     pub(super) fn opens_at(&self) -> Option<Moment> {
         let acknowledged =
             self.subscriber_state.acknowledged || mutant!(LeaderToldBeforeAcknowledgement);
