@@ -89,7 +89,7 @@ fn fill() -> PathBuf {
     path
 }
 
-fn the_log_of_thousands_of_renewals_does_not_fill_it() {
+fn the_log_of_thousands_of_renewals_does_not_fill_the_volume() {
     block_on(async {
         let store = open();
         let lease = acquire(&store, "jobs/a").await;
@@ -100,7 +100,7 @@ fn the_log_of_thousands_of_renewals_does_not_fill_it() {
     });
 }
 
-fn a_log_that_nobody_closes_does_not_fill_it() {
+fn a_log_that_is_never_closed_does_not_fill_the_volume() {
     block_on(async {
         let store = open();
         let lease = acquire(&store, "jobs/a").await;
@@ -113,7 +113,7 @@ fn a_log_that_nobody_closes_does_not_fill_it() {
     });
 }
 
-fn a_lease_is_renewed_while_others_have_filled_it() {
+fn a_lease_is_renewed_while_other_files_fill_the_volume() {
     block_on(async {
         let store = open();
         let lease = acquire(&store, "jobs/a").await;
@@ -122,7 +122,7 @@ fn a_lease_is_renewed_while_others_have_filled_it() {
     });
 }
 
-fn leases_that_find_no_room_say_so_and_are_granted_without_a_restart_when_there_is_some() {
+fn bids_on_a_full_volume_fail_with_a_reason_and_succeed_without_a_restart_when_there_is_space() {
     block_on(async {
         let store = open();
         let old = acquire(&store, "jobs/old").await;
@@ -197,24 +197,24 @@ fn main() -> ExitCode {
     let reason = forbidden();
     let trials = vec![
         trial(
-            "the_log_of_thousands_of_renewals_does_not_fill_it",
+            "the_log_of_thousands_of_renewals_does_not_fill_the_volume",
             &reason,
-            the_log_of_thousands_of_renewals_does_not_fill_it,
+            the_log_of_thousands_of_renewals_does_not_fill_the_volume,
         ),
         trial(
-            "a_log_that_nobody_closes_does_not_fill_it",
+            "a_log_that_is_never_closed_does_not_fill_the_volume",
             &reason,
-            a_log_that_nobody_closes_does_not_fill_it,
+            a_log_that_is_never_closed_does_not_fill_the_volume,
         ),
         trial(
-            "a_lease_is_renewed_while_others_have_filled_it",
+            "a_lease_is_renewed_while_other_files_fill_the_volume",
             &reason,
-            a_lease_is_renewed_while_others_have_filled_it,
+            a_lease_is_renewed_while_other_files_fill_the_volume,
         ),
         trial(
-            "leases_that_find_no_room_say_so_and_are_granted_without_a_restart_when_there_is_some",
+            "bids_on_a_full_volume_fail_with_a_reason_and_succeed_without_a_restart_when_there_is_space",
             &reason,
-            leases_that_find_no_room_say_so_and_are_granted_without_a_restart_when_there_is_some,
+            bids_on_a_full_volume_fail_with_a_reason_and_succeed_without_a_restart_when_there_is_space,
         ),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

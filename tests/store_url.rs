@@ -1,4 +1,4 @@
-//! A store is opened by its URL, or it is said what is wrong with the URL.
+//! A store is opened by its URL, or an error says what is wrong with the URL.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{error::Error, future::Future, sync::Arc};
@@ -98,7 +98,7 @@ mod sqlite {
     }
 
     #[test]
-    fn what_the_store_says_of_the_path_is_passed_on() {
+    fn the_errors_of_the_store_about_the_path_are_returned() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("missing").join("leases.db");
         let (kind, text) = refused(&format!("sqlite:{}", missing.display()));

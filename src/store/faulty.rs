@@ -15,11 +15,11 @@ use super::{
 };
 use crate::lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, Scope};
 
-/// What goes wrong with one request.
+/// A fault that a [`FaultyStore`] injects into one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
     /// The store answers with an error of this kind; the request is not applied.
     Error(StoreErrorKind),
@@ -39,11 +39,11 @@ pub enum Fault {
     LateDuplicate(Duration),
     /// The call panics; the request is not applied.
     Panic,
-    /// A read answers what the last read of the resource answered. Other requests are not touched.
+    /// A read returns the answer of the last read of the resource. Other requests are not changed.
     StaleRead,
 }
 
-/// How many requests of each kind a [`FaultyStore`] was asked for.
+/// How many requests of each kind a [`FaultyStore`] has received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Calls {
     /// Bids.
@@ -68,12 +68,10 @@ impl Calls {
     }
 }
 
-/// A store that fails on purpose in front of one that works: a test double for programs that follow
-/// leadership. It also counts requests.
+/// A test double that injects faults in front of another store, and counts requests.
 ///
-/// A request takes the next fault of the [script](Self::script); without one, a random fault of the
-/// [seed](Self::seeded); without that, the fault that is [always](Self::always) there.
-/// Clones share their faults and counts.
+/// A request takes the next fault of the [script](Self::script). If there is none, it takes a random fault of the
+/// [seed](Self::seeded), and otherwise the fault set by [`always`](Self::always). Clones share faults and counts.
 #[derive(Clone, Debug)]
 pub struct FaultyStore {
     inner: Arc<dyn LeaseStore>,
@@ -90,7 +88,7 @@ struct Plan {
 }
 
 impl FaultyStore {
-    /// A store that passes every request on until it is told otherwise.
+    /// A store that passes every request on until you set a fault.
     #[must_use]
     pub fn new(inner: Arc<dyn LeaseStore>) -> Self {
         Self {
@@ -104,17 +102,17 @@ impl FaultyStore {
         self.plan().script.extend(faults);
     }
 
-    /// The fault of every request without another, until called again; `None` ends it.
+    /// Sets the fault of every request that has no other, until you call it again. `None` removes it.
     pub fn always(&self, fault: impl Into<Option<Fault>>) {
         self.plan().always = fault.into();
     }
 
-    /// Gives each request a random fault with this probability, the same ones for the same seed.
+    /// Gives each request a random fault with this probability. The same seed gives the same faults.
     pub fn seeded(&self, seed: u64, probability: f64) {
         self.plan().seeded = Some((SmallRng::seed_from_u64(seed), probability.clamp(0.0, 1.0)));
     }
 
-    /// How many requests were made so far.
+    /// How many requests the store has received so far.
     #[must_use]
     pub fn calls(&self) -> Calls {
         self.plan().calls

@@ -1,4 +1,4 @@
-//! What the tests of stores ask for and expect.
+//! Bids, leases and outcomes for the tests of stores.
 
 use std::time::Duration;
 

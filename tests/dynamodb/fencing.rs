@@ -139,7 +139,7 @@ fn token(token: u64) -> Option<FencingToken> {
 
 #[tokio::test]
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn an_item_takes_no_older_token_than_it_has_seen() {
+async fn an_item_accepts_no_token_older_than_its_own() {
     for (server, tells) in [(DYNOXIDE, true), (LOCAL, false)] {
         let account = Account::new(server).await;
         account.write(9).await.unwrap();
@@ -212,7 +212,7 @@ async fn an_item_without_a_token_takes_any_and_the_attribute_is_the_users_choice
 
 #[tokio::test]
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn a_condition_of_the_users_own_still_counts_and_is_told_from_a_refusal() {
+async fn the_users_own_condition_still_applies_and_is_distinguished_from_the_guard() {
     for server in [DYNOXIDE, LOCAL] {
         let account = Account::new(server).await;
         let existing = || {

@@ -28,15 +28,21 @@ use crate::{
 
 #[actix::test]
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn a_lock_leads_when_its_missing_table_is_made() {
+async fn a_lock_leads_when_its_missing_table_is_created() {
     for server in [DYNOXIDE, LOCAL] {
         let test_table = TestTable::new(server).await;
         let table = format!("late_{}", unique());
         let store = DynamoStore::new(server.client(), table.clone());
         let made = store.clone();
-        let mend = async { made.create_table_if_missing().await.unwrap() };
+        let repair = async { made.create_table_if_missing().await.unwrap() };
         let kind = StoreErrorKind::Misconfigured;
-        recovers(Arc::new(store), &test_table.name, kind, mend.boxed_local()).await;
+        recovers(
+            Arc::new(store),
+            &test_table.name,
+            kind,
+            repair.boxed_local(),
+        )
+        .await;
         let delete = server.client().delete_table().table_name(table).send();
         delete.await.unwrap();
     }
@@ -44,7 +50,7 @@ async fn a_lock_leads_when_its_missing_table_is_made() {
 
 #[actix::test]
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn a_lock_leads_when_its_damaged_item_is_mended() {
+async fn a_lock_leads_when_its_damaged_item_is_repaired() {
     for server in [DYNOXIDE, LOCAL] {
         let test_table = TestTable::new(server).await;
         test_table.acquire("a", 1).await;
@@ -52,9 +58,15 @@ async fn a_lock_leads_when_its_damaged_item_is_mended() {
         let token = |text: &str| AttributeValue::S(text.to_owned());
         test_table.set("token", token("one")).await;
         let store = test_table.other(server).store;
-        let mend = test_table.set("token", AttributeValue::N("1".to_owned()));
+        let repair = test_table.set("token", AttributeValue::N("1".to_owned()));
         let kind = StoreErrorKind::Corrupt;
-        recovers(Arc::new(store), &test_table.name, kind, mend.boxed_local()).await;
+        recovers(
+            Arc::new(store),
+            &test_table.name,
+            kind,
+            repair.boxed_local(),
+        )
+        .await;
         assert_eq!(test_table.read().await.token.get(), 2);
     }
 }
@@ -68,11 +80,17 @@ async fn a_lock_leads_when_its_server_can_be_reached() {
     drop(port);
     let client = Client::from_conf(config(format!("http://{address}")).build());
     let store = DynamoStore::new(client, TABLE);
-    let mend = async {
+    let repair = async {
         Wire::default().lay_at(address, DYNOXIDE).await;
     };
     let kind = StoreErrorKind::Unavailable;
-    recovers(Arc::new(store), &test_table.name, kind, mend.boxed_local()).await;
+    recovers(
+        Arc::new(store),
+        &test_table.name,
+        kind,
+        repair.boxed_local(),
+    )
+    .await;
 }
 
 /// Its bid, its renewals and its release each lose their answer, once and then twice.
@@ -120,12 +138,12 @@ async fn a_lock_leads_when_its_credentials_can_be_had() {
     let config = config(Server::url(DYNOXIDE)).credentials_provider(Late(Arc::clone(&there)));
     let store = DynamoStore::new(Client::from_conf(config.build()), TABLE);
     let store = store.call_limit(Duration::from_secs(5));
-    let mend = async { there.store(true, SeqCst) };
+    let repair = async { there.store(true, SeqCst) };
     recovers(
         Arc::new(store),
         &test_table.name,
         StoreErrorKind::Denied,
-        mend.boxed_local(),
+        repair.boxed_local(),
     )
     .await;
 }

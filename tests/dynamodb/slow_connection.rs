@@ -53,6 +53,6 @@ async fn a_connection_that_takes_longer_than_the_limit_serves_later_requests() {
 
 #[tokio::test]
 #[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
-async fn so_does_one_whose_callers_have_dropped_their_requests() {
+async fn a_slow_connection_serves_later_requests_although_its_callers_dropped_theirs() {
     it_comes_to_answer(LIMIT / 2).await;
 }

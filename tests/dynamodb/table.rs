@@ -57,7 +57,7 @@ async fn errors(test_table: &TestTable) -> Vec<StoreError> {
 
 #[tokio::test]
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn a_missing_table_is_told_with_the_call_that_makes_it() {
+async fn a_missing_table_is_an_error_that_names_the_call_to_create_it() {
     for server in [DYNOXIDE, LOCAL] {
         let mut test_table = TestTable::new(server).await;
         let table = format!("missing_{}", unique());
@@ -77,7 +77,7 @@ async fn a_missing_table_is_told_with_the_call_that_makes_it() {
 
 #[tokio::test]
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn a_table_is_made_once_also_by_many_at_the_same_moment() {
+async fn a_table_is_created_once_when_many_create_it_at_once() {
     for server in [DYNOXIDE, LOCAL] {
         let table = format!("made_{}", unique());
         let stores: Vec<_> = (0..6)
@@ -129,7 +129,7 @@ async fn table_with_keys(server: Server, keys: &[(&str, ScalarAttributeType, Key
 
 #[tokio::test]
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn a_table_with_other_keys_is_told() {
+async fn a_table_with_other_keys_is_misconfigured() {
     use ScalarAttributeType::{N, S};
     for server in [DYNOXIDE, LOCAL] {
         for keys in [

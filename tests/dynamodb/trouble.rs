@@ -142,7 +142,7 @@ async fn an_answer_that_never_comes_is_unknown_within_the_limit() {
 
 /// No server is needed: nobody listens there, and the name is nobody's.
 #[tokio::test]
-async fn an_unreachable_server_is_told_within_the_limit() {
+async fn an_unreachable_server_is_an_error_within_the_limit() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -175,7 +175,7 @@ async fn an_unreachable_server_is_told_within_the_limit() {
 
 /// No server is needed: nothing listens there.
 #[tokio::test]
-async fn a_call_limit_without_an_end_is_as_good_as_any() {
+async fn the_longest_call_limit_does_not_overflow() {
     let client = Client::from_conf(config("http://127.0.0.1:1".to_owned()).build());
     let store = DynamoStore::new(client, TABLE).call_limit(Duration::MAX);
     let name = tenure::lease::ResourceName::new("a").unwrap();
@@ -185,7 +185,7 @@ async fn a_call_limit_without_an_end_is_as_good_as_any() {
 
 /// No server is needed: nothing is sent.
 #[tokio::test]
-async fn missing_credentials_or_a_missing_region_are_told() {
+async fn missing_credentials_and_a_missing_region_are_errors_that_say_so() {
     let url = "http://127.0.0.1:1".to_owned();
     let name = tenure::lease::ResourceName::new("a").unwrap();
     let without = |config: Config| DynamoStore::new(Client::from_conf(config), TABLE);

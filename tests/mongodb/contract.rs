@@ -252,7 +252,7 @@ async fn a_closing_lease_is_neither_renewed_nor_acquired_before_its_expiry() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_forced_eviction_frees_at_once_and_can_be_told_from_an_expiry() {
+async fn a_forced_eviction_frees_at_once_and_is_distinguishable_from_an_expiry() {
     let test_collection = TestCollection::new().await;
     test_collection.acquire("a", 1).await;
     let token = FencingToken::new(1);

@@ -1,4 +1,4 @@
-//! Documents that others have touched.
+//! Documents that were changed by hand or by other programs.
 
 use mongodb::{
     Collection,
@@ -295,7 +295,7 @@ async fn a_collation_of_the_collection_makes_no_two_names_one() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_collection_that_takes_no_records_is_misconfigured() {
+async fn a_collection_that_refuses_records_is_misconfigured() {
     let mut test_collection = TestCollection::new().await;
     let database = test_collection.collection.client().database("tenure_test");
     // A validator, a unique index, a view.

@@ -1,4 +1,4 @@
-//! A primary that stands still for a while, and many that wait for it with one client.
+//! A primary that freezes for a while, and many requests of one client that wait for it.
 
 use std::{
     sync::atomic::Ordering::SeqCst,
@@ -33,12 +33,12 @@ async fn frozen() -> (Wire, TestCollection) {
     (wire, test_collection)
 }
 
-/// Bids as a lock does, again and again until it is granted. `patience` is that of the caller.
-async fn bid(test_collection: &TestCollection, lock: usize, patience: Duration) {
+/// Bids as a lock does, again and again until it is granted. `limit` is the time limit of the caller.
+async fn bid(test_collection: &TestCollection, lock: usize, limit: Duration) {
     let mut bid = test_collection.bid("a", 1);
     bid.resource = ResourceName::new(format!("{}/{lock}", test_collection.name)).unwrap();
     while !matches!(
-        timeout(patience, test_collection.store.acquire(&bid, LIMIT)).await,
+        timeout(limit, test_collection.store.acquire(&bid, LIMIT)).await,
         Ok(Ok(_))
     ) {
         sleep(Duration::from_millis(100)).await;
@@ -46,13 +46,13 @@ async fn bid(test_collection: &TestCollection, lock: usize, patience: Duration) 
 }
 
 /// More requests than the driver's pool has connections end in its queue, and their successors there.
-async fn all_come_through(patience: Duration) {
+async fn all_come_through(limit: Duration) {
     let (wire, test_collection) = frozen().await;
     let test_collection = std::sync::Arc::new(test_collection);
     let mut bids = JoinSet::new();
     for lock in 0..LOCKS {
         let test_collection = test_collection.clone();
-        bids.spawn(async move { bid(&test_collection, lock, patience).await });
+        bids.spawn(async move { bid(&test_collection, lock, limit).await });
     }
     sleep(Duration::from_secs(6)).await;
     assert_eq!(bids.len(), LOCKS);
@@ -73,6 +73,6 @@ async fn requests_that_a_frozen_primary_has_outlived_do_not_hold_up_those_after_
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn nor_do_requests_that_their_callers_have_dropped() {
+async fn requests_that_their_callers_dropped_do_not_hold_up_those_after_the_thaw() {
     all_come_through(LIMIT / 2).await;
 }

@@ -235,7 +235,7 @@ async fn wait_for_version(test_collection: &TestCollection, least: i64) {
 }
 
 /// Through a whole leadership, with another contender at the same resource.
-async fn a_lock_is_not_shaken_when_answers_are_lost(times: usize) {
+async fn a_lock_keeps_leading_when_answers_are_lost(times: usize) {
     let (wire, test_collection) = wired().await;
     // Over a wire of its own, which loses nothing.
     let (_, other) = wired().await;
@@ -273,12 +273,12 @@ async fn a_lock_is_not_shaken_when_answers_are_lost(times: usize) {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_lock_is_not_shaken_when_each_answer_is_lost_once() {
-    a_lock_is_not_shaken_when_answers_are_lost(1).await;
+async fn a_lock_keeps_leading_when_each_answer_is_lost_once() {
+    a_lock_keeps_leading_when_answers_are_lost(1).await;
 }
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_lock_is_not_shaken_when_each_answer_is_lost_twice() {
-    a_lock_is_not_shaken_when_answers_are_lost(2).await;
+async fn a_lock_keeps_leading_when_each_answer_is_lost_twice() {
+    a_lock_keeps_leading_when_answers_are_lost(2).await;
 }

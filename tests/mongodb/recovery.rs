@@ -29,7 +29,7 @@ fn brisk(test_collection: &TestCollection) -> Arc<MongoStore> {
 
 #[actix::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_lock_leads_when_its_damaged_document_is_mended() {
+async fn a_lock_leads_when_its_damaged_document_is_repaired() {
     let test_collection = TestCollection::new().await;
     test_collection.acquire("a", 1).await;
     test_collection
@@ -38,13 +38,13 @@ async fn a_lock_leads_when_its_damaged_document_is_mended() {
         .await
         .unwrap();
     test_collection.set(doc! { "token": "one" }).await;
-    let mend = test_collection.set(doc! { "token": 1_i64 });
+    let repair = test_collection.set(doc! { "token": 1_i64 });
     let kind = StoreErrorKind::Corrupt;
     recovers(
         brisk(&test_collection),
         &test_collection.name,
         kind,
-        mend.boxed_local(),
+        repair.boxed_local(),
     )
     .await;
     assert_eq!(test_collection.read().await.token.get(), 2);
@@ -66,14 +66,14 @@ async fn a_lock_leads_when_its_server_can_be_reached() {
         let mut options = options_of(address);
         options.server_selection_timeout = patience;
         let test_collection = TestCollection::of(options);
-        let mend = async {
+        let repair = async {
             Wire::default().lay_at(address, primary().await).await;
         };
         recovers(
             brisk(&test_collection),
             &test_collection.name,
             kind,
-            mend.boxed_local(),
+            repair.boxed_local(),
         )
         .await;
         assert_eq!(test_collection.read().await.token.get(), 1);
@@ -86,13 +86,13 @@ async fn a_lock_leads_when_its_old_server_is_replaced_by_a_newer_one() {
     let wire = Wire::default();
     wire.old.store(true, SeqCst);
     let test_collection = TestCollection::of(wire.lay(primary().await).await);
-    let mend = async { wire.old.store(false, SeqCst) };
+    let repair = async { wire.old.store(false, SeqCst) };
     let kind = StoreErrorKind::Unsupported;
     recovers(
         brisk(&test_collection),
         &test_collection.name,
         kind,
-        mend.boxed_local(),
+        repair.boxed_local(),
     )
     .await;
     assert_eq!(test_collection.read().await.token.get(), 1);

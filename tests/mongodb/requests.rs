@@ -1,4 +1,4 @@
-//! What is sent for an operation, and what is written.
+//! The requests of each operation, and its writes.
 
 use std::time::Duration;
 
@@ -205,7 +205,7 @@ async fn what_is_refused_is_not_written() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_client_for_fast_and_stale_answers_is_overridden() {
+async fn the_settings_of_a_client_for_fast_and_stale_reads_are_overridden() {
     let (commands, mut options) = (Commands::default(), options().await);
     commands.listen(&mut options);
     options.write_concern = Some(WriteConcern::nodes(1));
@@ -266,7 +266,7 @@ async fn a_client_for_fast_and_stale_answers_is_overridden() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn ensure_makes_what_is_missing_also_at_the_same_moment() {
+async fn prepare_creates_what_is_missing_when_several_call_it_at_once() {
     let mut test_collection = TestCollection::new().await;
     let database = test_collection.collection.client().database("tenure_test");
     test_collection.collection = database.collection(&format!("made_{}", unique()));

@@ -115,7 +115,7 @@ async fn wrong_credentials_are_denied_and_not_told() {
 
 /// No server is needed: nobody listens there.
 #[tokio::test]
-async fn an_unreachable_server_is_told_within_the_limit() {
+async fn an_unreachable_server_is_an_error_within_the_limit() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

@@ -80,7 +80,7 @@ async fn a_blocked_runtime_of_the_application_does_not_cost_the_lease() {
 
 #[tokio::test(flavor = "current_thread")]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_client_made_on_a_runtime_stands_still_with_it() {
+async fn a_client_stops_while_the_runtime_that_made_it_is_blocked() {
     let client = mongodb::Client::with_options(options().await).unwrap();
     let collection = client.database("tenure_test").collection("by_url");
     let store = Arc::new(MongoStore::new(collection));

@@ -1,4 +1,4 @@
-//! Who may do what, and what the others are told.
+//! What each role may do, and the errors that the others get.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -66,7 +66,7 @@ async fn wrong_credentials_are_denied_and_told_nowhere() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
-async fn a_client_without_credentials_is_told_that_it_has_none() {
+async fn a_client_without_credentials_gets_an_error_that_says_so() {
     let server = Guarded::start().await;
     let test_collection = TestCollection::of(server.stranger());
     let error = test_collection
@@ -171,7 +171,7 @@ async fn the_privileges_on_the_page_are_enough_for_every_operation_and_each_is_n
 
 #[tokio::test]
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
-async fn what_the_page_asks_for_ensure_is_enough_and_needed() {
+async fn the_privileges_on_the_page_for_prepare_are_enough_and_each_is_needed() {
     let server = Guarded::start().await;
     server.make_role("setup", &LEAST).await;
     server.make_user("app", "pass", "setup").await;
@@ -198,13 +198,13 @@ fn brisk(test_collection: &TestCollection) -> Arc<MongoStore> {
 async fn a_lock_with_wrong_credentials_leads_when_the_user_is_made() {
     let server = Guarded::start().await;
     let test_collection = TestCollection::of(server.options("late", "hunter2"));
-    let mend = server.make_user("late", "hunter2", "root");
+    let repair = server.make_user("late", "hunter2", "root");
     let kind = StoreErrorKind::Denied;
     recovers(
         brisk(&test_collection),
         &test_collection.name,
         kind,
-        mend.boxed_local(),
+        repair.boxed_local(),
     )
     .await;
 }
@@ -216,13 +216,13 @@ async fn a_lock_that_lacks_a_privilege_leads_when_its_role_is_granted_it() {
     server.make_role("leases", &["find"]).await;
     server.make_user("app", "pass", "leases").await;
     let test_collection = TestCollection::of(server.options("app", "pass"));
-    let mend = server.change_role("leases", &LEAST);
+    let repair = server.change_role("leases", &LEAST);
     let kind = StoreErrorKind::Denied;
     recovers(
         brisk(&test_collection),
         &test_collection.name,
         kind,
-        mend.boxed_local(),
+        repair.boxed_local(),
     )
     .await;
 }

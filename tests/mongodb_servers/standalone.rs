@@ -164,10 +164,10 @@ async fn a_lock_leads_when_its_dead_standalone_server_is_started_again() {
     server.mongod.kill();
     let limit = Duration::from_millis(500);
     let store = Arc::new(test_collection.store.clone().call_limit(limit));
-    let mend = async { server.mongod.launch() };
+    let repair = async { server.mongod.launch() };
     // Its calls end before the driver gives the server up, so only the driver knows what was sent.
     let kind = StoreErrorKind::Unknown;
-    recovers(store, &test_collection.name, kind, mend.boxed_local()).await;
+    recovers(store, &test_collection.name, kind, repair.boxed_local()).await;
     assert_eq!(test_collection.read().await.token.get(), 2);
 }
 

@@ -181,19 +181,19 @@ async fn a_bid_without_an_answer_in_time_names_the_server_that_has_it() {
 /// The lock's own time limit would make it unknown, without a word of the cause.
 #[actix::test]
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
-async fn a_lock_with_a_short_ttl_hears_the_error_of_the_store_before_it_gives_up() {
+async fn a_lock_with_a_short_ttl_gets_the_error_of_the_store_before_it_gives_up() {
     let mut server = Standalone::start(&[]);
     let store = opened(&server, "").await;
     store.prepare().await.unwrap();
     let test_collection = TestCollection::of(server.options());
     server.mongod.kill();
     sleep(Duration::from_millis(200)).await;
-    let mend = async { server.mongod.launch() };
+    let repair = async { server.mongod.launch() };
     recovers(
         store,
         &test_collection.name,
         Unavailable,
-        mend.boxed_local(),
+        repair.boxed_local(),
     )
     .await;
 }

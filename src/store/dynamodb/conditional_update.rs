@@ -1,8 +1,7 @@
-//! What is sent: changes of a record, each under a condition that the server checks in the same step.
+//! Builds the changes of a record, each with a condition that the server checks in the same step.
 //!
-//! A bid is written without having been read, so that a free lease costs one request. That is why the
-//! lines of the history are attributes of their own: a server can move those, but neither cut a list
-//! nor look into a token.
+//! A bid is written without a read, so that a free lease costs one request. So each entry of the history is its
+//! own attribute: the server can move attributes, but cannot shorten a list.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -67,7 +66,7 @@ impl ConditionExpression {
     }
 }
 
-/// What stands behind each `:name`.
+/// The value of each `:name`.
 struct Values(HashMap<String, AttributeValue>);
 
 impl Values {
@@ -100,7 +99,7 @@ fn update(change: &RecordChange, values: &mut Values) -> String {
             values.set(":true", AttributeValue::Bool(true));
             "SET #closing = :true ADD #version :one".to_owned()
         }
-        // Closing stays set, so that the loser can tell it from an expiry.
+        // Closing stays set, so that the former holder can tell it from an expiry.
         RecordChange::Free => {
             values.set(":true", AttributeValue::Bool(true));
             "SET #closing = :true REMOVE #holder ADD #version :one".to_owned()
@@ -137,13 +136,13 @@ fn take(bid: &Bid, since: SystemTime, values: &mut Values) -> String {
     format!("{set} {remove}ADD #token :one, #version :one")
 }
 
-/// Whether the item is a record of ours, and for libraries as old as this one: all that a bid needs,
-/// which replaces the rest.
+/// Whether the item is a record of ours that this version may write. A bid needs only this, because it replaces
+/// everything else.
 const OURS: &str = "#token BETWEEN :zero AND :max AND #version BETWEEN :zero AND :max \
      AND #min_reader BETWEEN :zero AND :reader";
 
-/// Whether the rest is whole. `item` checks the same and more when it reads; here it keeps the server
-/// from writing into a damaged record.
+/// Whether the other attributes are valid. It keeps the server from writing into a damaged record; `item` checks
+/// the same and more when it reads.
 const WHOLE: &str = "#ttl_ms BETWEEN :zero AND :max AND #since_ms BETWEEN :zero AND :max \
      AND attribute_type(#closing, :boolean) \
      AND (attribute_not_exists(#holder) OR attribute_type(#holder, :string)) \
@@ -206,7 +205,7 @@ fn held_by(holder: &CandidateId, token: FencingToken, values: &mut Values) {
     values.number(":token", token);
 }
 
-/// Rounded up, because it is for others: the holder counts its own time.
+/// Rounded up, because challengers judge by it. The holder counts its own time.
 fn millis(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_nanos().div_ceil(1_000_000)).map_or(item::MOST, |ttl| ttl.min(item::MOST))
 }
@@ -227,14 +226,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ttl_is_rounded_up_for_others() {
+    fn a_ttl_is_rounded_up_to_the_millisecond() {
         assert_eq!(millis(Duration::from_micros(1_001)), 2);
         assert_eq!(millis(Duration::from_millis(15_000)), 15_000);
         assert_eq!(millis(Duration::MAX), u64::MAX - 1);
     }
 
     #[test]
-    fn names_are_those_that_are_used() {
+    fn every_name_in_an_expression_is_used() {
         let found = names(&[
             "SET #a = :a, #b_1 = if_not_exists(#a, :x)",
             "#c<>:c AND #b_1",

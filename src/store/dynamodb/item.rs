@@ -1,7 +1,7 @@
-//! What is read: an item as a record, or why it is none.
+//! Reads an item as a record, or says why it is none.
 //!
-//! An item holds no moment of expiry, for DynamoDB has no clock: only the ttl, and the version that
-//! tells an observer whether the holder has renewed.
+//! DynamoDB has no clock, so an item has no moment of expiry. It has the ttl, and the version that shows an
+//! observer whether the holder has renewed.
 
 use std::{
     collections::HashMap,
@@ -29,7 +29,7 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// The partition key: a `/` and the scope's prefix, because a key cannot be empty.
 pub(super) const SCOPE: &str = "scope";
-/// The sort key: the last part of the name, or a `/`, which no last part holds, where that is empty.
+/// The sort key: the last part of the name. If that is empty, it is `/`, which no last part contains.
 pub(super) const NAME: &str = "name";
 
 /// The greatest number in a record, so that the next one fits too.
@@ -48,8 +48,8 @@ pub(super) fn attempt(attempt: AttemptId) -> AttributeValue {
     AttributeValue::B(Blob::new(attempt.get().to_be_bytes()))
 }
 
-/// One line of the history. Its token is not in it: it follows from that of the record, because every
-/// acquisition raises the token by one and adds one line.
+/// One entry of the history. Its token is not stored: every acquisition raises the token by 1 and adds one entry,
+/// so it follows from the record's token.
 pub(super) fn line(holder: &CandidateId, since: SystemTime) -> AttributeValue {
     AttributeValue::M(HashMap::from([
         (
@@ -70,7 +70,7 @@ pub(super) fn line_name(index: usize) -> String {
     format!("history_{}", index + 1)
 }
 
-/// An item, understood.
+/// A decoded item.
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) name: ResourceName,
@@ -86,7 +86,7 @@ impl Stored {
                 name,
                 found: ReadRecord { record, min_reader },
             }),
-            // What a newer library wrote need not look right.
+            // A newer library may have written another format.
             (_, Ok(min_reader)) if min_reader > u64::from(READER) => {
                 Err(Failure::unsupported(&fields.id(), min_reader))
             }
@@ -172,8 +172,8 @@ impl Fields<'_> {
             .ok_or_else(|| "`since_ms` is a time too far away".to_owned())
     }
 
-    /// The oldest first. A line that cannot be read is left out: nothing is decided by it, and a bid
-    /// moves the lines without looking at them.
+    /// The oldest first. An entry that cannot be read is left out: nothing depends on it, and a bid moves the
+    /// entries without reading them.
     fn history(&self, token: u64) -> Vec<PastAcquisition> {
         let line = |index: usize| {
             let AttributeValue::M(line) = self.0.get(&line_name(index))? else {

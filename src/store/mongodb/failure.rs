@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_command_is_told_by_its_code() {
+    fn the_code_of_a_refused_command_decides_the_kind() {
         for (code, message, read, write) in [
             (13, "not authorized", Denied, Denied),
             (18, "Authentication failed.", Denied, Denied),
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_handed_to_a_connection_is_not_applied() {
+    fn a_write_that_was_never_sent_is_unavailable() {
         let refused = ErrorKind::Io(std::sync::Arc::new(io::ErrorKind::ConnectionReset.into()));
         let kind = |trace| {
             let error = refused.clone().into();

@@ -72,7 +72,7 @@ fn a_panic_in_a_request_is_an_unknown_outcome() {
 }
 
 #[test]
-fn a_thread_that_has_ended_is_said_to_have_ended() {
+fn a_request_to_a_thread_that_has_ended_is_an_error_that_says_so() {
     for (lost, kind) in [
         (TaskLost::Gone, StoreErrorKind::Unavailable),
         (TaskLost::Ended, StoreErrorKind::Unknown),

@@ -11,13 +11,13 @@ use aws_credential_types::{
 use futures::{FutureExt as _, future::Shared};
 use tokio::{sync::oneshot, time::timeout};
 
-/// After this a load that hangs makes room for another one. Some providers would wait for ever.
+/// After this time, a load that hangs is replaced by another one. Some providers never time out.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Credentials whose loading outlives the request that asked for them.
 ///
-/// The SDK loads them within the request that finds none, or finds them expired. Requests have a limit,
-/// and a role may take longer to answer than that: if each request began anew, none would ever have any.
+/// If a request finds no credentials, or expired ones, the SDK loads them within that request. Requests have a
+/// limit, and a role may take longer to answer. If each request started the load again, none would ever finish.
 #[derive(Debug)]
 pub(super) struct BackgroundCredentials {
     inner: SharedCredentialsProvider,
@@ -32,7 +32,7 @@ impl BackgroundCredentials {
         Self { inner, loading }
     }
 
-    /// The one that is under way, or that nobody has waited for to its end; else a new one.
+    /// The load that is under way, or whose result no request has taken yet; otherwise a new one.
     fn loading(&self) -> Loading {
         let mut loading = self.lock();
         if let Some(loading) = &*loading {
@@ -44,13 +44,13 @@ impl BackgroundCredentials {
             let loaded = timeout(PATIENCE, inner.provide_credentials()).await;
             let loaded =
                 loaded.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(PATIENCE)));
-            // Nobody is told only if the store has gone.
+            // It fails only if the store was dropped.
             let _ = tell.send(loaded.map_err(Arc::new));
         });
         loading.insert(told.shared()).clone()
     }
 
-    /// What is loaded is the SDK's to keep; whoever asks again wants new ones.
+    /// Ends a load. The SDK caches its result, so another request means that new credentials are needed.
     fn done(&self, done: &Loading) {
         let mut loading = self.lock();
         if (loading.as_ref()).is_some_and(|loading| loading.ptr_eq(done)) {

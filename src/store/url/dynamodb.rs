@@ -115,8 +115,8 @@ impl Target {
     pub(super) async fn open(self) -> Result<Arc<dyn LeaseStore>, StoreError> {
         let host = LibraryThread::of_locks().map_err(|error| no_thread(KIND, error))?;
         if !(self.endpoint.as_ref()).is_some_and(|endpoint| endpoint.starts_with("http:")) {
-            // Makes the SDK read the machine's certificates, which it keeps: hundreds of files on some
-            // systems, and it would do so at the first request, on the thread of the locks.
+            // Lets the SDK read and cache the machine's certificates now, which are hundreds of files on some
+            // systems. Otherwise it would read them at the first request, on the thread of the locks.
             let read = run_blocking(|| drop(Connector::builder().tls_provider(TLS).build()));
             read.await.map_err(|error| no_thread(KIND, error))?;
         }
@@ -129,8 +129,7 @@ impl Target {
         let region = match self.region {
             Some(region) => Some(Region::new(region)),
             None => {
-                // Not the default chain, which would ask the network of a machine that may not be one
-                // of Amazon's.
+                // Not the default chain, which would send requests on a network that may not be Amazon's.
                 let variable = EnvironmentVariableRegionProvider::new();
                 let profile = ProfileFileRegionProvider::new();
                 let chain = RegionProviderChain::first_try(variable).or_else(profile);
@@ -171,7 +170,7 @@ const NO_CREDENTIALS: &str = "credentials do not stand in the URL: give them in 
     (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`), in a profile, or by the role of the container or the \
     machine";
 
-/// Whether requests can be sent there. The SDK would find out with the first one.
+/// Whether requests can be sent to this address. The SDK would check it only with the first one.
 fn is_address(text: &str) -> bool {
     let host = text.strip_prefix("http://");
     let Some(host) = host.or_else(|| text.strip_prefix("https://")) else {

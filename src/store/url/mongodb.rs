@@ -21,7 +21,7 @@ use crate::{
 
 const KIND: &str = "mongodb";
 
-/// Where the leases are. It is not `Debug`, because the URL has the password.
+/// The collection of the leases. It is not `Debug`, because the URL holds the password.
 pub(super) struct Target {
     /// The driver's part.
     url: String,
@@ -98,8 +98,8 @@ impl Target {
 const ENCODE: &str =
     "the user name and the password must be percent-encoded, each of `: / ? # [ ] @ %` in them";
 
-/// What the driver says of a URL that it can read. Only of names in the DNS are its own words given on:
-/// others may quote what they are about.
+/// The error for a URL that the driver can parse. Only its error about a DNS name is the source, because others
+/// may quote parts of the URL.
 fn refused(error: Error) -> StoreError {
     match &*error.kind {
         ErrorKind::DnsResolve { .. } => {
@@ -133,7 +133,7 @@ fn join(scheme: &str, before: &str, parameters: &[Parameter<'_>]) -> String {
     url
 }
 
-/// Whether the driver reads it, as far as can be told without the DNS.
+/// Whether the driver accepts it, as far as that can be checked without the DNS.
 fn accepts(url: &str) -> bool {
     let Ok(read) = ConnectionString::parse(url) else {
         return false;
@@ -145,8 +145,8 @@ fn accepts(url: &str) -> bool {
     parsed.is_none_or(|options| options.is_ok())
 }
 
-/// Why the driver refuses a URL. It is asked about the parts, because its own message may quote any
-/// of them, and the password is one.
+/// Why the driver refuses a URL. The parts are checked one by one, because the driver's own message may quote any
+/// of them, including the password.
 fn diagnosis(scheme: &str, before: &str, parameters: &[Parameter<'_>]) -> String {
     let known = "tenure's own are `collection` and `call_limit`, the others are those of a connection string";
     if let Some(unknown) = parameters.iter().find(|it| is_unknown(**it)) {
@@ -190,7 +190,7 @@ fn diagnosis(scheme: &str, before: &str, parameters: &[Parameter<'_>]) -> String
     }
 }
 
-/// The driver has no list of its parameters to look into; it says so of one that it does not know.
+/// The driver exports no list of its parameters, but its error says if one is unknown.
 fn is_unknown(parameter: Parameter<'_>) -> bool {
     let Parameter { name, .. } = parameter;
     let unknown = |error: Error| {

@@ -38,7 +38,7 @@ fn refusal(url: &str) -> String {
 }
 
 #[test]
-fn an_unknown_scheme_is_told_with_those_there_are() {
+fn an_unknown_scheme_is_an_error_that_lists_the_known_ones() {
     let text = refusal("postgres://u:hunter2@h/db");
     assert!(
         text.starts_with(
@@ -69,7 +69,7 @@ fn a_scheme_whose_feature_is_off_names_the_feature() {
 }
 
 #[test]
-fn what_is_no_url_is_not_repeated() {
+fn text_that_is_no_url_is_not_quoted_in_the_error() {
     for url in ["leases.db", ":", "://", "se cret:x", "secret", "sécret:x"] {
         let text = refusal(url);
         assert!(text.contains("no URL of a store"), "{url:?}: {text}");
@@ -111,7 +111,7 @@ mod sqlite {
     }
 
     #[test]
-    fn what_is_hardly_meant_as_a_path_is_refused() {
+    fn a_path_that_looks_like_a_mistake_is_refused() {
         assert!(refusal("sqlite:").contains("the path is missing"));
         assert!(refusal("sqlite:a.db?mode=ro").contains("there are no parameters"));
         let text = refusal("sqlite://u:hunter2@h/a.db");

@@ -5,7 +5,7 @@ use super::*;
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_document_takes_no_older_token_than_it_has_seen() {
+async fn a_document_accepts_no_token_older_than_its_own() {
     let account = Account::new().await;
     account.write(9).await.unwrap();
     account.write(9).await.unwrap();
@@ -46,7 +46,7 @@ async fn pipelines_and_updates_that_return_the_document_are_guarded_too() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_document_that_is_not_there_is_an_error_or_is_made() {
+async fn a_missing_document_is_not_found_or_is_upserted() {
     let account = Account::new().await;
     let id = doc! { "_id": unique() };
     let missing = account

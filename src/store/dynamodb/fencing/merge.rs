@@ -1,4 +1,4 @@
-//! What is added to expressions that somebody else has written.
+//! Adds the guard to expressions that the user has written.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::store::fencing::TokenGuard;
 
 const NAME: &str = "tenure_fencing_token";
 
-/// Our name and value, under words that the user does not use.
+/// Our name and value, under placeholders that the user does not use.
 pub(super) struct Additions {
     name: String,
     value: String,
@@ -33,8 +33,8 @@ impl Additions {
         Self { name, value, token }
     }
 
-    /// Both conditions: the user's own, if there is one, and ours.
-    /// The condition with the guard added; `None` if the one that is there would swallow it.
+    /// The user's condition, if there is one, and the guard. `None` if the parentheses of the user's condition do
+    /// not match.
     pub(super) fn condition(&self, own: Option<&str>) -> Option<String> {
         let Self { name, value, .. } = self;
         let guard = format!("(attribute_not_exists({name}) OR {name} <= {value})");
@@ -87,8 +87,8 @@ fn end_of_set(update: &str) -> Option<usize> {
     None
 }
 
-/// Whether its parentheses go together, so that those around it enclose all of it. There are no texts in
-/// an expression.
+/// Whether the parentheses match, so that a pair around the expression encloses all of it. Expressions contain no
+/// string literals.
 fn is_closed(expression: &str) -> bool {
     let mut open = 0_usize;
     for sign in expression.chars() {

@@ -95,7 +95,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn a_record_with_any_values_is_one_or_an_error(
+    fn fields_with_any_values_are_a_record_or_an_error(
         changes in prop::collection::vec((0..FIELDS.len(), prop::option::of(any_value())), 0..5),
         token in 0..u64::MAX,
     ) {
@@ -110,7 +110,7 @@ proptest! {
     }
 
     #[test]
-    fn any_item_is_one_or_an_error(
+    fn any_item_is_a_record_or_an_error(
         item in prop::collection::hash_map("[a-z_]{1,12}", any_value(), 0..12),
     ) {
         check(&item)?;

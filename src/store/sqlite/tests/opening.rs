@@ -232,7 +232,7 @@ async fn an_older_table_gets_the_columns_that_it_lacks() {
 }
 
 #[tokio::test]
-async fn ensure_mends_a_table_that_was_dropped_under_a_running_store() {
+async fn prepare_recreates_a_table_that_was_dropped_under_a_running_store() {
     let test_file = TestFile::new();
     let store = test_file.store();
     let sql = test_file.sql();

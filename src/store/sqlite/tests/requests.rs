@@ -63,7 +63,7 @@ async fn what_changes_nothing_commits_nothing_and_waits_for_no_lock() {
 }
 
 #[tokio::test]
-async fn what_was_never_led_has_no_record() {
+async fn a_resource_that_was_never_acquired_has_no_record() {
     let test_file = TestFile::new();
     let store = test_file.store();
     assert_eq!(store.read(&resource(), LIMIT).await.unwrap(), None);

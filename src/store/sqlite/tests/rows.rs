@@ -116,7 +116,7 @@ async fn a_token_that_cannot_grow_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_table_that_takes_one_name_for_another_is_misconfigured() {
+async fn a_table_that_returns_another_name_is_misconfigured() {
     let test_file = TestFile::new();
     let loose = LOOSE.replace("name TEXT", "name TEXT COLLATE NOCASE");
     test_file.sql().execute_batch(&loose).unwrap();

@@ -103,7 +103,7 @@ async fn a_database_locked_past_the_limit_is_unavailable_and_nothing_is_applied(
 }
 
 #[tokio::test]
-async fn a_lock_that_is_given_back_within_the_limit_is_waited_for() {
+async fn a_request_waits_for_a_file_lock_that_is_released_within_the_limit() {
     let test_file = TestFile::new();
     let store = test_file
         .builder()

@@ -36,7 +36,7 @@ async fn only_the_lease_that_is_held_writes() {
 }
 
 #[tokio::test]
-async fn a_lease_that_has_expired_or_was_taken_over_writes_no_more() {
+async fn a_lease_that_has_expired_or_was_taken_over_no_longer_writes() {
     let (test_file, store, mut sql) = with_accounts();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     test_file.clock.advance(TTL);
@@ -55,7 +55,7 @@ async fn a_lease_that_has_expired_or_was_taken_over_writes_no_more() {
 }
 
 #[tokio::test]
-async fn a_lease_that_was_given_back_or_evicted_writes_no_more() {
+async fn a_lease_that_was_released_or_evicted_no_longer_writes() {
     let (_place, store, mut sql) = with_accounts();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     evict(&store, 1, Eviction::Close).await;
@@ -177,7 +177,7 @@ async fn a_connection_to_another_database_is_misconfigured() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_connection_by_another_name_of_the_same_file_will_do() {
+async fn a_connection_by_another_path_to_the_same_file_is_accepted() {
     let (test_file, store, _sql) = with_accounts();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let link = test_file.directory.path().join("link.db");

@@ -9,7 +9,7 @@ fn write(sql: &mut Connection, token: u64) -> Guarded<usize> {
 }
 
 #[test]
-fn a_row_takes_no_older_token_than_it_has_seen() {
+fn a_row_accepts_no_token_older_than_its_own() {
     let (_place, _, mut sql) = with_accounts();
     assert_eq!(write(&mut sql, 3).unwrap(), 1, "no token yet");
     assert_eq!(write(&mut sql, 3).unwrap(), 1, "the same again");
@@ -38,7 +38,7 @@ fn tokens_are_compared_as_numbers() {
 }
 
 #[test]
-fn a_row_that_is_not_there_is_an_error_of_its_own_and_is_not_made() {
+fn a_missing_row_is_not_found_and_is_not_created() {
     let (_place, _, mut sql) = with_accounts();
     let guard = TokenGuard::new(&lease("a", 1));
     let missing = guard.transaction(&mut sql, "accounts", &[("id", &9)], pay);
@@ -116,7 +116,7 @@ fn what_does_not_name_one_row_is_refused_and_not_written() {
 
 /// SQLite takes a quoted name that is no column for a text, and `'id' = 'id'` would be every row.
 #[test]
-fn a_column_that_is_not_there_is_an_error_and_no_text() {
+fn a_column_that_does_not_exist_is_an_error_and_not_a_string() {
     let (_place, _, mut sql) = with_accounts();
     sql.execute("DELETE FROM accounts WHERE id = 8", [])
         .unwrap();
@@ -170,7 +170,7 @@ fn a_claim_after_a_takeover_in_between_is_refused_or_busy() {
 
 /// A trigger of the user's that takes the claim back.
 #[test]
-fn a_claim_that_does_not_stay_is_noticed() {
+fn a_claim_that_a_trigger_undoes_is_an_error() {
     let (_place, _, mut sql) = with_accounts();
     sql.execute_batch(
         "CREATE TRIGGER back AFTER UPDATE OF fencing_token ON accounts WHEN new.fencing_token > 0
