@@ -43,7 +43,7 @@ fn each_memory_store_is_a_new_one() {
 fn an_unknown_scheme_and_text_that_is_no_url_are_misconfigured() {
     for (url, expected) in [
         ("postgres://u:hunter2@h/db", "scheme `postgres`"),
-        ("leases.db", "no URL of a store"),
+        ("leases.db", "not the URL of a store"),
         (
             "",
             "the URL is empty: set the setting that holds it. A URL has one of the \

@@ -75,7 +75,7 @@ async fn a_client_without_credentials_gets_an_error_that_says_so() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Denied, "{error}");
-    assert!(error.to_string().contains("put a user"), "{error}");
+    assert!(error.to_string().contains("give it a user"), "{error}");
 }
 
 #[tokio::test]

@@ -72,14 +72,14 @@ fn a_scheme_whose_feature_is_off_names_the_feature() {
 fn text_that_is_no_url_is_not_quoted_in_the_error() {
     for url in ["leases.db", ":", "://", "se cret:x", "secret", "sécret:x"] {
         let text = refusal(url);
-        assert!(text.contains("no URL of a store"), "{url:?}: {text}");
+        assert!(text.contains("not the URL of a store"), "{url:?}: {text}");
         assert!(!text.contains("cret"), "{text}");
     }
     for url in ["", " "] {
         assert!(refusal(url).contains("the URL is empty"), "{url:?}");
     }
     assert!(refusal("memory:\n").contains("control character at byte 7"));
-    assert!(refusal(&format!("{}:x", "s".repeat(21))).contains("no URL"));
+    assert!(refusal(&format!("{}:x", "s".repeat(21))).contains("not the URL"));
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn a_companion_that_cannot_be_opened_is_misconfigured() {
         sql.close().unwrap();
         fs::create_dir(test_file.companion(suffix)).unwrap();
         let misconfigured = StoreErrorKind::Misconfigured;
-        fails(test_file.path(), misconfigured, "companions -wal and -shm");
+        fails(test_file.path(), misconfigured, "companion -wal or -shm");
     }
 }
 

@@ -88,8 +88,11 @@ async fn a_row_for_a_newer_library_is_read_but_not_written() {
             let error = answer.unwrap_err();
             let message = error.to_string();
             assert_eq!(error.kind(), StoreErrorKind::Unsupported, "{message}");
-            assert!(message.contains("version 7 of records"), "{message}");
-            assert!(message.contains("understands 1"), "{message}");
+            assert!(
+                message.contains("version 7 of the record format"),
+                "{message}"
+            );
+            assert!(message.contains("supports version 1"), "{message}");
         }
         assert_eq!(test_file.row(), before);
     }
@@ -140,7 +143,7 @@ async fn triggers_that_undo_a_write_grant_nothing() {
     .unwrap();
     let error = store.acquire(&bid("a", 1), LIMIT).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
-    assert!(error.to_string().contains("remove triggers"), "{error}");
+    assert!(error.to_string().contains("remove the triggers"), "{error}");
     sql.execute_batch("DROP TRIGGER undo").unwrap();
     assert_eq!(
         store.acquire(&bid("a", 1), LIMIT).await.unwrap(),

@@ -177,7 +177,7 @@ fn a_claim_that_a_trigger_undoes_is_an_error() {
          BEGIN UPDATE accounts SET fencing_token = 0 WHERE id = new.id; END",
     )
     .unwrap();
-    assert!(unguardable(write(&mut sql, 1)).contains("triggers"));
+    assert!(unguardable(write(&mut sql, 1)).contains("look for a trigger"));
 }
 
 proptest! {
