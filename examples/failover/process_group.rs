@@ -129,14 +129,14 @@ impl ProcessGroup {
             let held_up = looked.until(BootClock.now()).saturating_sub(TICK);
             self.held_up = self.held_up.max(held_up);
             match message {
-                Ok(message) => self.hear(message)?,
+                Ok(message) => self.handle(message)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => unreachable!("the launcher holds a sender"),
             }
         }
     }
 
-    fn hear(&mut self, message: Message) -> Result<(), Failure> {
+    fn handle(&mut self, message: Message) -> Result<(), Failure> {
         let ended = |id: NodeId, how: String| {
             let name = id.name();
             Err(Failure::Ended { name, how })

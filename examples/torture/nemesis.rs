@@ -16,7 +16,7 @@ pub(crate) enum Act {
         node: Victim,
         lasting: Duration,
     },
-    Wire {
+    Connection {
         node: Victim,
         fault: ProxyFault,
         lasting: Duration,
@@ -64,17 +64,17 @@ impl Setup {
 pub(crate) struct Nemesis {
     rng: SmallRng,
     setup: Setup,
-    has_wires: bool,
+    has_proxies: bool,
 }
 
 impl Nemesis {
     /// Each run with this seed draws the same, in the same order.
-    pub(crate) fn new(seed: u64, setup: Setup, has_wires: bool) -> Self {
+    pub(crate) fn new(seed: u64, setup: Setup, has_proxies: bool) -> Self {
         Self {
             // Another seed than that of the setup, which would draw the same numbers.
             rng: SmallRng::seed_from_u64(seed ^ 0x7075_6e69_7368),
             setup,
-            has_wires,
+            has_proxies,
         }
     }
 
@@ -96,7 +96,7 @@ impl Nemesis {
             Victim::Node(self.rng.random_range(1..=self.setup.nodes))
         };
         let ttl = self.setup.ttls[resource];
-        let kinds = if self.has_wires { 12 } else { 9 };
+        let kinds = if self.has_proxies { 12 } else { 9 };
         match self.rng.random_range(0..kinds) {
             0..2 => Act::Kill {
                 node,
@@ -112,7 +112,7 @@ impl Nemesis {
                 choice: self.rng.random(),
                 lasting: self.part_of(self.shortest_ttl(), 0.2, 2.5),
             },
-            _ => Act::Wire {
+            _ => Act::Connection {
                 node,
                 fault: self.fault(ttl),
                 lasting: self.part_of(ttl, 0.1, 2.0),

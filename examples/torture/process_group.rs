@@ -216,17 +216,17 @@ impl ProcessGroup {
     /// Handles all messages that have arrived; waits a moment if there are none.
     pub(crate) fn listen(&mut self) -> Result<(), Failure> {
         match self.inbox.recv_timeout(TICK) {
-            Ok(message) => self.hear(message)?,
+            Ok(message) => self.handle(message)?,
             Err(RecvTimeoutError::Timeout) => return Ok(()),
             Err(RecvTimeoutError::Disconnected) => unreachable!("the group itself holds a sender"),
         }
         while let Ok(message) = self.inbox.try_recv() {
-            self.hear(message)?;
+            self.handle(message)?;
         }
         Ok(())
     }
 
-    fn hear(&mut self, message: Message) -> Result<(), Failure> {
+    fn handle(&mut self, message: Message) -> Result<(), Failure> {
         let ended = |id: NodeId, how: String| {
             let name = id.to_string();
             Err(Failure::Ended { name, how })

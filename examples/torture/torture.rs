@@ -167,7 +167,7 @@ impl Torture {
                 self.group.freeze(id.number)?;
                 self.later(now + lasting, Pending::Thaw(id.number));
             }
-            Act::Wire {
+            Act::Connection {
                 node,
                 fault,
                 lasting,

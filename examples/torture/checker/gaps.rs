@@ -36,10 +36,10 @@ impl<'a> Gap<'a> {
         // The previous acquisition is not always the one that ended last.
         let older = before.iter().max_by_key(|term| term.interval().end)?;
         let between = older.token.saturating_add(1)..younger.token;
-        let heard = before.iter().map(|term| term.token);
-        let heard = heard.filter(|token| between.contains(token));
-        let heard = heard.collect::<BTreeSet<_>>().len() as u64;
-        let skipped = between.end.saturating_sub(between.start) - heard;
+        let known = before.iter().map(|term| term.token);
+        let known = known.filter(|token| between.contains(token));
+        let known = known.collect::<BTreeSet<_>>().len() as u64;
+        let skipped = between.end.saturating_sub(between.start) - known;
         Some(Self {
             older,
             younger,

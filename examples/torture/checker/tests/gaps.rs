@@ -183,9 +183,9 @@ fn a_skipped_token_explains_two_ttls_and_an_answer() {
     assert_eq!(found(1054 + 508, 4, &[]), 0);
     assert_eq!(found(1054 + 509, 4, &[]), 1);
     // A node is known to have it.
-    let heard = [term(3, 2, 900, 950)];
-    assert_eq!(found(1054 + 254, 3, &heard), 1);
-    assert_eq!(found(1054, 3, &heard), 0);
+    let known = [term(3, 2, 900, 950)];
+    assert_eq!(found(1054 + 254, 3, &known), 1);
+    assert_eq!(found(1054, 3, &known), 0);
 }
 
 #[test]
