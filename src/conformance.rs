@@ -1,7 +1,7 @@
-//! The kit that every store must pass, also a store of your own.
+//! Tests that every store must pass, also a store of your own.
 //!
 //! Each clause of the contract on [`LeaseStore`] is a named case. [`conformance!`](crate::conformance!)
-//! makes a `#[test]` of each for one store:
+//! makes a `#[test]` of each case for one store:
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
@@ -26,8 +26,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! The cases use resource names of their own, so nothing needs to be wiped. Attributes before the
-//! expression, as in `conformance!(#[ignore = "needs a server"]; Subject)`, are put on each test.
+//! Each run uses new resource names, so you need not clear the store. Attributes before the expression, as in
+//! `conformance!(#[ignore = "needs a server"]; Subject)`, apply to each test.
 
 #[cfg(test)]
 mod broken;
@@ -45,7 +45,7 @@ use futures::future::BoxFuture;
 use crate::store::LeaseStore;
 use trial::Trial;
 
-/// Calls a macro with the name of every case: the one list of them.
+/// Calls a macro with the names of all cases. This is the only list of them.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_cases {
@@ -104,7 +104,7 @@ macro_rules! __conformance_cases {
     };
 }
 
-/// Makes a `#[test]` of each case of the kit for one [`Subject`], in the present module.
+/// Makes a `#[test]` of each case for one [`Subject`], in the current module.
 #[macro_export]
 macro_rules! conformance {
     ($(#[$attribute:meta])+; $subject:expr) => {
@@ -152,10 +152,10 @@ use owners::*;
 use races::*;
 crate::__conformance_cases! { __conformance_table!() }
 
-/// Runs one case by its name, on a tokio runtime of its own.
+/// Runs one case by its name, on a new tokio runtime.
 ///
 /// # Panics
-/// If the store does not do what the case asks for, or there is no such case.
+/// If the store violates the case, or there is no case of this name.
 pub fn run(case: &str, subject: impl Subject) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)

@@ -1,5 +1,4 @@
-//! Stores that are broken on purpose, one way each: the kit must catch every one by the case that
-//! names what is wrong with it.
+//! Stores with one planted fault each. The case that names the fault must fail.
 
 mod owners;
 
@@ -45,13 +44,13 @@ pub(super) enum Fault {
     ExpiryByTheCallersClock,
     SameAttemptWithoutWrite,
     ExpiredAttemptGetsItsTokenBack,
-    SpentAttemptGranted,
-    OwnerEntersAgain,
+    ReleasedAttemptGranted,
+    EveryBidIsReentrant,
     ReentrantBidRefused,
     ReentrantBidTakesFromAnybody,
     ReentrantBidKeepsTheExpiry,
-    ReentrantBidTakesWhatIsClosing,
-    LapsedLeaseRenewed,
+    ReentrantBidTakesAClosingLease,
+    ExpiredLeaseRenewed,
     RenewalWithoutTokenCheck,
     RenewalDoesNotExtend,
     RenewalNeverShortens,
@@ -59,28 +58,28 @@ pub(super) enum Fault {
     EvictionFreesAtOnce,
     EvictedLeaseRenewed,
     EvictionWithoutTokenCheck,
-    JudgedByTheChallengersTtl,
+    ExpiryByTheBiddersTtl,
     RefusalWrites,
-    NamesFolded,
-    ListsWhatLiesDeeper,
-    MetadataCut,
+    NamesLowercased,
+    ListIncludesSubscopes,
+    MetadataTruncated,
     HistoryForgotten,
     ObservationFromTheRequest,
-    VersionOfTheClient,
+    VersionSetByTheClient,
     LimitIgnored,
 }
 
-/// What the database keeps, and what surrounds it.
+/// The database: its records, its clock and its state.
 #[derive(Debug)]
 struct Shared {
     records: Mutex<BTreeMap<String, StoredRecord>>,
     clock: ManualClock,
     clients: AtomicU64,
-    /// Alive while the database answers no writes.
+    /// Alive while the database does not answer writes.
     stalled: Mutex<Weak<()>>,
 }
 
-/// A subject whose store has this fault, or none.
+/// A subject whose store has this fault, or no fault.
 pub(super) struct Broken {
     fault: Option<Fault>,
     shared: Arc<Shared>,
@@ -106,7 +105,7 @@ impl Subject for Broken {
         let mut capabilities = Capabilities::new(Duration::from_secs(10));
         capabilities.observed = matches!(
             self.fault,
-            Some(Fault::ObservationFromTheRequest | Fault::VersionOfTheClient)
+            Some(Fault::ObservationFromTheRequest | Fault::VersionSetByTheClient)
         );
         capabilities
     }
@@ -131,7 +130,7 @@ impl Subject for Broken {
     }
 }
 
-/// Token, version and since when: what a client has observed.
+/// What a client has observed: the token, the version, and since when.
 type Observation = (FencingToken, u64, Moment);
 
 #[derive(Debug)]
@@ -148,11 +147,11 @@ impl Client {
     }
 
     fn observes(&self) -> bool {
-        self.has(Fault::ObservationFromTheRequest) || self.has(Fault::VersionOfTheClient)
+        self.has(Fault::ObservationFromTheRequest) || self.has(Fault::VersionSetByTheClient)
     }
 
     fn key(&self, resource: &ResourceName) -> String {
-        if self.has(Fault::NamesFolded) {
+        if self.has(Fault::NamesLowercased) {
             resource.as_str().to_lowercase()
         } else {
             resource.to_string()
@@ -169,7 +168,7 @@ impl Client {
         self.shared.clock.now() + ahead
     }
 
-    /// Replaces the expiry of a record by what this client has observed.
+    /// Replaces the expiry of a record by the one that this client has observed.
     fn observe(&self, key: &str, record: &mut StoredRecord, asked_at: Moment) {
         let mut seen = self.seen.lock().unwrap();
         let now = if self.has(Fault::ObservationFromTheRequest) {
@@ -217,7 +216,7 @@ impl Client {
         outcome
     }
 
-    /// Waits for a database that answers no writes.
+    /// Waits for the time limit while the database does not answer writes.
     async fn wait(&self, operation: Operation, limit: Duration) -> Result<(), StoreError> {
         if self.shared.stalled.lock().unwrap().strong_count() == 0 {
             return Ok(());
@@ -253,10 +252,10 @@ impl Client {
                 token: record.token,
             };
         }
-        if self.has(Fault::SpentAttemptGranted) && own && record.holder.is_none() {
+        if self.has(Fault::ReleasedAttemptGranted) && own && record.holder.is_none() {
             record.attempt = None;
         }
-        if self.has(Fault::OwnerEntersAgain) {
+        if self.has(Fault::EveryBidIsReentrant) {
             bid.reentrant = true;
         }
         if self.has(Fault::ReentrantBidRefused) {
@@ -265,13 +264,13 @@ impl Client {
         if bid.reentrant && self.has(Fault::ReentrantBidTakesFromAnybody) {
             record.holder = record.holder.take().map(|_| bid.candidate.clone());
         }
-        if bid.reentrant && self.has(Fault::ReentrantBidTakesWhatIsClosing) {
+        if bid.reentrant && self.has(Fault::ReentrantBidTakesAClosingLease) {
             record.closing = false;
         }
-        if self.has(Fault::JudgedByTheChallengersTtl) && record.holder.is_some() {
+        if self.has(Fault::ExpiryByTheBiddersTtl) && record.holder.is_some() {
             record.expires_at = record.expires_at - record.ttl + bid.ttl;
         }
-        if self.has(Fault::MetadataCut) {
+        if self.has(Fault::MetadataTruncated) {
             let cut = bid
                 .metadata
                 .map(|text| text.as_str()[..255.min(text.as_str().len())].to_owned());
@@ -321,7 +320,7 @@ impl LeaseStore for Client {
         let (key, asked_at) = (self.key(&bid.resource), self.now());
         let first = !self.seen.lock().unwrap().contains_key(&key);
         if self.has(Fault::ObservationFromTheRequest) && self.number % 4 == 1 && first {
-            // A slow first look.
+            // A slow first read.
             self.shared.clock.advance(bid.ttl / 2);
         }
         let outcome = self.step(&bid.resource, |record, now| {
@@ -343,7 +342,7 @@ impl LeaseStore for Client {
         let outcome = self.step(&lease.resource, |record, now| {
             let mut lease = lease.clone();
             let version = record.version;
-            if self.has(Fault::LapsedLeaseRenewed) {
+            if self.has(Fault::ExpiredLeaseRenewed) {
                 record.expires_at = record.expires_at.max(now + ttl);
             }
             if self.has(Fault::RenewalWithoutTokenCheck) {
@@ -363,8 +362,8 @@ impl LeaseStore for Client {
             if self.has(Fault::RenewalKeepsTheTtl) {
                 record.ttl = before.1;
             }
-            if self.has(Fault::VersionOfTheClient) {
-                // "My" version: the same one with every renewal.
+            if self.has(Fault::VersionSetByTheClient) {
+                // The client's own version: the same with every renewal.
                 record.version = version.max(1_000);
             }
             outcome
@@ -412,7 +411,7 @@ impl LeaseStore for Client {
     async fn list(&self, scope: &Scope, _: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
         let records = self.shared.records.lock().unwrap();
         let lies_in = |name: &ResourceName| {
-            if self.has(Fault::ListsWhatLiesDeeper) {
+            if self.has(Fault::ListIncludesSubscopes) {
                 name.as_str().starts_with(scope.as_prefix())
             } else {
                 name.scope() == *scope

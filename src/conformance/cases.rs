@@ -448,13 +448,13 @@ pub(super) async fn a_lost_reply_does_not_lose_the_lease(t: &Trial) {
 pub(super) async fn a_late_retry_of_an_acquire_does_not_undo_its_release(t: &Trial) {
     let bid = t.bid("a");
     let token = granted(t.store().acquire(&bid, LIMIT).await);
-    // The driver sends the acquire again after the release was applied.
+    // The driver retries the acquire after the release was applied.
     released(t.store().release(&t.claim("a", token), LIMIT).await);
     refused(t.other().acquire(&bid, LIMIT).await);
     assert_eq!(
         t.record().await.holder,
         None,
-        "the lease of one that is gone"
+        "the retry acquired a lease that has no holder"
     );
 }
 
@@ -501,18 +501,18 @@ pub(super) async fn a_record_of_a_newer_format_is_not_written(t: &Trial) {
 }
 
 pub(super) async fn a_write_that_gets_no_answer_fails_within_its_limit(t: &Trial) {
-    /// The caller waits a little longer than the store; a machine with other tests is slow.
-    const PATIENCE: Duration = Duration::from_secs(5);
+    /// How much longer the test waits than the store: a busy machine is slow.
+    const EXTRA_WAIT: Duration = Duration::from_secs(5);
     let limit = Duration::from_millis(300);
     let token = t.held().await;
     let Some(stalled) = t.subject.stall().await else {
         return;
     };
     let lease = t.lease("a", token);
-    let renewed = timeout(limit + PATIENCE, t.store().renew(&lease, t.ttl(), limit)).await;
+    let renewed = timeout(limit + EXTRA_WAIT, t.store().renew(&lease, t.ttl(), limit)).await;
     assert!(renewed.expect("an answer in time").is_err());
     let claim = t.claim("a", token);
-    let released = timeout(limit + PATIENCE, t.store().release(&claim, limit)).await;
+    let released = timeout(limit + EXTRA_WAIT, t.store().release(&claim, limit)).await;
     assert!(released.expect("an answer in time").is_err());
     drop(stalled);
     t.store().read(&t.resource, LIMIT).await.expect("an answer");

@@ -1,4 +1,4 @@
-//! What plain locks that share an owner rely on: reentrant bids, and releases by the owner alone.
+//! Cases for plain locks that share an owner: reentrant bids, and releases by owner.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ pub(super) async fn a_release_by_owner_needs_no_token(t: &Trial) {
     let mut bid = t.bid("a");
     bid.metadata = Some(metadata("10.0.0.1:80"));
     let token = granted(t.store().acquire(&bid, LIMIT).await);
-    // By a client that has never seen the token.
+    // Through a client that has never seen the token.
     released(t.other().release(&owner(t, "a"), LIMIT).await);
     let record = t.record().await;
     assert_eq!((record.token, record.holder), (token, None));
@@ -86,7 +86,7 @@ pub(super) async fn a_release_by_another_owner_changes_nothing(t: &Trial) {
     }
     refused(t.other().acquire(&t.bid("b"), LIMIT).await);
     renewed(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
-    // Nor when nobody holds it.
+    // Also if the lease is free.
     released(t.store().release(&owner(t, "a"), LIMIT).await);
     let seen = not_held(t.store().release(&owner(t, "b"), LIMIT).await).expect("a record");
     assert_eq!((seen.token, seen.holder), (token, None));
@@ -131,7 +131,7 @@ pub(super) async fn a_release_by_owner_clears_an_expired_lease(t: &Trial) {
     released(t.store().release(&owner(t, "a"), LIMIT).await);
     assert_eq!(t.record().await.holder, None);
     assert!(granted(t.other().acquire(&t.bid("b"), LIMIT).await) > token);
-    // Another has it by now.
+    // Another candidate holds it now.
     not_held(t.store().release(&owner(t, "a"), LIMIT).await);
     assert_eq!(t.record().await.holder, Some(name("b")));
 }

@@ -1,4 +1,4 @@
-//! Cases in which many ask at once, or in which the moment counts.
+//! Cases with simultaneous bids, or in which timing matters.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,8 +26,8 @@ pub(super) async fn a_renewed_lease_is_never_taken_over(t: &Trial) {
     }
 }
 
-/// A store that observes must not count the time that its first look took; one with a clock passes
-/// if it does not free early.
+/// A client that observes must not count the time that its first read took. A store with a clock passes if
+/// it does not free the lease early.
 pub(super) async fn an_observation_counts_from_the_reply(t: &Trial) {
     t.held().await;
     refused(t.other().acquire(&t.bid("b"), LIMIT).await);
@@ -39,14 +39,14 @@ pub(super) async fn an_observation_counts_from_the_reply(t: &Trial) {
 
 const BIDDERS: usize = 32;
 
-/// Has all bid at the same moment; gives the tokens that were granted.
-async fn rush(t: &Trial, resource: &ResourceName) -> Vec<FencingToken> {
+/// Sends all bids at the same moment. Returns the granted tokens.
+async fn bid_at_once(t: &Trial, resource: &ResourceName) -> Vec<FencingToken> {
     let barrier = Arc::new(Barrier::new(BIDDERS));
     let bidders = (0..BIDDERS).map(|index| {
         let (barrier, client) = (barrier.clone(), t.clients[index % 4].clone());
         let mut bid = t.bid(&format!("bidder {index}"));
         bid.resource = resource.clone();
-        // Nobody's lease may run out during the rush.
+        // No lease may expire meanwhile.
         bid.ttl = Duration::from_secs(600);
         tokio::spawn(async move {
             barrier.wait().await;
@@ -64,7 +64,7 @@ async fn rush(t: &Trial, resource: &ResourceName) -> Vec<FencingToken> {
 pub(super) async fn one_of_32_simultaneous_bids_wins(t: &Trial) {
     let mut last = FencingToken::new(0);
     for round in 0..200 {
-        let tokens = rush(t, &t.resource).await;
+        let tokens = bid_at_once(t, &t.resource).await;
         assert_eq!(tokens.len(), 1, "winners in round {round}: {tokens:?}");
         assert!(tokens[0] > last, "{} after {last}", tokens[0]);
         last = tokens[0];
@@ -77,7 +77,7 @@ pub(super) async fn one_of_32_simultaneous_bids_wins(t: &Trial) {
 pub(super) async fn one_of_32_simultaneous_bids_wins_a_resource_without_a_record(t: &Trial) {
     for key in 0..60 {
         let resource = ResourceName::new(format!("{}/{key}", t.resource)).expect("a good name");
-        let tokens = rush(t, &resource).await;
+        let tokens = bid_at_once(t, &resource).await;
         assert_eq!(tokens.len(), 1, "winners of free key {key}: {tokens:?}");
     }
 }

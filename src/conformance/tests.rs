@@ -6,7 +6,7 @@ use super::{
     run,
 };
 
-/// Each way to be broken, and the case that must say so.
+/// Each fault, and the case that must fail for it.
 const CAUGHT_BY: &[(Fault, &str)] = &[
     (Fault::NoCompareAndSet, "one_of_32_simultaneous_bids_wins"),
     (
@@ -36,15 +36,15 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
         "an_expired_attempt_gets_a_new_token",
     ),
     (
-        Fault::SpentAttemptGranted,
+        Fault::ReleasedAttemptGranted,
         "a_released_attempt_is_never_granted_again",
     ),
     (
-        Fault::SpentAttemptGranted,
+        Fault::ReleasedAttemptGranted,
         "a_late_retry_of_an_acquire_does_not_undo_its_release",
     ),
     (
-        Fault::OwnerEntersAgain,
+        Fault::EveryBidIsReentrant,
         "the_same_candidate_with_another_attempt_is_refused",
     ),
     (
@@ -64,7 +64,7 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
         "a_reentrant_bid_gives_a_whole_ttl_again",
     ),
     (
-        Fault::ReentrantBidTakesWhatIsClosing,
+        Fault::ReentrantBidTakesAClosingLease,
         "a_reentrant_bid_is_refused_while_the_lease_is_closing",
     ),
     (
@@ -95,7 +95,10 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
         Fault::ReleaseByOwnerMakesARecord,
         "a_release_by_owner_creates_no_record",
     ),
-    (Fault::LapsedLeaseRenewed, "an_expired_lease_is_not_renewed"),
+    (
+        Fault::ExpiredLeaseRenewed,
+        "an_expired_lease_is_not_renewed",
+    ),
     (
         Fault::RenewalWithoutTokenCheck,
         "a_lease_of_another_token_or_holder_is_not_renewed",
@@ -125,7 +128,7 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
         "an_eviction_of_another_token_changes_nothing",
     ),
     (
-        Fault::JudgedByTheChallengersTtl,
+        Fault::ExpiryByTheBiddersTtl,
         "other_candidates_wait_for_the_ttl_of_the_holder",
     ),
     (
@@ -133,14 +136,14 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
         "a_refusal_names_the_holder_and_changes_nothing",
     ),
     (
-        Fault::NamesFolded,
+        Fault::NamesLowercased,
         "names_with_any_allowed_character_stay_distinct",
     ),
     (
-        Fault::ListsWhatLiesDeeper,
+        Fault::ListIncludesSubscopes,
         "a_list_holds_the_records_directly_in_its_scope",
     ),
-    (Fault::MetadataCut, "metadata_of_4096_bytes_is_kept"),
+    (Fault::MetadataTruncated, "metadata_of_4096_bytes_is_kept"),
     (
         Fault::HistoryForgotten,
         "the_history_holds_the_last_eight_acquisitions",
@@ -154,7 +157,7 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
         "a_write_that_gets_no_answer_fails_within_its_limit",
     ),
     (
-        Fault::VersionOfTheClient,
+        Fault::VersionSetByTheClient,
         "a_renewed_lease_is_never_taken_over",
     ),
 ];

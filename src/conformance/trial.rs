@@ -11,26 +11,26 @@ use crate::{
     store::{AcquireOutcome, ReleaseOutcome, RenewOutcome},
 };
 
-/// The time limit of a call whose case is not about that: longer than what any store needs.
+/// The time limit of calls in cases that do not test it: longer than any store needs.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
-/// What a store under test can do.
+/// The properties of a store under test that the cases depend on.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// The ttl that the cases use: as short as the store keeps it reliably on the machine of the tests.
+    /// The ttl that the cases use: the shortest that the store keeps reliably on the machine of the tests.
     pub ttl: Duration,
-    /// How late the store may be with anything: the cases wait this much longer. Default: a tenth of
-    /// the ttl.
+    /// How late the store may be: the cases wait this much longer than the contract says. Default: ttl / 10.
     pub slack: Duration,
-    /// Whether one client only observes what another has written, for want of a common clock.
+    /// Whether the store has no clock, so its clients observe expiry (as with DynamoDB). Default: `false`.
     pub observed: bool,
-    /// Whether [`Subject`] can meddle with records past the store.
+    /// Whether the [`Subject`] can change records without the store: it has its own
+    /// [`add_unknown_field`](Subject::add_unknown_field) and the two methods after it. Default: `false`.
     pub meddles: bool,
 }
 
 impl Capabilities {
-    /// A store with a clock of its own.
+    /// The properties of a store with a clock of its own, and the defaults of the other fields.
     #[must_use]
     pub fn new(ttl: Duration) -> Self {
         Self {
@@ -42,44 +42,45 @@ impl Capabilities {
     }
 }
 
-/// A store under test.
+/// A store under test. Implement it for each store.
 #[async_trait]
 pub trait Subject: Send + Sync + 'static {
-    /// What it can do.
+    /// The properties of the store.
     fn capabilities(&self) -> Capabilities;
 
-    /// A client of the store, as another process would have it: all see the same records.
+    /// A new client of the store, as another process has one. All clients see the same records.
     async fn client(&self) -> Arc<dyn LeaseStore>;
 
-    /// Lets time pass. Default: sleeps; a store whose clock is moved by hand moves it.
+    /// Lets time pass. Default: sleeps. If the store has a manual clock, move that instead.
     async fn pass(&self, time: Duration) {
         tokio::time::sleep(time).await;
     }
 
-    /// Keeps the store from answering writes while the returned value lives. Default: it cannot, and what
-    /// the contract says of time limits is not tested.
+    /// Stops the store from answering writes until the returned value is dropped.
+    ///
+    /// Default: `None`, which skips the case about time limits.
     async fn stall(&self) -> Option<Box<dyn Any + Send>> {
         None
     }
 
-    /// Adds to the record a field that no version of this library knows.
+    /// Adds a field to the record that no version of Tenure knows. Default: does nothing.
     async fn add_unknown_field(&self, resource: &ResourceName) {
         let _ = resource;
     }
 
-    /// Whether that field is still there.
+    /// Whether that field is still in the record. Default: `false`.
     async fn has_unknown_field(&self, resource: &ResourceName) -> bool {
         let _ = resource;
         false
     }
 
-    /// Marks the record as one for newer libraries only.
+    /// Marks the record as one that only newer versions of Tenure may write. Default: does nothing.
     async fn raise_min_reader(&self, resource: &ResourceName) {
         let _ = resource;
     }
 }
 
-/// One case's store, and what it asks for.
+/// The store of one case, with its clients and its resource.
 pub(super) struct Trial {
     pub(super) subject: Arc<dyn Subject>,
     pub(super) capabilities: Capabilities,
@@ -107,12 +108,12 @@ impl Trial {
         self.capabilities.ttl
     }
 
-    /// The first client, that of the holder.
+    /// The first client, which the holder uses.
     pub(super) fn store(&self) -> &dyn LeaseStore {
         &*self.clients[0]
     }
 
-    /// The client of a challenger.
+    /// The second client, which another candidate uses.
     pub(super) fn other(&self) -> &dyn LeaseStore {
         &*self.clients[1]
     }
@@ -140,7 +141,7 @@ impl Trial {
         Claim::Lease(self.lease(holder, token))
     }
 
-    /// A lease of candidate `a`, taken by the first client.
+    /// Acquires the lease for candidate `a` through the first client.
     pub(super) async fn held(&self) -> FencingToken {
         granted(self.store().acquire(&self.bid("a"), LIMIT).await)
     }
@@ -149,14 +150,14 @@ impl Trial {
         self.subject.pass(self.ttl().mul_f64(part_of_ttl)).await;
     }
 
-    /// A whole ttl and the slack.
+    /// Lets a whole ttl and the slack pass.
     pub(super) async fn expire(&self) {
         self.subject
             .pass(self.ttl() + self.capabilities.slack)
             .await;
     }
 
-    /// Has a challenger wait until the present lease has expired for it.
+    /// Waits until the current lease has expired for another candidate.
     pub(super) async fn wait_out(&self, challenger: &str) {
         if self.capabilities.observed {
             refused(self.other().acquire(&self.bid(challenger), LIMIT).await);

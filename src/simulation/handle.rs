@@ -116,7 +116,7 @@ impl World {
         sent_at: Moment,
         reply: Reply,
     ) -> Checked {
-        self.log(|| format!("node{index} receives_reply {reply:?}"));
+        self.log(|| format!("node{index} receives {reply:?}"));
         let node = &mut self.nodes[index];
         let election = node.election.as_mut().expect("not void");
         let asked = election.in_flight().is_some_and(|(asked, _)| asked == id);

@@ -54,7 +54,7 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
     (EarlyAcknowledgementCounts, &[Acknowledged], "8"),
     (ReleasedThoughSubscriberDied, &[Acknowledged], "8"),
     (MaxHoldIgnored, &[Deadline], "a longest hold ends"),
-    (MinHoldIgnored, &[MinHold], "a shortest hold is kept"),
+    (MinHoldIgnored, &[MinHold], "min_hold is kept"),
     (
         GrantTakenWhilePaused,
         &[NotWhilePaused],
@@ -63,7 +63,7 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
     (
         AttemptKeptWhilePaused,
         &[ReleasedWhenUnneeded],
-        "11: what may have been granted is given back",
+        "11: what may have been granted is released",
     ),
     (FailedRenewalEndsTerm, &[SurvivesOutages], "10"),
     (
@@ -119,7 +119,7 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
     (
         EvictionFreesAtOnce,
         &[Exclusion],
-        "§7 ◆: nobody acquires before the standing expiry",
+        "§7 ◆: no candidate acquires before the expiry",
     ),
     (NewerRecordWritten, &[NewerRecords], "§7 ◆: min_reader"),
     (HeldLeaseGranted, &[Exclusion], "§7"),

@@ -29,7 +29,7 @@ impl Client {
         {
             holder.clone_from(found);
         }
-        // As a mutex that counts how often its owner has entered.
+        // Like a mutex that counts how often its owner has locked it.
         if let [.., before, last] = &record.history[..]
             && self.has(Fault::ReleaseByOwnerUndoesOneBid)
             && before.holder == last.holder

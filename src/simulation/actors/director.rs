@@ -290,7 +290,7 @@ impl Director {
                 follows && (seen.told != leads || seen.messages == 0)
             });
             if let Some((index, seen)) = wrong {
-                let text = format!("subscriber {index} believes {:?}, not {leads:?}", seen.told);
+                let text = format!("subscriber {index} was told {:?}, not {leads:?}", seen.told);
                 world.fail(Property::Messages, text);
             }
         }

@@ -154,7 +154,7 @@ impl Wire {
     {
         self.begin(operation, what);
         let answer = request.await;
-        self.log(|| format!("receives_reply {answer:?}"));
+        self.log(|| format!("receives {answer:?}"));
         answer.map_err(|failure| failure.of("simulated", operation, "r"))
     }
 
