@@ -1,5 +1,5 @@
-//! The real clock is the one that runs while the machine sleeps. A machine cannot be put to sleep by a
-//! test, but a time namespace can shift `CLOCK_BOOTTIME` and leave `CLOCK_MONOTONIC` as it is.
+//! `BootClock` reads the clock that runs while the machine is suspended. A test cannot suspend the machine, but a
+//! time namespace can shift `CLOCK_BOOTTIME` and leave `CLOCK_MONOTONIC` as it is.
 #![allow(clippy::print_stdout, reason = "the child prints what its clock shows")]
 
 use std::process::{Command, ExitCode};

@@ -1,5 +1,5 @@
-//! Work that is done once by real processes on one SQLite file, some of which die or freeze over it.
-//! Without a folder in its environment this program tests; with one it is such a process.
+//! `Once` in real processes on one SQLite file, some of which die or freeze during the work. If its environment
+//! names a folder, this program is one of these processes; otherwise it runs the tests.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -23,7 +23,7 @@ const FOLDER: &str = "TENURE_TEST_FOLDER";
 const TTL: Duration = Duration::from_millis(500);
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Writes a line of its own, whoever else writes.
+/// Appends a line, also while other processes append.
 fn note(folder: &Path, line: &str) {
     let mut how = File::options();
     let how = how.append(true).create(true);
@@ -31,7 +31,7 @@ fn note(folder: &Path, line: &str) {
     file.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
-/// Whether this process is the one to which that happens.
+/// Whether this process is the one that takes this fault.
 fn takes_fault(folder: &Path, fault: &str) -> bool {
     fs::remove_file(folder.join(fault)).is_ok()
 }
@@ -69,7 +69,7 @@ async fn process(folder: PathBuf) {
     note(&folder, &end);
 }
 
-/// Processes that are killed when this ends before them.
+/// Processes that are killed when this is dropped.
 struct Processes(Vec<Child>);
 
 impl Processes {
@@ -82,7 +82,7 @@ impl Processes {
         Ok(started)
     }
 
-    /// Waits until all but this many have ended.
+    /// Waits until at most this many processes still run.
     fn wait_for_all_but(&mut self, but: usize) -> Result<(), Failed> {
         let end = Instant::now() + LIMIT;
         while Instant::now() < end {
@@ -121,7 +121,7 @@ fn check(notes: &[String], expected: &[&str]) -> Result<(), Failed> {
     }
 }
 
-/// The notes without the numbers of processes.
+/// The notes without process ids.
 fn notes_without_pids(folder: &Path) -> Vec<String> {
     let short = |note: String| match note.split_once(' ') {
         Some((fault @ ("dies-1" | "dies-2" | "freezes"), _)) => fault.to_owned(),
@@ -145,12 +145,12 @@ fn the_next_process_does_the_work_when_one_dies() -> Result<(), Failed> {
         "begun 3",
         "finished 3",
     ];
-    // Whoever has done it and those who waited go on in any order.
+    // The process that did the work and those that waited return in any order.
     let mut notes_without_pids = notes_without_pids(folder);
     notes_without_pids.get_mut(6..).unwrap_or_default().sort();
     expected.extend(["already 3", "already 3", "here 3"]);
     check(&notes_without_pids, &expected)?;
-    // It is remembered when all of them are gone.
+    // The store remembers it after all processes have ended.
     Processes::start(folder, 3)?.wait_for_all_but(0)?;
     let again: Vec<_> = notes(folder).split_off(notes_without_pids.len());
     check(&again, &["already 3"; 3])
@@ -165,7 +165,7 @@ fn a_frozen_process_loses_the_work_to_the_next_and_drops_it_when_it_wakes() -> R
     let frozen = notes(folder);
     let frozen = frozen.iter().find_map(|note| note.strip_prefix("freezes "));
     let frozen = frozen.and_then(|pid| Pid::from_raw(pid.parse().ok()?));
-    kill_process(frozen.ok_or("nobody froze")?, Signal::CONT)?;
+    kill_process(frozen.ok_or("no process froze")?, Signal::CONT)?;
     processes.wait_for_all_but(0)?;
     let mut notes_without_pids = notes_without_pids(folder);
     notes_without_pids.get_mut(4..6).unwrap_or_default().sort();

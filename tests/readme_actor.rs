@@ -1,6 +1,6 @@
-//! How to test an actor of your own: on a store in memory, under paused time, with faults on purpose.
+//! How to test an actor of your own: on the memory store, in paused time, with planted faults.
 //!
-//! Time passes only when nothing is left to do, so 15 seconds of waiting cost none.
+//! In paused time, the clock moves only when every task waits, so 15 seconds pass at once.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -22,7 +22,7 @@ enum Received {
     Follower(Reason),
 }
 
-/// The actor under test: it notes what it is received.
+/// The actor under test. It records the messages that it gets.
 struct Reports(Arc<Mutex<Vec<Received>>>);
 
 impl Actor for Reports {
@@ -55,7 +55,7 @@ fn paused(test: impl Future<Output = ()>) {
     System::with_tokio_rt(runtime).block_on(test);
 }
 
-/// A store that fails when it is received to, and an actor that follows a lock on it.
+/// A store with faults on demand, a lock on it, and a subscriber of the lock.
 fn started() -> (
     FaultyStore,
     LockHandle,
@@ -83,7 +83,7 @@ fn reports_stop_before_the_lease_expires_when_the_store_is_unreachable() {
         assert_eq!(received.lock().unwrap().last(), Some(&Received::Leader));
 
         store.always(Fault::Hang);
-        // The ttl is 15 s: at the latest then the work must have stopped.
+        // The ttl is 15 s: the work must have stopped by then.
         tokio::time::sleep(Duration::from_secs(15)).await;
         let lost = Received::Follower(Reason::StoreLost);
         assert_eq!(received.lock().unwrap().last(), Some(&lost));

@@ -1,4 +1,4 @@
-//! What plain locks and guards promise, as rules for the tests of every store.
+//! The contract of plain locks and guards, as tests for every store.
 
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ pub(crate) async fn mutexes_of_one_owner_unlock_each_other_but_not_those_of_anot
     assert!(is_not_held(&elsewhere.unlock().await.unwrap_err()));
     b.unlock().await.unwrap();
     assert!(a.lock().await.unwrap().token > lease.token);
-    // Locked again elsewhere, it is unlocked here with another token than that of here.
+    // Another mutex of the owner locks again. This one unlocks it, although its own token is older.
     elsewhere.lock().await.unwrap();
     a.unlock().await.unwrap();
     b.try_lock().await.unwrap();
@@ -151,7 +151,7 @@ pub(crate) async fn a_guard_is_never_reentrant(store_under_test: StoreUnderTest)
     );
     assert!(
         is_held_by_this_handle(&a.guard().await.unwrap_err()),
-        "without waiting for itself"
+        "it must not wait for itself"
     );
     assert!(is_held_by_this_handle(&a.lock().await.unwrap_err()));
     assert!(
@@ -223,7 +223,7 @@ pub(crate) async fn a_guard_is_lost_at_its_max_hold(store_under_test: StoreUnder
     let held = before.until(store_under_test.now());
     assert!(held >= TTL + TTL / 2, "{held:?}");
     assert!(!guard.is_current());
-    // Let go, it is free at once; kept, it would have run out by itself.
+    // Dropping the guard frees the lock at once. Otherwise the lease would expire on its own.
     drop(guard);
     let freed = store_under_test.now();
     drop(b.guard().await.unwrap());
@@ -244,7 +244,7 @@ pub(crate) async fn others_get_the_lock_only_after_min_hold(store_under_test: St
         assert!(is_held(&b.try_guard().await.unwrap_err()));
         let guard = b.guard().await.unwrap();
         let got = granted.until(store_under_test.now());
-        // The grant was made before its reply came.
+        // The store made the grant before the reply arrived.
         let shortest = least - mutex.timing().call_timeout();
         assert!(got >= shortest, "{got:?} of {least:?}");
         let latest = least + store_under_test.reaction_to_expiry(&b);
@@ -265,18 +265,18 @@ pub(crate) async fn a_dropped_guard_does_not_block_the_next_guard_of_its_mutex(
     }
 }
 
-/// How many waits are cancelled; more by hand.
+/// The number of waits to cancel.
 fn waits() -> u32 {
     std::env::var("TENURE_CANCELLED_WAITS").map_or(40, |waits| waits.parse().unwrap())
 }
 
-#[allow(clippy::print_stdout, reason = "how bad it was is of interest")]
+#[allow(clippy::print_stdout, reason = "it prints the longest time")]
 pub(crate) async fn a_cancelled_wait_leaves_nothing_held(store_under_test: StoreUnderTest) {
     let (a, b) = store_under_test.pair("cancelled");
     let mut worst = Duration::ZERO;
     let mut won = 0;
     for wait in 0..waits() {
-        // A grant takes about this long at first: before, during and after it.
+        // A grant takes up to about this long, so the limit falls before, within or after it.
         let limit = rand::rng().random_range(Duration::ZERO..Duration::from_millis(12));
         let plain = wait % 2 == 0;
         let cancelled = if plain {
@@ -292,7 +292,7 @@ pub(crate) async fn a_cancelled_wait_leaves_nothing_held(store_under_test: Store
                 a.unlock().await.unwrap();
             }
         }
-        // Asks at once and often, so that what is measured is what was left behind.
+        // Tries often, to measure how long a cancelled wait keeps the lock.
         let free = loop {
             match b.try_guard().await {
                 Ok(guard) => break guard,
@@ -312,7 +312,7 @@ pub(crate) async fn a_cancelled_wait_leaves_nothing_held(store_under_test: Store
     );
 }
 
-/// A test for each rule.
+/// Makes a test of each rule.
 macro_rules! lock_rules {
     ($(#[$attribute:meta])* $test:ident: $store_under_test:expr) => {
         lock_rules! { @each [$(#[$attribute])*] $test $store_under_test;

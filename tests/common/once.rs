@@ -1,4 +1,4 @@
-//! What work that is done once promises, as rules for the tests of every store.
+//! The contract of `Once`, as tests for every store.
 
 use std::{
     convert::Infallible,
@@ -21,7 +21,7 @@ use tenure::{
 
 use crate::store_under_test::{LIMIT, StoreUnderTest, TTL, pause};
 
-/// The work of this name in one of the two processes.
+/// The `Once` of this name in one of two processes.
 fn once(store_under_test: &StoreUnderTest, process: usize, name: &str) -> Once {
     let name = format!("{}/{name}", store_under_test.prefix);
     let builder = Once::builder(store_under_test.stores[process].clone(), name)
@@ -42,8 +42,8 @@ fn both(store_under_test: &StoreUnderTest, name: &str) -> (Once, Once) {
     )
 }
 
-/// How long after it was done, or may be tried, those who wait see it at the latest: the interval with
-/// its jitter, and as many requests as it takes.
+/// The longest time until a waiting call sees that the work is done or free: a poll with its jitter, and the
+/// requests.
 fn reaction() -> Duration {
     TTL.mul_f64(0.2 * 1.2) + TTL / 5
 }
@@ -67,7 +67,7 @@ fn is_corrupt<E>(outcome: Result<impl Sized, OnceError<E>>) -> bool {
     matches!(outcome, Err(OnceError::Corrupt { .. }))
 }
 
-/// Has somebody hold the marker, and give it back or not.
+/// Acquires the mark record as this holder, and releases it or not.
 async fn held_by(store_under_test: &StoreUnderTest, once: &Once, holder: &str, released: bool) {
     let store = &store_under_test.stores[1];
     let bid = Bid {
@@ -109,7 +109,11 @@ pub(crate) async fn one_call_does_the_work_and_the_others_return_when_it_is_done
                 Ok::<_, Infallible>(store_under_test.clock.now())
             };
             let ran = once.run(work).await.unwrap();
-            assert_eq!(finished.load(SeqCst), 1, "gone on before it was done");
+            assert_eq!(
+                finished.load(SeqCst),
+                1,
+                "returned before the work was done"
+            );
             (ran, store_under_test.clock.now())
         }
     };
@@ -179,7 +183,7 @@ pub(crate) async fn after_a_dropped_run_the_next_call_tries(store_under_test: St
     };
     let run = tokio::time::timeout(TTL * 2, a.run(work)).await;
     assert!(run.is_err(), "its work has no end");
-    assert_eq!(Arc::strong_count(&witness), 1, "the work goes on");
+    assert_eq!(Arc::strong_count(&witness), 1, "the work was not dropped");
     let dropped = store_under_test.clock.now();
     assert!(b.run(works).await.unwrap().was_by_this_call());
     let late = dropped.until(store_under_test.clock.now());
@@ -209,7 +213,7 @@ pub(crate) async fn losing_the_lock_drops_the_work_and_returns_an_error(
         matches!(&error, OnceError::Lost { reason: lost, .. } if *lost == reason),
         "{error}"
     );
-    assert_eq!(Arc::strong_count(&witness), 1, "the work goes on");
+    assert_eq!(Arc::strong_count(&witness), 1, "the work was not dropped");
     assert!(b.run(works).await.unwrap().was_by_this_call());
 }
 
@@ -269,7 +273,7 @@ pub(crate) async fn a_mark_that_arrives_after_a_reset_does_not_count(
     held_by(&store_under_test, &a, &format!("done {token} a-late"), true).await;
     assert_eq!(a.status().await.unwrap(), OnceStatus::Pending);
     let token = b.run(works).await.unwrap().token();
-    // Nor does a reset that arrives after the work, whose lease nobody gives back.
+    // Nor does a reset that arrives after the work and is not released.
     held_by(&store_under_test, &a, "open 2 b-late", false).await;
     assert_eq!(already(a.run(must_not_run).await.unwrap()).token, token);
     b.reset().await.unwrap();
@@ -302,7 +306,7 @@ pub(crate) async fn a_mark_with_a_larger_token_than_the_lock_is_corrupt(
     );
 }
 
-/// A test for each rule.
+/// Makes a test of each rule.
 macro_rules! once_rules {
     ($(#[$attribute:meta])* $test:ident: $store_under_test:expr) => {
         once_rules! { @each [$(#[$attribute])*] $test $store_under_test;

@@ -1,4 +1,4 @@
-//! A lock that meets a store in trouble, and the end of the trouble. For the tests of several stores.
+//! A lock whose store fails and recovers, for the tests of several stores.
 
 use std::{
     sync::{
@@ -15,7 +15,7 @@ use tenure::{
     actor::ElectionState, lease::ResourceName, store::StoreErrorKind,
 };
 
-/// Counts what it is told.
+/// Counts the messages that it gets.
 #[derive(Clone, Default)]
 struct Follower {
     won: Arc<AtomicUsize>,
@@ -42,8 +42,8 @@ impl Handler<BecameFollower> for Follower {
     }
 }
 
-/// Starts a lock on a store that answers with this kind of error, looks that it keeps trying and says
-/// so, has the cause mended, and waits until the same lock leads.
+/// Starts a lock on a store that fails with this kind of error, checks that it retries and reports the error,
+/// then repairs the store and waits until the lock leads.
 pub(crate) async fn a_lock_retries_and_leads_when_the_store_is_repaired(
     store: Arc<dyn LeaseStore>,
     resource: &ResourceName,
@@ -87,8 +87,8 @@ pub(crate) async fn a_lock_retries_and_leads_when_the_store_is_repaired(
     lock.shutdown().await.unwrap();
 }
 
-/// Runs a lock whose bid, two of its renewals and its release lose their answers: `lose` has the wire
-/// lose the next ones, and `lost` tells whether it has.
+/// Runs a lock whose bid, two renewals and release lose their replies: `lose` makes the connection lose the next
+/// reply, and `lost` returns whether it has.
 pub(crate) async fn a_lock_that_loses_replies_leads_once(
     store: Arc<dyn LeaseStore>,
     resource: &ResourceName,
@@ -104,17 +104,17 @@ pub(crate) async fn a_lock_that_loses_replies_leads_once(
     let address = follower.clone().start();
     lock.subscribe(&address);
     wait("it leads", || follower.won.load(SeqCst) == 1).await;
-    assert!(lost(), "the bid's answer was not lost");
+    assert!(lost(), "the reply to the bid was not lost");
     let leadership = lock.status().await.unwrap().leadership.unwrap();
     for _ in 0..2 {
         lose();
-        wait("renewals lose their answers", &lost).await;
+        wait("renewals lose their replies", &lost).await;
         wait_for_renewal(&lock).await;
         assert!(leadership.is_current());
     }
     lose();
     lock.shutdown().await.unwrap();
-    assert!(lost(), "the release's answer was not lost");
+    assert!(lost(), "the reply to the release was not lost");
     let told = (follower.won.load(SeqCst), follower.lost.load(SeqCst));
     assert_eq!(told, (1, 1));
 }

@@ -1,4 +1,4 @@
-//! What the rules of locks, and of work that is done once, are tried on. Not every test uses all of it.
+//! The stores that the rules of locks and of `Once` run on. Not every test uses all of it.
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -10,18 +10,18 @@ use tenure::{
 };
 
 pub(crate) const TTL: Duration = Duration::from_secs(3);
-/// The time limit of a call that is not about it: longer than what a store of the tests needs.
+/// The time limit of calls in tests that do not test it: longer than any store needs.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// A store, twice, as two processes have it.
+/// Two clients of one store, as two processes have them.
 pub(crate) struct StoreUnderTest {
     pub(crate) stores: [Arc<dyn LeaseStore>; 2],
     pub(crate) clock: Arc<dyn Clock>,
-    /// Whether an expiry is observed: seen for the first time one poll late.
+    /// Whether clients observe expiry, and so see it one poll late.
     pub(crate) observed: bool,
-    /// Makes the names of this run its own.
+    /// A prefix that makes the names of this run unique.
     pub(crate) prefix: String,
-    /// On the runtime of the test, under paused time.
+    /// Whether the locks run on the runtime of the test, in paused time.
     pub(crate) here: bool,
 }
 
@@ -54,13 +54,13 @@ impl StoreUnderTest {
         self.clock.now()
     }
 
-    /// How long after a lock is free another gets it at the latest.
+    /// The longest time from the release of a lock until a waiting mutex gets it.
     pub(crate) fn reaction(&self, mutex: &Mutex) -> Duration {
         let timing = mutex.timing();
         timing.poll_every() + timing.call_timeout()
     }
 
-    /// The same if nobody says that it is free.
+    /// The same if the lock expires without a release.
     pub(crate) fn reaction_to_expiry(&self, mutex: &Mutex) -> Duration {
         let observing = if self.observed {
             mutex.timing().poll_every()
@@ -75,21 +75,21 @@ pub(crate) async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-/// Under paused time.
+/// Runs a test in paused time.
 pub(crate) fn paused<T>(test: impl Future<Output = T>) -> T {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().start_paused(true).build().unwrap();
     runtime.block_on(test)
 }
 
-/// On a runtime with several threads, where the sockets of clients live, too; the locks do not.
+/// Runs a test on a runtime with several threads. Clients of stores use it, too; the locks do not.
 pub(crate) fn threads(test: impl Future<Output = ()>) {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(test);
 }
 
-/// For paused time.
+/// A memory store for paused time.
 pub(crate) fn memory() -> StoreUnderTest {
     let clock = Arc::new(TokioClock::new());
     let store = Arc::new(MemoryStore::with_clock(clock.clone()));

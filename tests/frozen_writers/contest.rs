@@ -1,4 +1,4 @@
-//! Starts the writers, freezes the one that leads, lets another take over, and continues the first.
+//! Starts the writers, freezes the leader, lets another take over, and resumes the first.
 
 use std::{
     env, fmt,
@@ -19,12 +19,12 @@ use crate::{
 };
 
 const WRITERS: usize = 3;
-/// One that is frozen within a transaction keeps all others from taking over.
-const PATIENCE: Duration = Duration::from_millis(1500);
-/// A contest in which nothing happens any more has failed.
-const SILENCE: Duration = Duration::from_secs(60);
+/// A leader that is frozen within a transaction blocks all others.
+const FREEZE_LIMIT: Duration = Duration::from_millis(1500);
+/// If no event arrives for this long, the test fails.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A process that is ended, frozen or not, on every way out.
+/// A process that is killed when this is dropped, also if it is frozen.
 struct Writer(Child);
 
 impl Writer {
@@ -43,17 +43,17 @@ impl Drop for Writer {
 pub(crate) struct Contest {
     writers: Vec<Writer>,
     events: Receiver<(usize, Event)>,
-    told: Replies,
-    /// Who leads, and under which token.
+    replies: Replies,
+    /// The leader and its token.
     leader: (usize, u64),
-    /// How many writes the leader was told to be applied.
+    /// The number of the leader's writes that the database has confirmed.
     streak: u32,
     late: u64,
 }
 
-/// What has happened.
+/// The counts of one test.
 pub(crate) struct Report {
-    told: Replies,
+    replies: Replies,
     freezes: u64,
     takeovers: u64,
     late: u64,
@@ -66,7 +66,7 @@ impl fmt::Display for Report {
             applied,
             refused,
             unknown,
-        } = &self.told;
+        } = &self.replies;
         let written: u64 = applied.values().sum();
         write!(
             f,
@@ -102,18 +102,18 @@ impl Contest {
         }
         // What they have written up to their end counts, too.
         contest.writers.clear();
-        while let Ok((writer, event)) = contest.events.recv_timeout(SILENCE) {
+        while let Ok((writer, event)) = contest.events.recv_timeout(EVENT_TIMEOUT) {
             contest.handle_event(writer, event);
         }
         let took = begun.elapsed();
-        let Self { told, late, .. } = contest;
+        let Self { replies, late, .. } = contest;
         let rows = runtime.block_on(ledger.rows());
-        let verdict = Verdict::of(&rows, &told, WRITERS as u64)?;
-        if takeovers == 0 || (guard != Guard::None && told.refused == 0) {
-            return Err("nobody was too late: this has proved nothing".into());
+        let verdict = Verdict::of(&rows, &replies, WRITERS as u64)?;
+        if takeovers == 0 || (guard != Guard::None && replies.refused == 0) {
+            return Err("no write was stale, so the test has proved nothing".into());
         }
         let report = Report {
-            told,
+            replies,
             freezes,
             takeovers,
             late,
@@ -135,7 +135,7 @@ impl Contest {
         Ok(Self {
             writers: writers.collect::<Result<_, _>>()?,
             events,
-            told: Replies::default(),
+            replies: Replies::default(),
             leader: (0, 0),
             streak: 0,
             late: 0,
@@ -143,19 +143,19 @@ impl Contest {
     }
 
     fn total(&self) -> u64 {
-        self.told.applied.values().sum::<u64>() + self.told.refused + self.told.unknown
+        self.replies.applied.values().sum::<u64>() + self.replies.refused + self.replies.unknown
     }
 
-    /// Whether somebody took over while it was frozen.
+    /// Freezes the leader. Returns whether another writer took over meanwhile.
     fn freeze_leader(&mut self) -> Result<bool, Failed> {
         let wanted = rand::random_range(20..60);
-        self.receive_until(SILENCE, |contest| contest.streak >= wanted)?;
+        self.receive_until(EVENT_TIMEOUT, |contest| contest.streak >= wanted)?;
         let (frozen, token) = self.leader;
         // At any point of its next write, or before or after it.
         thread::sleep(Duration::from_micros(rand::random_range(0..12_000)));
         self.writers[frozen].signal(Signal::STOP)?;
-        // The other one is to have written, so that there is something newer.
-        let taken = self.receive_until(PATIENCE, |contest| {
+        // Waits until another leader has written, so that a late write is stale.
+        let taken = self.receive_until(FREEZE_LIMIT, |contest| {
             contest.leader.1 > token && contest.leader.0 != frozen && contest.streak >= 15
         });
         self.writers[frozen].signal(Signal::CONT)?;
@@ -176,7 +176,7 @@ impl Contest {
             let left = end.saturating_duration_since(Instant::now());
             match self.events.recv_timeout(left) {
                 Ok((writer, event)) => self.handle_event(writer, event),
-                Err(RecvTimeoutError::Timeout) => return Err("waited in vain".into()),
+                Err(RecvTimeoutError::Timeout) => return Err("no event in time".into()),
                 Err(RecvTimeoutError::Disconnected) => return Err("all writers have ended".into()),
             }
         }
@@ -190,18 +190,18 @@ impl Contest {
             }
             Event::Leads(_) => {}
             Event::Wrote(token, Outcome::Applied) => {
-                *self.told.applied.entry(token).or_default() += 1;
+                *self.replies.applied.entry(token).or_default() += 1;
                 self.streak += u32::from(token == self.leader.1);
             }
             Event::Wrote(token, Outcome::Refused) => {
-                self.told.refused += 1;
+                self.replies.refused += 1;
                 self.late += u64::from(token < self.leader.1);
             }
             Event::Wrote(_, Outcome::Unknown(error)) => {
-                if self.told.unknown < 5 {
+                if self.replies.unknown < 5 {
                     println!("writer {writer}: {error}");
                 }
-                self.told.unknown += 1;
+                self.replies.unknown += 1;
             }
         }
     }
@@ -218,7 +218,7 @@ fn launch(index: usize, orders: &Orders, tell: Sender<(usize, Event)>) -> Result
     let out = writer.0.stdout.take().ok_or("no stdout")?;
     thread::spawn(move || {
         for line in BufReader::new(out).lines().map_while(Result::ok) {
-            // One that is killed may leave half a line.
+            // A writer that is killed may leave half a line.
             let Ok(event) = serde_json::from_str(&line) else {
                 break;
             };

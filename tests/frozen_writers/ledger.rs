@@ -1,4 +1,4 @@
-//! Rows in a real database, each of which remembers the tokens of all writes that it took, in their order.
+//! Rows in a real database. Each keeps the tokens of all writes that it accepted, in order.
 
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
@@ -40,7 +40,7 @@ impl Outcome {
     }
 }
 
-/// Where a contest takes place.
+/// The database of a contest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ContestStore {
     pub(crate) kind: String,
@@ -72,19 +72,19 @@ impl ContestStore {
 
 #[async_trait]
 pub(crate) trait Ledger: Send + Sync {
-    /// Makes the rows.
+    /// Creates the rows.
     async fn prepare(&self);
 
     fn leases(&self) -> Arc<dyn LeaseStore>;
 
     async fn write(&self, guard: Guard, lease: &Lease, row: usize) -> Outcome;
 
-    /// For each row, or for all together where the database has one order for them, the tokens of what was
-    /// applied.
+    /// The tokens of the applied writes, for each row, or for all rows together if the database has one order
+    /// for them.
     async fn rows(&self) -> Vec<Vec<u64>>;
 }
 
-/// The databases that this build knows.
+/// The databases that this build supports.
 pub(crate) fn kinds() -> Vec<&'static str> {
     let kinds = [
         ("sqlite", cfg!(feature = "sqlite")),

@@ -1,10 +1,10 @@
-//! Leaders that are frozen and go on while others take over: not one of their late writes may be applied.
+//! Leaders freeze while others take over, and then resume: none of their stale writes may be applied.
 //!
-//! Real processes contend for a lease and write to rows under a guard. Each believes in its lease until a
-//! write is refused, whatever its clock says. They are stopped and continued by signals, and in the end the
-//! rows tell in which order the database has applied what. Each run takes some hundred writes, or as many as
-//! `TENURE_FENCED_WRITES` says.
-#![allow(clippy::print_stdout, reason = "it tells what it has counted")]
+//! Real processes contend for a lease and write to rows under a guard. Each keeps writing until a write is
+//! refused, whatever its clock says. Signals stop and resume them, and in the end the rows show in which order
+//! the database has applied the writes. Each run takes some hundred writes, or the number in
+//! `TENURE_FENCED_WRITES`.
+#![allow(clippy::print_stdout, reason = "it prints the counts")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[cfg(unix)]
@@ -30,7 +30,7 @@ fn main() -> std::process::ExitCode {
     for kind in ledger::kinds() {
         let mut add = |what: &str, guard: Guard, expect: fn(&Verdict) -> bool| {
             let run = move || {
-                // A late write hits upon one of a newer leader only now and then.
+                // A late write meets one of a newer leader only sometimes.
                 let tries = if guard == Guard::None { 10 } else { 1 };
                 let mut seen = String::new();
                 for _ in 0..tries {

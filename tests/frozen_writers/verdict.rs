@@ -1,10 +1,10 @@
-//! What the rows say in the end.
+//! Checks the rows at the end.
 
 use std::{collections::BTreeMap, fmt};
 
 use libtest_mimic::{Failed, Trial};
 
-/// What the writers were told of their writes.
+/// The replies that the writers got.
 #[derive(Debug, Default)]
 pub(crate) struct Replies {
     /// By token.
@@ -27,9 +27,9 @@ impl fmt::Display for Verdict {
 }
 
 impl Verdict {
-    /// Judges the tokens of each row, in the order in which they were applied. It fails where the rows do
-    /// not tell what the writers were told; then they prove nothing.
-    pub(crate) fn of(rows: &[Vec<u64>], told: &Replies, killed: u64) -> Result<Self, Failed> {
+    /// Checks the tokens of each row, in the order in which they were applied. It fails if the rows contradict
+    /// the replies, because then they prove nothing.
+    pub(crate) fn of(rows: &[Vec<u64>], replies: &Replies, killed: u64) -> Result<Self, Failed> {
         let mut found: BTreeMap<u64, u64> = BTreeMap::new();
         let mut stale = 0;
         for row in rows {
@@ -40,21 +40,22 @@ impl Verdict {
                 newest = newest.max(*token);
             }
         }
-        for (token, applied) in &told.applied {
+        for (token, applied) in &replies.applied {
             if found.get(token).copied().unwrap_or_default() < *applied {
-                return Err(
-                    format!("of token {token}, {applied} writes were told to be applied").into(),
-                );
+                return Err(format!(
+                    "{applied} writes of token {token} were confirmed, and the rows hold fewer"
+                )
+                .into());
             }
         }
         let (found, applied) = (
             found.values().sum::<u64>(),
-            told.applied.values().sum::<u64>(),
+            replies.applied.values().sum::<u64>(),
         );
-        // A writer that is killed does not handle_event of its last one.
-        if found > applied + told.unknown + killed {
+        // A writer that is killed gets no reply to its last write.
+        if found > applied + replies.unknown + killed {
             return Err(format!(
-                "{found} writes in the rows, {applied} told: refused ones are there"
+                "{found} writes in the rows, {applied} confirmed: refused writes were applied"
             )
             .into());
         }
@@ -64,7 +65,7 @@ impl Verdict {
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
-    fn told(applied: &[(u64, u64)]) -> Replies {
+    fn replies(applied: &[(u64, u64)]) -> Replies {
         Replies {
             applied: applied.iter().copied().collect(),
             refused: 1,
@@ -74,7 +75,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("the_checker_finds_a_stale_write", || {
             let rows = [vec![1, 1, 2, 2], vec![1, 3, 2, 3, 1]];
-            let verdict = Verdict::of(&rows, &told(&[(1, 4), (2, 3), (3, 2)]), 0)?;
+            let verdict = Verdict::of(&rows, &replies(&[(1, 4), (2, 3), (3, 2)]), 0)?;
             assert_eq!(
                 verdict,
                 Verdict {
@@ -84,7 +85,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             );
             let rows = [vec![3, 3], vec![1, 2, 2]];
             assert_eq!(
-                Verdict::of(&rows, &told(&[(1, 1)]), 4)?.stale,
+                Verdict::of(&rows, &replies(&[(1, 1)]), 4)?.stale,
                 0,
                 "rows are apart"
             );
@@ -93,15 +94,15 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("the_checker_finds_rows_that_contradict_the_replies", || {
             let rows = [vec![1, 1, 2]];
             assert!(
-                Verdict::of(&rows, &told(&[(1, 3)]), 0).is_err(),
+                Verdict::of(&rows, &replies(&[(1, 3)]), 0).is_err(),
                 "one is lost"
             );
             assert!(
-                Verdict::of(&rows, &told(&[(1, 2)]), 0).is_err(),
+                Verdict::of(&rows, &replies(&[(1, 2)]), 0).is_err(),
                 "a refused one is there"
             );
             assert!(
-                Verdict::of(&rows, &told(&[(1, 2)]), 1).is_ok(),
+                Verdict::of(&rows, &replies(&[(1, 2)]), 1).is_ok(),
                 "or its writer was killed"
             );
             Ok(())

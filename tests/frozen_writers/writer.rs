@@ -1,4 +1,4 @@
-//! One of the processes: it writes for as long as nothing refuses it.
+//! A writer process: it writes until a write is refused.
 
 use std::{
     env,
@@ -22,7 +22,7 @@ const VARIABLE: &str = "TENURE_TEST_WRITER";
 pub(crate) const TTL: Duration = Duration::from_millis(400);
 /// The time limit of a call.
 const LIMIT: Duration = TTL;
-/// Between two writes, so that there are many freezes to some thousand of them.
+/// The pause between two writes, so that there are many freezes in a thousand writes.
 const PAUSE: Duration = Duration::from_millis(3);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ impl Orders {
     }
 }
 
-/// What a writer tells.
+/// What a writer reports.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Event {
     Leads(u64),
@@ -59,7 +59,7 @@ impl Event {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 pub(crate) async fn run(orders: &Orders) {
-    // Nobody is left behind when the one that has started it dies.
+    // The writer ends when the process that started it dies.
     thread::spawn(|| {
         let _ = io::stdin().read(&mut [0]);
         process::exit(0);
@@ -88,8 +88,7 @@ pub(crate) async fn run(orders: &Orders) {
     }
 }
 
-/// It believes in its lease until a write is refused. Without a guard none is, and it believes the next
-/// renewal.
+/// Writes until a write is refused. Without a guard none is, so it stops when a renewal is refused.
 async fn lead(ledger: &dyn Ledger, guard: Guard, lease: &Lease) {
     let token = lease.token.get();
     Event::Leads(token).say();
@@ -108,7 +107,7 @@ async fn lead(ledger: &dyn Ledger, guard: Guard, lease: &Lease) {
     let _ = (&mut renewals).await;
 }
 
-/// Until it is lost.
+/// Renews the lease until it is lost.
 async fn renew(store: std::sync::Arc<dyn LeaseStore>, lease: Lease) {
     loop {
         sleep(TTL / 3).await;

@@ -8,20 +8,20 @@ fn builder() -> LockManagerBuilder {
     LockManager::builder(Arc::new(MemoryStore::new()))
 }
 
-/// What a manager that is built like this says.
-fn refused(builder: LockManagerBuilder) -> String {
+/// The error of building this manager.
+fn build_error(builder: LockManagerBuilder) -> String {
     builder.build().unwrap_err().to_string()
 }
 
-/// What is said of such a mutex.
-fn unmade(options: MutexOptions) -> String {
+/// The error of making a mutex with these options.
+fn mutex_error(options: MutexOptions) -> String {
     let locks = builder().ttl(SECOND * 10).build().unwrap();
     locks.mutex(options).unwrap_err().to_string()
 }
 
 #[test]
 fn building_a_manager_with_times_out_of_range_fails() {
-    for (wrong, said) in [
+    for (wrong, part) in [
         (builder().ttl(Duration::ZERO), "ttl of 0 s is too short"),
         (builder().ttl(Duration::MAX), "ttl of"),
         (
@@ -31,8 +31,8 @@ fn building_a_manager_with_times_out_of_range_fails() {
         (builder().poll_every(Duration::MAX), "too long"),
         (builder().ttl(Duration::from_nanos(1)), "too short"),
     ] {
-        let text = refused(wrong);
-        assert!(text.contains(said), "{text}");
+        let text = build_error(wrong);
+        assert!(text.contains(part), "{text}");
     }
 }
 
@@ -44,13 +44,13 @@ fn building_a_manager_with_an_invalid_owner_fails() {
             Err(StartError::Name(_))
         ));
     }
-    assert!(refused(builder().owner("x".repeat(256))).contains("256 bytes"));
+    assert!(build_error(builder().owner("x".repeat(256))).contains("256 bytes"));
 }
 
 #[test]
 fn making_a_mutex_with_invalid_options_fails() {
     let named = || MutexOptions::new("m");
-    for (wrong, said) in [
+    for (wrong, part) in [
         (MutexOptions::new(""), "resource name is empty"),
         (MutexOptions::new("a\tb"), "control character"),
         (named().owner("a\0"), "control character"),
@@ -71,8 +71,8 @@ fn making_a_mutex_with_invalid_options_fails() {
         ),
         (named().min_hold(Duration::MAX), "min_hold of"),
     ] {
-        let text = unmade(wrong);
-        assert!(text.contains(said), "{text}");
+        let text = mutex_error(wrong);
+        assert!(text.contains(part), "{text}");
     }
     let locks = builder().ttl(SECOND * 10).build().unwrap();
     assert!(locks.mutex(named().max_hold(SECOND * 10)).is_ok());
@@ -90,7 +90,7 @@ fn a_ttl_below_the_minimum_of_the_store_is_refused() {
     let timing = tenure::Timing::builder()
         .ttl(short)
         .margin(Duration::from_millis(1));
-    let text = refused(manager().timing(timing));
+    let text = build_error(manager().timing(timing));
     assert!(
         text.contains("below the minimum of the sqlite store"),
         "{text}"
@@ -119,7 +119,7 @@ fn the_defaults_are_as_documented() {
 #[test]
 fn the_shortest_ttl_is_as_documented() {
     let ttl = |millis| MutexOptions::new("m").ttl(Duration::from_millis(millis));
-    let text = unmade(ttl(9));
+    let text = mutex_error(ttl(9));
     assert!(
         text.contains("ttl of 9 ms is too short: at least 10 ms"),
         "{text}"

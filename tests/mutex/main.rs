@@ -1,4 +1,4 @@
-//! Locks and guards for plain async code: on memory under paused time, on SQLite in real time.
+//! Plain locks and guards: on the memory store in paused time, on SQLite in real time.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_input;

@@ -9,7 +9,7 @@ use crate::{
 
 async fn store_under_test() -> StoreUnderTest {
     let mut store_under_test = memory();
-    // The first of the two takes time, so that there is something to cancel.
+    // The first store is slow, so that a wait can be cancelled.
     let slow = FaultyStore::new(store_under_test.stores[0].clone());
     slow.always(Fault::Delay(Duration::from_millis(6)));
     store_under_test.stores[0] = Arc::new(slow);

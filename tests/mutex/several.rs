@@ -77,7 +77,7 @@ fn a_failure_half_way_releases_the_locks_acquired_so_far() {
             "one limit for all of them"
         );
         free.try_guard().await.unwrap().release().await.unwrap();
-        // Dropped while it waits for the second one.
+        // Dropped while it waits for the second lock.
         tokio::time::timeout(limit, lock_all(&wanted))
             .await
             .unwrap_err();
@@ -110,7 +110,7 @@ fn min_hold_does_not_apply_to_locks_released_after_a_failure() {
         let free = locks.mutex("a").unwrap();
         assert!(try_lock_all(&wanted).await.is_err());
         free.try_guard().await.unwrap().release().await.unwrap();
-        // Dropped while it waits for the second one.
+        // Dropped while it waits for the second lock.
         let waiting = tokio::time::timeout(SECOND, lock_all(&wanted));
         waiting.await.unwrap_err();
         tokio::time::sleep(SECOND).await;
@@ -122,6 +122,9 @@ fn min_hold_does_not_apply_to_locks_released_after_a_failure() {
             .release()
             .await
             .unwrap();
-        assert!(free.try_guard().await.is_err(), "they were all there");
+        assert!(
+            free.try_guard().await.is_err(),
+            "min_hold applies after all were acquired"
+        );
     });
 }

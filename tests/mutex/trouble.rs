@@ -23,7 +23,7 @@ struct Trouble {
     b: Mutex,
 }
 
-/// Mutexes of two owners on a store that fails for the first of them.
+/// Mutexes of two owners. The store fails for the first owner only.
 fn trouble() -> Trouble {
     let clock = Arc::new(TokioClock::new());
     let memory = Arc::new(MemoryStore::with_clock(clock.clone()));
@@ -109,7 +109,7 @@ fn a_failed_try_returns_the_error_and_leaves_nothing_held() {
             store.script([fault]);
             let error = a.try_guard().await.unwrap_err();
             assert_eq!(kind(&error), StoreErrorKind::Unknown, "{fault:?}");
-            // The attempt is given back in the background.
+            // The attempt is released in the background.
             tokio::time::sleep(Duration::from_millis(1)).await;
             b.try_guard().await.unwrap().release().await.unwrap();
         }
@@ -188,7 +188,7 @@ fn an_unlock_by_another_mutex_of_the_owner_whose_reply_was_lost_succeeds() {
         trouble.a_too.unlock().await.unwrap();
         b.try_lock().await.unwrap();
         b.unlock().await.unwrap();
-        // Nothing of it was this owner's: no lost reply makes it so.
+        // This owner does not hold the lock, and a lost reply does not change that.
         store.script([Fault::LostReply]);
         let error = trouble.a_too.unlock().await.unwrap_err();
         assert!(matches!(error, LockError::NotHeld { .. }), "{error}");
@@ -204,7 +204,7 @@ fn an_unconfirmed_release_returns_the_error_and_the_lease_expires() {
         store.always(Fault::Error(StoreErrorKind::Denied));
         let error = guard.release().await.unwrap_err();
         assert_eq!(kind(&error), StoreErrorKind::Denied);
-        assert!(!leadership.is_current(), "nobody believes in it any more");
+        assert!(!leadership.is_current(), "it is still current");
         b.guard_timeout(TTL * 2)
             .await
             .unwrap()
@@ -248,12 +248,15 @@ fn min_hold_does_not_apply_to_a_grant_whose_wait_was_dropped() {
         );
         let mut wait = Box::pin(a.guard());
         assert!(wait.as_mut().now_or_never().is_none());
-        // It is granted, and dropped before it hears of it.
+        // The lock is granted, and the wait is dropped before it is polled again.
         assert!(b.guard_timeout(TTL / 2).await.is_err());
         drop(wait);
         let guard = b.guard_timeout(TTL / 2).await.unwrap();
         drop(guard);
-        assert!(a.guard_timeout(TTL * 90).await.is_err(), "a guard is kept");
+        assert!(
+            a.guard_timeout(TTL * 90).await.is_err(),
+            "min_hold applies to a guard"
+        );
     });
 }
 
@@ -262,7 +265,7 @@ fn cancelling_a_wait_to_lock_again_keeps_the_earlier_lock() {
     paused(async {
         let Trouble { store, a, b, .. } = trouble();
         a.lock().await.unwrap();
-        // The first bid finds the own lock, the second enters it and is cancelled under way.
+        // The first bid finds the lock of its owner. The second locks again and is cancelled in flight.
         store.script([Fault::None, Fault::Delay(Duration::from_millis(500))]);
         let wait = tokio::time::timeout(Duration::from_millis(100), a.lock());
         assert!(wait.await.is_err());
@@ -292,7 +295,7 @@ fn retrying_an_unlock_does_not_release_a_later_lock() {
         } = &trouble;
         a.lock().await.unwrap();
         store.script([Fault::LostReply]);
-        // Before it is asked again, another mutex of the owner locks what was unlocked.
+        // Before the retry, another mutex of the owner locks again.
         let locked = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
             a_too.lock().await.unwrap()
@@ -301,7 +304,7 @@ fn retrying_an_unlock_does_not_release_a_later_lock() {
         assert_eq!(locked.token.get(), 2);
         assert_eq!(kind(&unlocked.unwrap_err()), StoreErrorKind::Unknown);
         assert!(matches!(b.try_lock().await, Err(LockError::Held { .. })));
-        // Asked for once more, it is the owner's wish.
+        // A second call of unlock() releases it.
         a.unlock().await.unwrap();
         b.try_lock().await.unwrap();
     });

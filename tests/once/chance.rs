@@ -1,4 +1,4 @@
-//! Many who want the same work done once, on a store that fails at random.
+//! Several calls of one `Once`, on a store that fails at random.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use crate::store_under_test::paused;
 
 const TTL: Duration = Duration::from_secs(10);
 
-/// What the runs of one seed have seen.
+/// What happened in the runs of one seed.
 #[derive(Default)]
 struct Counts {
     running: AtomicBool,
@@ -31,7 +31,7 @@ struct Counts {
     lost: AtomicU32,
 }
 
-/// The work is at it for as long as this lives, however it ends.
+/// Alive while the work runs, however it ends.
 struct Running<'a>(&'a Counts);
 
 impl<'a> Running<'a> {
@@ -48,7 +48,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// One of those who want it: fails, gives up and begins anew by chance, until it is done.
+/// Calls `run` until the work is done. Its work fails and its calls are dropped at random.
 async fn runner(once: Once, counts: &Counts, seed: u64) {
     let mut rng = SmallRng::seed_from_u64(seed);
     loop {
@@ -74,7 +74,7 @@ async fn runner(once: Once, counts: &Counts, seed: u64) {
             Ok(ran) => {
                 assert!(
                     counts.succeeded.load(SeqCst) > 0,
-                    "gone on before it was done"
+                    "returned before the work was done"
                 );
                 counts
                     .by_this_call
@@ -123,7 +123,7 @@ fn runs_never_overlap_and_one_succeeds_unless_a_mark_was_not_confirmed() {
     let (mut marked, mut begun) = (0, 0);
     let seeds = 300;
     for seed in 0..seeds {
-        // It is seen beside the panic of a run.
+        // Printed beside the panic of a failed run.
         println!("seed {seed}");
         let counts = paused(check(seed));
         let count = |count: &AtomicU32| count.load(SeqCst);
@@ -137,6 +137,6 @@ fn runs_never_overlap_and_one_succeeds_unless_a_mark_was_not_confirmed() {
         }
     }
     assert!(marked * 10 > seeds * 9, "{marked} of {seeds}");
-    // About half as many again: it also tests what comes after a failure.
+    // More than one start per seed: the test must cover what comes after a failure.
     assert!(u64::from(begun) > seeds * 5 / 4, "{begun} in {seeds}");
 }

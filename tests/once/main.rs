@@ -1,4 +1,4 @@
-//! Work that is done once: on memory under paused time, on SQLite in real time.
+//! `Once`: on the memory store in paused time, on SQLite in real time.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_input;

@@ -1,4 +1,4 @@
-//! What the book tells to do after a backup was restored.
+//! The statement in the book for a restored backup.
 
 use std::{convert::Infallible, sync::Arc};
 

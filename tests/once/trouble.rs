@@ -1,4 +1,4 @@
-//! Work that is done once, on a store that fails.
+//! `Once` on a store that fails.
 
 use std::{future::ready, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ struct Trouble {
     b: Once,
 }
 
-/// The same work twice, on a store that fails for the first of them.
+/// Two clients of the same `Once`. The store fails for the first only.
 fn trouble() -> Trouble {
     let clock = Arc::new(TokioClock::new());
     let memory = Arc::new(MemoryStore::with_clock(clock.clone()));
@@ -56,7 +56,7 @@ fn done_work_takes_one_request_and_doing_it_takes_six() {
             std::mem::replace(&mut before, calls).abs_diff(calls)
         };
         a.run(works).await.unwrap();
-        assert_eq!(since(), 7, "there is no marker yet");
+        assert_eq!(since(), 7, "there is no mark record yet");
         a.run(works).await.unwrap();
         assert_eq!(since(), 1);
         b.reset().await.unwrap();
@@ -80,8 +80,8 @@ fn transient_store_errors_are_retried() {
             Fault::Hang,
             Fault::Panic,
         ];
-        // For each request of a run in turn: read, bid, look again (twice the first time), mark, and
-        // the two that give back.
+        // For each request of a run in turn: read, bid, read again (two requests the first time), mark,
+        // and two releases.
         for fault in transient {
             for before in 0..7 {
                 let Trouble { store, a, b } = trouble();

@@ -39,7 +39,7 @@ impl Dynamo {
             .region(Region::new("eu-west-1"))
             .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
             .endpoint_url(&contest_store.at)
-            // One that is repeated by itself would be in the journal twice.
+            // A write that the client retries on its own would be in the journal twice.
             .retry_config(RetryConfig::disabled())
             .timeout_config(limits)
             .http_client(http);

@@ -40,7 +40,7 @@ impl Mongo {
 #[async_trait]
 impl Ledger for Mongo {
     async fn prepare(&self) {
-        // A transaction makes no collection.
+        // A transaction cannot create a collection.
         self.store.prepare().await.unwrap();
         for row in 0..ROWS {
             let mut document = self.name(row);
