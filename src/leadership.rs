@@ -58,7 +58,7 @@ pub enum Reason {
     MaxHold,
     /// The deadline passed without a failed request, for instance while the process was frozen, or
     /// the store's clock says that the lease has lapsed.
-    #[error("the lease expired")]
+    #[error("the lease expired before it was renewed: this process was frozen or short of CPU")]
     Expired,
 }
 

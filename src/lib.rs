@@ -120,8 +120,11 @@
 //!
 //! | event | level | fields | when | what to do |
 //! | --- | --- | --- | --- | --- |
+//! | `tenure.lock_started` | info | `store`, `location` | a lock was started | compare `location` among the processes: those that name different places do not compete |
 //! | `tenure.became_leader` | info | `token` | leadership was won | nothing |
 //! | `tenure.became_follower` | info, warn | `token`, `reason`, `leader` | leadership ended; a warning if nobody asked for it: deposed, evicted, store lost, expired, held for as long as allowed | for a warning, look at the [reason](Reason): the store and the network if it was lost, a process that was frozen or starved if it expired, `max_hold` if it took too long |
+//! | `tenure.lease_released` | info | | a step-down, pause or shutdown has released the lease | nothing |
+//! | `tenure.lease_left_to_expire` | warn | `ttl` | it has not: a handler did not complete in time, or the store did not confirm | nobody else leads for up to a ttl |
 //! | `tenure.following` | info | `leader`, `token` | a contender sees another leader, once for each | nothing |
 //! | `tenure.store_failing` | warn | `store`, `kind`, `error` | a store begins to fail, or fails in another way; once for all locks of the process | do what the error says; the leader leads on until its deadline |
 //! | `tenure.store_still_failing` | warn | `store`, `kind`, `error`, `failing_for`, `locks` | it still fails, each minute; with how many locks that concerns | the same; leaders whose deadline has passed do not lead |

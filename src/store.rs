@@ -136,6 +136,12 @@ pub trait LeaseStore: Send + Sync + Debug {
     /// The kind of store, for messages: `sqlite`, `mongodb`, …
     fn kind(&self) -> &'static str;
 
+    /// Where the leases are, for messages: a file, a collection, a table. Processes that name different places do
+    /// not compete with each other. Default: the [kind](Self::kind).
+    fn location(&self) -> String {
+        self.kind().to_owned()
+    }
+
     /// The shortest ttl that the store supports. Default 1 ms.
     fn min_ttl(&self) -> Duration {
         Duration::from_millis(1)

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::{BootClock, Clock},
-    driver::{OsAttempts, StartError},
+    driver::{LeaseEvents, OsAttempts, StartError},
     election::{AttemptSource, Config},
     lease::{CandidateId, InvalidName, Metadata, ResourceName},
     runtime,
@@ -139,6 +139,7 @@ impl LockBuilder {
         };
         let store = self.store;
         config.timing.check_minimum(store.kind(), store.min_ttl())?;
+        let known = store.clone();
         let liveness = Arc::new(Liveness::new(config.clock.clone()));
         let (leader, watched) = watch::channel(None);
         let (end, ended) = oneshot::channel();
@@ -150,6 +151,7 @@ impl LockBuilder {
             move || LockActor::new(config, store, liveness, leader, rng, attempts, batch_size)
         };
         let address = start(Box::new(make))?;
+        LeaseEvents::started(&config, &*known);
         Ok(LockHandle::new(address, config, liveness, watched, ended))
     }
 }

@@ -218,6 +218,9 @@ impl LockActor {
 
     fn complete_commands(&mut self) {
         let outcome = self.election.outcome();
+        if !self.waiting.is_empty() {
+            LeaseEvents::ended_on_purpose(self.election.config(), outcome);
+        }
         for waiting in self.waiting.drain(..) {
             // The caller may have dropped its future.
             let _ = waiting.send(outcome);

@@ -1,8 +1,10 @@
 use crate::{
     clock::Moment,
-    election::Config,
+    duration::human,
+    election::{Config, StepDownOutcome},
     leadership::{Leadership, Reason},
     lease::{CandidateId, FencingToken},
+    store::LeaseStore,
 };
 
 /// What a lock writes to `tracing`; names and fields are stable and listed in the crate's
@@ -19,6 +21,41 @@ pub(crate) struct LeaseEvents {
 }
 
 impl LeaseEvents {
+    pub(crate) fn started(config: &Config, store: &dyn LeaseStore) {
+        let (kind, location) = (store.kind(), store.location());
+        event!(
+            info,
+            "tenure.lock_started",
+            resource = %config.resource,
+            candidate = %config.candidate,
+            store = kind,
+            location,
+            "contending for {} in {kind} {location}", config.resource
+        );
+    }
+
+    /// How a step-down, a pause or a shutdown has come out.
+    pub(crate) fn ended_on_purpose(config: &Config, outcome: StepDownOutcome) {
+        match outcome {
+            StepDownOutcome::NotLeading => {}
+            StepDownOutcome::Released => event!(
+                info,
+                "tenure.lease_released",
+                resource = %config.resource,
+                candidate = %config.candidate,
+                "the lease was released"
+            ),
+            StepDownOutcome::LeftToExpire => event!(
+                warn,
+                "tenure.lease_left_to_expire",
+                resource = %config.resource,
+                candidate = %config.candidate,
+                ttl = %human(config.timing.ttl()),
+                "the lease was not released: nobody else leads until it expires, up to one ttl from now"
+            ),
+        }
+    }
+
     pub(crate) fn became_leader(config: &Config, token: FencingToken) {
         event!(
             info,

@@ -172,7 +172,7 @@ impl Concerned {
                 error = %WithCauses(error),
                 failing_for = %human(failing_for),
                 locks,
-                "the store has not answered as it should for {}, which concerns {locks} locks of this \
+                "the store has not answered as it should for {}, which concerns {locks} lock(s) of this \
                  process",
                 human(failing_for)
             ),

@@ -215,6 +215,10 @@ impl LeaseStore for DynamoStore {
         KIND
     }
 
+    fn location(&self) -> String {
+        self.table.to_string()
+    }
+
     /// 100 ms, because a write waits for two of three places, some of them over a network.
     fn min_ttl(&self) -> Duration {
         Duration::from_millis(100)

@@ -99,7 +99,7 @@ impl fmt::Display for Operation {
 ///
 /// Its text names the store, the operation, the kind, the place (a file, a collection or a table) and what
 /// to do; its source is the driver's error. It serializes as `kind`, `store`, `operation` and `message`.
-#[derive(Debug, Error)]
+#[derive(Error)]
 #[error("{store} {operation}: {kind}: {message}")]
 pub struct StoreError {
     kind: StoreErrorKind,
@@ -107,6 +107,19 @@ pub struct StoreError {
     operation: Operation,
     message: String,
     source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// As [`Display`](fmt::Display), with the causes: `main` prints the error that it returns in this form.
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        let mut source = self.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
 }
 
 impl StoreError {

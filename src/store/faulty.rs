@@ -235,6 +235,10 @@ impl LeaseStore for FaultyStore {
         self.inner.kind()
     }
 
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+
     fn min_ttl(&self) -> Duration {
         self.inner.min_ttl()
     }

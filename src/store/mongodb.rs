@@ -374,6 +374,10 @@ impl LeaseStore for MongoStore {
         KIND
     }
 
+    fn location(&self) -> String {
+        self.collection.namespace().to_string()
+    }
+
     /// 100 ms, because a write waits for a majority of the members.
     fn min_ttl(&self) -> Duration {
         Duration::from_millis(100)

@@ -74,6 +74,10 @@ impl LeaseStore for OnLibraryThread {
         self.inner.kind()
     }
 
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+
     fn min_ttl(&self) -> Duration {
         self.inner.min_ttl()
     }

@@ -249,6 +249,10 @@ impl LeaseStore for SqliteStore {
         KIND
     }
 
+    fn location(&self) -> String {
+        self.path.display().to_string()
+    }
+
     /// 10 ms, because a commit waits for the disk.
     fn min_ttl(&self) -> Duration {
         Duration::from_millis(10)
