@@ -316,14 +316,15 @@ fn a_subscriber_that_does_not_acknowledge_is_warned_of_until_the_lock_does_not_c
         sleep(7.3).await;
         assert_eq!(journal.warnings().len(), 1);
         sleep(0.2).await;
-        assert_eq!(journal.warnings()[1..], ["tenure.subscriber_given_up"]);
+        let given_up = ["tenure.subscriber_given_up", "tenure.lease_left_to_expire"];
+        assert_eq!(journal.warnings()[1..], given_up);
         stepping_down.await.unwrap().unwrap();
         sleep(9.8).await;
-        assert_eq!(journal.warnings().len(), 2);
+        assert_eq!(journal.warnings().len(), 3);
         sleep(0.2).await;
-        assert_eq!(journal.warnings()[2..], ["tenure.not_contending"]);
+        assert_eq!(journal.warnings()[3..], ["tenure.not_contending"]);
         sleep(3600.0).await;
-        assert_eq!(journal.warnings().len(), 3, "each once");
+        assert_eq!(journal.warnings().len(), 4, "each once");
     });
     let slow = &journal.named("tenure.subscriber_slow")[0];
     assert!(slow["actor"].ends_with("Recorder"), "{slow:?}");
@@ -354,6 +355,7 @@ fn a_became_leader_handler_that_outlives_the_leadership_is_named_in_the_log() {
     let told = [
         "tenure.subscriber_slow",
         "tenure.subscriber_given_up",
+        "tenure.lease_left_to_expire",
         "tenure.not_contending",
     ];
     assert_eq!(journal.warnings(), told);
@@ -406,4 +408,23 @@ fn a_lock_without_subscribers_logs_one_warning() {
         sleep(60.0).await;
     });
     assert_eq!(journal.warnings(), ["tenure.no_subscriber"]);
+}
+
+#[test]
+fn a_lock_logs_where_it_contends_and_that_its_lease_was_released() {
+    let journal = journal();
+    paused(async {
+        let lab = Lab::new();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
+        let _follower = Recorder::follow(&lock, &lab.log);
+        lab.log.wait(2).await;
+        lock.shutdown().await.unwrap();
+    });
+    let started = &journal.named("tenure.lock_started")[0];
+    assert_eq!(
+        (&*started["store"], &*started["location"]),
+        ("memory", "memory")
+    );
+    assert_eq!(journal.named("tenure.lease_released").len(), 1);
+    assert!(journal.warnings().is_empty());
 }
