@@ -11,28 +11,28 @@ mod messages;
 mod no_subscriber_warning;
 mod signal;
 mod slow_subscribers;
+mod start_actor;
 mod status;
 mod subscribers;
 #[cfg(test)]
 mod tests;
-mod thread;
 
 pub use crate::{
     driver::StoreStatus,
     election::{ElectionState, IdleReason, StepDownOutcome},
 };
 pub use builder::LockBuilder;
-pub use handle::{LockHandle, Stopped};
+pub use handle::{LockHandle, ThreadEnded};
 pub use known_leader::KnownLeader;
-pub use liveness::Stalled;
+pub use liveness::ThreadStalled;
 pub use lock_actor::LockActor;
 pub use messages::{
     BecameFollower, BecameLeader, GetStatus, LeaderChanged, Observe, Pause, Resume, Shutdown,
     StepDown, Subscribe, Unsubscribe,
 };
 pub use signal::shutdown_on_signal;
+pub use start_actor::start_actor;
 pub use status::{Seen, Status};
-pub use thread::start_actor;
 
 use actix::{Actor, AsyncContext, Handler, dev::ToEnvelope};
 

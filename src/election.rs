@@ -16,7 +16,7 @@
 mod attempts;
 mod bid_schedule;
 mod eligibility;
-mod options;
+mod hold_options;
 mod release_queue;
 mod request;
 mod request_budget;
@@ -28,7 +28,7 @@ pub(crate) use attempts::AttemptSource;
 #[cfg(test)]
 pub(crate) use attempts::SeededAttempts;
 pub(crate) use eligibility::SubscriberState;
-pub(crate) use options::Options;
+pub(crate) use hold_options::HoldOptions;
 pub(crate) use request::{Call, Reply, Request, RequestId};
 pub use state::{ElectionState, IdleReason};
 
@@ -130,7 +130,7 @@ enum Kind {
 #[derive(Debug)]
 pub(crate) struct Election {
     config: Config,
-    options: Options,
+    options: HoldOptions,
     /// For jitter, and for nothing that two processes must not share.
     rng: SmallRng,
     attempts: Box<dyn AttemptSource>,
@@ -160,7 +160,7 @@ impl Election {
             bid_schedule: BidSchedule::new(now),
             request_budget: RequestBudget::default(),
             config,
-            options: Options::default(),
+            options: HoldOptions::default(),
             rng,
             attempts,
             phase: Phase::Following,
@@ -177,7 +177,7 @@ impl Election {
     }
 
     /// What a lock without subscribers asks for besides.
-    pub(crate) fn with(mut self, options: Options) -> Self {
+    pub(crate) fn with(mut self, options: HoldOptions) -> Self {
         self.options = options;
         self
     }

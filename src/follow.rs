@@ -19,14 +19,14 @@ use futures::{
 use thiserror::Error;
 
 use crate::{
-    actor::{LockActor, LockBuilder, LockHandle, Stopped, Subscribe},
+    actor::{LockActor, LockBuilder, LockHandle, Subscribe, ThreadEnded},
     driver::StartError,
     leadership::{Leadership, Reason},
     lease::{InvalidName, ResourceName},
     runtime,
     store::LeaseStore,
 };
-use event_forwarder::{Event, EventForwarder};
+use event_forwarder::{EventForwarder, LeadershipEvent};
 
 /// The two callbacks of [`follow`].
 ///
@@ -55,7 +55,7 @@ pub enum FollowError {
     Start(#[from] StartError),
     /// The thread of the locks has ended.
     #[error(transparent)]
-    Stopped(#[from] Stopped),
+    ThreadEnded(#[from] ThreadEnded),
 }
 
 /// Takes part in the election of a resource's leader, and calls back when this process becomes leader or
@@ -194,9 +194,9 @@ impl<C: LeaderCallbacks> Follow<C> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn start(self) -> Result<Following<C>, StartError> {
+    pub fn start(self) -> Result<RunningFollow<C>, StartError> {
         let (sender, events) = mpsc::unbounded();
-        Ok(Following {
+        Ok(RunningFollow {
             subscription: Subscription::start(
                 self.lock,
                 EventForwarder::new(sender),
@@ -213,22 +213,22 @@ impl<C: LeaderCallbacks> Follow<C> {
 /// An election with callbacks whose lock was started: see [`Follow::start`]. It takes part while it is
 /// awaited.
 #[must_use = "it takes part only while it is awaited"]
-pub struct Following<C> {
+pub struct RunningFollow<C> {
     subscription: Subscription,
-    events: mpsc::UnboundedReceiver<Event>,
+    events: mpsc::UnboundedReceiver<LeadershipEvent>,
     callbacks: C,
     stop: Option<BoxFuture<'static, ()>>,
 }
 
-impl<C> std::fmt::Debug for Following<C> {
+impl<C> std::fmt::Debug for RunningFollow<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Following")
+        f.debug_struct("RunningFollow")
             .field("lock", &self.subscription.lock)
             .finish_non_exhaustive()
     }
 }
 
-impl<C: LeaderCallbacks> Following<C> {
+impl<C: LeaderCallbacks> RunningFollow<C> {
     /// The handle of the lock, for its status, who leads and a step-down.
     ///
     /// When this future has completed or was dropped, the lock is shut down, even if clones of the handle
@@ -251,11 +251,11 @@ impl<C: LeaderCallbacks> Following<C> {
         let shut_down = pin!(lock.ended());
         let stop = select(stop, shut_down);
         match select(calling.as_mut(), stop).await {
-            Either::Left(((), _)) => Err(Stopped.into()),
+            Either::Left(((), _)) => Err(ThreadEnded.into()),
             Either::Right(_) => {
                 let ended = pin!(lock.shutdown());
                 match select(calling, ended).await {
-                    Either::Left(((), _)) => Err(Stopped.into()),
+                    Either::Left(((), _)) => Err(ThreadEnded.into()),
                     Either::Right((ended, _)) => Ok(ended.map(drop)?),
                 }
             }
@@ -264,9 +264,9 @@ impl<C: LeaderCallbacks> Following<C> {
 }
 
 /// Runs one callback. The event is acknowledged when the callback has returned or was dropped.
-async fn call(callbacks: &mut impl LeaderCallbacks, event: Event) {
+async fn call(callbacks: &mut impl LeaderCallbacks, event: LeadershipEvent) {
     match event {
-        Event::BecameLeader {
+        LeadershipEvent::BecameLeader {
             leadership,
             acknowledge,
         } => {
@@ -275,7 +275,7 @@ async fn call(callbacks: &mut impl LeaderCallbacks, event: Event) {
             let _ = leadership.run(work).await;
             drop(acknowledge);
         }
-        Event::BecameFollower {
+        LeadershipEvent::BecameFollower {
             reason,
             acknowledge,
         } => {
@@ -297,7 +297,7 @@ where
     }
 }
 
-impl<C> IntoFuture for Following<C>
+impl<C> IntoFuture for RunningFollow<C>
 where
     C: LeaderCallbacks + 'static,
 {

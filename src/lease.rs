@@ -4,7 +4,7 @@ pub(crate) mod bid;
 mod name;
 mod record;
 
-pub(crate) use bid::{AttemptId, Bid, Claim};
+pub(crate) use bid::{AttemptId, Bid, ReleaseTarget};
 pub use name::{CandidateId, InvalidName, Metadata, ResourceName, Scope};
 pub use record::{LeaseRecord, PastAcquisition};
 

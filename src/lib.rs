@@ -60,8 +60,8 @@
 //!   machine, both copies believe in its leases until their deadlines.
 //! - A [`Leadership`] that a forked child got from its parent: see [Threads](#threads).
 //! - A restored backup of the store, or deleted records: tokens go back. Put no TTL index on the leases.
-//! - [`Eviction::Force`](store::Eviction::Force), [reentrant](store::Bid::reentrant) bids, and releases
-//!   [by owner](store::Claim::Holder), which plain locks of one owner use.
+//! - [`EvictionMode::Force`](store::EvictionMode::Force), [reentrant](store::Bid::reentrant) bids, and releases
+//!   [by owner](store::ReleaseTarget::Holder), which plain locks of one owner use.
 //! - A write that was already on its way when its process froze. No lock can stop it; the database can, if it
 //!   rejects a token lower than the highest it has seen. [`fencing`] does that for SQLite, MongoDB and
 //!   DynamoDB.

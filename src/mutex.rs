@@ -1,15 +1,15 @@
 //! Locks for async code without actors: a guard that renews its lease, and a plain lock that lasts one ttl.
 //! Both drive the same election as a lock actor does, and decide nothing themselves.
 
+mod acquisition_end;
 mod error;
 mod executor;
 mod guard;
 mod handle;
 mod lock_all;
-mod lock_config;
 mod manager;
+mod mutex_config;
 mod options;
-mod pending_release;
 mod task;
 mod unlock;
 

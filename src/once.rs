@@ -2,9 +2,9 @@
 //! records the completion in a second record, which is never deleted.
 
 mod builder;
-mod completion_mark;
 mod error;
-mod mark_record;
+mod mark_store;
+mod once_mark;
 mod outcome;
 
 pub use builder::OnceBuilder;
@@ -14,8 +14,8 @@ pub use outcome::{Completed, Completion, OnceStatus};
 use std::{future::Future, sync::Arc, time::Duration};
 
 use self::{
-    completion_mark::{DatedMark, MarkState},
-    mark_record::MarkRecord,
+    mark_store::MarkStore,
+    once_mark::{DatedMark, WorkState},
 };
 use crate::{
     driver::StartError,
@@ -85,7 +85,7 @@ use crate::{
 pub struct Once {
     locks: LockManager,
     options: MutexOptions,
-    mark_record: MarkRecord,
+    mark_record: MarkStore,
 }
 
 /// What a call of `run` has to do.
@@ -186,7 +186,7 @@ impl Once {
             }
             Err(lost) => return Err(from_lock_error(lost).with_error_type()),
         };
-        match self.mark_record.write(guard, MarkState::Done).await {
+        match self.mark_record.write(guard, WorkState::Done).await {
             Ok(()) => Ok(Completed::ByThisCall { value, token }),
             Err(source) => Err(self.unmarked(token, source).with_error_type()),
         }
@@ -255,7 +255,7 @@ impl Once {
             }
             return self
                 .mark_record
-                .write(guard, MarkState::Open)
+                .write(guard, WorkState::Open)
                 .await
                 .map_err(from_lock_error);
         }
@@ -355,7 +355,7 @@ impl Once {
 }
 
 fn completion(seen: Option<DatedMark>) -> Option<Completion> {
-    let seen = seen.filter(|seen| seen.mark.state == MarkState::Done)?;
+    let seen = seen.filter(|seen| seen.mark.state == WorkState::Done)?;
     Some(Completion {
         by: seen.mark.by,
         token: seen.mark.token,
@@ -367,6 +367,6 @@ fn from_lock_error(error: LockError) -> OnceError {
     match error {
         LockError::Lost { resource, reason } => OnceError::Lost { resource, reason },
         LockError::Store(error) => OnceError::Store(error),
-        _ => OnceError::Stopped,
+        _ => OnceError::ThreadEnded,
     }
 }

@@ -33,7 +33,7 @@ pub use self::dynamodb::DynamoStore;
 pub use self::mongodb::MongoStore;
 #[cfg(feature = "mongodb")]
 pub(crate) use self::mongodb::Servers;
-pub use crate::lease::bid::{AttemptId, Bid, Claim};
+pub use crate::lease::bid::{AttemptId, Bid, ReleaseTarget};
 pub(crate) use error::WithCauses;
 pub use error::{Operation, StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
@@ -89,7 +89,7 @@ pub enum ReleaseOutcome {
 
 /// How an operator ends a lease that another process holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Eviction {
+pub enum EvictionMode {
     /// Renewals are refused from now on, and the lease cannot be acquired before its present expiry. The
     /// holder has that long to notice.
     Close,
@@ -169,7 +169,7 @@ pub trait LeaseStore: Send + Sync + Debug {
     /// - If the bid's attempt held the lease and it has expired, the bid is a new acquisition with a new
     ///   token.
     /// - If the bid's attempt is the last one of the record and was released, it is spent: the bid is refused.
-    /// - If the lease is [closing](Eviction::Close), the bid is refused until the lease expires.
+    /// - If the lease is [closing](EvictionMode::Close), the bid is refused until the lease expires.
     /// - A [reentrant](Bid::reentrant) bid also takes a lease that its own candidate id holds, with a new
     ///   token.
     /// - A store without a clock counts the holder's whole ttl from the arrival of the reply in which it first
@@ -192,7 +192,7 @@ pub trait LeaseStore: Send + Sync + Debug {
         limit: Duration,
     ) -> Result<RenewOutcome, StoreError>;
 
-    /// Clears the holder, if the lease is held as the [`Claim`] says: by this token and holder, by this
+    /// Clears the holder, if the lease is held as the [`ReleaseTarget`] says: by this token and holder, by this
     /// attempt, or by this holder.
     ///
     /// - The record stays, with its token and metadata.
@@ -201,7 +201,11 @@ pub trait LeaseStore: Send + Sync + Debug {
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire).
-    async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError>;
+    async fn release(
+        &self,
+        claim: &ReleaseTarget,
+        limit: Duration,
+    ) -> Result<ReleaseOutcome, StoreError>;
 
     /// Reads the record of a resource. It is `None` if nobody has ever acquired the lease.
     ///
@@ -227,7 +231,7 @@ pub trait LeaseStore: Send + Sync + Debug {
         &self,
         resource: &ResourceName,
         token: FencingToken,
-        eviction: Eviction,
+        eviction: EvictionMode,
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError>;
 

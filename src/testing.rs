@@ -5,5 +5,5 @@
 
 pub use crate::{
     clock::testing::{ManualClock, TokioClock},
-    store::faulty::{Calls, Fault, FaultyStore},
+    store::faulty::{CallCounts, Fault, FaultyStore},
 };

@@ -26,7 +26,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Said {
     Led(u64),
-    Stopped,
+    ThreadEnded,
     Followed(Reason),
 }
 
@@ -49,7 +49,7 @@ struct Work(Diary);
 
 impl Drop for Work {
     fn drop(&mut self) {
-        self.0.add(Said::Stopped);
+        self.0.add(Said::ThreadEnded);
     }
 }
 
@@ -123,7 +123,7 @@ fn one_leads_and_the_other_takes_over_when_it_stops() {
         );
         assert_eq!(second.take(), [Said::Followed(Reason::NotElected)]);
         ended.await.unwrap().unwrap();
-        let end = [Said::Stopped, Said::Followed(Reason::Shutdown)];
+        let end = [Said::ThreadEnded, Said::Followed(Reason::Shutdown)];
         assert_eq!(first.take(), end, "told before the future completes");
         pause(TTL / 3).await;
         assert_eq!(
@@ -148,7 +148,7 @@ fn dropping_the_future_stops_the_work_and_releases_the_lease() {
         first.take();
         handle.abort();
         pause(TTL / 3).await;
-        assert_eq!(first.take(), [Said::Stopped]);
+        assert_eq!(first.take(), [Said::ThreadEnded]);
         let told = second.take();
         assert_eq!(told, [Said::Followed(Reason::NotElected), Said::Led(2)]);
     });
@@ -167,7 +167,7 @@ fn stops_the_work_by_the_deadline_when_the_store_hangs_and_leads_again_later() {
         pause(TTL).await;
         assert_eq!(
             diary.take(),
-            [Said::Stopped, Said::Followed(Reason::StoreLost)]
+            [Said::ThreadEnded, Said::Followed(Reason::StoreLost)]
         );
         store.always(None);
         pause(TTL * 2).await;
@@ -224,7 +224,7 @@ fn the_handle_shows_the_leader_steps_down_and_shuts_down() {
         assert!(lock.is_leader() && lock.liveness().is_ok());
         assert_eq!(lock.status().await.unwrap().subscribers, 1);
         assert_eq!(lock.step_down().await, Ok(StepDownOutcome::Released));
-        let end = [Said::Stopped, Said::Followed(Reason::SteppedDown)];
+        let end = [Said::ThreadEnded, Said::Followed(Reason::SteppedDown)];
         assert_eq!(diary.take(), end);
         assert!(!lock.is_leader() && leader.borrow().is_none());
         lock.resume().await.unwrap();
@@ -289,7 +289,7 @@ fn a_callback_that_exceeds_yield_for_is_dropped_and_the_lease_expires() {
         let until = clock.now() + TTL * 5 + timing.yield_for();
         follow.until(stop).await.unwrap();
         assert_eq!(clock.now(), until);
-        assert_eq!(diary.take(), [Said::Stopped, Said::Stopped]);
+        assert_eq!(diary.take(), [Said::ThreadEnded, Said::ThreadEnded]);
         let record = store.read(&"r".try_into().unwrap(), LIMIT).await.unwrap();
         assert!(
             record.unwrap().is_held(),
@@ -311,7 +311,7 @@ async fn leads_and_releases_the_lease_under_paused_tokio_time() {
     assert_eq!(first.take(), led);
     assert!(lock.is_leader());
     ended.await.unwrap().unwrap();
-    let end = [Said::Stopped, Said::Followed(Reason::Shutdown)];
+    let end = [Said::ThreadEnded, Said::Followed(Reason::Shutdown)];
     assert_eq!(first.take(), end);
     let record = store.read(&"r".try_into().unwrap(), LIMIT).await.unwrap();
     assert!(!record.unwrap().is_held());
@@ -328,7 +328,7 @@ async fn dropping_the_future_releases_the_lease_on_a_tokio_runtime() {
     handle.abort();
     assert!(task.await.unwrap().is_err(), "aborted");
     pause(TTL / 10).await;
-    assert_eq!(first.take().last(), Some(&Said::Stopped));
+    assert_eq!(first.take().last(), Some(&Said::ThreadEnded));
     let record = store.read(&"r".try_into().unwrap(), LIMIT).await.unwrap();
     assert!(!record.unwrap().is_held());
 }

@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use tenure::{
     LeaseStore,
     lease::{CandidateId, Lease, ResourceName},
-    store::{AcquireOutcome, AttemptId, Bid, Claim, ReleaseOutcome, RenewOutcome},
+    store::{AcquireOutcome, AttemptId, Bid, ReleaseOutcome, ReleaseTarget, RenewOutcome},
 };
 
 use samples::Samples;
@@ -96,7 +96,7 @@ async fn measure(subject: &dyn Subject, cycles: usize) -> Result<Samples, Box<dy
             RenewOutcome::Renewed => {}
             RenewOutcome::Lost(record) => return Err(format!("lost: {record:?}").into()),
         }
-        let claim = Claim::Lease(lease);
+        let claim = ReleaseTarget::Lease(lease);
         match samples
             .time("release", store.release(&claim, LIMIT))
             .await?

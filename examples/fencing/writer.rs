@@ -136,7 +136,7 @@ fn pay(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
 fn told<T, E: Display>(written: Result<T, FencingError<E>>) -> Write {
     match written {
         Ok(_) => Write::Applied,
-        Err(FencingError::RejectedWrite(fenced)) => Write::Refused {
+        Err(FencingError::Rejected(fenced)) => Write::Refused {
             newest: fenced.newest.map(|token| token.get()),
             why: fenced.to_string(),
         },

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tenure::{
     LeaseStore,
     lease::Lease,
-    store::{AcquireOutcome, AttemptId, Bid, Claim, RenewOutcome},
+    store::{AcquireOutcome, AttemptId, Bid, ReleaseTarget, RenewOutcome},
 };
 use tokio::time::sleep;
 
@@ -30,7 +30,7 @@ pub(crate) async fn hold_from_outside(store: Arc<dyn LeaseStore>, contest: Conte
             }
         }
         // If it fails, the lease expires.
-        let _ = store.release(&Claim::Lease(lease), ttl).await;
+        let _ = store.release(&ReleaseTarget::Lease(lease), ttl).await;
     }
 }
 

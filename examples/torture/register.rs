@@ -43,7 +43,7 @@ fn taken<T, E>(
 ) -> Result<bool, String> {
     match written {
         Ok(_) => Ok(true),
-        Err(FencingError::RejectedWrite(_)) => Ok(false),
+        Err(FencingError::Rejected(_)) => Ok(false),
         Err(error) => Err(text(error)),
     }
 }

@@ -10,7 +10,7 @@ use tenure::{
     LeaseStore,
     clock::{BootClock, Clock as _, Moment},
     lease::ResourceName,
-    store::Eviction,
+    store::EvictionMode,
 };
 use tokio::{runtime::Handle, time::timeout};
 
@@ -233,7 +233,7 @@ impl Torture {
             let evict = async {
                 let record = store.read(&name, EVICT_LIMIT).await.ok().flatten()?;
                 store
-                    .evict(&name, record.token, Eviction::Close, EVICT_LIMIT)
+                    .evict(&name, record.token, EvictionMode::Close, EVICT_LIMIT)
                     .await
                     .ok()
             };

@@ -6,7 +6,8 @@ use rand::{SeedableRng as _, rngs::SmallRng};
 use tokio::sync::watch;
 
 use super::{
-    LockActor, LockHandle, known_leader::LeaderWatch, liveness::Liveness, subscribers::BATCH_SIZE,
+    LockActor, LockHandle, known_leader::LeaderPublisher, liveness::Liveness,
+    subscribers::BATCH_SIZE,
 };
 use crate::{
     clock::{BootClock, Clock},
@@ -145,7 +146,7 @@ impl LockBuilder {
         let (end, ended) = oneshot::channel();
         let (rng, batch_size) = (self.rng, self.batch_size);
         let rng = rng.unwrap_or_else(|| SmallRng::from_rng(&mut rand::rng()));
-        let leader = LeaderWatch::new(leader, end);
+        let leader = LeaderPublisher::new(leader, end);
         let make = {
             let (config, liveness, attempts) = (config.clone(), liveness.clone(), self.attempts);
             move || LockActor::new(config, store, liveness, leader, rng, attempts, batch_size)

@@ -6,10 +6,10 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use super::{
-    GetStatus, KnownLeader, Leader, LeaderChanged, LockActor, Observe, Shutdown, Stalled, Status,
-    Subscribe, Unsubscribe,
+    GetStatus, KnownLeader, Leader, LeaderChanged, LockActor, Observe, Shutdown, Status, Subscribe,
+    ThreadStalled, Unsubscribe,
     liveness::Liveness,
-    messages::{Command, CommandKind, Watched},
+    messages::{Command, CommandKind, WatchStarted},
 };
 use crate::{
     election::{Config, StepDownOutcome},
@@ -20,7 +20,7 @@ use crate::{
 /// The lock no longer runs, because its thread has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the thread of the lock has ended")]
-pub struct Stopped;
+pub struct ThreadEnded;
 
 /// A handle to a running lock. Clones refer to the same lock.
 ///
@@ -101,8 +101,8 @@ impl LockHandle {
     /// [`address`](Self::address) with `do_send`.
     ///
     /// # Errors
-    /// [`Stopped`].
-    pub async fn step_down(&self) -> Result<StepDownOutcome, Stopped> {
+    /// [`ThreadEnded`].
+    pub async fn step_down(&self) -> Result<StepDownOutcome, ThreadEnded> {
         self.command(CommandKind::StepDown { hold_off: None }).await
     }
 
@@ -110,8 +110,8 @@ impl LockHandle {
     /// at once.
     ///
     /// # Errors
-    /// [`Stopped`].
-    pub async fn step_down_for(&self, hold_off: Duration) -> Result<StepDownOutcome, Stopped> {
+    /// [`ThreadEnded`].
+    pub async fn step_down_for(&self, hold_off: Duration) -> Result<StepDownOutcome, ThreadEnded> {
         let hold_off = Some(hold_off);
         self.command(CommandKind::StepDown { hold_off }).await
     }
@@ -120,16 +120,16 @@ impl LockHandle {
     /// [`resume`](Self::resume).
     ///
     /// # Errors
-    /// [`Stopped`].
-    pub async fn pause(&self) -> Result<StepDownOutcome, Stopped> {
+    /// [`ThreadEnded`].
+    pub async fn pause(&self) -> Result<StepDownOutcome, ThreadEnded> {
         self.command(CommandKind::Pause).await
     }
 
     /// Contends again after a pause or a step-down.
     ///
     /// # Errors
-    /// [`Stopped`].
-    pub async fn resume(&self) -> Result<(), Stopped> {
+    /// [`ThreadEnded`].
+    pub async fn resume(&self) -> Result<(), ThreadEnded> {
         self.command(CommandKind::Resume).await.map(drop)
     }
 
@@ -141,18 +141,18 @@ impl LockHandle {
     /// [`NotLeading`](StepDownOutcome::NotLeading).
     ///
     /// # Errors
-    /// [`Stopped`].
-    pub async fn shutdown(&self) -> Result<StepDownOutcome, Stopped> {
+    /// [`ThreadEnded`].
+    pub async fn shutdown(&self) -> Result<StepDownOutcome, ThreadEnded> {
         self.command(CommandKind::Shutdown).await
     }
 
     /// Returns what the lock is doing, without a request to the store.
     ///
     /// # Errors
-    /// [`Stopped`].
-    pub async fn status(&self) -> Result<Status, Stopped> {
+    /// [`ThreadEnded`].
+    pub async fn status(&self) -> Result<Status, ThreadEnded> {
         let status = self.0.address.send(GetStatus);
-        status.await.map_err(|_| Stopped)
+        status.await.map_err(|_| ThreadEnded)
     }
 
     /// Checks that the thread of the lock runs, for a liveness probe.
@@ -165,10 +165,10 @@ impl LockHandle {
     /// becomes unsafe, because [`is_current`](crate::Leadership::is_current) needs no thread.
     ///
     /// # Errors
-    /// [`Stalled`] if the thread has not run for more than 10 s of the lock's clock. The thread reports
+    /// [`ThreadStalled`] if the thread has not run for more than 10 s of the lock's clock. The thread reports
     /// every 250 ms. If the machine has slept, the check may fail for up to 250 ms afterwards: let a probe
     /// fail more than once before you act.
-    pub fn liveness(&self) -> Result<(), Stalled> {
+    pub fn liveness(&self) -> Result<(), ThreadStalled> {
         self.0.liveness.check(self.resource())
     }
 
@@ -212,7 +212,7 @@ impl LockHandle {
     #[must_use]
     pub fn watch_leader(&self) -> watch::Receiver<Option<KnownLeader>> {
         let leader = self.0.leader.clone();
-        self.0.address.do_send(Watched);
+        self.0.address.do_send(WatchStarted);
         leader
     }
 
@@ -247,9 +247,9 @@ impl LockHandle {
         let _ = self.0.ended.clone().await;
     }
 
-    async fn command(&self, kind: CommandKind) -> Result<StepDownOutcome, Stopped> {
+    async fn command(&self, kind: CommandKind) -> Result<StepDownOutcome, ThreadEnded> {
         let (reply, outcome) = oneshot::channel();
         self.0.address.do_send(Command { kind, reply });
-        outcome.await.map_err(|_| Stopped)
+        outcome.await.map_err(|_| ThreadEnded)
     }
 }

@@ -5,7 +5,7 @@ use super::{
     LockActor, Status,
     messages::{
         ClockJumped, Command, CommandKind, DeliveryEnded, GetStatus, Observe, Pause, Resume,
-        Shutdown, StepDown, Subscribe, Unsubscribe, Watched,
+        Shutdown, StepDown, Subscribe, Unsubscribe, WatchStarted,
     },
 };
 use crate::election::StepDownOutcome;
@@ -132,10 +132,10 @@ impl Handler<Observe> for LockActor {
     }
 }
 
-impl Handler<Watched> for LockActor {
+impl Handler<WatchStarted> for LockActor {
     type Result = ();
 
-    fn handle(&mut self, _: Watched, _: &mut Context<Self>) {
+    fn handle(&mut self, _: WatchStarted, _: &mut Context<Self>) {
         self.deliver();
     }
 }

@@ -23,7 +23,7 @@ pub struct KnownLeader {
 
 /// Publishes who leads, for receivers on any thread.
 #[derive(Debug)]
-pub(super) struct LeaderWatch {
+pub(super) struct LeaderPublisher {
     /// `None` once the lock was shut down, which closes the channel.
     sender: Option<watch::Sender<Option<KnownLeader>>>,
     /// Dropped when the lock was shut down.
@@ -35,7 +35,7 @@ pub(super) struct LeaderWatch {
     expires_at: Option<Moment>,
 }
 
-impl LeaderWatch {
+impl LeaderPublisher {
     pub(super) fn new(
         sender: watch::Sender<Option<KnownLeader>>,
         end: oneshot::Sender<()>,
@@ -106,7 +106,7 @@ impl LeaderWatch {
     }
 }
 
-impl Drop for LeaderWatch {
+impl Drop for LeaderPublisher {
     fn drop(&mut self) {
         self.close();
     }

@@ -21,7 +21,7 @@ use crate::{
     "the thread of the lock on {resource} has not run for {}: it is stuck or has ended",
     human(*silent_for)
 )]
-pub struct Stalled {
+pub struct ThreadStalled {
     /// The resource.
     pub resource: ResourceName,
     /// How long ago the thread last ran.
@@ -56,13 +56,13 @@ impl Liveness {
         self.ran_at.store(now, Ordering::Relaxed);
     }
 
-    pub(super) fn check(&self, resource: &ResourceName) -> Result<(), Stalled> {
+    pub(super) fn check(&self, resource: &ResourceName) -> Result<(), ThreadStalled> {
         let ran_at = Moment::from_nanos(self.ran_at.load(Ordering::Relaxed));
         let silent_for = ran_at.until(self.clock.now());
         if silent_for <= LONGEST_SILENCE {
             return Ok(());
         }
-        Err(Stalled {
+        Err(ThreadStalled {
             resource: resource.clone(),
             silent_for,
         })

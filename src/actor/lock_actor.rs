@@ -12,14 +12,14 @@ use futures::channel::oneshot;
 use rand::rngs::SmallRng;
 
 use super::{
-    builder::LockBuilder, known_leader::LeaderWatch, leader_view::LeaderView, liveness::Liveness,
-    messages::ClockJumped, no_subscriber_warning::NoSubscriberWarning,
-    slow_subscribers::SlowSubscribers, subscribers::Subscribers,
+    builder::LockBuilder, known_leader::LeaderPublisher, leader_view::LeaderView,
+    liveness::Liveness, messages::ClockJumped, no_subscriber_warning::NoSubscriberWarning,
+    slow_subscribers::SlowSubscriberWarning, subscribers::Subscribers,
 };
 use crate::{
     clock::Clock,
     driver::{
-        CompletedRequest, LeaseEvents, RequestSlot, StoreHealth, StoreWatch, Timer,
+        ChangeHints, CompletedRequest, LeaseEvents, RequestSlot, StoreHealth, Timer,
         watch_for_suspend,
     },
     election::{AttemptSource, Config, Election, Reply, StepDownOutcome, Transition},
@@ -42,7 +42,7 @@ pub struct LockActor {
     request_slot: RequestSlot,
     pub(super) clock: Arc<dyn Clock>,
     liveness: Arc<Liveness>,
-    pub(super) leader: LeaderWatch,
+    pub(super) leader: LeaderPublisher,
     pub(super) subscribers: Subscribers,
     pub(super) leader_view: LeaderView,
     /// Callers that wait for a step-down to complete.
@@ -50,14 +50,14 @@ pub struct LockActor {
     pub(super) health: StoreHealth,
     pub(super) restarts: u64,
     no_subscriber_warning: NoSubscriberWarning,
-    slow_subscribers: SlowSubscribers,
+    slow_subscribers: SlowSubscriberWarning,
     lease_events: LeaseEvents,
     /// Where acknowledgements are sent. Weak, so that it does not keep the lock running.
     pub(super) lock: Option<WeakAddr<LockActor>>,
     /// The lock's own address, so that the supervisor does not end before the lease is released. Dropped
     /// when the shutdown is complete.
     address: Option<Addr<LockActor>>,
-    store_watch: StoreWatch,
+    change_hints: ChangeHints,
     pub(super) timer: Timer,
 }
 
@@ -78,7 +78,7 @@ impl LockActor {
         config: Config,
         store: Arc<dyn LeaseStore>,
         liveness: Arc<Liveness>,
-        leader: LeaderWatch,
+        leader: LeaderPublisher,
         rng: SmallRng,
         attempts: Box<dyn AttemptSource>,
         batch_size: usize,
@@ -97,11 +97,11 @@ impl LockActor {
             health: StoreHealth::new(store),
             restarts: 0,
             no_subscriber_warning: NoSubscriberWarning::default(),
-            slow_subscribers: SlowSubscribers::default(),
+            slow_subscribers: SlowSubscriberWarning::default(),
             lease_events: LeaseEvents::default(),
             lock: None,
             address: None,
-            store_watch: StoreWatch::default(),
+            change_hints: ChangeHints::default(),
             timer: Timer::default(),
         }
     }
@@ -117,7 +117,7 @@ impl LockActor {
             if !mutant!(LateReplyTakenForPrompt) {
                 self.election.handle_timeout(self.clock.now());
             }
-            if self.store_watch.poll(cx) {
+            if self.change_hints.poll(cx) {
                 self.election.handle_store_changed(self.clock.now());
             }
             self.deliver();
@@ -175,7 +175,8 @@ impl LockActor {
         self.election.handle_reply(id, sent_at, reply, now);
         if result.is_ok() {
             let resource = &self.election.config().resource;
-            self.store_watch.listen(self.request_slot.store(), resource);
+            self.change_hints
+                .listen(self.request_slot.store(), resource);
         }
         Poll::Ready(result)
     }
@@ -295,9 +296,9 @@ impl LockActor {
 }
 
 /// Drives the lock until its next restart, which drops the context.
-struct Drive;
+struct DriveFuture;
 
-impl ActorFuture<LockActor> for Drive {
+impl ActorFuture<LockActor> for DriveFuture {
     type Output = ();
 
     fn poll(
@@ -331,7 +332,7 @@ impl Actor for LockActor {
             });
         }
         if self.address.is_some() {
-            ctx.spawn(Drive);
+            ctx.spawn(DriveFuture);
         }
     }
 }
@@ -340,7 +341,7 @@ impl Supervised for LockActor {
     fn restarting(&mut self, _: &mut Context<Self>) {
         self.restarts += 1;
         self.timer.clear();
-        self.store_watch.stop();
+        self.change_hints.stop();
         self.subscribers.restarted();
         if mutant!(RestartForgetsReplies) {
             self.waiting.clear();

@@ -234,9 +234,9 @@ impl Message for DeliveryEnded {
 
 /// A receiver of who leads was handed out: the lock must read the record.
 #[derive(Debug)]
-pub(super) struct Watched;
+pub(super) struct WatchStarted;
 
-impl Message for Watched {
+impl Message for WatchStarted {
     type Result = ();
 }
 

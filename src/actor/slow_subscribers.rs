@@ -8,7 +8,7 @@ use crate::{
 
 /// The subscriber whose acknowledgement has been awaited longest.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Awaited {
+pub(super) struct LongestUnacknowledged {
     /// The type of the actor.
     pub(super) actor: &'static str,
     /// Which message it has not acknowledged.
@@ -21,19 +21,24 @@ pub(super) struct Awaited {
 /// Warns of subscribers that do not acknowledge: when one is slow, when its acknowledgement is no longer
 /// awaited, and when the lock does not contend because of it. Each once, until all have acknowledged.
 #[derive(Debug, Default)]
-pub(super) struct SlowSubscribers {
+pub(super) struct SlowSubscriberWarning {
     warn_at: Option<Moment>,
     slow: bool,
     given_up: bool,
     not_contending: bool,
 }
 
-impl SlowSubscribers {
+impl SlowSubscriberWarning {
     pub(super) fn warn_at(&self) -> Option<Moment> {
         self.warn_at
     }
 
-    pub(super) fn check(&mut self, awaited: Option<Awaited>, election: &Election, now: Moment) {
+    pub(super) fn check(
+        &mut self,
+        awaited: Option<LongestUnacknowledged>,
+        election: &Election,
+        now: Moment,
+    ) {
         let Some(awaited) = awaited else {
             *self = Self::default();
             return;
@@ -77,7 +82,7 @@ impl SlowSubscribers {
     }
 }
 
-fn slow(config: &Config, awaited: &Awaited, waiting_for: Duration) {
+fn slow(config: &Config, awaited: &LongestUnacknowledged, waiting_for: Duration) {
     event!(
         warn,
         "tenure.subscriber_slow",
@@ -94,7 +99,7 @@ fn slow(config: &Config, awaited: &Awaited, waiting_for: Duration) {
     );
 }
 
-fn given_up(config: &Config, awaited: &Awaited, waiting_for: Duration) {
+fn given_up(config: &Config, awaited: &LongestUnacknowledged, waiting_for: Duration) {
     event!(
         warn,
         "tenure.subscriber_given_up",
@@ -110,7 +115,7 @@ fn given_up(config: &Config, awaited: &Awaited, waiting_for: Duration) {
     );
 }
 
-fn not_contending(config: &Config, awaited: &Awaited, waiting_for: Duration) {
+fn not_contending(config: &Config, awaited: &LongestUnacknowledged, waiting_for: Duration) {
     event!(
         warn,
         "tenure.not_contending",

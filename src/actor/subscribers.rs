@@ -10,7 +10,7 @@ use actix::WeakAddr;
 use super::{
     LockActor,
     messages::{BecameFollower, BecameLeader, DeliveryEnded, Subscribe, Unsubscribe},
-    slow_subscribers::Awaited,
+    slow_subscribers::LongestUnacknowledged,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -40,7 +40,7 @@ pub(super) struct Subscribers {
     acknowledgements: Acknowledgements,
     clean: bool,
     /// The end of a leadership, until it was sent to every subscriber that got its begin.
-    ended: Option<End>,
+    ended: Option<LeadershipEnd>,
     batch_size: usize,
     /// How many subscribers may still be sent a message in this batch.
     sends_left: usize,
@@ -55,7 +55,7 @@ pub(super) struct Subscribers {
 
 /// How a leadership ended.
 #[derive(Clone, Debug)]
-struct End {
+struct LeadershipEnd {
     reason: Reason,
     leader: Option<CandidateId>,
 }
@@ -108,9 +108,9 @@ impl Subscribers {
 
     /// The subscriber whose acknowledgement has been awaited longest. A `BecameLeader` of a subscriber that
     /// still leads does not count.
-    pub(super) fn awaited(&self) -> Option<Awaited> {
+    pub(super) fn awaited(&self) -> Option<LongestUnacknowledged> {
         let (subscriber, since) = self.index.longest_awaited()?;
-        Some(Awaited {
+        Some(LongestUnacknowledged {
             actor: subscriber.actor,
             message: subscriber.unacknowledged(),
             since,
@@ -204,7 +204,7 @@ impl Subscribers {
 
     /// A leadership has ended. Every subscriber that got its begin must get its end.
     pub(super) fn became_follower(&mut self, reason: Reason, leader: Option<CandidateId>) {
-        self.ended = Some(End { reason, leader });
+        self.ended = Some(LeadershipEnd { reason, leader });
     }
 
     /// Allows the next batch of messages and checks.

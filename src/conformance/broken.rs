@@ -18,10 +18,10 @@ use async_trait::async_trait;
 use super::{Capabilities, Subject};
 use crate::{
     clock::{Clock as _, Moment},
-    lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, Metadata, ResourceName, Scope},
+    lease::{Bid, FencingToken, Lease, LeaseRecord, Metadata, ReleaseTarget, ResourceName, Scope},
     store::{
-        AcquireOutcome, Eviction, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
-        StoreErrorKind, StoredRecord,
+        AcquireOutcome, EvictionMode, LeaseStore, Operation, ReleaseOutcome, RenewOutcome,
+        StoreError, StoreErrorKind, StoredRecord,
     },
     testing::ManualClock,
 };
@@ -371,22 +371,26 @@ impl LeaseStore for Client {
         Ok(outcome.await)
     }
 
-    async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError> {
+    async fn release(
+        &self,
+        claim: &ReleaseTarget,
+        limit: Duration,
+    ) -> Result<ReleaseOutcome, StoreError> {
         self.wait(Operation::Release, limit).await?;
         let outcome = self.step(claim.resource(), |record, now| {
             let claim = match claim {
-                Claim::Lease(lease) if self.has(Fault::ReleaseWithoutOwnerCheck) => {
+                ReleaseTarget::Lease(lease) if self.has(Fault::ReleaseWithoutOwnerCheck) => {
                     let mut lease = lease.clone();
                     lease.token = record.token;
                     lease.holder = record.holder.clone().unwrap_or(lease.holder);
-                    Claim::Lease(lease)
+                    ReleaseTarget::Lease(lease)
                 }
-                Claim::Attempt { resource, .. } if self.has(Fault::ReleaseByAnyAttempt) => {
+                ReleaseTarget::Attempt { resource, .. } if self.has(Fault::ReleaseByAnyAttempt) => {
                     let resource = resource.clone();
                     let attempt = record.attempt.expect("an attempt");
-                    Claim::Attempt { resource, attempt }
+                    ReleaseTarget::Attempt { resource, attempt }
                 }
-                Claim::Holder { .. } => return self.release_by_owner(record, claim, now),
+                ReleaseTarget::Holder { .. } => return self.release_by_owner(record, claim, now),
                 claim => claim.clone(),
             };
             let outcome = record.release(&claim, now);
@@ -430,12 +434,12 @@ impl LeaseStore for Client {
         &self,
         resource: &ResourceName,
         token: FencingToken,
-        eviction: Eviction,
+        eviction: EvictionMode,
         _: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         let outcome = self.step(resource, |record, now| {
             let eviction = if self.has(Fault::EvictionFreesAtOnce) {
-                Eviction::Force
+                EvictionMode::Force
             } else {
                 eviction
             };

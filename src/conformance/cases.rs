@@ -8,8 +8,8 @@ use super::trial::{
     LIMIT, Trial, granted, lost, metadata, name, not_held, refused, released, renewed,
 };
 use crate::{
-    lease::{Claim, FencingToken, LeaseRecord, ResourceName, Scope},
-    store::{Eviction, LeaseStore as _, StoreErrorKind},
+    lease::{FencingToken, LeaseRecord, ReleaseTarget, ResourceName, Scope},
+    store::{EvictionMode, LeaseStore as _, StoreErrorKind},
     testing::{Fault, FaultyStore},
 };
 
@@ -84,7 +84,7 @@ pub(super) async fn a_token_grows_across_eviction(t: &Trial) {
     let first = t.held().await;
     released(
         t.store()
-            .evict(&t.resource, first, Eviction::Close, LIMIT)
+            .evict(&t.resource, first, EvictionMode::Close, LIMIT)
             .await,
     );
     t.wait_out("b").await;
@@ -211,11 +211,11 @@ pub(super) async fn an_unconfirmed_grant_is_released_by_its_attempt(t: &Trial) {
     let (resource, attempt) = (t.resource.clone(), t.bid("a").attempt);
     not_held(
         t.store()
-            .release(&Claim::Attempt { resource, attempt }, LIMIT)
+            .release(&ReleaseTarget::Attempt { resource, attempt }, LIMIT)
             .await,
     );
     let (resource, attempt) = (t.resource.clone(), bid.attempt);
-    let claim = Claim::Attempt { resource, attempt };
+    let claim = ReleaseTarget::Attempt { resource, attempt };
     released(t.store().release(&claim, LIMIT).await);
     not_held(t.store().release(&claim, LIMIT).await);
     refused(t.store().acquire(&bid, LIMIT).await);
@@ -239,7 +239,7 @@ pub(super) async fn an_evicted_lease_is_not_renewed(t: &Trial) {
     let token = t.held().await;
     released(
         t.other()
-            .evict(&t.resource, token, Eviction::Close, LIMIT)
+            .evict(&t.resource, token, EvictionMode::Close, LIMIT)
             .await,
     );
     let seen = lost(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await).expect("a record");
@@ -251,7 +251,7 @@ pub(super) async fn an_evicted_lease_is_not_acquired_before_it_expires(t: &Trial
     let token = granted(t.store().acquire(&bid, LIMIT).await);
     released(
         t.store()
-            .evict(&t.resource, token, Eviction::Close, LIMIT)
+            .evict(&t.resource, token, EvictionMode::Close, LIMIT)
             .await,
     );
     refused(t.store().acquire(&bid, LIMIT).await);
@@ -266,7 +266,7 @@ pub(super) async fn a_forced_eviction_frees_the_lease_at_once(t: &Trial) {
     let token = t.held().await;
     released(
         t.other()
-            .evict(&t.resource, token, Eviction::Force, LIMIT)
+            .evict(&t.resource, token, EvictionMode::Force, LIMIT)
             .await,
     );
     lost(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
@@ -276,7 +276,7 @@ pub(super) async fn a_forced_eviction_frees_the_lease_at_once(t: &Trial) {
 pub(super) async fn an_eviction_of_another_token_changes_nothing(t: &Trial) {
     let token = t.held().await;
     let other = FencingToken::new(token.get() + 1);
-    for eviction in [Eviction::Close, Eviction::Force] {
+    for eviction in [EvictionMode::Close, EvictionMode::Force] {
         not_held(t.store().evict(&t.resource, other, eviction, LIMIT).await);
     }
     renewed(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
@@ -309,7 +309,7 @@ pub(super) async fn a_resource_that_was_never_acquired_has_no_record(t: &Trial) 
     assert_eq!(
         not_held(
             t.store()
-                .evict(&t.resource, token, Eviction::Close, LIMIT)
+                .evict(&t.resource, token, EvictionMode::Close, LIMIT)
                 .await
         ),
         None
@@ -478,7 +478,7 @@ pub(super) async fn a_record_of_a_newer_format_is_not_written(t: &Trial) {
     t.subject.raise_min_reader(&t.resource).await;
     let kind = |error: crate::store::StoreError| error.kind();
     let (lease, claim) = (t.lease("a", token), t.claim("a", token));
-    let owner = Claim::Holder {
+    let owner = ReleaseTarget::Holder {
         resource: t.resource.clone(),
         holder: name("a"),
     };

@@ -6,8 +6,8 @@ use super::trial::{
     LIMIT, Trial, granted, lost, metadata, name, not_held, refused, released, renewed,
 };
 use crate::{
-    lease::{Bid, Claim, FencingToken},
-    store::Eviction,
+    lease::{Bid, FencingToken, ReleaseTarget},
+    store::EvictionMode,
 };
 
 fn reentrant(t: &Trial, candidate: &str) -> Bid {
@@ -16,9 +16,9 @@ fn reentrant(t: &Trial, candidate: &str) -> Bid {
     bid
 }
 
-fn owner(t: &Trial, holder: &str) -> Claim {
+fn owner(t: &Trial, holder: &str) -> ReleaseTarget {
     let (resource, holder) = (t.resource.clone(), name(holder));
-    Claim::Holder { resource, holder }
+    ReleaseTarget::Holder { resource, holder }
 }
 
 pub(super) async fn a_reentrant_bid_takes_the_lease_of_its_candidate_with_a_new_token(t: &Trial) {
@@ -53,7 +53,7 @@ pub(super) async fn a_reentrant_bid_is_refused_while_the_lease_is_closing(t: &Tr
     let token = t.held().await;
     released(
         t.store()
-            .evict(&t.resource, token, Eviction::Close, LIMIT)
+            .evict(&t.resource, token, EvictionMode::Close, LIMIT)
             .await,
     );
     assert!(refused(t.store().acquire(&reentrant(t, "a"), LIMIT).await).closing);

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::LeaseStore;
 use crate::{
     lease::{
-        AttemptId, Bid, CandidateId, Claim, FencingToken, Lease, LeaseRecord, Metadata,
+        AttemptId, Bid, CandidateId, FencingToken, Lease, LeaseRecord, Metadata, ReleaseTarget,
         ResourceName,
     },
     store::{AcquireOutcome, ReleaseOutcome, RenewOutcome},
@@ -137,8 +137,8 @@ impl Trial {
         }
     }
 
-    pub(super) fn claim(&self, holder: &str, token: FencingToken) -> Claim {
-        Claim::Lease(self.lease(holder, token))
+    pub(super) fn claim(&self, holder: &str, token: FencingToken) -> ReleaseTarget {
+        ReleaseTarget::Lease(self.lease(holder, token))
     }
 
     /// Acquires the lease for candidate `a` through the first client.

@@ -5,7 +5,7 @@ use tokio::time::timeout;
 
 use crate::{
     election::{Call, Reply},
-    lease::{Claim, LeaseRecord},
+    lease::{LeaseRecord, ReleaseTarget},
     runtime::text_of,
     store::{
         AcquireOutcome, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
@@ -96,8 +96,10 @@ async fn answer(store: &dyn LeaseStore, call: Call, limit: Duration) -> Result<A
             ReleaseOutcome::NotHeld(record) => {
                 // Nobody holds it and nobody has since: an earlier copy of this request freed it.
                 let freed = |record: &LeaseRecord| match &claim {
-                    Claim::Lease(lease) => record.holder.is_none() && record.token == lease.token,
-                    Claim::Attempt { .. } | Claim::Holder { .. } => false,
+                    ReleaseTarget::Lease(lease) => {
+                        record.holder.is_none() && record.token == lease.token
+                    }
+                    ReleaseTarget::Attempt { .. } | ReleaseTarget::Holder { .. } => false,
                 };
                 let was_held = record.as_ref().is_some_and(freed);
                 (Reply::Released { was_held }, record)

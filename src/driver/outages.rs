@@ -22,21 +22,21 @@ const PRUNE_EVERY: Duration = Duration::from_secs(1);
 
 /// The outages of this process. A store has one, however many locks it concerns, so that the log has one
 /// line of each store and not one of each lock.
-static OUTAGES: LazyLock<Mutex<HashMap<Key, Outage>>> = LazyLock::new(Mutex::default);
+static OUTAGES: LazyLock<Mutex<HashMap<OutageKey, Outage>>> = LazyLock::new(Mutex::default);
 
-fn outages() -> MutexGuard<'static, HashMap<Key, Outage>> {
+fn outages() -> MutexGuard<'static, HashMap<OutageKey, Outage>> {
     OUTAGES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What fails: a store, or one record of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
+struct OutageKey {
     /// The address of the store, which stays alive as long as a lock fails on it.
     store: usize,
     resource: Option<ResourceName>,
 }
 
-impl Key {
+impl OutageKey {
     fn new(store: &Arc<dyn LeaseStore>, kind: StoreErrorKind, resource: &ResourceName) -> Self {
         use StoreErrorKind::{Corrupt, Unsupported};
         Self {
@@ -62,7 +62,7 @@ struct Outage {
 }
 
 /// What the log is told of a failure.
-enum Told {
+enum OutageReport {
     Nothing,
     Failing,
     StillFailing { failing_for: Duration, locks: usize },
@@ -80,20 +80,26 @@ impl Outage {
         }
     }
 
-    fn failed(&mut self, lock: u64, until: Moment, kind: StoreErrorKind, now: Moment) -> Told {
+    fn failed(
+        &mut self,
+        lock: u64,
+        until: Moment,
+        kind: StoreErrorKind,
+        now: Moment,
+    ) -> OutageReport {
         self.failures += 1;
         self.locks.insert(lock, until);
         if !self.kinds.contains(&kind) {
             self.kinds.push(kind);
             self.told_at = now;
-            return Told::Failing;
+            return OutageReport::Failing;
         }
         if now < self.told_at + REMIND_EVERY {
-            return Told::Nothing;
+            return OutageReport::Nothing;
         }
         self.told_at = now;
         self.prune(now);
-        Told::StillFailing {
+        OutageReport::StillFailing {
             failing_for: self.since.until(now),
             locks: self.locks.len(),
         }
@@ -117,7 +123,7 @@ impl Outage {
 /// One lock's membership in an outage. Dropping it ends the membership.
 #[derive(Debug)]
 pub(super) struct Concerned {
-    key: Key,
+    key: OutageKey,
     lock: u64,
 }
 
@@ -130,7 +136,7 @@ impl Concerned {
     ) -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Self {
-            key: Key::new(store, kind, resource),
+            key: OutageKey::new(store, kind, resource),
             lock: LAST.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -151,8 +157,8 @@ impl Concerned {
             .or_insert_with(|| Outage::new(now))
             .failed(self.lock, until, error.kind(), now);
         match told {
-            Told::Nothing => {}
-            Told::Failing => event!(
+            OutageReport::Nothing => {}
+            OutageReport::Failing => event!(
                 warn,
                 "tenure.store_failing",
                 resource = %config.resource,
@@ -162,7 +168,7 @@ impl Concerned {
                 error = %WithCauses(error),
                 "the store does not answer as it should; it is asked again"
             ),
-            Told::StillFailing { failing_for, locks } => event!(
+            OutageReport::StillFailing { failing_for, locks } => event!(
                 warn,
                 "tenure.store_still_failing",
                 resource = %config.resource,

@@ -13,10 +13,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const JUMP: Duration = Duration::from_millis(20);
 
 /// Wakes a driver if the argument is true. Returns false when the driver has ended.
-type Wake = Box<dyn Fn(bool) -> bool>;
+type TickCallback = Box<dyn Fn(bool) -> bool>;
 
 thread_local! {
-    static DRIVERS: RefCell<Option<Vec<Wake>>> = const { RefCell::new(None) };
+    static DRIVERS: RefCell<Option<Vec<TickCallback>>> = const { RefCell::new(None) };
 }
 
 /// Calls `wake` every 250 ms, with true if the machine has slept, until it returns false. Call it on a thread
@@ -29,12 +29,12 @@ pub(crate) fn watch(wake: impl Fn(bool) -> bool + 'static) {
     });
     if !running {
         // While nothing is borrowed: a runtime that ends drops the task at once.
-        actix::spawn(run(Forget));
+        actix::spawn(run(ClearOnDrop));
     }
 }
 
 /// The loop ends with the thread's runtime; the list must not outlive it.
-async fn run(_list: Forget) {
+async fn run(_list: ClearOnDrop) {
     let mut gap = ClockGap::new(BootClock.now(), Instant::now());
     loop {
         actix::clock::sleep(LOOK_EVERY).await;
@@ -47,9 +47,9 @@ async fn run(_list: Forget) {
     }
 }
 
-struct Forget;
+struct ClearOnDrop;
 
-impl Drop for Forget {
+impl Drop for ClearOnDrop {
     fn drop(&mut self) {
         // At the end of the thread the list may be gone already.
         let _ = DRIVERS.try_with(RefCell::take);

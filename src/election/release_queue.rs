@@ -5,7 +5,7 @@ use rand::{RngExt as _, rngs::SmallRng};
 use super::Call;
 use crate::{
     clock::Moment,
-    lease::{Claim, Lease},
+    lease::{Lease, ReleaseTarget},
     timing::Timing,
 };
 
@@ -21,7 +21,7 @@ pub(super) struct ReleaseQueue {
 
 #[derive(Debug)]
 struct Pending {
-    claim: Claim,
+    claim: ReleaseTarget,
     /// Until when others shall not have it.
     kept_until: Moment,
     /// Whether it ends a term, so that somebody may wait for the outcome.
@@ -46,7 +46,7 @@ impl ReleaseQueue {
         self.queue.iter().any(|pending| pending.own)
     }
 
-    pub(super) fn add(&mut self, claim: Claim, timing: &Timing, now: Moment) {
+    pub(super) fn add(&mut self, claim: ReleaseTarget, timing: &Timing, now: Moment) {
         self.push(claim, now, false, timing, now);
     }
 
@@ -57,10 +57,17 @@ impl ReleaseQueue {
         timing: &Timing,
         now: Moment,
     ) {
-        self.push(Claim::Lease(lease), kept_until, true, timing, now);
+        self.push(ReleaseTarget::Lease(lease), kept_until, true, timing, now);
     }
 
-    fn push(&mut self, claim: Claim, kept_until: Moment, own: bool, timing: &Timing, now: Moment) {
+    fn push(
+        &mut self,
+        claim: ReleaseTarget,
+        kept_until: Moment,
+        own: bool,
+        timing: &Timing,
+        now: Moment,
+    ) {
         if self.queue.len() >= BACKLOG {
             self.queue.remove(usize::from(self.asked));
         }
@@ -85,7 +92,7 @@ impl ReleaseQueue {
         Some(match &front.claim {
             // Instead of freeing it: nobody renews it again, so it runs out by itself, also when this
             // process has ended.
-            Claim::Lease(lease) if !left.is_zero() => Call::Renew {
+            ReleaseTarget::Lease(lease) if !left.is_zero() => Call::Renew {
                 lease: lease.clone(),
                 ttl: left.max(min_ttl),
             },

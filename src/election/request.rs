@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::{
     clock::Moment,
-    lease::{AttemptId, Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName},
+    lease::{AttemptId, Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName},
 };
 
 /// Names one request; it also carries the attempt that a late grant has to be judged by.
@@ -27,7 +27,7 @@ pub(crate) struct Request {
 pub(crate) enum Call {
     Acquire(Bid),
     Renew { lease: Lease, ttl: Duration },
-    Release(Claim),
+    Release(ReleaseTarget),
     Read(ResourceName),
 }
 

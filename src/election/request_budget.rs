@@ -9,13 +9,13 @@ use crate::{clock::Moment, timing::Timing};
 /// it to releases, which others may be waiting for.
 #[derive(Debug, Default)]
 pub(super) struct RequestBudget {
-    sent: VecDeque<Sent>,
+    sent: VecDeque<SentBatch>,
 }
 
 /// Requests that were sent shortly after each other. All count as if they were sent with the last, so
 /// that never too many are allowed.
 #[derive(Clone, Copy, Debug)]
-struct Sent {
+struct SentBatch {
     first: Moment,
     last: Moment,
     count: usize,
@@ -46,7 +46,7 @@ impl RequestBudget {
                 sent.last = now;
                 sent.count += 1;
             }
-            _ => self.sent.push_back(Sent {
+            _ => self.sent.push_back(SentBatch {
                 first: now,
                 last: now,
                 count: 1,

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     clock::Moment,
     leadership::Reason,
-    lease::{AttemptId, Bid, Claim, FencingToken, Lease, LeaseRecord},
+    lease::{AttemptId, Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget},
 };
 
 impl Election {
@@ -144,7 +144,7 @@ impl Election {
     }
 
     /// Gives a grant back that nobody took.
-    fn give_back(&mut self, claim: Claim, now: Moment) {
+    fn give_back(&mut self, claim: ReleaseTarget, now: Moment) {
         if !self.reenters {
             self.releases.add(claim, &self.config.timing, now);
         }
@@ -171,7 +171,7 @@ impl Election {
         {
             let resource = self.config.resource.clone();
             let attempt = pending_bid.attempt;
-            let claim = Claim::Attempt { resource, attempt };
+            let claim = ReleaseTarget::Attempt { resource, attempt };
             self.give_back(claim, now);
         }
     }
@@ -199,7 +199,7 @@ impl Election {
         if too_late || !contends || !matches!(self.phase, Phase::Following) {
             self.bid_schedule
                 .failed(&self.config.timing, &mut self.rng, now);
-            self.give_back(Claim::Lease(lease), now);
+            self.give_back(ReleaseTarget::Lease(lease), now);
             return;
         }
         let clock = self.config.clock.clone();
@@ -235,7 +235,7 @@ impl Election {
                 holder: self.config.candidate.clone(),
                 token,
             };
-            self.give_back(Claim::Lease(lease), now);
+            self.give_back(ReleaseTarget::Lease(lease), now);
         }
     }
 

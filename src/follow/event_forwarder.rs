@@ -11,7 +11,7 @@ use crate::{
 
 /// A message of the lock. Dropping `acknowledge` acknowledges it.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(super) enum LeadershipEvent {
     BecameLeader {
         leadership: Leadership,
         acknowledge: oneshot::Sender<()>,
@@ -25,15 +25,18 @@ pub(super) enum Event {
 /// A subscriber that forwards the messages of a lock to the future of [`follow`](super::follow()).
 #[derive(Debug)]
 pub(super) struct EventForwarder {
-    events: mpsc::UnboundedSender<Event>,
+    events: mpsc::UnboundedSender<LeadershipEvent>,
 }
 
 impl EventForwarder {
-    pub(super) fn new(events: mpsc::UnboundedSender<Event>) -> Self {
+    pub(super) fn new(events: mpsc::UnboundedSender<LeadershipEvent>) -> Self {
         Self { events }
     }
 
-    fn forward(&self, event: impl FnOnce(oneshot::Sender<()>) -> Event) -> ResponseFuture<()> {
+    fn forward(
+        &self,
+        event: impl FnOnce(oneshot::Sender<()>) -> LeadershipEvent,
+    ) -> ResponseFuture<()> {
         let (acknowledge, acknowledged) = oneshot::channel();
         // If the future was dropped, the work has stopped. Then the event is dropped here, which
         // acknowledges it.
@@ -53,7 +56,7 @@ impl Handler<BecameLeader> for EventForwarder {
 
     fn handle(&mut self, message: BecameLeader, _: &mut Context<Self>) -> Self::Result {
         let leadership = message.leadership;
-        self.forward(|acknowledge| Event::BecameLeader {
+        self.forward(|acknowledge| LeadershipEvent::BecameLeader {
             leadership,
             acknowledge,
         })
@@ -65,7 +68,7 @@ impl Handler<BecameFollower> for EventForwarder {
 
     fn handle(&mut self, message: BecameFollower, _: &mut Context<Self>) -> Self::Result {
         let reason = message.reason;
-        self.forward(|acknowledge| Event::BecameFollower {
+        self.forward(|acknowledge| LeadershipEvent::BecameFollower {
             reason,
             acknowledge,
         })

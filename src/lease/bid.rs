@@ -74,7 +74,7 @@ pub struct Bid {
 
 /// Which lease to release.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claim {
+pub enum ReleaseTarget {
     /// A lease that was granted.
     Lease(Lease),
     /// Whatever this attempt was granted: for a bid whose reply was lost.
@@ -97,7 +97,7 @@ pub enum Claim {
     },
 }
 
-impl Claim {
+impl ReleaseTarget {
     /// The resource to release.
     #[must_use]
     pub fn resource(&self) -> &ResourceName {

@@ -76,7 +76,7 @@ pub enum LockError {
     Store(#[from] Arc<StoreError>),
     /// The library's lock thread has ended; it renews and releases no lock any more.
     #[error("the library's lock thread has ended: restart the process")]
-    Stopped,
+    ThreadEnded,
 }
 
 fn holder(by: &Option<CandidateId>) -> String {

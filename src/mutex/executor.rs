@@ -37,7 +37,7 @@ impl Executor {
     ) -> Result<T, LockError> {
         match self {
             Self::LockThread(thread) => thread.run(work).await.map_err(|lost| match lost {
-                TaskLost::Gone | TaskLost::Ended | TaskLost::Panicked(_) => LockError::Stopped,
+                TaskLost::Gone | TaskLost::Ended | TaskLost::Panicked(_) => LockError::ThreadEnded,
             }),
             Self::CurrentRuntime => Ok(work.await),
         }

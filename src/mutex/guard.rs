@@ -4,7 +4,7 @@ use futures::channel::oneshot;
 
 use super::{
     LockError,
-    pending_release::ReleaseOnDrop,
+    acquisition_end::AbandonOnDrop,
     task::{GrantedLock, HolderCommand},
 };
 use crate::{
@@ -44,7 +44,7 @@ pub struct Guard {
     leadership: Leadership,
     commands: Option<oneshot::Sender<HolderCommand>>,
     /// Dropped before `_alive`: when the mutex sees no guard, it already sees the pending release.
-    _release_on_drop: ReleaseOnDrop,
+    _abandon_on_drop: AbandonOnDrop,
     /// The mutex has a `Weak` of it, and so knows whether its guard still exists.
     _alive: Arc<()>,
 }
@@ -53,13 +53,13 @@ impl Guard {
     pub(super) fn new(
         granted: GrantedLock,
         alive: Arc<()>,
-        release_on_drop: ReleaseOnDrop,
+        abandon_on_drop: AbandonOnDrop,
     ) -> Self {
         Self {
             leadership: granted.leadership,
             commands: Some(granted.commands),
             _alive: alive,
-            _release_on_drop: release_on_drop,
+            _abandon_on_drop: abandon_on_drop,
         }
     }
 

@@ -8,15 +8,15 @@ use futures::channel::oneshot;
 
 use super::{
     Guard, LockError,
-    lock_config::{LockConfig, LockMode},
-    pending_release::{PendingRelease, PendingReleases, ReleaseOnDrop},
+    acquisition_end::{AbandonOnDrop, AcquisitionEnd, OpenAcquisitions},
+    mutex_config::{LockKind, MutexConfig},
     task::{GrantedLock, HolderCommand, LockTask, WaitLimit},
     unlock::{UnlockOutcome, unlock},
 };
 use crate::{
     clock::Moment,
     leadership::{Leadership, Reason},
-    lease::{CandidateId, Claim, Lease, ResourceName},
+    lease::{CandidateId, Lease, ReleaseTarget, ResourceName},
     timing::Timing,
 };
 
@@ -36,14 +36,14 @@ use crate::{
 /// You may await the futures of a mutex on any runtime. The requests run on the library's lock thread.
 #[derive(Debug)]
 pub struct Mutex {
-    config: Arc<LockConfig>,
-    state: std::sync::Mutex<HandleState>,
-    pending_releases: PendingReleases,
+    config: Arc<MutexConfig>,
+    state: std::sync::Mutex<HeldLock>,
+    open_acquisitions: OpenAcquisitions,
 }
 
 /// What this handle holds, as far as it knows.
 #[derive(Debug)]
-enum HandleState {
+enum HeldLock {
     Nothing,
     Locked {
         lease: Lease,
@@ -56,11 +56,11 @@ enum HandleState {
 }
 
 impl Mutex {
-    pub(super) fn new(config: LockConfig) -> Self {
+    pub(super) fn new(config: MutexConfig) -> Self {
         Self {
             config: Arc::new(config),
-            state: std::sync::Mutex::new(HandleState::Nothing),
-            pending_releases: PendingReleases::default(),
+            state: std::sync::Mutex::new(HeldLock::Nothing),
+            open_acquisitions: OpenAcquisitions::default(),
         }
     }
 
@@ -141,15 +141,15 @@ impl Mutex {
     /// owner has locked since.
     pub async fn unlock(&self) -> Result<(), LockError> {
         let known = match &*self.state() {
-            HandleState::Locked { lease, until } => Some((lease.clone(), *until)),
+            HeldLock::Locked { lease, until } => Some((lease.clone(), *until)),
             _ => None,
         };
         let expired = known
             .as_ref()
             .is_some_and(|(_, until)| *until <= self.now());
         let claim = match &known {
-            Some((lease, _)) => Claim::Lease(lease.clone()),
-            None => Claim::Holder {
+            Some((lease, _)) => ReleaseTarget::Lease(lease.clone()),
+            None => ReleaseTarget::Holder {
                 resource: self.resource().clone(),
                 holder: self.owner().clone(),
             },
@@ -166,7 +166,7 @@ impl Mutex {
                 token,
                 ..lease.clone()
             };
-            let unlocked = self.release(Claim::Lease(lease)).await?;
+            let unlocked = self.release(ReleaseTarget::Lease(lease)).await?;
             self.forget(known.as_ref());
             return self.unlock_result(&unlocked, false);
         }
@@ -225,8 +225,8 @@ impl Mutex {
     }
 
     async fn lock_by(&self, wait_limit: WaitLimit) -> Result<Lease, LockError> {
-        self.check_held(LockMode::Plain)?;
-        let (granted, release_on_drop) = self.contend(LockMode::Plain, wait_limit).await?;
+        self.check_held(LockKind::Plain)?;
+        let (granted, abandon_on_drop) = self.contend(LockKind::Plain, wait_limit).await?;
         let (lease, until) = (
             granted.leadership.lease().clone(),
             self.now() + granted.leadership.remaining(),
@@ -235,9 +235,9 @@ impl Mutex {
         if !stays || until <= self.now() {
             return Err(self.lost(Reason::Expired));
         }
-        release_on_drop.disarm();
+        abandon_on_drop.disarm();
         let known = lease.clone();
-        *self.state() = HandleState::Locked {
+        *self.state() = HeldLock::Locked {
             lease: known,
             until,
         };
@@ -245,43 +245,41 @@ impl Mutex {
     }
 
     pub(super) async fn guard_by(&self, wait_limit: WaitLimit) -> Result<Guard, LockError> {
-        self.check_held(LockMode::Guarded)?;
-        let (granted, release_on_drop) = self.contend(LockMode::Guarded, wait_limit).await?;
+        self.check_held(LockKind::Guarded)?;
+        let (granted, abandon_on_drop) = self.contend(LockKind::Guarded, wait_limit).await?;
         let alive = Arc::new(());
-        *self.state() = HandleState::Guarded {
+        *self.state() = HeldLock::Guarded {
             guard_alive: Arc::downgrade(&alive),
             leadership: granted.leadership.clone(),
         };
-        Ok(Guard::new(granted, alive, release_on_drop))
+        Ok(Guard::new(granted, alive, abandon_on_drop))
     }
 
     async fn contend(
         &self,
-        mode: LockMode,
+        mode: LockKind,
         wait_limit: WaitLimit,
-    ) -> Result<(GrantedLock, ReleaseOnDrop), LockError> {
-        let (pending_release, end) = PendingRelease::new();
-        let after = self.pending_releases.add(pending_release.clone());
+    ) -> Result<(GrantedLock, AbandonOnDrop), LockError> {
+        let (acquisition_end, end) = AcquisitionEnd::new();
+        let after = self.open_acquisitions.add(acquisition_end.clone());
         let (waiter, granted) = oneshot::channel();
         let task = LockTask::new(&self.config, mode, wait_limit, waiter, after, end);
         if !self.config.executor.spawn(task) {
-            return Err(LockError::Stopped);
+            return Err(LockError::ThreadEnded);
         }
-        let release_on_drop = ReleaseOnDrop::new(pending_release);
-        let granted = granted.await.map_err(|_| LockError::Stopped)??;
-        Ok((granted, release_on_drop))
+        let abandon_on_drop = AbandonOnDrop::new(acquisition_end);
+        let granted = granted.await.map_err(|_| LockError::ThreadEnded)??;
+        Ok((granted, abandon_on_drop))
     }
 
     /// Refuses to wait for a lock that this handle holds: that would be a deadlock.
-    fn check_held(&self, mode: LockMode) -> Result<(), LockError> {
+    fn check_held(&self, mode: LockKind) -> Result<(), LockError> {
         let remaining = match &*self.state() {
-            HandleState::Guarded {
+            HeldLock::Guarded {
                 guard_alive,
                 leadership,
             } if guard_alive.strong_count() > 0 => leadership.remaining(),
-            HandleState::Locked { until, .. } if mode == LockMode::Guarded => {
-                self.now().until(*until)
-            }
+            HeldLock::Locked { until, .. } if mode == LockKind::Guarded => self.now().until(*until),
             _ => return Ok(()),
         };
         // A guard that has lost the lock does not block the next one.
@@ -295,7 +293,7 @@ impl Mutex {
         })
     }
 
-    async fn release(&self, claim: Claim) -> Result<UnlockOutcome, LockError> {
+    async fn release(&self, claim: ReleaseTarget) -> Result<UnlockOutcome, LockError> {
         let (store, timing) = (self.config.store.clone(), *self.timing());
         let work = async move { unlock(store, claim, timing).await };
         Ok(self.config.executor.run(work).await??)
@@ -321,10 +319,10 @@ impl Mutex {
     /// Forgets the lease that was released, but not one that was locked meanwhile.
     fn forget(&self, known: Option<&(Lease, Moment)>) {
         let mut state = self.state();
-        if let (HandleState::Locked { lease, .. }, Some((known, _))) = (&*state, known)
+        if let (HeldLock::Locked { lease, .. }, Some((known, _))) = (&*state, known)
             && lease == known
         {
-            *state = HandleState::Nothing;
+            *state = HeldLock::Nothing;
         }
     }
 
@@ -332,7 +330,7 @@ impl Mutex {
         self.config.plain.clock.now()
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, HandleState> {
+    fn state(&self) -> std::sync::MutexGuard<'_, HeldLock> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

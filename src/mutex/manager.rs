@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{Mutex, MutexOptions, executor::Executor, lock_config::LockConfig};
+use super::{Mutex, MutexOptions, executor::Executor, mutex_config::MutexConfig};
 use crate::{
     clock::{BootClock, Clock},
     driver::StartError,
@@ -72,7 +72,7 @@ impl LockManager {
     pub fn mutex_with(&self, options: MutexOptions) -> Result<Mutex, StartError> {
         let (store, executor) = (self.store.clone(), self.executor.clone());
         let clock = self.clock.clone();
-        let config = LockConfig::new(store, executor, clock, &self.owner, self.timing, options)?;
+        let config = MutexConfig::new(store, executor, clock, &self.owner, self.timing, options)?;
         Ok(Mutex::new(config))
     }
 

@@ -14,12 +14,12 @@ use futures::{FutureExt as _, channel::oneshot, future::BoxFuture, task::AtomicW
 
 use super::{
     LockError,
-    lock_config::{LockConfig, LockMode},
+    mutex_config::{LockKind, MutexConfig},
 };
 use crate::{
     clock::{Clock, Moment},
     driver::{
-        CompletedRequest, LeaseEvents, RequestSlot, StoreHealth, StoreWatch, Timer,
+        ChangeHints, CompletedRequest, LeaseEvents, RequestSlot, StoreHealth, Timer,
         watch_for_suspend,
     },
     election::{Config, Election, Reply, StepDownOutcome, SubscriberState, Transition},
@@ -33,7 +33,7 @@ pub(super) struct LockTask {
     election: Election,
     request_slot: RequestSlot,
     clock: Arc<dyn Clock>,
-    store_watch: StoreWatch,
+    change_hints: ChangeHints,
     timer: Timer,
     lease_events: LeaseEvents,
     health: StoreHealth,
@@ -83,7 +83,7 @@ pub(super) enum HolderCommand {
 }
 
 /// What the caller that waits for the lock or holds it has done since the last poll.
-enum HolderEvent {
+enum HolderPoll {
     Nothing,
     /// It changed the state of the task.
     StateChanged,
@@ -111,8 +111,8 @@ const STEPS: usize = 64;
 
 impl LockTask {
     pub(super) fn new(
-        config: &LockConfig,
-        mode: LockMode,
+        config: &MutexConfig,
+        mode: LockKind,
         wait_limit: WaitLimit,
         waiter: oneshot::Sender<Result<GrantedLock, LockError>>,
         after: Option<BoxFuture<'static, ()>>,
@@ -122,7 +122,7 @@ impl LockTask {
             election: config.election(mode),
             request_slot: RequestSlot::new(config.store.clone()),
             clock: config.plain.clock.clone(),
-            store_watch: StoreWatch::default(),
+            change_hints: ChangeHints::default(),
             timer: Timer::default(),
             lease_events: LeaseEvents::default(),
             health: StoreHealth::new(config.store.clone()),
@@ -151,15 +151,15 @@ impl LockTask {
                 self.after = None;
             }
             self.election.handle_timeout(self.clock.now());
-            if self.store_watch.poll(cx) {
+            if self.change_hints.poll(cx) {
                 self.election.handle_store_changed(self.clock.now());
             }
             self.deliver_transitions();
             // After the deliveries: a waiting caller may hold the lock now, and its commands must be polled.
             match self.poll_holder(cx) {
-                HolderEvent::Nothing => {}
-                HolderEvent::StateChanged => continue,
-                HolderEvent::TaskEnds => return Poll::Ready(()),
+                HolderPoll::Nothing => {}
+                HolderPoll::StateChanged => continue,
+                HolderPoll::TaskEnds => return Poll::Ready(()),
             }
             let in_flight = self.election.in_flight().map(|(id, _)| id);
             if let Poll::Ready(completed) = self.request_slot.poll(in_flight, cx) {
@@ -186,7 +186,7 @@ impl LockTask {
     }
 
     /// Polls the caller that waits for the lock or holds it.
-    fn poll_holder(&mut self, cx: &mut Context<'_>) -> HolderEvent {
+    fn poll_holder(&mut self, cx: &mut Context<'_>) -> HolderPoll {
         let now = self.clock.now();
         let releasing = match &mut self.state {
             TaskState::Waiting(waiter) => match waiter.poll_canceled(cx) {
@@ -194,13 +194,13 @@ impl LockTask {
                 Poll::Pending if self.wait_ends_at().is_some_and(|at| at <= now) => {
                     let error = self.timeout_error();
                     self.fail_wait(error);
-                    return HolderEvent::StateChanged;
+                    return HolderPoll::StateChanged;
                 }
-                Poll::Pending => return HolderEvent::Nothing,
+                Poll::Pending => return HolderPoll::Nothing,
             },
             TaskState::Held(commands) => match commands.poll_unpin(cx) {
                 Poll::Ready(Ok(HolderCommand::StopRenewing)) => {
-                    return HolderEvent::TaskEnds;
+                    return HolderPoll::TaskEnds;
                 }
                 Poll::Ready(Ok(HolderCommand::Release { used, reply })) => {
                     if !used {
@@ -212,13 +212,13 @@ impl LockTask {
                     self.election.forgo();
                     TaskState::Releasing(None)
                 }
-                Poll::Pending => return HolderEvent::Nothing,
+                Poll::Pending => return HolderPoll::Nothing,
             },
-            TaskState::Releasing(_) => return HolderEvent::Nothing,
+            TaskState::Releasing(_) => return HolderPoll::Nothing,
         };
         self.state = releasing;
         self.election.shutdown(now);
-        HolderEvent::StateChanged
+        HolderPoll::StateChanged
     }
 
     fn wait_ends_at(&self) -> Option<Moment> {
@@ -265,7 +265,8 @@ impl LockTask {
                 self.health.succeeded(self.election.config(), now);
                 self.refused_by = record.filter(|_| refused);
                 let resource = &self.election.config().resource;
-                self.store_watch.listen(self.request_slot.store(), resource);
+                self.change_hints
+                    .listen(self.request_slot.store(), resource);
                 None
             }
             Err(error) => Some(self.health.failed(error, self.election.config(), now)),

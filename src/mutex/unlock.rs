@@ -5,7 +5,7 @@ use tokio::time::sleep;
 use crate::{
     driver::{Answer, call_within},
     election::{Call, Reply},
-    lease::{Claim, LeaseRecord},
+    lease::{LeaseRecord, ReleaseTarget},
     store::{LeaseStore, StoreError},
     timing::Timing,
 };
@@ -22,7 +22,7 @@ const TRIES: u32 = 3;
 /// Asks the store to release the lock, up to three times.
 pub(super) async fn unlock(
     store: Arc<dyn LeaseStore>,
-    claim: Claim,
+    claim: ReleaseTarget,
     timing: Timing,
 ) -> Result<UnlockOutcome, Arc<StoreError>> {
     let mut tries = 0;
@@ -60,18 +60,20 @@ pub(super) async fn unlock(
     }
 }
 
-fn is_held_by_its_owner(claim: &Claim, record: Option<&LeaseRecord>) -> bool {
+fn is_held_by_its_owner(claim: &ReleaseTarget, record: Option<&LeaseRecord>) -> bool {
     match (claim, record) {
-        (Claim::Lease(lease), Some(record)) => record.holder.as_ref() == Some(&lease.holder),
+        (ReleaseTarget::Lease(lease), Some(record)) => {
+            record.holder.as_ref() == Some(&lease.holder)
+        }
         _ => false,
     }
 }
 
 /// Whether the lock is free and this owner was its last holder. Without a token, no more can be told.
-fn was_last(claim: &Claim, record: &LeaseRecord) -> bool {
+fn was_last(claim: &ReleaseTarget, record: &LeaseRecord) -> bool {
     let last = record.history.last().map(|last| &last.holder);
     match claim {
-        Claim::Holder { holder, .. } => record.holder.is_none() && last == Some(holder),
-        Claim::Lease(_) | Claim::Attempt { .. } => false,
+        ReleaseTarget::Holder { holder, .. } => record.holder.is_none() && last == Some(holder),
+        ReleaseTarget::Lease(_) | ReleaseTarget::Attempt { .. } => false,
     }
 }

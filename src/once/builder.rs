@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{Once, mark_record::MarkRecord};
+use super::{Once, mark_store::MarkStore};
 use crate::{
     clock::Clock,
     driver::StartError,
@@ -124,7 +124,7 @@ impl OnceBuilder {
         }
         let mutex = locks.mutex_with(options.clone())?;
         Ok(Once {
-            mark_record: MarkRecord::new(&locks, name, mark_record, *mutex.timing()),
+            mark_record: MarkStore::new(&locks, name, mark_record, *mutex.timing()),
             locks,
             options,
         })

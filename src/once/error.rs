@@ -67,7 +67,7 @@ pub enum OnceError<E = Infallible> {
     Store(#[from] Arc<StoreError>),
     /// The library's lock thread has ended; it renews and releases no lock any more.
     #[error("the library's lock thread has ended: restart the process")]
-    Stopped,
+    ThreadEnded,
 }
 
 impl OnceError {
@@ -96,7 +96,7 @@ impl OnceError {
             },
             Self::Corrupt { mark_record, what } => OnceError::Corrupt { mark_record, what },
             Self::Store(error) => OnceError::Store(error),
-            Self::Stopped => OnceError::Stopped,
+            Self::ThreadEnded => OnceError::ThreadEnded,
         }
     }
 }

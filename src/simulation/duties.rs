@@ -4,7 +4,7 @@ use super::properties::{Property, Violation};
 use crate::{
     clock::Moment,
     election::{Call, Election, ElectionState, Reply},
-    lease::{AttemptId, Claim, FencingToken},
+    lease::{AttemptId, FencingToken, ReleaseTarget},
 };
 
 /// The rules that one candidate must keep, judged by its commands and the replies that it received.
@@ -74,13 +74,13 @@ impl Duties {
                 self.waits_between_bids(floor, now)?;
                 return self.bids(bid.attempt);
             }
-            Call::Release(Claim::Attempt { attempt, .. }) => {
+            Call::Release(ReleaseTarget::Attempt { attempt, .. }) => {
                 let given_back = self.attempt.as_mut().filter(|own| own.id == *attempt);
                 if let Some(own) = given_back {
                     own.unheard_since = None;
                 }
             }
-            Call::Release(Claim::Lease(lease)) => {
+            Call::Release(ReleaseTarget::Lease(lease)) => {
                 return self.keeps(lease.token, now, "is released");
             }
             // The last renewal of a lease under `min_hold`: it is renewed until then.

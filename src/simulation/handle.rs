@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::RngExt as _;
 
 use super::{
-    node::Step,
+    node::OpProgress,
     plan::Clocks,
     properties::{Property, Violation},
     world::{Event, Incarnation, World},
@@ -14,7 +14,7 @@ use crate::{
     clock::{Clock as _, Moment},
     election::{Call, Reply, Request, RequestId, Transition},
     leadership::{Leadership, Reason},
-    lease::{Claim, FencingToken},
+    lease::{FencingToken, ReleaseTarget},
 };
 
 type Checked = Result<(), Violation>;
@@ -307,7 +307,7 @@ impl World {
     /// Checks that all known work under a lease has stopped before its release, and that the lease is no longer
     /// current.
     fn check_release(&self, index: usize, call: &Call) -> Checked {
-        let Call::Release(Claim::Lease(lease)) = call else {
+        let Call::Release(ReleaseTarget::Lease(lease)) = call else {
             return Ok(());
         };
         let node = &self.nodes[index];
@@ -322,11 +322,13 @@ impl World {
     /// Polls the operation of an observing client.
     pub(super) fn poll_operation(&mut self, index: usize) -> Checked {
         match self.nodes[index].step() {
-            Some(Step::TableRequest(op, ask)) => {
+            Some(OpProgress::TableRequest(op, ask)) => {
                 self.transmit((index, self.nodes[index].incarnation), op, ask);
                 Ok(())
             }
-            Some(Step::Done(id, sent_at, reply)) => self.receive_reply(index, id, sent_at, reply),
+            Some(OpProgress::Done(id, sent_at, reply)) => {
+                self.receive_reply(index, id, sent_at, reply)
+            }
             None => Ok(()),
         }
     }

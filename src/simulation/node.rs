@@ -50,7 +50,7 @@ pub(super) struct Node {
     pub(super) misled_since: Option<u64>,
     /// When it sent the requests of the last ttl, by its own clock.
     pub(super) sent: VecDeque<Moment>,
-    pub(super) facts: Facts,
+    pub(super) facts: TermHistory,
     pub(super) duties: Duties,
     /// Since when there are no faults.
     pub(super) undisturbed_since: Option<Moment>,
@@ -63,7 +63,7 @@ pub(super) struct Node {
 
 /// What has happened in the current term, to check the reason of its end.
 #[derive(Debug, Default)]
-pub(super) struct Facts {
+pub(super) struct TermHistory {
     pub(super) stepped_down: bool,
     pub(super) paused: bool,
     /// A renewal was sent after the last confirmed one.
@@ -88,7 +88,7 @@ struct ObservingOperation {
 }
 
 /// The next step of an operation.
-pub(super) enum Step {
+pub(super) enum OpProgress {
     TableRequest(u64, TableRequest),
     Done(RequestId, Moment, Reply),
 }
@@ -110,7 +110,7 @@ impl Node {
             wake_at: None,
             misled_since: None,
             sent: VecDeque::new(),
-            facts: Facts::default(),
+            facts: TermHistory::default(),
             duties: Duties::default(),
             undisturbed_since: None,
             granted_until: Moment::default(),
@@ -151,7 +151,7 @@ impl Node {
         self.clean = true;
         self.misled_since = None;
         self.sent.clear();
-        self.facts = Facts::default();
+        self.facts = TermHistory::default();
         self.duties = Duties::default();
         self.observer = Arc::new(Observer::new(Arc::new(self.clock.clone())));
         self.op = None;
@@ -222,7 +222,7 @@ impl Node {
             Transition::BecameLeader { leadership } => {
                 self.told_leader = Some(leadership.token());
                 self.clean = true;
-                self.facts = Facts::default();
+                self.facts = TermHistory::default();
                 let older = self.leaderships.len().saturating_sub(4);
                 self.leaderships.drain(..older);
                 self.leaderships.push((leadership.clone(), false));
@@ -288,7 +288,7 @@ impl Node {
         }
     }
 
-    pub(super) fn step(&mut self) -> Option<Step> {
+    pub(super) fn step(&mut self) -> Option<OpProgress> {
         let op = self.op.as_mut()?;
         match op
             .answer
@@ -298,13 +298,13 @@ impl Node {
             Poll::Pending => op
                 .port
                 .asked()
-                .map(|ask| Step::TableRequest(op.number, ask)),
+                .map(|ask| OpProgress::TableRequest(op.number, ask)),
             Poll::Ready(answer) => {
                 let reply = answer.unwrap_or_else(|failure| match failure.kind {
                     StoreErrorKind::Unknown => Reply::Unknown,
                     _ => Reply::Failed,
                 });
-                let done = Step::Done(op.id, op.sent_at, reply);
+                let done = OpProgress::Done(op.id, op.sent_at, reply);
                 self.op = None;
                 Some(done)
             }

@@ -3,7 +3,7 @@ use std::{ops::RangeInclusive, time::Duration};
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 use super::{network::Network, timings};
-use crate::{election::Options, timing::Timing};
+use crate::{election::HoldOptions, timing::Timing};
 
 /// Everything that is decided before a run. Random choices during the run follow from the seed.
 #[derive(Clone, Debug)]
@@ -11,7 +11,7 @@ pub(super) struct Plan {
     pub(super) seed: u64,
     pub(super) store: StoreKind,
     /// The clocks of the members that can become primary; one, unless the store fails over.
-    pub(super) members: Vec<Rate>,
+    pub(super) members: Vec<ClockDrift>,
     pub(super) nodes: Vec<NodePlan>,
     pub(super) network: Network,
     /// In order of time.
@@ -31,7 +31,7 @@ pub(super) enum StoreKind {
 
 /// How a clock runs.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rate {
+pub(super) struct ClockDrift {
     pub(super) rate: f64,
     pub(super) ahead: Duration,
 }
@@ -40,8 +40,8 @@ pub(super) struct Rate {
 pub(super) struct NodePlan {
     pub(super) timing: Timing,
     /// The options of its guards.
-    pub(super) options: Options,
-    pub(super) clock: Rate,
+    pub(super) options: HoldOptions,
+    pub(super) clock: ClockDrift,
     pub(super) starts: Duration,
     /// It has the same candidate id as the first node, by mistake.
     pub(super) impostor: bool,
@@ -125,7 +125,7 @@ impl Plan {
             NodePlan {
                 timing,
                 options: guard_options(&timing, &mut rng),
-                clock: Rate {
+                clock: ClockDrift {
                     rate: holder_rate(&timing, store, clocks, &mut rng),
                     ahead: Duration::from_secs(rng.random_range(3_600..1_000_000)),
                 },
@@ -145,7 +145,7 @@ impl Plan {
             Clocks::WithinMargin => rng.random_range(0.95..=FASTEST),
             Clocks::Wild => rng.random_range(WILD),
         };
-        let members = (0..members).map(|_| Rate {
+        let members = (0..members).map(|_| ClockDrift {
             ahead: rng.random_range(Duration::ZERO..=ahead),
             rate,
         });
@@ -280,9 +280,9 @@ fn most_ahead(nodes: &[NodePlan], store: StoreKind, clocks: Clocks) -> Duration 
     }
 }
 
-fn guard_options(timing: &Timing, rng: &mut SmallRng) -> Options {
+fn guard_options(timing: &Timing, rng: &mut SmallRng) -> HoldOptions {
     let ttl = timing.ttl();
-    let mut options = Options::default();
+    let mut options = HoldOptions::default();
     if rng.random_bool(0.15) {
         options.min_hold = rng.random_range(Duration::ZERO..ttl * 2);
     }

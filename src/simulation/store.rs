@@ -2,15 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::plan::{Plan, Rate, StoreKind};
+use super::plan::{ClockDrift, Plan, StoreKind};
 use crate::{
     clock::Moment,
     election::{Call, Reply},
-    lease::{Bid, Claim, FencingToken, ResourceName},
+    lease::{Bid, FencingToken, ReleaseTarget, ResourceName},
     mutants::{Mutant, is_on},
     store::{
-        AcquireOutcome, Eviction, ReleaseOutcome, RenewOutcome, StoredRecord,
-        observed::{ReadRecord, RecordChange, WriteCondition, WriteOutcome},
+        AcquireOutcome, EvictionMode, ReleaseOutcome, RenewOutcome, StoredRecord,
+        observed::{RecordChange, TableRecord, WriteCondition, WriteOutcome},
     },
 };
 
@@ -20,7 +20,7 @@ const NEWER: u64 = 99;
 #[derive(Debug)]
 pub(super) struct Store {
     kind: StoreKind,
-    members: Vec<Rate>,
+    members: Vec<ClockDrift>,
     primary: usize,
     pub(super) up: bool,
     /// The record of the primary.
@@ -48,7 +48,7 @@ impl Store {
 
     /// The clock of the primary.
     pub(super) fn now(&self, now: u64) -> Moment {
-        let Rate { rate, ahead } = self.members[self.primary];
+        let ClockDrift { rate, ahead } = self.members[self.primary];
         let own = Duration::from_nanos((now as f64 * rate) as u64);
         Moment::default() + Duration::from_secs(3_600) + ahead + own
     }
@@ -126,10 +126,10 @@ impl Store {
         }
     }
 
-    fn release(&mut self, claim: &Claim, now: Moment) -> Reply {
+    fn release(&mut self, claim: &ReleaseTarget, now: Moment) -> Reply {
         let mut claim = claim.clone();
         if is_on(Mutant::ReleaseWithoutOwnerCheck)
-            && let (Claim::Lease(lease), Some(holder)) = (&mut claim, &self.record.holder)
+            && let (ReleaseTarget::Lease(lease), Some(holder)) = (&mut claim, &self.record.holder)
         {
             (lease.token, lease.holder) = (self.record.token, holder.clone());
         }
@@ -160,7 +160,9 @@ impl Store {
             _ => {
                 let resource = ResourceName::new("r").expect("a good name");
                 let now = self.now(now);
-                let done = self.record.evict(&resource, token, Eviction::Close, now);
+                let done = self
+                    .record
+                    .evict(&resource, token, EvictionMode::Close, now);
                 done == ReleaseOutcome::Released
             }
         };
@@ -188,7 +190,7 @@ impl Store {
     }
 
     /// The record, if the store shows it with a refusal.
-    fn found(&self) -> Option<ReadRecord> {
+    fn found(&self) -> Option<TableRecord> {
         match self.kind {
             StoreKind::Observed {
                 returns_record: true,
@@ -197,8 +199,8 @@ impl Store {
         }
     }
 
-    pub(super) fn get(&self) -> Option<ReadRecord> {
-        (self.record.version > 0).then(|| ReadRecord {
+    pub(super) fn get(&self) -> Option<TableRecord> {
+        (self.record.version > 0).then(|| TableRecord {
             record: self.record.clone(),
             min_reader: self.min_reader,
         })

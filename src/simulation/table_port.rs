@@ -13,7 +13,7 @@ use crate::{
     lease::ResourceName,
     store::{
         failure::{Answer, Failure},
-        observed::{ReadRecord, RecordChange, Table, WriteCondition, WriteOutcome},
+        observed::{RecordChange, Table, TableRecord, WriteCondition, WriteOutcome},
     },
 };
 
@@ -25,8 +25,8 @@ pub(super) enum TableRequest {
 
 #[derive(Debug)]
 pub(super) enum TableReply {
-    WriteOutcome(WriteOutcome),
-    Got(Option<ReadRecord>),
+    Written(WriteOutcome),
+    Got(Option<TableRecord>),
     Failed(Failure),
 }
 
@@ -77,17 +77,17 @@ impl Table for TablePort {
             .ask(TableRequest::Write(change.clone(), guard.clone()))
             .await
         {
-            TableReply::WriteOutcome(written) => Ok(written),
+            TableReply::Written(written) => Ok(written),
             TableReply::Failed(failure) => Err(failure),
             TableReply::Got(_) => unreachable!("the store answers what it was asked"),
         }
     }
 
-    async fn get(&self, _: &ResourceName) -> Answer<Option<ReadRecord>> {
+    async fn get(&self, _: &ResourceName) -> Answer<Option<TableRecord>> {
         match self.ask(TableRequest::Get).await {
             TableReply::Got(found) => Ok(found),
             TableReply::Failed(failure) => Err(failure),
-            TableReply::WriteOutcome(_) => unreachable!("the store answers what it was asked"),
+            TableReply::Written(_) => unreachable!("the store answers what it was asked"),
         }
     }
 }

@@ -106,7 +106,7 @@ impl World {
     ) {
         let told = match &ask {
             TableRequest::Write(change, guard) => {
-                TableReply::WriteOutcome(self.store.write(change, guard))
+                TableReply::Written(self.store.write(change, guard))
             }
             TableRequest::Get => TableReply::Got(self.store.get()),
         };

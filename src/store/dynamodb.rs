@@ -14,14 +14,14 @@ mod item;
 mod requests;
 mod table;
 
-use self::{failure::Answer, requests::Call};
+use self::{failure::Answer, requests::DynamoOperation};
 use super::{
-    AcquireOutcome, Eviction, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
+    AcquireOutcome, EvictionMode, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
     observed::Observer, request_limiter::RequestLimiter,
 };
 use crate::{
     clock::BootClock,
-    lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, Scope},
+    lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope},
 };
 
 const KIND: &str = "dynamodb";
@@ -229,7 +229,7 @@ impl LeaseStore for DynamoStore {
     }
 
     async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {
-        let call = Call::new(self, limit);
+        let call = DynamoOperation::new(self, limit);
         let done = self.observer.acquire(&call, bid, SystemTime::now()).await;
         self.in_context(Operation::Acquire, done)
     }
@@ -242,13 +242,20 @@ impl LeaseStore for DynamoStore {
     ) -> Result<RenewOutcome, StoreError> {
         let done = self
             .observer
-            .renew(&Call::new(self, limit), lease, ttl)
+            .renew(&DynamoOperation::new(self, limit), lease, ttl)
             .await;
         self.in_context(Operation::Renew, done)
     }
 
-    async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError> {
-        let done = self.observer.release(&Call::new(self, limit), claim).await;
+    async fn release(
+        &self,
+        claim: &ReleaseTarget,
+        limit: Duration,
+    ) -> Result<ReleaseOutcome, StoreError> {
+        let done = self
+            .observer
+            .release(&DynamoOperation::new(self, limit), claim)
+            .await;
         self.in_context(Operation::Release, done)
     }
 
@@ -257,12 +264,18 @@ impl LeaseStore for DynamoStore {
         resource: &ResourceName,
         limit: Duration,
     ) -> Result<Option<LeaseRecord>, StoreError> {
-        let done = self.observer.read(&Call::new(self, limit), resource).await;
+        let done = self
+            .observer
+            .read(&DynamoOperation::new(self, limit), resource)
+            .await;
         self.in_context(Operation::Read, done)
     }
 
     async fn list(&self, scope: &Scope, limit: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
-        let found = self.in_context(Operation::List, Call::new(self, limit).query(scope).await)?;
+        let found = self.in_context(
+            Operation::List,
+            DynamoOperation::new(self, limit).query(scope).await,
+        )?;
         let records = found.into_iter();
         let records = records.filter_map(|item| self.observer.view(&item.name, item.found));
         let mut records: Vec<_> = records.collect();
@@ -275,10 +288,10 @@ impl LeaseStore for DynamoStore {
         &self,
         resource: &ResourceName,
         token: FencingToken,
-        eviction: Eviction,
+        eviction: EvictionMode,
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
-        let call = Call::new(self, limit);
+        let call = DynamoOperation::new(self, limit);
         let done = self.observer.evict(&call, resource, token, eviction).await;
         self.in_context(Operation::Evict, done)
     }

@@ -10,10 +10,10 @@ use futures::{future::BoxFuture, stream::BoxStream};
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 use super::{
-    AcquireOutcome, Eviction, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
+    AcquireOutcome, EvictionMode, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
     StoreErrorKind,
 };
-use crate::lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, Scope};
+use crate::lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope};
 
 /// A fault that a [`FaultyStore`] injects into one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub enum Fault {
 
 /// How many requests of each kind a [`FaultyStore`] has received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Calls {
+pub struct CallCounts {
     /// Bids.
     pub acquire: u64,
     /// Renewals.
@@ -60,7 +60,7 @@ pub struct Calls {
     pub evict: u64,
 }
 
-impl Calls {
+impl CallCounts {
     /// All requests together.
     #[must_use]
     pub fn total(&self) -> u64 {
@@ -75,15 +75,15 @@ impl Calls {
 #[derive(Clone, Debug)]
 pub struct FaultyStore {
     inner: Arc<dyn LeaseStore>,
-    plan: Arc<Mutex<Plan>>,
+    plan: Arc<Mutex<FaultyState>>,
 }
 
 #[derive(Debug, Default)]
-struct Plan {
+struct FaultyState {
     script: VecDeque<Fault>,
     seeded: Option<(SmallRng, f64)>,
     always: Option<Fault>,
-    calls: Calls,
+    calls: CallCounts,
     reads: BTreeMap<ResourceName, Option<LeaseRecord>>,
 }
 
@@ -114,11 +114,11 @@ impl FaultyStore {
 
     /// How many requests the store has received so far.
     #[must_use]
-    pub fn calls(&self) -> Calls {
+    pub fn calls(&self) -> CallCounts {
         self.plan().calls
     }
 
-    fn plan(&self) -> MutexGuard<'_, Plan> {
+    fn plan(&self) -> MutexGuard<'_, FaultyState> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -268,7 +268,11 @@ impl LeaseStore for FaultyStore {
         .await
     }
 
-    async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError> {
+    async fn release(
+        &self,
+        claim: &ReleaseTarget,
+        limit: Duration,
+    ) -> Result<ReleaseOutcome, StoreError> {
         self.call(
             Operation::Release,
             again!(store, [claim], store.release(&claim, limit)),
@@ -306,7 +310,7 @@ impl LeaseStore for FaultyStore {
         &self,
         resource: &ResourceName,
         token: FencingToken,
-        eviction: Eviction,
+        eviction: EvictionMode,
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         let evict = again!(

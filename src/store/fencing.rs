@@ -140,7 +140,7 @@ impl RejectedWrite {
 pub enum FencingError<E> {
     /// The acquisition is no longer the newest. Nothing was applied.
     #[error(transparent)]
-    RejectedWrite(#[from] RejectedWrite),
+    Rejected(#[from] RejectedWrite),
     /// There is no such row, and so no token to compare with. Nothing was applied.
     #[error("there is no such row to guard")]
     NotFound,
@@ -156,11 +156,11 @@ pub enum FencingError<E> {
 }
 
 impl<E> FencingError<E> {
-    /// The rejected write, if this is [`RejectedWrite`](Self::RejectedWrite).
+    /// The rejected write, if this is [`Rejected`](Self::Rejected).
     #[must_use]
     pub fn rejected_write(&self) -> Option<&RejectedWrite> {
         match self {
-            Self::RejectedWrite(rejected) => Some(rejected),
+            Self::Rejected(rejected) => Some(rejected),
             _ => None,
         }
     }

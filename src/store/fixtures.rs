@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::AcquireOutcome;
 use crate::lease::{
-    AttemptId, Bid, CandidateId, Claim, FencingToken, Lease, LeaseRecord, ResourceName,
+    AttemptId, Bid, CandidateId, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName,
 };
 
 pub(crate) const TTL: Duration = Duration::from_secs(10);
@@ -35,12 +35,12 @@ pub(crate) fn lease(candidate: &str, token: u64) -> Lease {
     }
 }
 
-pub(crate) fn claim(candidate: &str, token: u64) -> Claim {
-    Claim::Lease(lease(candidate, token))
+pub(crate) fn claim(candidate: &str, token: u64) -> ReleaseTarget {
+    ReleaseTarget::Lease(lease(candidate, token))
 }
 
-pub(crate) fn owner(candidate: &str) -> Claim {
-    Claim::Holder {
+pub(crate) fn owner(candidate: &str) -> ReleaseTarget {
+    ReleaseTarget::Holder {
         resource: resource(),
         holder: CandidateId::new(candidate).unwrap(),
     }

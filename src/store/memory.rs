@@ -7,12 +7,12 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    AcquireOutcome, Eviction, LeaseStore, ReleaseOutcome, RenewOutcome, StoreError,
+    AcquireOutcome, EvictionMode, LeaseStore, ReleaseOutcome, RenewOutcome, StoreError,
     record::StoredRecord,
 };
 use crate::{
     clock::{BootClock, Clock, Moment},
-    lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, Scope},
+    lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope},
 };
 
 /// Leases in the memory of one process, for tests and for singletons within a process.
@@ -90,7 +90,11 @@ impl LeaseStore for MemoryStore {
         Ok(self.step(&lease.resource, |record, now| record.renew(lease, ttl, now)))
     }
 
-    async fn release(&self, claim: &Claim, _: Duration) -> Result<ReleaseOutcome, StoreError> {
+    async fn release(
+        &self,
+        claim: &ReleaseTarget,
+        _: Duration,
+    ) -> Result<ReleaseOutcome, StoreError> {
         Ok(self.step(claim.resource(), |record, now| record.release(claim, now)))
     }
 
@@ -116,7 +120,7 @@ impl LeaseStore for MemoryStore {
         &self,
         resource: &ResourceName,
         token: FencingToken,
-        eviction: Eviction,
+        eviction: EvictionMode,
         _: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         Ok(self.step(resource, |record, now| {

@@ -11,28 +11,28 @@ use mongodb::{
     },
 };
 
-mod call_limit;
-mod dispatcher;
 mod document;
 mod failure;
 mod fencing;
+mod operation_deadline;
 mod pipeline;
+mod request_gate;
 mod servers;
 
 pub(crate) use self::servers::Servers;
 use self::{
-    call_limit::CallLimit,
-    dispatcher::Dispatcher,
-    document::Purpose,
-    failure::{Access, Answer, DriverError, Failure, is_duplicate_key},
+    document::ReadPurpose,
+    failure::{Access, Answer, Failure, TracedError, is_duplicate_key},
+    operation_deadline::OperationDeadline,
     pipeline::FilteredUpdate,
+    request_gate::RequestGate,
 };
 
 use super::{
-    AcquireOutcome, Eviction, LeaseStore, Operation, REACHED_WITHIN, ReleaseOutcome, RenewOutcome,
-    StoreError,
+    AcquireOutcome, EvictionMode, LeaseStore, Operation, REACHED_WITHIN, ReleaseOutcome,
+    RenewOutcome, StoreError,
 };
-use crate::lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, Scope};
+use crate::lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope};
 
 const KIND: &str = "mongodb";
 
@@ -154,7 +154,7 @@ const KIND: &str = "mongodb";
 pub struct MongoStore {
     collection: Collection<Document>,
     call_limit: Duration,
-    dispatcher: Arc<Dispatcher>,
+    request_gate: Arc<RequestGate>,
 }
 
 impl MongoStore {
@@ -163,7 +163,7 @@ impl MongoStore {
     pub fn new(collection: Collection<Document>) -> Self {
         Self {
             call_limit: Duration::from_secs(2),
-            dispatcher: Arc::new(Dispatcher::new(collection.client(), None)),
+            request_gate: Arc::new(RequestGate::new(collection.client(), None)),
             collection,
         }
     }
@@ -171,7 +171,7 @@ impl MongoStore {
     /// A store whose client reports the state of its [`Servers`].
     pub(super) fn of_servers(collection: Collection<Document>, servers: Arc<Servers>) -> Self {
         Self {
-            dispatcher: Arc::new(Dispatcher::new(collection.client(), Some(servers))),
+            request_gate: Arc::new(RequestGate::new(collection.client(), Some(servers))),
             ..Self::new(collection)
         }
     }
@@ -192,8 +192,8 @@ impl MongoStore {
     async fn acquire_once(
         &self,
         bid: &Bid,
-        limit: CallLimit,
-    ) -> Answer<Result<Option<Document>, DriverError>> {
+        limit: OperationDeadline,
+    ) -> Answer<Result<Option<Document>, TracedError>> {
         let request = self
             .collection
             .find_one_and_update(pipeline::by_name(&bid.resource), pipeline::acquire(bid))
@@ -203,10 +203,10 @@ impl MongoStore {
             .write_concern(majority())
             .collation(exact());
         let sent = |time| request.max_time(time);
-        self.dispatcher.send(limit, Access::Write, sent).await
+        self.request_gate.send(limit, Access::Write, sent).await
     }
 
-    async fn bid(&self, bid: &Bid, limit: CallLimit) -> Answer<AcquireOutcome> {
+    async fn bid(&self, bid: &Bid, limit: OperationDeadline) -> Answer<AcquireOutcome> {
         let mut answer = self.acquire_once(bid, limit).await?;
         // Another upsert has made the document, so this one can now decide on it.
         if (answer.as_ref()).is_err_and(|refused| is_duplicate_key(&refused.error)) {
@@ -226,7 +226,7 @@ impl MongoStore {
         &self,
         resource: &ResourceName,
         change: FilteredUpdate,
-        limit: CallLimit,
+        limit: OperationDeadline,
     ) -> Answer<ChangeOutcome> {
         let (filter, change) = change;
         let request = self
@@ -236,11 +236,13 @@ impl MongoStore {
             .write_concern(majority())
             .collation(exact());
         let sent = |time| request.max_time(time);
-        let answer = self.dispatcher.send(limit, Access::Write, sent).await?;
+        let answer = self.request_gate.send(limit, Access::Write, sent).await?;
         match answer.map_err(|error| Access::Write.failure(error))? {
             Some(_) => Ok(ChangeOutcome::Done),
             None => {
-                let found = self.find_record(resource, Purpose::Write, limit).await?;
+                let found = self
+                    .find_record(resource, ReadPurpose::Write, limit)
+                    .await?;
                 Ok(ChangeOutcome::Refused(found))
             }
         }
@@ -249,8 +251,8 @@ impl MongoStore {
     async fn find_record(
         &self,
         resource: &ResourceName,
-        purpose: Purpose,
-        limit: CallLimit,
+        purpose: ReadPurpose,
+        limit: OperationDeadline,
     ) -> Answer<Option<LeaseRecord>> {
         let request = self
             .collection
@@ -260,12 +262,16 @@ impl MongoStore {
             .read_concern(ReadConcern::majority())
             .collation(exact());
         let sent = |time| request.max_time(time);
-        let answer = self.dispatcher.send(limit, Access::Read, sent).await?;
+        let answer = self.request_gate.send(limit, Access::Read, sent).await?;
         let found = answer.map_err(|error| Access::Read.failure(error))?;
         found.map_or(Ok(None), |found| document::record(&found, purpose))
     }
 
-    async fn find_records(&self, scope: &Scope, limit: CallLimit) -> Answer<Vec<LeaseRecord>> {
+    async fn find_records(
+        &self,
+        scope: &Scope,
+        limit: OperationDeadline,
+    ) -> Answer<Vec<LeaseRecord>> {
         let request = self
             .collection
             .find(doc! { "scope": scope.as_prefix() })
@@ -275,11 +281,11 @@ impl MongoStore {
             .read_concern(ReadConcern::majority())
             .collation(exact());
         let sent = |time| async move { request.max_time(time).await?.try_collect().await };
-        let answer = self.dispatcher.send(limit, Access::Read, sent).await?;
+        let answer = self.request_gate.send(limit, Access::Read, sent).await?;
         let found: Vec<Document> = answer.map_err(|error| Access::Read.failure(error))?;
         let records = found
             .iter()
-            .map(|found| document::record(found, Purpose::Read));
+            .map(|found| document::record(found, ReadPurpose::Read));
         records.filter_map(Result::transpose).collect()
     }
 
@@ -290,27 +296,27 @@ impl MongoStore {
             .build();
         // If no server answers, a longer wait would not give a better error.
         let client = self.collection.client();
-        let reached = self
-            .dispatcher
-            .send(CallLimit::new(REACHED_WITHIN), Access::Read, |_| {
-                dispatcher::ping(client)
-            });
+        let reached =
+            self.request_gate
+                .send(OperationDeadline::new(REACHED_WITHIN), Access::Read, |_| {
+                    request_gate::ping(client)
+                });
         reached
             .await?
             .map_err(|error| Access::Read.failure(error))?;
-        let limit = CallLimit::new(self.call_limit.saturating_mul(10));
+        let limit = OperationDeadline::new(self.call_limit.saturating_mul(10));
         let request = self
             .collection
             .create_index(index)
             .write_concern(majority());
         let sent = |time| request.max_time(time);
-        let answer = self.dispatcher.send(limit, Access::Write, sent).await?;
+        let answer = self.request_gate.send(limit, Access::Write, sent).await?;
         answer.map_err(|error| Access::Write.failure(error))?;
         Ok(())
     }
 
-    fn limit(&self, limit: Duration) -> CallLimit {
-        CallLimit::new(limit.min(self.call_limit))
+    fn limit(&self, limit: Duration) -> OperationDeadline {
+        OperationDeadline::new(limit.min(self.call_limit))
     }
 
     fn in_context<T>(&self, operation: Operation, answer: Answer<T>) -> Result<T, StoreError> {
@@ -405,7 +411,11 @@ impl LeaseStore for MongoStore {
         self.in_context(Operation::Renew, change.await.map(Into::into))
     }
 
-    async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError> {
+    async fn release(
+        &self,
+        claim: &ReleaseTarget,
+        limit: Duration,
+    ) -> Result<ReleaseOutcome, StoreError> {
         let change = self.change(
             claim.resource(),
             pipeline::release(claim),
@@ -421,7 +431,7 @@ impl LeaseStore for MongoStore {
     ) -> Result<Option<LeaseRecord>, StoreError> {
         self.in_context(
             Operation::Read,
-            self.find_record(resource, Purpose::Read, self.limit(limit))
+            self.find_record(resource, ReadPurpose::Read, self.limit(limit))
                 .await,
         )
     }
@@ -437,7 +447,7 @@ impl LeaseStore for MongoStore {
         &self,
         resource: &ResourceName,
         token: FencingToken,
-        eviction: Eviction,
+        eviction: EvictionMode,
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         let change = self.change(

@@ -8,7 +8,7 @@ mod observer;
 #[cfg(any(test, feature = "dynamodb"))]
 pub(crate) use self::{
     change::{RecordChange, WriteCondition},
-    observer::{Observer, ReadRecord, Table, WriteOutcome},
+    observer::{Observer, Table, TableRecord, WriteOutcome},
 };
 
 use std::{collections::HashMap, time::Duration};

@@ -9,11 +9,11 @@ use futures::{
 use tokio::sync::mpsc;
 
 use super::{
-    AcquireOutcome, Eviction, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
+    AcquireOutcome, EvictionMode, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
     StoreErrorKind,
 };
 use crate::{
-    lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, Scope},
+    lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope},
     runtime::{LibraryThread, TaskLost},
 };
 
@@ -105,7 +105,11 @@ impl LeaseStore for OnLibraryThread {
         self.call(Operation::Renew, request).await
     }
 
-    async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError> {
+    async fn release(
+        &self,
+        claim: &ReleaseTarget,
+        limit: Duration,
+    ) -> Result<ReleaseOutcome, StoreError> {
         let (store, claim) = (self.inner.clone(), claim.clone());
         let request = async move { store.release(&claim, limit).await };
         self.call(Operation::Release, request).await
@@ -131,7 +135,7 @@ impl LeaseStore for OnLibraryThread {
         &self,
         resource: &ResourceName,
         token: FencingToken,
-        eviction: Eviction,
+        eviction: EvictionMode,
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         let (store, resource) = (self.inner.clone(), resource.clone());

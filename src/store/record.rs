@@ -3,12 +3,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{AcquireOutcome, Eviction, ReleaseOutcome, RenewOutcome};
+use super::{AcquireOutcome, EvictionMode, ReleaseOutcome, RenewOutcome};
 use crate::{
     clock::Moment,
     lease::{
-        AttemptId, Bid, CandidateId, Claim, FencingToken, Lease, LeaseRecord, Metadata,
-        PastAcquisition, ResourceName,
+        AttemptId, Bid, CandidateId, FencingToken, Lease, LeaseRecord, Metadata, PastAcquisition,
+        ReleaseTarget, ResourceName,
     },
 };
 
@@ -100,13 +100,13 @@ impl StoredRecord {
         }
     }
 
-    pub(crate) fn release(&mut self, claim: &Claim, now: Moment) -> ReleaseOutcome {
+    pub(crate) fn release(&mut self, claim: &ReleaseTarget, now: Moment) -> ReleaseOutcome {
         let matches = match claim {
-            Claim::Lease(lease) => self.is_of(&lease.holder, lease.token),
-            Claim::Attempt { attempt, .. } => {
+            ReleaseTarget::Lease(lease) => self.is_of(&lease.holder, lease.token),
+            ReleaseTarget::Attempt { attempt, .. } => {
                 self.holder.is_some() && self.attempt == Some(*attempt)
             }
-            Claim::Holder { holder, .. } => self.holder.as_ref() == Some(holder),
+            ReleaseTarget::Holder { holder, .. } => self.holder.as_ref() == Some(holder),
         };
         if !matches {
             return ReleaseOutcome::NotHeld(self.seen(claim.resource(), now));
@@ -121,13 +121,13 @@ impl StoredRecord {
         &mut self,
         resource: &ResourceName,
         token: FencingToken,
-        eviction: Eviction,
+        eviction: EvictionMode,
         now: Moment,
     ) -> ReleaseOutcome {
         if !self.is_held(now) || self.token != token {
             return ReleaseOutcome::NotHeld(self.seen(resource, now));
         }
-        if eviction == Eviction::Force {
+        if eviction == EvictionMode::Force {
             self.holder = None;
         }
         // Set after a forced eviction, too, so that the former holder can tell it from an expiry.

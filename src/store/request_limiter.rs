@@ -25,11 +25,11 @@ use tokio::{
 #[derive(Clone)]
 pub(crate) struct RequestLimiter {
     permits: Arc<Semaphore>,
-    probe: Probe,
+    probe: ProbeFn,
 }
 
 /// Sends a request that shows whether the server answers.
-type Probe = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+type ProbeFn = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 impl RequestLimiter {
     pub(crate) fn new(
@@ -57,7 +57,7 @@ impl RequestLimiter {
 /// The permission to send a request. Dropping it means that the request ended without an answer.
 pub(crate) struct RequestPermit {
     permit: Option<OwnedSemaphorePermit>,
-    probe: Probe,
+    probe: ProbeFn,
     pause: Duration,
 }
 
@@ -85,7 +85,7 @@ impl Drop for RequestPermit {
 ///
 /// A slow probe is not dropped, because its own entry would stay in the queue. But it may hang on a connection
 /// that has died silently, so other probes follow it.
-async fn probe_until_answered(probe: Probe, pause: Duration, permit: OwnedSemaphorePermit) {
+async fn probe_until_answered(probe: ProbeFn, pause: Duration, permit: OwnedSemaphorePermit) {
     const LEAST: Duration = Duration::from_millis(100);
     let least = pause.max(LEAST);
     let mut pause = least;

@@ -3,14 +3,14 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 mod busy_timeout;
+mod clock_identity;
 mod failure;
 mod fencing;
 mod files;
-mod identity;
-mod log;
 mod row;
 mod schema;
 mod session;
+mod wal;
 mod worker;
 
 use self::{
@@ -20,11 +20,11 @@ use self::{
     worker::Worker,
 };
 use super::{
-    AcquireOutcome, Eviction, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
+    AcquireOutcome, EvictionMode, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
 };
 use crate::{
     clock::{BootClock, Clock},
-    lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, Scope},
+    lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope},
 };
 
 const KIND: &str = "sqlite";
@@ -221,7 +221,7 @@ impl SqliteStore {
             busy_limit: Duration::from_millis(500),
             clock: HostClock {
                 clock: Arc::new(BootClock),
-                identity: identity::of_boot_clock().into(),
+                identity: clock_identity::of_boot_clock().into(),
             },
         }
     }
@@ -284,7 +284,11 @@ impl LeaseStore for SqliteStore {
         .await
     }
 
-    async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError> {
+    async fn release(
+        &self,
+        claim: &ReleaseTarget,
+        limit: Duration,
+    ) -> Result<ReleaseOutcome, StoreError> {
         let claim = claim.clone();
         self.call(Operation::Release, limit, move |session| {
             session.release(&claim)
@@ -314,7 +318,7 @@ impl LeaseStore for SqliteStore {
         &self,
         resource: &ResourceName,
         token: FencingToken,
-        eviction: Eviction,
+        eviction: EvictionMode,
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         let resource = resource.clone();

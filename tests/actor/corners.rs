@@ -16,7 +16,7 @@ use tenure::{
     MemoryStore, Reason, StoreError, Timing,
     actor::{ElectionState, IdleReason, LeaderChanged, StepDownOutcome, Unsubscribe},
     lease::{Lease, LeaseRecord, ResourceName, Scope},
-    store::{AcquireOutcome, Bid, Claim, Eviction, ReleaseOutcome, RenewOutcome},
+    store::{AcquireOutcome, Bid, EvictionMode, ReleaseOutcome, ReleaseTarget, RenewOutcome},
     testing::{Fault, FaultyStore, TokioClock},
 };
 
@@ -321,7 +321,11 @@ impl LeaseStore for BadWatch {
     ) -> Result<RenewOutcome, StoreError> {
         self.0.renew(lease, ttl, limit).await
     }
-    async fn release(&self, claim: &Claim, limit: Duration) -> Result<ReleaseOutcome, StoreError> {
+    async fn release(
+        &self,
+        claim: &ReleaseTarget,
+        limit: Duration,
+    ) -> Result<ReleaseOutcome, StoreError> {
         self.0.release(claim, limit).await
     }
     async fn read(
@@ -338,7 +342,7 @@ impl LeaseStore for BadWatch {
         &self,
         name: &ResourceName,
         token: FencingToken,
-        eviction: Eviction,
+        eviction: EvictionMode,
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         self.0.evict(name, token, eviction, limit).await

@@ -11,7 +11,7 @@ use std::{
 use actix::Actor as _;
 use tenure::{
     LeaderCallbacks, Leadership, LeaseStore as _, LockManager, Reason,
-    store::{Eviction, StoreErrorKind},
+    store::{EvictionMode, StoreErrorKind},
     testing::{Fault, TokioClock},
 };
 use tracing::{
@@ -256,7 +256,7 @@ fn an_involuntary_end_is_logged_as_a_warning() {
         assert!(journal.warnings().is_empty(), "it was asked to");
         let (resource, token) = ("r".parse().unwrap(), lab.token().await);
         lab.memory
-            .evict(&resource, token, Eviction::Close, secs(1.0))
+            .evict(&resource, token, EvictionMode::Close, secs(1.0))
             .await
             .unwrap();
         sleep(5.0).await;

@@ -1,6 +1,6 @@
 use tenure::{
     LeaseStore as _, Reason,
-    store::{Eviction, StoreErrorKind},
+    store::{EvictionMode, StoreErrorKind},
     testing::Fault,
 };
 
@@ -76,7 +76,7 @@ fn an_eviction_has_its_reason_and_frees_the_lease_when_the_work_has_stopped() {
         let (_lock, _recorder) = lab.leader().await;
         let (resource, token) = ("r".parse().unwrap(), lab.token().await);
         lab.memory
-            .evict(&resource, token, Eviction::Close, LIMIT)
+            .evict(&resource, token, EvictionMode::Close, LIMIT)
             .await
             .unwrap();
         lab.log.wait(3).await;
@@ -93,7 +93,7 @@ fn a_lease_taken_by_force_ends_with_the_name_of_the_new_holder() {
         let (_lock, _recorder) = lab.leader().await;
         let (resource, token) = ("r".parse().unwrap(), lab.token().await);
         lab.memory
-            .evict(&resource, token, Eviction::Force, LIMIT)
+            .evict(&resource, token, EvictionMode::Force, LIMIT)
             .await
             .unwrap();
         let other = Log::new();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::RngExt as _;
 use tenure::{
     LockError, MutexOptions, Reason,
-    store::{Eviction, ReleaseOutcome},
+    store::{EvictionMode, ReleaseOutcome},
 };
 
 use crate::store_under_test::{LIMIT, StoreUnderTest, TTL, pause};
@@ -190,7 +190,7 @@ pub(crate) async fn a_lost_guard_reports_the_reason(store_under_test: StoreUnder
     let guard = a.guard().await.unwrap();
     let store = &store_under_test.stores[1];
     let evicted = store
-        .evict(guard.resource(), guard.token(), Eviction::Close, LIMIT)
+        .evict(guard.resource(), guard.token(), EvictionMode::Close, LIMIT)
         .await
         .unwrap();
     assert_eq!(evicted, ReleaseOutcome::Released);

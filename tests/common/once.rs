@@ -16,7 +16,7 @@ use tenure::{
     Once, Reason,
     lease::{CandidateId, Lease, ResourceName},
     once::{Completed, Completion, OnceError, OnceStatus},
-    store::{AcquireOutcome, AttemptId, Bid, Claim, Eviction, ReleaseOutcome},
+    store::{AcquireOutcome, AttemptId, Bid, EvictionMode, ReleaseOutcome, ReleaseTarget},
 };
 
 use crate::store_under_test::{LIMIT, StoreUnderTest, TTL, pause};
@@ -89,7 +89,10 @@ async fn held_by(store_under_test: &StoreUnderTest, once: &Once, holder: &str, r
             holder,
             token,
         };
-        let outcome = store.release(&Claim::Lease(lease), LIMIT).await.unwrap();
+        let outcome = store
+            .release(&ReleaseTarget::Lease(lease), LIMIT)
+            .await
+            .unwrap();
         assert_eq!(outcome, ReleaseOutcome::Released);
     }
 }
@@ -201,7 +204,7 @@ pub(crate) async fn losing_the_lock_drops_the_work_and_returns_an_error(
         let _held = held;
         let (resource, token) = (leadership.resource(), leadership.token());
         let evicted = store
-            .evict(resource, token, Eviction::Close, LIMIT)
+            .evict(resource, token, EvictionMode::Close, LIMIT)
             .await
             .unwrap();
         assert_eq!(evicted, ReleaseOutcome::Released);

@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::{
 use tenure::{
     FencingToken, LeaseStore as _,
     fencing::{FencingError, RejectedWrite, RejectionReason, TokenGuard},
-    store::{Eviction, StoreErrorKind},
+    store::{EvictionMode, StoreErrorKind},
 };
 
 use crate::{
@@ -128,7 +128,7 @@ fn rejected<T: std::fmt::Debug, E: std::fmt::Debug>(
     guarded: Result<T, FencingError<E>>,
 ) -> RejectedWrite {
     match guarded {
-        Err(FencingError::RejectedWrite(rejected)) => rejected,
+        Err(FencingError::Rejected(rejected)) => rejected,
         other => panic!("{other:?}"),
     }
 }
@@ -326,7 +326,7 @@ async fn only_the_lease_that_is_held_writes() {
         let evict = test_table.store.evict(
             &test_table.name,
             FencingToken::new(2),
-            Eviction::Close,
+            EvictionMode::Close,
             LIMIT,
         );
         evict.await.unwrap();

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use tenure::{
     FencingToken, LeaseStore as _,
     lease::LeaseRecord,
-    store::{Eviction, ReleaseOutcome, RenewOutcome},
+    store::{EvictionMode, ReleaseOutcome, RenewOutcome},
 };
 
 use crate::{
@@ -57,7 +57,7 @@ async fn acquire_renew_and_release_are_one_write_each() {
     let token = FencingToken::new(4);
     let evict = other
         .store
-        .evict(&other.name, token, Eviction::Close, LIMIT);
+        .evict(&other.name, token, EvictionMode::Close, LIMIT);
     evict.await.unwrap();
     assert_eq!(wire.requests(), [WRITE]);
     // What is lost comes back with the refusal.

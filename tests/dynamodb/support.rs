@@ -9,7 +9,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tenure::{
     DynamoStore, FencingToken, LeaseStore as _,
     lease::{CandidateId, Lease, LeaseRecord, ResourceName, Scope},
-    store::{AcquireOutcome, AttemptId, Bid, Claim, ReleaseOutcome},
+    store::{AcquireOutcome, AttemptId, Bid, ReleaseOutcome, ReleaseTarget},
 };
 
 pub(crate) const TTL: Duration = Duration::from_secs(100);
@@ -178,12 +178,12 @@ impl TestTable {
         }
     }
 
-    pub(crate) fn claim(&self, holder: &str, token: u64) -> Claim {
-        Claim::Lease(self.lease(holder, token))
+    pub(crate) fn claim(&self, holder: &str, token: u64) -> ReleaseTarget {
+        ReleaseTarget::Lease(self.lease(holder, token))
     }
 
-    pub(crate) fn owner(&self, holder: &str) -> Claim {
-        Claim::Holder {
+    pub(crate) fn owner(&self, holder: &str) -> ReleaseTarget {
+        ReleaseTarget::Holder {
             resource: self.name.clone(),
             holder: CandidateId::new(holder).unwrap(),
         }

@@ -13,7 +13,7 @@ use futures::future::join_all;
 use tenure::{
     DynamoStore, FencingToken, LeaseStore as _, StoreError,
     lease::ResourceName,
-    store::{Eviction, StoreErrorKind},
+    store::{EvictionMode, StoreErrorKind},
 };
 
 use crate::support::{
@@ -48,7 +48,7 @@ async fn errors(test_table: &TestTable) -> Vec<StoreError> {
         store.read(&test_table.name, LIMIT).await.map(drop),
         store.list(&test_table.scope(), LIMIT).await.map(drop),
         store
-            .evict(&test_table.name, token, Eviction::Close, LIMIT)
+            .evict(&test_table.name, token, EvictionMode::Close, LIMIT)
             .await
             .map(drop),
     ];

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::{
 };
 use tenure::{
     DynamoStore, LeaseStore as _,
-    store::{Claim, ReleaseOutcome, RenewOutcome, StoreErrorKind},
+    store::{ReleaseOutcome, ReleaseTarget, RenewOutcome, StoreErrorKind},
 };
 
 use crate::{
@@ -132,7 +132,7 @@ async fn an_answer_that_never_comes_is_unknown_within_the_limit() {
     }
     wire.hang.store(false, SeqCst);
     assert_eq!(test_table.acquire("a", 1).await, granted(1));
-    let claim = Claim::Attempt {
+    let claim = ReleaseTarget::Attempt {
         resource: test_table.name.clone(),
         attempt: test_table.bid("a", 1).attempt,
     };
@@ -160,7 +160,7 @@ async fn an_unreachable_server_is_an_error_within_the_limit() {
             StoreErrorKind::Unavailable,
             "{url}: {error:?}"
         );
-        let claim = Claim::Attempt {
+        let claim = ReleaseTarget::Attempt {
             resource: name,
             attempt: tenure::store::AttemptId::new(1),
         };

@@ -34,7 +34,7 @@ impl Outcome {
     fn of<T, E: Debug>(done: Result<T, FencingError<E>>) -> Self {
         match done {
             Ok(_) => Self::Applied,
-            Err(FencingError::RejectedWrite(_)) => Self::Refused,
+            Err(FencingError::Rejected(_)) => Self::Refused,
             Err(error) => Self::Unknown(format!("{error:?}")),
         }
     }

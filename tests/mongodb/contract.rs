@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tenure::{
     FencingToken, LeaseStore as _,
     lease::{CandidateId, LeaseRecord, Metadata, ResourceName},
-    store::{Eviction, ReleaseOutcome, RenewOutcome},
+    store::{EvictionMode, ReleaseOutcome, RenewOutcome},
 };
 
 use crate::support::{LIMIT, TTL, TestCollection, granted, refused, unique};
@@ -217,14 +217,14 @@ async fn a_closing_lease_is_neither_renewed_nor_acquired_before_its_expiry() {
         .evict(
             &test_collection.name,
             FencingToken::new(2),
-            Eviction::Close,
+            EvictionMode::Close,
             LIMIT,
         )
         .await
         .unwrap();
     assert!(!not_held(other).closing);
     let evicted = store
-        .evict(&test_collection.name, token, Eviction::Close, LIMIT)
+        .evict(&test_collection.name, token, EvictionMode::Close, LIMIT)
         .await
         .unwrap();
     assert_eq!(evicted, ReleaseOutcome::Released);
@@ -242,7 +242,7 @@ async fn a_closing_lease_is_neither_renewed_nor_acquired_before_its_expiry() {
     assert!(refused(test_collection.acquire("b", 2).await).closing);
     test_collection.advance(TTL).await;
     let late = store
-        .evict(&test_collection.name, token, Eviction::Force, LIMIT)
+        .evict(&test_collection.name, token, EvictionMode::Force, LIMIT)
         .await
         .unwrap();
     assert!(not_held(late).holder.is_some());
@@ -258,7 +258,7 @@ async fn a_forced_eviction_frees_at_once_and_is_distinguishable_from_an_expiry()
     let token = FencingToken::new(1);
     let evicted = test_collection
         .store
-        .evict(&test_collection.name, token, Eviction::Force, LIMIT)
+        .evict(&test_collection.name, token, EvictionMode::Force, LIMIT)
         .await
         .unwrap();
     assert_eq!(evicted, ReleaseOutcome::Released);

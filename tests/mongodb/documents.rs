@@ -7,7 +7,7 @@ use mongodb::{
 };
 use tenure::{
     FencingToken, LeaseStore as _, MongoStore, StoreError,
-    store::{Claim, Eviction, StoreErrorKind},
+    store::{EvictionMode, ReleaseTarget, StoreErrorKind},
 };
 
 use crate::support::{LIMIT, TTL, TestCollection, granted, unique};
@@ -40,7 +40,7 @@ async fn assert_untouched(test_collection: &TestCollection, kind: StoreErrorKind
         let released = store.release(&claim, LIMIT).await;
         assert_eq!(released.map_err(kind_of), Err(kind), "{why}: release");
     }
-    for eviction in [Eviction::Close, Eviction::Force] {
+    for eviction in [EvictionMode::Close, EvictionMode::Force] {
         let evicted = store
             .evict(&test_collection.name, FencingToken::new(1), eviction, LIMIT)
             .await;
@@ -210,7 +210,7 @@ async fn unknown_fields_are_kept() {
     let token = FencingToken::new(1);
     test_collection
         .store
-        .evict(&test_collection.name, token, Eviction::Close, LIMIT)
+        .evict(&test_collection.name, token, EvictionMode::Close, LIMIT)
         .await
         .unwrap();
     test_collection
@@ -286,7 +286,7 @@ async fn a_collation_of_the_collection_makes_no_two_names_one() {
     test_collection.name = "a/Name".try_into().unwrap();
     let foreign = test_collection
         .store
-        .release(&Claim::Lease(test_collection.lease("A", 1)), LIMIT)
+        .release(&ReleaseTarget::Lease(test_collection.lease("A", 1)), LIMIT)
         .await
         .unwrap();
     assert_ne!(foreign, tenure::store::ReleaseOutcome::Released);

@@ -15,7 +15,7 @@ use mongodb::{
 use tenure::{
     FencingToken, LeaseStore as _,
     fencing::{FencingError, RejectedWrite, RejectionReason, TokenGuard},
-    store::{Eviction, RenewOutcome, StoreErrorKind},
+    store::{EvictionMode, RenewOutcome, StoreErrorKind},
 };
 
 use crate::support::{LIMIT, TTL, TestCollection, granted, options, unique};
@@ -97,7 +97,7 @@ fn token(token: u64) -> Option<FencingToken> {
 #[track_caller]
 fn rejected<T: std::fmt::Debug>(guarded: Guarded<T>) -> RejectedWrite {
     match guarded {
-        Err(FencingError::RejectedWrite(rejected)) => rejected,
+        Err(FencingError::Rejected(rejected)) => rejected,
         other => panic!("{other:?}"),
     }
 }

@@ -9,7 +9,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tenure::{
     FencingToken, LeaseStore, MemoryStore,
     lease::LeaseRecord,
-    store::{AcquireOutcome, Eviction, ReleaseOutcome, RenewOutcome},
+    store::{AcquireOutcome, EvictionMode, ReleaseOutcome, RenewOutcome},
     testing::ManualClock,
 };
 
@@ -103,12 +103,12 @@ async fn walk(rng: &mut StdRng) {
                         }
                         9 => {
                             store
-                                .evict(&test_collection.name, token, Eviction::Close, LIMIT)
+                                .evict(&test_collection.name, token, EvictionMode::Close, LIMIT)
                                 .await
                         }
                         _ => {
                             store
-                                .evict(&test_collection.name, token, Eviction::Force, LIMIT)
+                                .evict(&test_collection.name, token, EvictionMode::Force, LIMIT)
                                 .await
                         }
                     };

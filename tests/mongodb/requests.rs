@@ -9,7 +9,7 @@ use mongodb::{
 };
 use tenure::{
     FencingToken, LeaseStore as _, MongoStore,
-    store::{Eviction, ReleaseOutcome, RenewOutcome},
+    store::{EvictionMode, ReleaseOutcome, RenewOutcome},
 };
 
 use crate::support::{Commands, LIMIT, TTL, TestCollection, granted, options, refused, unique};
@@ -38,7 +38,7 @@ async fn each_operation_is_one_command() {
         .evict(
             &test_collection.name,
             FencingToken::new(1),
-            Eviction::Close,
+            EvictionMode::Close,
             LIMIT,
         )
         .await
@@ -172,7 +172,7 @@ async fn what_is_refused_is_not_written() {
         .evict(
             &test_collection.name,
             FencingToken::new(2),
-            Eviction::Force,
+            EvictionMode::Force,
             LIMIT,
         )
         .await
@@ -189,7 +189,7 @@ async fn what_is_refused_is_not_written() {
         .evict(
             &test_collection.name,
             FencingToken::new(1),
-            Eviction::Close,
+            EvictionMode::Close,
             LIMIT,
         )
         .await
@@ -223,7 +223,7 @@ async fn the_settings_of_a_client_for_fast_and_stale_reads_are_overridden() {
         .evict(
             &test_collection.name,
             FencingToken::new(1),
-            Eviction::Close,
+            EvictionMode::Close,
             LIMIT,
         )
         .await

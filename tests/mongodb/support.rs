@@ -13,7 +13,7 @@ use mongodb::{
 use tenure::{
     FencingToken, LeaseStore as _, MongoStore,
     lease::{CandidateId, Lease, LeaseRecord, ResourceName, Scope},
-    store::{AcquireOutcome, AttemptId, Bid, Claim},
+    store::{AcquireOutcome, AttemptId, Bid, ReleaseTarget},
 };
 
 pub(crate) const TTL: Duration = Duration::from_secs(100);
@@ -96,19 +96,19 @@ impl TestCollection {
         }
     }
 
-    pub(crate) fn claim(&self, holder: &str, token: u64) -> Claim {
-        Claim::Lease(self.lease(holder, token))
+    pub(crate) fn claim(&self, holder: &str, token: u64) -> ReleaseTarget {
+        ReleaseTarget::Lease(self.lease(holder, token))
     }
 
-    pub(crate) fn attempt(&self, attempt: u128) -> Claim {
-        Claim::Attempt {
+    pub(crate) fn attempt(&self, attempt: u128) -> ReleaseTarget {
+        ReleaseTarget::Attempt {
             resource: self.name.clone(),
             attempt: AttemptId::new(attempt),
         }
     }
 
-    pub(crate) fn owner(&self, holder: &str) -> Claim {
-        Claim::Holder {
+    pub(crate) fn owner(&self, holder: &str) -> ReleaseTarget {
+        ReleaseTarget::Holder {
             resource: self.name.clone(),
             holder: CandidateId::new(holder).unwrap(),
         }

@@ -5,7 +5,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 use futures::FutureExt as _;
 use tenure::{
     FencingToken, LeaseStore as _, MongoStore, StoreError,
-    store::{Eviction, Operation, ReleaseOutcome, RenewOutcome, StoreErrorKind},
+    store::{EvictionMode, Operation, ReleaseOutcome, RenewOutcome, StoreErrorKind},
 };
 
 use crate::{
@@ -106,7 +106,7 @@ async fn a_user_who_may_only_read_is_denied_every_write() {
     let force = store.evict(
         &test_collection.name,
         FencingToken::new(1),
-        Eviction::Force,
+        EvictionMode::Force,
         LIMIT,
     );
     assert_denied(force.await, Operation::Evict);
@@ -141,7 +141,7 @@ async fn the_privileges_on_the_page_are_enough_for_every_operation_and_each_is_n
         .await;
     assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
     let closed = store
-        .evict(&test_collection.name, first, Eviction::Close, LIMIT)
+        .evict(&test_collection.name, first, EvictionMode::Close, LIMIT)
         .await;
     assert_eq!(closed.unwrap(), ReleaseOutcome::Released);
     let released = store.release(&test_collection.claim("a", 1), LIMIT).await;

@@ -1,7 +1,7 @@
 use super::{Client, Fault};
 use crate::{
     clock::Moment,
-    lease::{Claim, FencingToken},
+    lease::{FencingToken, ReleaseTarget},
     store::{ReleaseOutcome, StoredRecord},
 };
 
@@ -9,11 +9,11 @@ impl Client {
     pub(super) fn release_by_owner(
         &self,
         record: &mut StoredRecord,
-        claim: &Claim,
+        claim: &ReleaseTarget,
         now: Moment,
     ) -> ReleaseOutcome {
         let mut claim = claim.clone();
-        let Claim::Holder { resource, holder } = &mut claim else {
+        let ReleaseTarget::Holder { resource, holder } = &mut claim else {
             unreachable!("only an owner's claim comes here");
         };
         let lapsed = record.holder.is_some() && now >= record.expires_at;

@@ -7,7 +7,7 @@ use rand::{SeedableRng as _, rngs::SmallRng};
 use crate::{
     clock::Clock as _,
     election::{
-        AttemptSource, Call, Config, Election, Options, Reply, Request, SeededAttempts,
+        AttemptSource, Call, Config, Election, HoldOptions, Reply, Request, SeededAttempts,
         SubscriberState, Transition,
     },
     leadership::{Leadership, Reason},
@@ -50,7 +50,7 @@ impl Bench {
         Self::seeded(1)
     }
 
-    pub(super) fn with(options: Options) -> Self {
+    pub(super) fn with(options: HoldOptions) -> Self {
         let mut bench = Self::new();
         bench.election = bench.election.with(options);
         bench

@@ -3,7 +3,7 @@ use crate::{
     clock::Clock as _,
     election::{Call, ElectionState, IdleReason, Reply, StepDownOutcome},
     leadership::Reason,
-    lease::Claim,
+    lease::ReleaseTarget,
 };
 
 #[test]
@@ -47,7 +47,9 @@ fn a_grant_that_answers_after_a_pause_is_released_and_the_command_waits_for_it()
     bench.reply(&bid, granted(1));
     assert!(bench.transition().is_none());
     let release = bench.request();
-    assert!(matches!(&release.call, Call::Release(Claim::Lease(held)) if *held == lease(1)));
+    assert!(
+        matches!(&release.call, Call::Release(ReleaseTarget::Lease(held)) if *held == lease(1))
+    );
     bench.reply(&release, Reply::Released { was_held: true });
     assert!(bench.election.is_settled());
     assert_eq!(bench.election.poll_timeout(), None, "paused: nothing to do");

@@ -1,15 +1,15 @@
 use super::bench::*;
 use crate::{
     clock::Clock as _,
-    election::{Call, Options, Reply, Request, StepDownOutcome},
+    election::{Call, HoldOptions, Reply, Request, StepDownOutcome},
     leadership::{Leadership, Reason},
-    lease::Claim,
+    lease::ReleaseTarget,
 };
 
 fn longest(seconds: f64) -> Bench {
-    Bench::with(Options {
+    Bench::with(HoldOptions {
         max_hold: Some(secs(seconds)),
-        ..Options::default()
+        ..HoldOptions::default()
     })
 }
 
@@ -69,9 +69,9 @@ fn a_hold_whose_renewals_fail_ends_at_its_deadline_before_max_hold() {
 
 #[test]
 fn a_lease_released_before_min_hold_is_kept_from_others_by_a_last_renewal() {
-    let mut bench = Bench::with(Options {
+    let mut bench = Bench::with(HoldOptions {
         min_hold: secs(4.0),
-        ..Options::default()
+        ..HoldOptions::default()
     });
     let leadership = bench.win(1);
     bench.advance(1.0);
@@ -87,10 +87,10 @@ fn a_lease_released_before_min_hold_is_kept_from_others_by_a_last_renewal() {
 
 #[test]
 fn a_last_renewal_that_fails_is_retried_for_the_time_left() {
-    let mut bench = Bench::with(Options {
+    let mut bench = Bench::with(HoldOptions {
         min_hold: secs(4.0),
         min_ttl: secs(2.0),
-        ..Options::default()
+        ..HoldOptions::default()
     });
     bench.win(1);
     let keep = given_back(&mut bench).unwrap();
@@ -105,16 +105,16 @@ fn a_last_renewal_that_fails_is_retried_for_the_time_left() {
     bench.reply(&again, Reply::Unknown);
     let last = bench.request();
     assert!(
-        matches!(&last.call, Call::Release(Claim::Lease(held)) if *held == lease(1)),
+        matches!(&last.call, Call::Release(ReleaseTarget::Lease(held)) if *held == lease(1)),
         "{last:?}"
     );
 }
 
 #[test]
 fn a_lease_held_for_min_hold_is_released_at_once() {
-    let mut bench = Bench::with(Options {
+    let mut bench = Bench::with(HoldOptions {
         min_hold: secs(2.0),
-        ..Options::default()
+        ..HoldOptions::default()
     });
     bench.win(1);
     bench.advance(2.0);
@@ -124,9 +124,9 @@ fn a_lease_held_for_min_hold_is_released_at_once() {
 
 #[test]
 fn a_lease_of_the_own_id_is_refused_once_before_a_reentrant_bid() {
-    let mut bench = Bench::with(Options {
+    let mut bench = Bench::with(HoldOptions {
         reentrant: true,
-        ..Options::default()
+        ..HoldOptions::default()
     });
     let first = bench.request();
     assert!(!is_reentrant(&first));
@@ -142,9 +142,9 @@ fn a_lease_of_the_own_id_is_refused_once_before_a_reentrant_bid() {
 
 #[test]
 fn a_refused_reentrant_bid_waits_before_the_next() {
-    let mut bench = Bench::with(Options {
+    let mut bench = Bench::with(HoldOptions {
         reentrant: true,
-        ..Options::default()
+        ..HoldOptions::default()
     });
     let mut closing = record("me", 4, 9.0);
     closing.closing = true;
@@ -157,9 +157,9 @@ fn a_refused_reentrant_bid_waits_before_the_next() {
 
 #[test]
 fn a_reentered_lease_is_not_released_when_no_caller_waits() {
-    let mut bench = Bench::with(Options {
+    let mut bench = Bench::with(HoldOptions {
         reentrant: true,
-        ..Options::default()
+        ..HoldOptions::default()
     });
     let first = bench.request();
     bench.reply(&first, Reply::Refused(record("me", 4, 9.0)));
@@ -182,9 +182,9 @@ fn without_the_option_the_own_id_excludes_itself() {
 
 #[test]
 fn a_last_renewal_is_retried_until_the_lease_expires() {
-    let mut bench = Bench::with(Options {
+    let mut bench = Bench::with(HoldOptions {
         min_hold: secs(60.0),
-        ..Options::default()
+        ..HoldOptions::default()
     });
     bench.win(1);
     let since = bench.clock.now();

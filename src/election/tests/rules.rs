@@ -5,7 +5,7 @@ use crate::{
     clock::Clock as _,
     election::{Call, ElectionState, IdleReason, Reply, StepDownOutcome, Transition},
     leadership::Reason,
-    lease::{AttemptId, Claim},
+    lease::{AttemptId, ReleaseTarget},
 };
 
 fn attempt(call: &Call) -> AttemptId {
@@ -16,7 +16,7 @@ fn attempt(call: &Call) -> AttemptId {
 }
 
 fn is_release_of(call: &Call, token: u64) -> bool {
-    matches!(call, Call::Release(Claim::Lease(held)) if *held == lease(token))
+    matches!(call, Call::Release(ReleaseTarget::Lease(held)) if *held == lease(token))
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn rule_3_an_attempt_is_never_bid_again_after_a_release_of_it() {
     bench.reply(&bid, Reply::Unknown);
     let release = bench.request();
     let attempt_released = match &release.call {
-        Call::Release(Claim::Attempt { attempt, .. }) => *attempt,
+        Call::Release(ReleaseTarget::Attempt { attempt, .. }) => *attempt,
         other => panic!("{other:?}"),
     };
     assert_eq!(attempt_released, attempt(&bid.call));

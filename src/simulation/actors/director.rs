@@ -10,7 +10,7 @@ use super::{
     process::Process,
     subscriber::Subscriber,
     wire::Wire,
-    world::{Command, Life, OwnClock, Shared},
+    world::{Command, LockLife, OwnClock, Shared},
 };
 use crate::{
     actor::{LockActor, LockHandle},
@@ -135,7 +135,7 @@ impl Director {
             let origin = world.origin;
             let clock = OwnClock { origin, rate };
             let life = world.lives.len();
-            world.lives.push(Life::new(index, clock));
+            world.lives.push(LockLife::new(index, clock));
             let rng = SmallRng::seed_from_u64(world.rng.random());
             let store = Wire::new(self.shared.clone(), life, clock);
             let builder = LockActor::builder("r", std::sync::Arc::new(store))

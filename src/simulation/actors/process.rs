@@ -7,7 +7,7 @@ use std::{
 
 use tokio::task::LocalSet;
 
-use super::world::{Life, Shared, World};
+use super::world::{LockLife, Shared, World};
 use crate::clock::Clock as _;
 
 /// Everything that runs in one process: a lock, its subscribers, and what they have spawned.
@@ -60,7 +60,7 @@ impl World {
 
     /// Resumes a process that has not crashed.
     pub(super) fn thaw(&mut self, life: usize) {
-        let Life {
+        let LockLife {
             node,
             gate,
             clock,

@@ -9,7 +9,7 @@ use rand::RngExt as _;
 
 use super::{
     plan::{Style, SubscriberPlan},
-    world::{Command, Seen, Shared},
+    world::{Command, Shared, SubscriberLog},
 };
 use crate::{
     actor::{BecameFollower, BecameLeader, LockActor, Subscribe, Unsubscribe},
@@ -34,7 +34,7 @@ impl Subscriber {
         plan: SubscriberPlan,
     ) -> Self {
         let world = &mut *shared.world();
-        world.subscribers.push(Seen {
+        world.subscribers.push(SubscriberLog {
             life,
             style: plan.style,
             told: None,
@@ -101,7 +101,7 @@ impl Subscriber {
         if self.plan.style == Style::Prompt || faults_stopped {
             return HandlerCompletion::Now;
         }
-        let run = Run::begin(&self.shared, self.index, token);
+        let run = HandlerRun::begin(&self.shared, self.index, token);
         let shared = self.shared.clone();
         let work = async move {
             shared.wait(time).await;
@@ -204,14 +204,14 @@ impl Handler<SubscriberStimulus> for Subscriber {
 }
 
 /// A handler in progress. If it is dropped, the message is not acknowledged.
-struct Run {
+struct HandlerRun {
     shared: Shared,
     subscriber: usize,
     number: u64,
     complete: bool,
 }
 
-impl Run {
+impl HandlerRun {
     fn begin(shared: &Shared, subscriber: usize, token: Option<FencingToken>) -> Self {
         let world = &mut *shared.world();
         let now = world.now();
@@ -230,7 +230,7 @@ impl Run {
     }
 }
 
-impl Drop for Run {
+impl Drop for HandlerRun {
     fn drop(&mut self) {
         let world = &mut *self.shared.world();
         let index = self.subscriber;

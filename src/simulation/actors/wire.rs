@@ -17,13 +17,13 @@ use super::world::{OwnClock, Shared, World};
 use crate::{
     clock::Clock as _,
     election::{Call, Reply},
-    lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, Scope},
+    lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope},
     simulation::{plan::StoreKind, properties::Property},
     store::{
-        AcquireOutcome, Eviction, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
-        StoreErrorKind,
+        AcquireOutcome, EvictionMode, LeaseStore, Operation, ReleaseOutcome, RenewOutcome,
+        StoreError, StoreErrorKind,
         failure::{Answer, Failure},
-        observed::{Observer, ReadRecord, RecordChange, Table, WriteCondition, WriteOutcome},
+        observed::{Observer, RecordChange, Table, TableRecord, WriteCondition, WriteOutcome},
     },
     timing::Timing,
 };
@@ -251,7 +251,7 @@ impl Table for Wire {
             .await
     }
 
-    async fn get(&self, _: &ResourceName) -> Answer<Option<ReadRecord>> {
+    async fn get(&self, _: &ResourceName) -> Answer<Option<TableRecord>> {
         self.exchange(|world| world.store.get()).await
     }
 }
@@ -333,8 +333,12 @@ impl LeaseStore for Wire {
         Ok(outcome)
     }
 
-    async fn release(&self, claim: &Claim, _: Duration) -> Result<ReleaseOutcome, StoreError> {
-        if let Claim::Lease(lease) = claim {
+    async fn release(
+        &self,
+        claim: &ReleaseTarget,
+        _: Duration,
+    ) -> Result<ReleaseOutcome, StoreError> {
+        if let ReleaseTarget::Lease(lease) = claim {
             self.shared.world().check_release(self.life, lease.token);
         }
         let request = async {
@@ -378,7 +382,7 @@ impl LeaseStore for Wire {
         &self,
         _: &ResourceName,
         _: FencingToken,
-        _: Eviction,
+        _: EvictionMode,
         _: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         unreachable!("no lock evicts")

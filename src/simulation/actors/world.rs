@@ -17,7 +17,7 @@ use crate::{
     simulation::{
         counts::Counts,
         network::Network,
-        plan::{NodePlan, Rate},
+        plan::{ClockDrift, NodePlan},
         properties::{Property, Violation},
         store::Store,
     },
@@ -32,7 +32,7 @@ pub(super) struct Shared(Arc<Mutex<World>>, Arc<Notify>);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OwnClock {
     pub(super) origin: Instant,
-    pub(super) rate: Rate,
+    pub(super) rate: ClockDrift,
 }
 
 impl Clock for OwnClock {
@@ -52,8 +52,8 @@ pub(super) struct World {
     pub(super) store: Store,
     pub(super) last_commit: u64,
     pub(super) faults_stopped: bool,
-    pub(super) lives: Vec<Life>,
-    pub(super) subscribers: Vec<Seen>,
+    pub(super) lives: Vec<LockLife>,
+    pub(super) subscribers: Vec<SubscriberLog>,
     pub(super) observers: Vec<ObserverState>,
     /// The first one.
     pub(super) violation: Option<Violation>,
@@ -68,7 +68,7 @@ pub(super) struct World {
 }
 
 /// One lock from its start to its end.
-pub(super) struct Life {
+pub(super) struct LockLife {
     pub(super) node: usize,
     pub(super) clock: OwnClock,
     pub(super) gate: FreezeState,
@@ -125,7 +125,7 @@ pub(super) struct Term {
 }
 
 /// What one subscriber has received.
-pub(super) struct Seen {
+pub(super) struct SubscriberLog {
     pub(super) life: usize,
     pub(super) style: Style,
     pub(super) told: Option<FencingToken>,
@@ -141,7 +141,7 @@ pub(super) struct Seen {
     pub(super) misled_since: Option<u64>,
 }
 
-impl Seen {
+impl SubscriberLog {
     fn is_busy(&self) -> bool {
         self.style == Style::Slow && !self.running.is_empty()
     }
@@ -329,7 +329,7 @@ impl World {
     pub(super) fn command_leader(&mut self, command: Command) -> Option<(usize, FencingToken)> {
         let (life, token) = self.leaders().pop()?;
         self.log(|| format!("life {life} is told to {command:?}"));
-        let Life {
+        let LockLife {
             clock, commands, ..
         } = &mut self.lives[life];
         commands.push((clock.now(), command));
@@ -345,7 +345,7 @@ impl World {
     }
 }
 
-impl Life {
+impl LockLife {
     pub(super) fn new(node: usize, clock: OwnClock) -> Self {
         Self {
             node,

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item;
 use crate::{
-    lease::{Bid, CandidateId, Claim, FencingToken, LeaseRecord, Metadata},
+    lease::{Bid, CandidateId, FencingToken, LeaseRecord, Metadata, ReleaseTarget},
     store::{
         observed::{RecordChange, WriteCondition},
         record::READER,
@@ -168,15 +168,15 @@ fn condition(guard: &WriteCondition, values: &mut Values) -> String {
             values.set(":false", AttributeValue::Bool(false));
             "#token = :token AND #holder = :holder AND #closing = :false"
         }
-        WriteCondition::HeldAs(Claim::Lease(lease)) => {
+        WriteCondition::HeldAs(ReleaseTarget::Lease(lease)) => {
             held_by(&lease.holder, lease.token, values);
             "#token = :token AND #holder = :holder"
         }
-        WriteCondition::HeldAs(Claim::Attempt { attempt, .. }) => {
+        WriteCondition::HeldAs(ReleaseTarget::Attempt { attempt, .. }) => {
             values.set(":attempt", item::attempt(*attempt));
             "attribute_exists(#holder) AND #attempt = :attempt"
         }
-        WriteCondition::HeldAs(Claim::Holder { holder, .. }) => {
+        WriteCondition::HeldAs(ReleaseTarget::Holder { holder, .. }) => {
             values.text(":holder", holder.as_str());
             "#holder = :holder"
         }

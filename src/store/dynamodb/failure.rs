@@ -195,7 +195,7 @@ mod tests {
     /// As hyper-util shows them.
     #[derive(Debug, Error)]
     #[error("client error ({0})")]
-    struct ClientError(&'static str, #[source] io::Error);
+    struct FakeClientError(&'static str, #[source] io::Error);
 
     #[test]
     fn a_write_that_fails_after_it_was_sent_is_unknown() {
@@ -207,7 +207,7 @@ mod tests {
             ErrorKind::TimedOut,
         ] {
             for (step, expected) in [("Connect", Unavailable), ("SendRequest", Unknown)] {
-                let cause = ClientError(step, io::Error::from(kind));
+                let cause = FakeClientError(step, io::Error::from(kind));
                 let error = ConnectorError::io(cause.into());
                 let error = SdkError::<UpdateItemError, ()>::dispatch_failure(error);
                 assert_eq!(Access::Write.failure(error).kind, expected, "{step} {kind}");

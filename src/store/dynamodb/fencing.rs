@@ -25,14 +25,14 @@ use super::{
     DynamoStore,
     conditional_update::ConditionExpression,
     item::{self, Item, NAME, SCOPE, Stored},
-    requests::Call,
+    requests::DynamoOperation,
 };
 use crate::{
     lease::Lease,
     store::{
         Operation,
         fencing::{FencingError, RejectedWrite, RejectionReason, TokenGuard},
-        observed::{ReadRecord, Table as _, WriteCondition},
+        observed::{Table as _, TableRecord, WriteCondition},
         record::READER,
     },
 };
@@ -52,7 +52,7 @@ impl TokenGuard {
     /// Sends an `UpdateItem` that DynamoDB applies only if the item has no newer token.
     ///
     /// # Errors
-    /// - [`FencingError::RejectedWrite`]: the item has a newer token.
+    /// - [`FencingError::Rejected`]: the item has a newer token.
     /// - [`FencingError::Unguardable`]: the attribute of the token is no number.
     /// - [`FencingError::Failed`]: the SDK's error, also if your own condition failed.
     ///
@@ -170,14 +170,14 @@ impl TokenGuard {
             Some(None) => return None,
             None if has_own => return None,
             None => {
-                return Some(Refused::RejectedWrite(RejectedWrite::by_token(
+                return Some(Refused::Rejected(RejectedWrite::by_token(
                     &self.lease,
                     None,
                 )));
             }
         };
         match token {
-            Ok(token) => self.refused_by(token).map(Refused::RejectedWrite),
+            Ok(token) => self.refused_by(token).map(Refused::Rejected),
             Err(_) => {
                 let message = format!(
                     "the attribute `{}` is no token: set it to an integer or remove it",
@@ -190,14 +190,14 @@ impl TokenGuard {
 }
 
 enum Refused {
-    RejectedWrite(RejectedWrite),
+    Rejected(RejectedWrite),
     Unguardable(String),
 }
 
 impl Refused {
     fn widened<E>(self) -> FencingError<E> {
         match self {
-            Self::RejectedWrite(rejected) => rejected.into(),
+            Self::Rejected(rejected) => rejected.into(),
             Self::Unguardable(why) => FencingError::Unguardable(why),
         }
     }
@@ -228,7 +228,7 @@ impl DynamoStore {
     /// Least privileges: `dynamodb:ConditionCheckItem` on the table of the leases, and those of your actions.
     ///
     /// # Errors
-    /// - [`FencingError::RejectedWrite`]: the lease is no longer held.
+    /// - [`FencingError::Rejected`]: the lease is no longer held.
     /// - [`FencingError::Lease`]: the reason of a failed check could not be read.
     /// - [`FencingError::Failed`]: the SDK's error, with the reasons of a cancellation.
     ///
@@ -302,10 +302,14 @@ impl DynamoStore {
         let found = match item.filter(|item| !item.is_empty()) {
             Some(item) => Stored::decode(item).map(|stored| Some(stored.found)),
             // There is no record, or DynamoDB did not return it.
-            None => Call::new(self, self.call_limit).get(&lease.resource).await,
+            None => {
+                DynamoOperation::new(self, self.call_limit)
+                    .get(&lease.resource)
+                    .await
+            }
         };
         let found = found.and_then(|found| match found {
-            Some(ReadRecord { min_reader, .. }) if min_reader > u64::from(READER) => Err(
+            Some(TableRecord { min_reader, .. }) if min_reader > u64::from(READER) => Err(
                 super::failure::Failure::unsupported(lease.resource.as_str(), min_reader),
             ),
             found => Ok(found),

@@ -20,7 +20,7 @@ use crate::{
     store::{
         StoreErrorKind,
         failure::{Answer, Failure},
-        observed::ReadRecord,
+        observed::TableRecord,
         record::{READER, StoredRecord},
     },
 };
@@ -74,7 +74,7 @@ pub(super) fn line_name(index: usize) -> String {
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) name: ResourceName,
-    pub(super) found: ReadRecord,
+    pub(super) found: TableRecord,
 }
 
 impl Stored {
@@ -84,7 +84,7 @@ impl Stored {
         match (fields.record(), min_reader) {
             (Ok((name, record)), Ok(min_reader)) => Ok(Self {
                 name,
-                found: ReadRecord { record, min_reader },
+                found: TableRecord { record, min_reader },
             }),
             // A newer library may have written another format.
             (_, Ok(min_reader)) if min_reader > u64::from(READER) => {

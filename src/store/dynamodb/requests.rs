@@ -20,7 +20,7 @@ use crate::{
     lease::{FencingToken, ResourceName, Scope},
     store::{
         StoreErrorKind,
-        observed::{ReadRecord, RecordChange, Table, WriteCondition, WriteOutcome},
+        observed::{RecordChange, Table, TableRecord, WriteCondition, WriteOutcome},
         request_limiter::RequestLimiter,
     },
 };
@@ -41,13 +41,13 @@ pub(super) fn limiter(client: &Client, table: &Arc<str>) -> RequestLimiter {
 }
 
 /// One operation, with one limit for all its requests.
-pub(super) struct Call<'a> {
+pub(super) struct DynamoOperation<'a> {
     store: &'a DynamoStore,
     limit: Duration,
     end: Instant,
 }
 
-impl<'a> Call<'a> {
+impl<'a> DynamoOperation<'a> {
     pub(super) fn new(store: &'a DynamoStore, limit: Duration) -> Self {
         let limit = limit.min(store.call_limit);
         Self {
@@ -93,7 +93,7 @@ impl<'a> Call<'a> {
 }
 
 #[async_trait]
-impl Table for Call<'_> {
+impl Table for DynamoOperation<'_> {
     async fn write(
         &self,
         resource: &ResourceName,
@@ -142,7 +142,7 @@ impl Table for Call<'_> {
         }
     }
 
-    async fn get(&self, resource: &ResourceName) -> Answer<Option<ReadRecord>> {
+    async fn get(&self, resource: &ResourceName) -> Answer<Option<TableRecord>> {
         let request = self.store.client.get_item();
         let request = request
             .table_name(&*self.store.table)

@@ -15,7 +15,7 @@ use super::{
     DynamoStore,
     failure::{Access, Answer, Failure, NO_TABLE, OTHER_KEYS},
     item::{NAME, SCOPE},
-    requests::Call,
+    requests::DynamoOperation,
 };
 use crate::{
     duration::human,
@@ -75,7 +75,7 @@ impl DynamoStore {
 
     async fn table_state(&self) -> Answer<State> {
         let request = self.client.describe_table().table_name(&*self.table);
-        let call = Call::new(self, REACHED_WITHIN);
+        let call = DynamoOperation::new(self, REACHED_WITHIN);
         match call.limited(Access::Read, request.send()).await? {
             Ok(answer) => Ok(answer.table.as_ref().map_or(State::Missing, State::of)),
             Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(State::Missing),
@@ -94,7 +94,7 @@ impl DynamoStore {
                 key(SCOPE, KeyType::Hash)?,
                 key(NAME, KeyType::Range)?,
             ]));
-        let call = Call::new(self, self.call_limit);
+        let call = DynamoOperation::new(self, self.call_limit);
         match call.limited(Access::Write, request.send()).await? {
             Ok(_) => Ok(()),
             // Another process was faster.

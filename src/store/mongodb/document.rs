@@ -26,7 +26,7 @@ pub(super) fn outcome(mut found: Document, bid: &Bid) -> Answer<AcquireOutcome> 
         // without the projection. It repeats only what it wrote, and it writes only grants.
         found.insert(NOW, DateTime::MAX);
     }
-    let Some(record) = record(&found, Purpose::Write)? else {
+    let Some(record) = record(&found, ReadPurpose::Write)? else {
         let message = "the server answered a bid with an empty record: the lock asks again";
         return Err(Failure::new(StoreErrorKind::Unknown, message));
     };
@@ -46,7 +46,7 @@ pub(super) fn outcome(mut found: Document, bid: &Bid) -> Answer<AcquireOutcome> 
 
 /// What a document is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(super) enum ReadPurpose {
     Read,
     /// Also checks what the server needs to write it again. Every document that `pipeline::is_fit` refuses must
     /// fail here, too: the server leaves it as it is, which must not be taken for an answer.
@@ -54,7 +54,7 @@ pub(super) enum Purpose {
 }
 
 /// The record in a document that was read with `pipeline::view`; `None` if it has only a name.
-pub(super) fn record(found: &Document, purpose: Purpose) -> Answer<Option<LeaseRecord>> {
+pub(super) fn record(found: &Document, purpose: ReadPurpose) -> Answer<Option<LeaseRecord>> {
     if found.get(BARE) == Some(&Bson::Boolean(true)) {
         return Ok(None);
     }
@@ -64,14 +64,14 @@ pub(super) fn record(found: &Document, purpose: Purpose) -> Answer<Option<LeaseR
         .as_ref()
         .is_ok_and(|min| *min > u64::from(READER));
     let checked = || match purpose {
-        Purpose::Read => Ok(()),
-        Purpose::Write => fields.check_to_write(),
+        ReadPurpose::Read => Ok(()),
+        ReadPurpose::Write => fields.check_to_write(),
     };
     let record = min_reader
         .and_then(|_| fields.record())
         .and_then(|record| checked().map(|()| record));
     match record {
-        Ok(record) if purpose == Purpose::Read || !is_newer => Ok(Some(record)),
+        Ok(record) if purpose == ReadPurpose::Read || !is_newer => Ok(Some(record)),
         Ok(_) => Err(fields.unsupported()),
         // A newer library may have written another format.
         Err(_) if is_newer => Err(fields.unsupported()),

@@ -2,13 +2,13 @@ use std::{io, time::Duration};
 
 use mongodb::error::{CommandError, Error, ErrorKind, WriteFailure};
 
-use super::servers::Trace;
+use super::servers::RequestTrace;
 pub(super) use crate::store::failure::{Answer, Failure};
 use crate::{duration::human, store::StoreErrorKind};
 
 impl Failure {
     /// No answer within the limit of the call.
-    pub(super) fn late(access: Access, limit: Duration, trace: &Trace) -> Self {
+    pub(super) fn late(access: Access, limit: Duration, trace: &RequestTrace) -> Self {
         let kind = access.kind_of(access.unanswered(), trace);
         let limit = human(limit);
         let message = match (trace.server(), trace.servers()) {
@@ -23,7 +23,7 @@ impl Failure {
     }
 
     /// Nothing was sent within the limit, because too many requests wait for an answer.
-    pub(super) fn held_back(limit: Duration, trace: &Trace) -> Self {
+    pub(super) fn held_back(limit: Duration, trace: &RequestTrace) -> Self {
         let servers = (trace.servers()).map_or_else(String::new, |servers| format!(" ({servers})"));
         let message = format!(
             "not sent within {}, because earlier requests have no answer yet{servers}: {CHECK}",
@@ -44,9 +44,9 @@ impl Failure {
 
 /// An error of the driver, and the trace of the request that it belongs to.
 #[derive(Debug)]
-pub(super) struct DriverError {
+pub(super) struct TracedError {
     pub(super) error: Error,
-    pub(super) trace: Trace,
+    pub(super) trace: RequestTrace,
 }
 
 /// Whether a request could have changed something.
@@ -65,7 +65,7 @@ impl Access {
     }
 
     /// Corrects the kind of an error by how often the request was sent.
-    fn kind_of(self, kind: StoreErrorKind, trace: &Trace) -> StoreErrorKind {
+    fn kind_of(self, kind: StoreErrorKind, trace: &RequestTrace) -> StoreErrorKind {
         use StoreErrorKind::{Unavailable, Unknown};
         match (self, trace.times_sent()) {
             (Self::Write, Some(0)) if kind == Unknown => Unavailable,
@@ -75,8 +75,8 @@ impl Access {
         }
     }
 
-    pub(super) fn failure(self, error: DriverError) -> Failure {
-        let DriverError { error, trace } = error;
+    pub(super) fn failure(self, error: TracedError) -> Failure {
+        let TracedError { error, trace } = error;
         let (kind, message) = self.judge(&error);
         let kind = self.kind_of(kind, &trace);
         let is_about_a_server =
@@ -321,27 +321,27 @@ mod tests {
         let refused = ErrorKind::Io(std::sync::Arc::new(io::ErrorKind::ConnectionReset.into()));
         let kind = |trace| {
             let error = refused.clone().into();
-            Access::Write.failure(DriverError { error, trace }).kind
+            Access::Write.failure(TracedError { error, trace }).kind
         };
         assert_eq!(
-            kind(Trace::default()),
+            kind(RequestTrace::default()),
             Unknown,
             "a client that does not tell"
         );
-        assert_eq!(kind(Trace::of_times(0)), Unavailable);
-        assert_eq!(kind(Trace::of_times(1)), Unknown);
+        assert_eq!(kind(RequestTrace::of_times(0)), Unavailable);
+        assert_eq!(kind(RequestTrace::of_times(1)), Unknown);
     }
 
     #[test]
     fn a_refusal_of_a_second_try_says_nothing_of_the_first() {
         for (times, expected) in [(1, Denied), (2, Unknown)] {
             let error = command(13, "not authorized");
-            let trace = Trace::of_times(times);
-            let failure = Access::Write.failure(DriverError { error, trace });
+            let trace = RequestTrace::of_times(times);
+            let failure = Access::Write.failure(TracedError { error, trace });
             assert_eq!(failure.kind, expected);
             let error = command(13, "not authorized");
-            let trace = Trace::of_times(times);
-            let failure = Access::Read.failure(DriverError { error, trace });
+            let trace = RequestTrace::of_times(times);
+            let failure = Access::Read.failure(TracedError { error, trace });
             assert_eq!(failure.kind, Denied);
         }
         assert_eq!(

@@ -11,7 +11,7 @@ use mongodb::{
 
 use super::{
     KIND, MongoStore,
-    document::{self, Purpose},
+    document::{self, ReadPurpose},
     exact,
     failure::Failure,
     majority, pipeline, primary,
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-type Confirmed<T = ()> = Result<T, FencingError<Error>>;
+type FencingResult<T = ()> = Result<T, FencingError<Error>>;
 
 impl MongoStore {
     /// Checks within your transaction that a lease is still held. If it is, the transaction commits before
@@ -43,13 +43,13 @@ impl MongoStore {
     /// # Errors
     /// If it fails, abort the transaction.
     ///
-    /// - [`FencingError::RejectedWrite`]: the lease is no longer held.
+    /// - [`FencingError::Rejected`]: the lease is no longer held.
     /// - [`FencingError::Lease`]: the check failed, or the server has no transactions.
     /// - [`FencingError::Failed`]: the driver's error.
     ///
     /// # Cancel safety
     /// Not cancel safe: if you drop the call, abort the transaction.
-    pub async fn confirm(&self, session: &mut ClientSession, lease: &Lease) -> Confirmed {
+    pub async fn confirm(&self, session: &mut ClientSession, lease: &Lease) -> FencingResult {
         let (filter, change) = pipeline::confirm(lease);
         let write = self
             .collection
@@ -71,7 +71,9 @@ impl MongoStore {
             .collation(exact())
             .session(&mut *session);
         let found = look.await.map_err(|error| self.failed(error))?;
-        let record = found.map_or(Ok(None), |found| document::record(&found, Purpose::Write));
+        let record = found.map_or(Ok(None), |found| {
+            document::record(&found, ReadPurpose::Write)
+        });
         let record = self.in_context(Operation::Confirm, record)?;
         Err(RejectedWrite::by_record(lease, record.as_ref()).into())
     }
@@ -121,7 +123,7 @@ impl MongoStore {
         lease: &Lease,
         context: C,
         work: W,
-    ) -> Confirmed<T>
+    ) -> FencingResult<T>
     where
         T: Send,
         C: Send,

@@ -11,8 +11,10 @@ use mongodb::{
 };
 
 use crate::{
-    lease::{AttemptId, Bid, Claim, FencingToken, Lease, LeaseRecord, Metadata, ResourceName},
-    store::{Eviction, record::READER},
+    lease::{
+        AttemptId, Bid, FencingToken, Lease, LeaseRecord, Metadata, ReleaseTarget, ResourceName,
+    },
+    store::{EvictionMode, record::READER},
 };
 
 /// The fields of a record. Other fields are not ours and are kept.
@@ -138,16 +140,16 @@ pub(super) fn confirm(lease: &Lease) -> FilteredUpdate {
     (filter, doc! { "$inc": { "version": 1_i64 } }.into())
 }
 
-pub(super) fn release(claim: &Claim) -> FilteredUpdate {
+pub(super) fn release(claim: &ReleaseTarget) -> FilteredUpdate {
     let mut filter = match claim {
-        Claim::Lease(lease) => by_lease(lease),
-        Claim::Attempt { resource, attempt } => {
+        ReleaseTarget::Lease(lease) => by_lease(lease),
+        ReleaseTarget::Attempt { resource, attempt } => {
             let mut filter = by_name(resource);
             filter.insert("attempt", binary(*attempt));
             filter.insert("holder", doc! { "$type": "string" });
             filter
         }
-        Claim::Holder { resource, holder } => {
+        ReleaseTarget::Holder { resource, holder } => {
             let mut filter = by_name(resource);
             filter.insert("holder", holder.as_str());
             filter
@@ -160,14 +162,14 @@ pub(super) fn release(claim: &Claim) -> FilteredUpdate {
 pub(super) fn evict(
     resource: &ResourceName,
     token: FencingToken,
-    eviction: Eviction,
+    eviction: EvictionMode,
 ) -> FilteredUpdate {
     let mut filter = by_name(resource);
     filter.insert("token", stored(token));
     filter.insert("$expr", all(vec![is_fit(resource), is_held()]));
     // Set after a forced eviction, too, so that the former holder can tell it from an expiry.
     let mut change = doc! { "closing": true };
-    if eviction == Eviction::Force {
+    if eviction == EvictionMode::Force {
         change.insert("holder", Bson::Null);
     }
     (filter, set(change))

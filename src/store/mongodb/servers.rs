@@ -97,7 +97,7 @@ fn cause(error: &Error) -> String {
 
 /// Where one request was sent, as far as its client reports it.
 #[derive(Debug, Default)]
-pub(super) struct Trace {
+pub(super) struct RequestTrace {
     servers: Option<Arc<Servers>>,
     sends: Arc<SendCount>,
 }
@@ -115,7 +115,7 @@ tokio::task_local! {
     static REQUEST: Arc<SendCount>;
 }
 
-impl Trace {
+impl RequestTrace {
     pub(super) fn new(servers: Option<Arc<Servers>>) -> Self {
         let sends = Arc::default();
         Self { servers, sends }

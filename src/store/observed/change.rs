@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::{
-    lease::{AttemptId, Bid, Claim, FencingToken, Lease},
+    lease::{AttemptId, Bid, FencingToken, Lease, ReleaseTarget},
     store::record::StoredRecord,
 };
 
@@ -38,7 +38,7 @@ pub(crate) enum WriteCondition {
     /// This holder has the lease, and it is not closing.
     Renewable(Lease),
     /// The lease is held as claimed.
-    HeldAs(Claim),
+    HeldAs(ReleaseTarget),
     /// The lease is held under this token.
     HeldUnder(FencingToken),
 }
@@ -59,10 +59,10 @@ impl WriteCondition {
     pub(crate) fn token(&self) -> Option<FencingToken> {
         match self {
             Self::Unchanged { token, .. } | Self::HeldUnder(token) => Some(*token),
-            Self::Renewable(lease) | Self::HeldAs(Claim::Lease(lease)) => Some(lease.token),
+            Self::Renewable(lease) | Self::HeldAs(ReleaseTarget::Lease(lease)) => Some(lease.token),
             Self::Absent
             | Self::Free(_)
-            | Self::HeldAs(Claim::Attempt { .. } | Claim::Holder { .. }) => None,
+            | Self::HeldAs(ReleaseTarget::Attempt { .. } | ReleaseTarget::Holder { .. }) => None,
         }
     }
 
@@ -80,7 +80,7 @@ impl WriteCondition {
 /// A model of the database: which condition holds, and what a change does.
 #[cfg(test)]
 mod model {
-    use super::{Claim, RecordChange, StoredRecord, WriteCondition};
+    use super::{RecordChange, ReleaseTarget, StoredRecord, WriteCondition};
     use crate::clock::Moment;
 
     impl WriteCondition {
@@ -98,11 +98,11 @@ mod model {
                     (record.token, record.version) == (*token, *version)
                 }
                 Self::Renewable(lease) => held_by(lease) && !record.closing,
-                Self::HeldAs(Claim::Lease(lease)) => held_by(lease),
-                Self::HeldAs(Claim::Attempt { attempt, .. }) => {
+                Self::HeldAs(ReleaseTarget::Lease(lease)) => held_by(lease),
+                Self::HeldAs(ReleaseTarget::Attempt { attempt, .. }) => {
                     record.holder.is_some() && record.attempt == Some(*attempt)
                 }
-                Self::HeldAs(Claim::Holder { holder, .. }) => {
+                Self::HeldAs(ReleaseTarget::Holder { holder, .. }) => {
                     record.holder.as_ref() == Some(holder)
                 }
                 Self::HeldUnder(token) => record.holder.is_some() && record.token == *token,

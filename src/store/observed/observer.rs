@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{
     clock::{Clock, Moment},
-    lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName},
+    lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName},
     store::{
-        AcquireOutcome, Eviction, ReleaseOutcome, RenewOutcome, StoreErrorKind,
+        AcquireOutcome, EvictionMode, ReleaseOutcome, RenewOutcome, StoreErrorKind,
         failure::{Answer, Failure},
         record::{READER, StoredRecord},
     },
@@ -32,7 +32,7 @@ pub(crate) trait Table: Sync {
     ) -> Answer<WriteOutcome>;
 
     /// Reads the present record, never an older one.
-    async fn get(&self, resource: &ResourceName) -> Answer<Option<ReadRecord>>;
+    async fn get(&self, resource: &ResourceName) -> Answer<Option<TableRecord>>;
 }
 
 /// The outcome of a write.
@@ -44,12 +44,12 @@ pub(crate) enum WriteOutcome {
         token: Option<FencingToken>,
     },
     /// The guard did not hold. The record is given, if the database returns it.
-    Refused(Option<ReadRecord>),
+    Refused(Option<TableRecord>),
 }
 
 /// A record as it was read. Its `expires_at` has no meaning until the record is observed.
 #[derive(Debug)]
-pub(crate) struct ReadRecord {
+pub(crate) struct TableRecord {
     pub(crate) record: StoredRecord,
     pub(crate) min_reader: u64,
 }
@@ -128,7 +128,11 @@ impl Observer {
         Ok(done.map_or_else(|lost| lost, |_| RenewOutcome::Renewed))
     }
 
-    pub(crate) async fn release(&self, table: &dyn Table, claim: &Claim) -> Answer<ReleaseOutcome> {
+    pub(crate) async fn release(
+        &self,
+        table: &dyn Table,
+        claim: &ReleaseTarget,
+    ) -> Answer<ReleaseOutcome> {
         let first = Some((RecordChange::Release, WriteCondition::HeldAs(claim.clone())));
         let rules = |record: &mut StoredRecord, now| match record.release(claim, now) {
             ReleaseOutcome::Released => ControlFlow::Continue(RecordChange::Release),
@@ -143,11 +147,11 @@ impl Observer {
         table: &dyn Table,
         resource: &ResourceName,
         token: FencingToken,
-        eviction: Eviction,
+        eviction: EvictionMode,
     ) -> Answer<ReleaseOutcome> {
         let change = match eviction {
-            Eviction::Close => RecordChange::Close,
-            Eviction::Force => RecordChange::Free,
+            EvictionMode::Close => RecordChange::Close,
+            EvictionMode::Force => RecordChange::Free,
         };
         let first = if self.may_have_lapsed(resource, token) {
             None
@@ -177,7 +181,7 @@ impl Observer {
     }
 
     /// The record as callers see it, for one that has just arrived in a list. Begins no observation.
-    pub(crate) fn view(&self, resource: &ResourceName, found: ReadRecord) -> Option<LeaseRecord> {
+    pub(crate) fn view(&self, resource: &ResourceName, found: TableRecord) -> Option<LeaseRecord> {
         let (mut record, now) = (found.record, self.clock.now());
         let (token, version) = (record.token, record.version);
         record.expires_at = self
@@ -263,10 +267,10 @@ impl Observer {
     fn judge(
         &self,
         resource: &ResourceName,
-        found: Option<ReadRecord>,
+        found: Option<TableRecord>,
         now: Moment,
     ) -> Answer<StoredRecord> {
-        let Some(ReadRecord { record, min_reader }) = found else {
+        let Some(TableRecord { record, min_reader }) = found else {
             self.observations().forget(resource);
             return Ok(StoredRecord::default());
         };
@@ -320,10 +324,10 @@ mod tests {
     use crate::{clock::BootClock, lease::FencingToken, store::fixtures};
 
     /// A released record in a database that does not return the token that a write has raised.
-    struct TokenNotReturned;
+    struct TokenlessTable;
 
     #[async_trait]
-    impl Table for TokenNotReturned {
+    impl Table for TokenlessTable {
         async fn write(
             &self,
             _: &ResourceName,
@@ -338,7 +342,7 @@ mod tests {
             let min_reader = READER.into();
             Ok(match guard {
                 WriteCondition::Free(_) => {
-                    WriteOutcome::Refused(Some(ReadRecord { record, min_reader }))
+                    WriteOutcome::Refused(Some(TableRecord { record, min_reader }))
                 }
                 _ => WriteOutcome::Done {
                     version: 3,
@@ -347,7 +351,7 @@ mod tests {
             })
         }
 
-        async fn get(&self, _: &ResourceName) -> Answer<Option<ReadRecord>> {
+        async fn get(&self, _: &ResourceName) -> Answer<Option<TableRecord>> {
             unreachable!("the refused write has returned the record")
         }
     }
@@ -356,7 +360,7 @@ mod tests {
     fn an_acquisition_without_a_returned_token_is_unknown_and_gets_no_older_token() {
         let observer = Observer::new(Arc::new(BootClock));
         let bid = fixtures::bid("a", 7);
-        let acquired = observer.acquire(&TokenNotReturned, &bid, SystemTime::UNIX_EPOCH);
+        let acquired = observer.acquire(&TokenlessTable, &bid, SystemTime::UNIX_EPOCH);
         let failure = acquired.now_or_never().unwrap().unwrap_err();
         assert_eq!(failure.kind, StoreErrorKind::Unknown);
     }

@@ -43,7 +43,7 @@ fn every_request_reaches_the_store_and_its_answer_comes_back() {
         );
         let token = FencingToken::new(1);
         let evicted = store
-            .evict(&resource(), token, Eviction::Close, LIMIT)
+            .evict(&resource(), token, EvictionMode::Close, LIMIT)
             .await;
         assert_eq!(evicted.unwrap(), ReleaseOutcome::Released);
         let leases = [(lease("a", 1), TTL), (lease("b", 1), TTL)];
@@ -108,7 +108,7 @@ impl LeaseStore for Watched {
     async fn renew(&self, _: &Lease, _: Duration, _: Duration) -> Result<RenewOutcome, StoreError> {
         unreachable!("nobody renews")
     }
-    async fn release(&self, _: &Claim, _: Duration) -> Result<ReleaseOutcome, StoreError> {
+    async fn release(&self, _: &ReleaseTarget, _: Duration) -> Result<ReleaseOutcome, StoreError> {
         unreachable!("nobody releases")
     }
     async fn read(&self, _: &ResourceName, _: Duration) -> Result<Option<LeaseRecord>, StoreError> {
@@ -121,7 +121,7 @@ impl LeaseStore for Watched {
         &self,
         _: &ResourceName,
         _: FencingToken,
-        _: Eviction,
+        _: EvictionMode,
         _: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         unreachable!("nobody evicts")

@@ -41,7 +41,7 @@ fn a_released_attempt_is_never_granted_again() {
     record.acquire(&bid("a", 1), at(0), WALL);
     let attempt = AttemptId::new(1);
     let resource = resource();
-    let claim = Claim::Attempt { resource, attempt };
+    let claim = ReleaseTarget::Attempt { resource, attempt };
     assert_eq!(record.release(&claim, at(1)), ReleaseOutcome::Released);
     assert!(!refused(record.acquire(&bid("a", 1), at(2), WALL)).is_held());
     assert!(matches!(
@@ -132,7 +132,7 @@ fn a_closing_lease_is_neither_renewed_nor_acquired_before_its_expiry() {
     let mut record = StoredRecord::default();
     record.acquire(&bid("a", 1), at(0), WALL);
     let token = FencingToken::new(1);
-    let evicted = record.evict(&resource(), token, Eviction::Close, at(2));
+    let evicted = record.evict(&resource(), token, EvictionMode::Close, at(2));
     assert_eq!(evicted, ReleaseOutcome::Released);
     let RenewOutcome::Lost(Some(seen)) = record.renew(&lease("a", 1), TTL, at(3)) else {
         panic!("renewed a closing lease");
@@ -149,7 +149,7 @@ fn a_forced_eviction_frees_the_lease_at_once() {
     let mut record = StoredRecord::default();
     record.acquire(&bid("a", 1), at(0), WALL);
     let token = FencingToken::new(1);
-    record.evict(&resource(), token, Eviction::Force, at(1));
+    record.evict(&resource(), token, EvictionMode::Force, at(1));
     assert!(matches!(
         record.renew(&lease("a", 1), TTL, at(1)),
         RenewOutcome::Lost(Some(_))

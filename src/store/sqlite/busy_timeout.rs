@@ -11,10 +11,10 @@ use rand::RngExt as _;
 /// SQLite's own handler sleeps for up to 100 ms at a time and has no queue: beside a few processes in tight
 /// loops, one waited for seconds. With short random sleeps, every process gets the lock.
 #[derive(Clone, Debug)]
-pub(super) struct BusyTimeout(Arc<Mutex<Until>>);
+pub(super) struct BusyTimeout(Arc<Mutex<BusyDeadline>>);
 
 #[derive(Debug)]
-struct Until {
+struct BusyDeadline {
     since: Instant,
     /// The limit of the store, and that of the present request.
     limits: [Duration; 2],
@@ -28,7 +28,7 @@ impl BusyTimeout {
 
     pub(super) fn new(limit: Duration, caller: Weak<()>) -> Self {
         let since = Instant::now();
-        Self(Arc::new(Mutex::new(Until {
+        Self(Arc::new(Mutex::new(BusyDeadline {
             since,
             limits: [limit, Duration::MAX],
             caller,
@@ -61,7 +61,7 @@ impl BusyTimeout {
         true
     }
 
-    fn lock(&self) -> MutexGuard<'_, Until> {
+    fn lock(&self) -> MutexGuard<'_, BusyDeadline> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

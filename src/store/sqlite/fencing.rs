@@ -4,7 +4,7 @@ mod token_claim;
 
 use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior};
 
-use self::token_claim::{ClaimedRow, TokenClaim};
+use self::token_claim::{ClaimOutcome, ClaimStatements};
 use super::{KIND, SqliteStore, failure::Answer, row::Row, session::is_foreign};
 use crate::{
     lease::Lease,
@@ -29,7 +29,7 @@ impl TokenGuard {
     /// one row.
     ///
     /// # Errors
-    /// - [`FencingError::RejectedWrite`]: the row has a newer token.
+    /// - [`FencingError::Rejected`]: the row has a newer token.
     /// - [`FencingError::NotFound`]: there is no such row.
     /// - [`FencingError::Unguardable`]: the key fits several rows, or the column holds no integer.
     /// - [`FencingError::Failed`]: SQLite's error.
@@ -73,12 +73,12 @@ impl TokenGuard {
             );
         }
         let token = self.signed()?;
-        let claim = TokenClaim::new(table, &self.field, key.iter().map(|(column, _)| *column));
+        let claim = ClaimStatements::new(table, &self.field, key.iter().map(|(column, _)| *column));
         let found = claim.execute(transaction, token, key);
         match found.map_err(FencingError::Failed)? {
-            ClaimedRow::Nothing => Err(FencingError::NotFound),
-            ClaimedRow::Token(found) if found == token => Ok(()),
-            ClaimedRow::Token(found) => {
+            ClaimOutcome::Nothing => Err(FencingError::NotFound),
+            ClaimOutcome::Token(found) if found == token => Ok(()),
+            ClaimOutcome::Token(found) => {
                 let newer = u64::try_from(found).ok();
                 match newer.and_then(|found| self.refused_by(found)) {
                     Some(rejected) => Err(rejected.into()),
@@ -88,11 +88,11 @@ impl TokenGuard {
                     )),
                 }
             }
-            ClaimedRow::Other(what) => unguardable(format!(
+            ClaimOutcome::Other(what) => unguardable(format!(
                 "`{}` of `{table}` holds {what}: make it a column of type INTEGER",
                 self.field
             )),
-            ClaimedRow::Several => unguardable(format!(
+            ClaimOutcome::Several => unguardable(format!(
                 "the key fits several rows of `{table}`: give the columns of a unique key"
             )),
         }
@@ -133,7 +133,7 @@ impl SqliteStore {
     /// # Errors
     /// If it fails, roll back.
     ///
-    /// - [`FencingError::RejectedWrite`]: the lease is no longer held.
+    /// - [`FencingError::Rejected`]: the lease is no longer held.
     /// - [`FencingError::Lease`]: the check failed, for instance because the connection is to another file.
     pub fn confirm(
         &self,
@@ -237,7 +237,7 @@ fn immediate<T, E: From<rusqlite::Error>>(
         .map_err(failed)?;
     guard(&transaction).map_err(|error| match error {
         FencingError::Failed(error) => failed(error),
-        FencingError::RejectedWrite(rejected) => FencingError::RejectedWrite(rejected),
+        FencingError::Rejected(rejected) => FencingError::Rejected(rejected),
         FencingError::NotFound => FencingError::NotFound,
         FencingError::Unguardable(why) => FencingError::Unguardable(why),
         FencingError::Lease(error) => FencingError::Lease(error),

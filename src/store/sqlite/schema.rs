@@ -27,9 +27,9 @@ const INDEX: &str = "CREATE INDEX IF NOT EXISTS tenure_leases_scope ON tenure_le
 
 /// The statements that create what an existing file lacks.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Missing(Vec<String>);
+pub(super) struct PendingMigration(Vec<String>);
 
-impl Missing {
+impl PendingMigration {
     /// Compares the table with ours and changes nothing.
     pub(super) fn check(connection: &Connection) -> Answer<Self> {
         let mut objects = connection.prepare(

@@ -10,15 +10,15 @@ use super::{
     busy_timeout::BusyTimeout,
     failure::{Answer, Failure},
     files::{Files, check_path},
-    log,
     row::Row,
-    schema::Missing,
+    schema::PendingMigration,
+    wal,
 };
 use crate::{
     clock::{Clock, Moment},
-    lease::{Bid, Claim, FencingToken, Lease, LeaseRecord, ResourceName, Scope},
+    lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope},
     store::{
-        AcquireOutcome, Eviction, ReleaseOutcome, RenewOutcome, observed::Observations,
+        AcquireOutcome, EvictionMode, ReleaseOutcome, RenewOutcome, observed::Observations,
         record::StoredRecord,
     },
 };
@@ -41,7 +41,7 @@ pub(super) struct Session {
 }
 
 /// A row as this process judges it: `record.expires_at` is on its own clock.
-struct Observation {
+struct LocalizedRow {
     record: StoredRecord,
     now: Moment,
     /// The expiry is on another clock, so it is observed.
@@ -52,7 +52,7 @@ struct Observation {
 
 /// What a write does to the expiry in the row.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Expiry {
+enum ExpiryUpdate {
     /// A new expiry, on our clock.
     Ours,
     /// The stored expiry, on the clock that it was written by.
@@ -76,15 +76,15 @@ impl Session {
             return Err(Failure::misconfigured(message));
         }
         // Before anything is changed, the journal mode included.
-        Missing::check(&connection)?;
-        log::switch_on(&connection, &busy_timeout)?;
+        PendingMigration::check(&connection)?;
+        wal::switch_on(&connection, &busy_timeout)?;
         // A token that was granted must survive a power loss, or it would be granted again.
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "fullfsync", true)?;
         connection.pragma_update(None, "checkpoint_fullfsync", true)?;
-        log::limit(&connection)?;
+        wal::limit(&connection)?;
         add_missing(&connection)?;
-        log::write_back(&connection);
+        wal::write_back(&connection);
         Ok(Self {
             files: Arc::new(Files::opened(&path, &connection)?),
             connection,
@@ -125,7 +125,7 @@ impl Session {
             let outcome = observation
                 .record
                 .acquire(bid, observation.now, SystemTime::now());
-            (outcome, Expiry::Ours)
+            (outcome, ExpiryUpdate::Ours)
         })
     }
 
@@ -136,15 +136,15 @@ impl Session {
             } else {
                 observation.record.renew(lease, ttl, observation.now)
             };
-            (outcome, Expiry::Ours)
+            (outcome, ExpiryUpdate::Ours)
         })
     }
 
-    pub(super) fn release(&mut self, claim: &Claim) -> Answer<ReleaseOutcome> {
+    pub(super) fn release(&mut self, claim: &ReleaseTarget) -> Answer<ReleaseOutcome> {
         self.change(claim.resource(), |observation| {
             (
                 observation.record.release(claim, observation.now),
-                Expiry::Kept,
+                ExpiryUpdate::Kept,
             )
         })
     }
@@ -153,13 +153,13 @@ impl Session {
         &mut self,
         resource: &ResourceName,
         token: FencingToken,
-        eviction: Eviction,
+        eviction: EvictionMode,
     ) -> Answer<ReleaseOutcome> {
         self.change(resource, |observation| {
             let outcome = observation
                 .record
                 .evict(resource, token, eviction, observation.now);
-            (outcome, Expiry::Kept)
+            (outcome, ExpiryUpdate::Kept)
         })
     }
 
@@ -188,7 +188,7 @@ impl Session {
     fn change<T>(
         &mut self,
         resource: &ResourceName,
-        step: impl Fn(&mut Observation) -> (T, Expiry),
+        step: impl Fn(&mut LocalizedRow) -> (T, ExpiryUpdate),
     ) -> Answer<T> {
         // A request that changes nothing, such as a follower's poll, must not wait for the write lock.
         let (outcome, written) = self.decide(resource, &step)?;
@@ -208,7 +208,7 @@ impl Session {
     fn decide<T>(
         &mut self,
         resource: &ResourceName,
-        step: impl Fn(&mut Observation) -> (T, Expiry),
+        step: impl Fn(&mut LocalizedRow) -> (T, ExpiryUpdate),
     ) -> Answer<(T, Option<(Row, bool)>)> {
         let mut observation = self.observe(resource)?;
         if let Some(row) = &observation.stored {
@@ -224,13 +224,13 @@ impl Session {
         let stored = row.record.expires_at;
         row.record = observation.record;
         match expiry {
-            Expiry::Ours => row.clock = self.clock.identity.to_string(),
-            Expiry::Kept => row.record.expires_at = stored,
+            ExpiryUpdate::Ours => row.clock = self.clock.identity.to_string(),
+            ExpiryUpdate::Kept => row.record.expires_at = stored,
         }
         Ok((outcome, Some((row, is_new))))
     }
 
-    fn observe(&mut self, resource: &ResourceName) -> Answer<Observation> {
+    fn observe(&mut self, resource: &ResourceName) -> Answer<LocalizedRow> {
         let early = mutant!(ClockReadBeforeRow).then(|| self.clock.clock.now());
         let stored = Row::find(&self.connection, resource)?;
         // After the read, which may have waited: the files may have been replaced meanwhile.
@@ -239,7 +239,7 @@ impl Session {
         // held, the clock is read under it, so that rows and moments have the same order.
         let now = early.unwrap_or_else(|| self.clock.clock.now());
         let Some(row) = &stored else {
-            return Ok(Observation {
+            return Ok(LocalizedRow {
                 record: StoredRecord::default(),
                 now,
                 foreign: false,
@@ -256,7 +256,7 @@ impl Session {
         } else {
             self.observations.forget(resource);
         }
-        Ok(Observation {
+        Ok(LocalizedRow {
             record,
             now,
             foreign,
@@ -267,7 +267,7 @@ impl Session {
     /// Commits the work. If the disk is full, restarts the log, which makes space, and tries once more.
     fn transact<T>(&mut self, work: impl Fn(&mut Self) -> Answer<T>) -> Answer<T> {
         match self.try_transact(&work) {
-            Err(failure) if failure.is_full() && log::restart(&self.connection) => {
+            Err(failure) if failure.is_full() && wal::restart(&self.connection) => {
                 self.try_transact(&work)
             }
             done => done,
@@ -312,11 +312,11 @@ fn roll_back(connection: &Connection) -> Answer<()> {
 
 /// Adds what the table lacks. Two processes may do it at once.
 fn add_missing(connection: &Connection) -> Answer<()> {
-    if Missing::check(connection)?.is_nothing() {
+    if PendingMigration::check(connection)?.is_nothing() {
         return Ok(());
     }
     connection.execute_batch("BEGIN IMMEDIATE")?;
-    let added = Missing::check(connection)
+    let added = PendingMigration::check(connection)
         .and_then(|missing| missing.add(connection))
         .and_then(|()| {
             connection

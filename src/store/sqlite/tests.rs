@@ -78,7 +78,7 @@ impl TestFile {
     }
 }
 
-async fn evict(store: &SqliteStore, token: u64, eviction: Eviction) -> ReleaseOutcome {
+async fn evict(store: &SqliteStore, token: u64, eviction: EvictionMode) -> ReleaseOutcome {
     let token = FencingToken::new(token);
     store
         .evict(&resource(), token, eviction, LIMIT)
@@ -91,7 +91,7 @@ async fn evict(store: &SqliteStore, token: u64, eviction: Eviction) -> ReleaseOu
 async fn ask_all(store: &SqliteStore) -> [Result<(), StoreError>; 7] {
     let token = FencingToken::new(1);
     let name = resource();
-    let evict = store.evict(&name, token, Eviction::Close, LIMIT);
+    let evict = store.evict(&name, token, EvictionMode::Close, LIMIT);
     [
         store.acquire(&bid("b", 99), LIMIT).await.map(drop),
         store.renew(&lease("a", 1), TTL, LIMIT).await.map(drop),

@@ -97,9 +97,9 @@ mod tests {
 
     /// Takes 5 s; the second time there are none, and the fourth time it hangs.
     #[derive(Clone, Debug, Default)]
-    struct Slow(Arc<AtomicUsize>);
+    struct SlowProvider(Arc<AtomicUsize>);
 
-    impl ProvideCredentials for Slow {
+    impl ProvideCredentials for SlowProvider {
         fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
         where
             Self: 'a,
@@ -118,7 +118,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn requests_that_are_given_up_wait_for_the_same_credentials() {
-        let slow = Slow::default();
+        let slow = SlowProvider::default();
         let lasting = BackgroundCredentials::new(SharedCredentialsProvider::new(slow.clone()));
         let limit = Duration::from_secs(2);
         for time in [1, 2] {

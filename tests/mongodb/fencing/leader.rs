@@ -35,7 +35,7 @@ async fn only_the_lease_that_is_held_writes() {
     let evict = test_collection.store.evict(
         &test_collection.name,
         FencingToken::new(2),
-        Eviction::Close,
+        EvictionMode::Close,
         LIMIT,
     );
     evict.await.unwrap();

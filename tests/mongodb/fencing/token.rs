@@ -123,7 +123,7 @@ async fn upserts_that_race_make_one_document_with_the_newest_token() {
         for done in futures::future::join_all(upserts).await {
             match done {
                 Ok(_) => written += 1,
-                Err(FencingError::RejectedWrite(_)) => {}
+                Err(FencingError::Rejected(_)) => {}
                 Err(error) => panic!("{error:?}"),
             }
         }

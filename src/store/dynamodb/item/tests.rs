@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::observed::ReadRecord;
+use crate::store::observed::TableRecord;
 
 const FIELDS: [&str; 13] = [
     SCOPE,
@@ -71,7 +71,7 @@ fn check(item: &Item) -> Result<(), TestCaseError> {
             // It is what stands there, and could be written again.
             prop_assert_eq!(item.get(SCOPE), Some(&scope_key(&name.scope())));
             prop_assert_eq!(item.get(NAME), Some(&name_key(&name)));
-            let ReadRecord { record, min_reader } = found;
+            let TableRecord { record, min_reader } = found;
             for (field, number) in [
                 ("token", record.token.get()),
                 ("version", record.version),

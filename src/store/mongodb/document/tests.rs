@@ -44,7 +44,7 @@ fn any_value() -> impl Strategy<Value = Bson> {
 }
 
 fn check(found: &Document) -> Result<(), TestCaseError> {
-    for purpose in [Purpose::Read, Purpose::Write] {
+    for purpose in [ReadPurpose::Read, ReadPurpose::Write] {
         match record(found, purpose) {
             Ok(Some(record)) => {
                 prop_assert_eq!(found.get_str("_id").unwrap(), record.resource.as_str());
@@ -93,7 +93,7 @@ proptest! {
 
 #[test]
 fn a_good_record_is_read_whole() {
-    let record = record(&good(3), Purpose::Write).unwrap().unwrap();
+    let record = record(&good(3), ReadPurpose::Write).unwrap().unwrap();
     assert_eq!(record.resource.as_str(), "jobs/nightly");
     assert_eq!((record.token.get(), record.history.len()), (3, 1));
     assert!(record.is_held() && record.remaining >= Duration::from_secs(5));
@@ -103,7 +103,7 @@ fn a_good_record_is_read_whole() {
 fn a_token_that_was_raised_above_its_history_is_legal() {
     let mut raised = good(3);
     raised.insert("token", 1_764_000_000_000_i64);
-    let record = record(&raised, Purpose::Write).unwrap().unwrap();
+    let record = record(&raised, ReadPurpose::Write).unwrap().unwrap();
     assert_eq!(record.token.get(), 1_764_000_000_000);
     assert_eq!(record.history[0].token.get(), 3);
     assert_eq!(record.history[0].since, record.since);

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::super::{failure::is_duplicate_key, majority, primary};
 use crate::store::fencing::{FencingError, TokenGuard};
 
-type Guarded<T> = Result<T, FencingError<Error>>;
+type FencingResult<T> = Result<T, FencingError<Error>>;
 
 /// # MongoDB
 ///
@@ -27,7 +27,7 @@ impl TokenGuard {
     /// Updates the document if it has no newer token.
     ///
     /// # Errors
-    /// - [`FencingError::RejectedWrite`]: the document has a newer token.
+    /// - [`FencingError::Rejected`]: the document has a newer token.
     /// - [`FencingError::NotFound`]: the filter fits no document.
     /// - [`FencingError::Unguardable`]: the field holds no integer.
     /// - [`FencingError::Failed`]: the driver's error.
@@ -50,7 +50,7 @@ impl TokenGuard {
         collection: &Collection<T>,
         filter: Document,
         update: impl Into<UpdateModifications>,
-    ) -> Guarded<UpdateResult> {
+    ) -> FencingResult<UpdateResult> {
         let token = self.signed()?;
         let request = collection
             .update_one(self.only(&filter, token), self.with(update.into(), token))
@@ -75,7 +75,7 @@ impl TokenGuard {
         collection: &Collection<T>,
         filter: Document,
         update: impl Into<UpdateModifications>,
-    ) -> Guarded<UpdateResult> {
+    ) -> FencingResult<UpdateResult> {
         /// Another try is needed only if another upsert with an older token wins the race.
         const TRIES: usize = 3;
         let token = self.signed()?;
@@ -100,8 +100,8 @@ impl TokenGuard {
                 return Err(FencingError::Failed(error));
             }
             match self.look(collection, filter.clone()).await? {
-                Seen::Nothing if tries < TRIES => tries += 1,
-                Seen::Nothing => return Err(FencingError::Failed(error)),
+                NotWritten::Nothing if tries < TRIES => tries += 1,
+                NotWritten::Nothing => return Err(FencingError::Failed(error)),
                 seen => return Err(seen.into()),
             }
         }
@@ -119,7 +119,7 @@ impl TokenGuard {
         collection: &Collection<T>,
         filter: Document,
         update: impl Into<UpdateModifications>,
-    ) -> Guarded<T> {
+    ) -> FencingResult<T> {
         let token = self.signed()?;
         let request = collection
             .find_one_and_update(self.only(&filter, token), self.with(update.into(), token))
@@ -171,7 +171,7 @@ impl TokenGuard {
         &self,
         collection: &Collection<T>,
         filter: Document,
-    ) -> Guarded<Seen> {
+    ) -> FencingResult<NotWritten> {
         let collection = collection.clone_with_type::<Document>();
         let request = collection
             .find_one(filter)
@@ -179,10 +179,10 @@ impl TokenGuard {
             .projection(doc! { &self.field: 1 })
             .selection_criteria(primary());
         let Some(found) = request.await.map_err(FencingError::Failed)? else {
-            return Ok(Seen::Nothing);
+            return Ok(NotWritten::Nothing);
         };
         let token = match value(&found, &self.field) {
-            None | Some(Bson::Null) => return Ok(Seen::Nothing),
+            None | Some(Bson::Null) => return Ok(NotWritten::Nothing),
             Some(Bson::Int64(token)) => u64::try_from(*token).ok(),
             Some(Bson::Int32(token)) => u64::try_from(*token).ok(),
             Some(_) => None,
@@ -192,25 +192,25 @@ impl TokenGuard {
                 "the field `{}` holds no token: set it to an integer or remove it",
                 self.field
             );
-            return Ok(Seen::Other(FencingError::Unguardable(message)));
+            return Ok(NotWritten::Other(FencingError::Unguardable(message)));
         };
         // A token that is not newer: another write has just created the document.
-        let rejected = self.refused_by(token).map(FencingError::RejectedWrite);
-        Ok(rejected.map_or(Seen::Nothing, Seen::Other))
+        let rejected = self.refused_by(token).map(FencingError::Rejected);
+        Ok(rejected.map_or(NotWritten::Nothing, NotWritten::Other))
     }
 }
 
 /// Why no document could be written.
-enum Seen {
+enum NotWritten {
     Nothing,
     Other(FencingError<Error>),
 }
 
-impl From<Seen> for FencingError<Error> {
-    fn from(seen: Seen) -> Self {
+impl From<NotWritten> for FencingError<Error> {
+    fn from(seen: NotWritten) -> Self {
         match seen {
-            Seen::Nothing => Self::NotFound,
-            Seen::Other(error) => error,
+            NotWritten::Nothing => Self::NotFound,
+            NotWritten::Other(error) => error,
         }
     }
 }

@@ -1,7 +1,7 @@
 use rusqlite::{ToSql, Transaction, types::ValueRef};
 
 /// The value of the row's token after a claim.
-pub(super) enum ClaimedRow {
+pub(super) enum ClaimOutcome {
     Nothing,
     Token(i64),
     /// A value of this type.
@@ -10,12 +10,12 @@ pub(super) enum ClaimedRow {
 }
 
 /// The two statements of a claim.
-pub(super) struct TokenClaim {
+pub(super) struct ClaimStatements {
     update: String,
     look: String,
 }
 
-impl TokenClaim {
+impl ClaimStatements {
     pub(super) fn new<'a>(table: &str, field: &str, key: impl Iterator<Item = &'a str>) -> Self {
         let table = quoted(table);
         // Qualified by its table, an unknown column is an error. Alone, SQLite would take a quoted name for a
@@ -43,7 +43,7 @@ impl TokenClaim {
         transaction: &Transaction<'_>,
         token: i64,
         key: &[(&str, &dyn ToSql)],
-    ) -> rusqlite::Result<ClaimedRow> {
+    ) -> rusqlite::Result<ClaimOutcome> {
         let mut values: Vec<&dyn ToSql> = vec![&token];
         values.extend(key.iter().map(|(_, value)| *value));
         // The write comes first, because a transaction that has read may fail to get the write lock later.
@@ -52,15 +52,15 @@ impl TokenClaim {
         let mut look = transaction.prepare_cached(&self.look)?;
         let mut rows = look.query(&values[..])?;
         let found = match rows.next()? {
-            None => return Ok(ClaimedRow::Nothing),
+            None => return Ok(ClaimOutcome::Nothing),
             Some(row) => match row.get_ref(0)? {
-                ValueRef::Integer(token) => ClaimedRow::Token(token),
-                other => ClaimedRow::Other(other.data_type().to_string()),
+                ValueRef::Integer(token) => ClaimOutcome::Token(token),
+                other => ClaimOutcome::Other(other.data_type().to_string()),
             },
         };
         Ok(match rows.next()? {
             None => found,
-            Some(_) => ClaimedRow::Several,
+            Some(_) => ClaimOutcome::Several,
         })
     }
 }

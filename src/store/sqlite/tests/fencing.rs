@@ -36,7 +36,7 @@ fn pay(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
 #[track_caller]
 fn rejected<T: std::fmt::Debug>(guarded: Guarded<T>) -> RejectedWrite {
     match guarded {
-        Err(FencingError::RejectedWrite(rejected)) => rejected,
+        Err(FencingError::Rejected(rejected)) => rejected,
         other => panic!("{other:?}"),
     }
 }

@@ -216,7 +216,7 @@ async fn an_eviction_leaves_a_foreign_expiry_as_it_stands() {
             .unwrap()
     };
     let before = stamp();
-    let evicted = evict(&there, 1, Eviction::Close).await;
+    let evicted = evict(&there, 1, EvictionMode::Close).await;
     assert_eq!(evicted, ReleaseOutcome::Released);
     assert_eq!(stamp(), before);
     test_file.clock.advance(TTL);

@@ -178,7 +178,7 @@ async fn an_evicted_lease_is_not_renewed_and_not_free_before_its_expiry() {
     let test_file = TestFile::new();
     let store = test_file.store();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
-    let evicted = evict(&store, 1, Eviction::Close).await;
+    let evicted = evict(&store, 1, EvictionMode::Close).await;
     assert_eq!(evicted, ReleaseOutcome::Released);
     let lost = store.renew(&lease("a", 1), TTL, LIMIT).await.unwrap();
     assert!(matches!(lost, RenewOutcome::Lost(Some(record)) if record.closing));
@@ -195,7 +195,7 @@ async fn a_forced_eviction_frees_the_lease_at_once() {
     let test_file = TestFile::new();
     let store = test_file.store();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
-    let evicted = evict(&store, 1, Eviction::Force).await;
+    let evicted = evict(&store, 1, EvictionMode::Force).await;
     assert_eq!(evicted, ReleaseOutcome::Released);
     assert_eq!(
         store.acquire(&bid("b", 2), LIMIT).await.unwrap(),
@@ -207,7 +207,7 @@ async fn a_forced_eviction_frees_the_lease_at_once() {
 fn settings_have_the_defaults_that_the_docs_name() {
     let builder = SqliteStore::builder();
     assert_eq!(builder.busy_limit, Duration::from_millis(500));
-    assert_eq!(&*builder.clock.identity, identity::of_boot_clock());
+    assert_eq!(&*builder.clock.identity, clock_identity::of_boot_clock());
     let store = TestFile::new().store();
     assert_eq!(
         (store.kind(), store.min_ttl()),

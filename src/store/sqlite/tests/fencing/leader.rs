@@ -58,14 +58,14 @@ async fn a_lease_that_has_expired_or_was_taken_over_no_longer_writes() {
 async fn a_lease_that_was_released_or_evicted_no_longer_writes() {
     let (_place, store, mut sql) = with_accounts();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
-    evict(&store, 1, Eviction::Close).await;
+    evict(&store, 1, EvictionMode::Close).await;
     let refused = rejected(write(&store, &mut sql, &lease("a", 1)));
     assert_eq!(refused.reason, RejectionReason::Evicted, "it still counts");
     store.release(&claim("a", 1), LIMIT).await.unwrap();
     let refused = rejected(write(&store, &mut sql, &lease("a", 1)));
     assert_eq!(refused.reason, RejectionReason::Released);
     store.acquire(&bid("a", 2), LIMIT).await.unwrap();
-    evict(&store, 2, Eviction::Force).await;
+    evict(&store, 2, EvictionMode::Force).await;
     let refused = rejected(write(&store, &mut sql, &lease("a", 2)));
     assert_eq!(refused.reason, RejectionReason::Evicted);
     assert_eq!(refused.newest, Some(FencingToken::new(2)));

@@ -4,12 +4,12 @@ use tokio::time::{Instant, timeout};
 
 /// The time that one operation may take with all its requests.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CallLimit {
+pub(super) struct OperationDeadline {
     whole: Duration,
     begun: Instant,
 }
 
-impl CallLimit {
+impl OperationDeadline {
     pub(super) fn new(whole: Duration) -> Self {
         let begun = Instant::now();
         Self { whole, begun }
@@ -42,7 +42,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn all_requests_of_an_operation_share_one_limit() {
-        let limit = CallLimit::new(Duration::from_secs(2));
+        let limit = OperationDeadline::new(Duration::from_secs(2));
         tokio::time::sleep(Duration::from_millis(1500)).await;
         assert_eq!(limit.max_time(), Duration::from_millis(500));
         let hanging = std::future::pending::<()>();
@@ -52,9 +52,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn max_time_is_always_a_limit_that_the_server_accepts() {
-        let spent = CallLimit::new(Duration::ZERO);
+        let spent = OperationDeadline::new(Duration::ZERO);
         assert_eq!(spent.max_time(), Duration::from_millis(1));
-        let endless = CallLimit::new(Duration::MAX);
+        let endless = OperationDeadline::new(Duration::MAX);
         assert_eq!(endless.max_time().as_millis(), i32::MAX as u128);
         assert_eq!(endless.wait(async {}).await, Some(()));
     }

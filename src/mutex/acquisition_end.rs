@@ -17,14 +17,14 @@ use futures::{
 /// The next acquisition of the mutex waits for it. Otherwise a guard would find the lock held, and a plain
 /// lock would take it for one that another mutex of its owner holds.
 #[derive(Clone)]
-pub(super) struct PendingRelease(Arc<Inner>);
+pub(super) struct AcquisitionEnd(Arc<Inner>);
 
 struct Inner {
     begun: AtomicBool,
     done: Shared<oneshot::Receiver<()>>,
 }
 
-impl PendingRelease {
+impl AcquisitionEnd {
     /// Dropping the sender says that the acquisition is over.
     pub(super) fn new() -> (Self, oneshot::Sender<()>) {
         let (end, done) = oneshot::channel();
@@ -38,9 +38,9 @@ impl PendingRelease {
     }
 }
 
-impl fmt::Debug for PendingRelease {
+impl fmt::Debug for AcquisitionEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PendingRelease")
+        f.debug_struct("AcquisitionEnd")
             .field("begun", &self.0.begun)
             .finish_non_exhaustive()
     }
@@ -48,11 +48,11 @@ impl fmt::Debug for PendingRelease {
 
 /// The acquisitions of one mutex that are not yet over.
 #[derive(Debug, Default)]
-pub(super) struct PendingReleases(Mutex<Vec<PendingRelease>>);
+pub(super) struct OpenAcquisitions(Mutex<Vec<AcquisitionEnd>>);
 
-impl PendingReleases {
+impl OpenAcquisitions {
     /// Adds one, and returns a future of the releases that must be done before it may bid, if there are any.
-    pub(super) fn add(&self, pending_release: PendingRelease) -> Option<BoxFuture<'static, ()>> {
+    pub(super) fn add(&self, acquisition_end: AcquisitionEnd) -> Option<BoxFuture<'static, ()>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Polls each one: nothing else polls one whose release has not begun.
         all.retain(|one| one.0.done.clone().now_or_never().is_none());
@@ -61,18 +61,18 @@ impl PendingReleases {
             .filter(|one| one.0.begun.load(Ordering::SeqCst))
             .map(|one| one.0.done.clone())
             .collect();
-        all.push(pending_release);
+        all.push(acquisition_end);
         (!begun.is_empty()).then(|| join_all(begun).map(drop).boxed())
     }
 }
 
 /// Begins the release when it is dropped, unless it was disarmed.
 #[derive(Debug)]
-pub(super) struct ReleaseOnDrop(Option<PendingRelease>);
+pub(super) struct AbandonOnDrop(Option<AcquisitionEnd>);
 
-impl ReleaseOnDrop {
-    pub(super) fn new(pending_release: PendingRelease) -> Self {
-        Self(Some(pending_release))
+impl AbandonOnDrop {
+    pub(super) fn new(acquisition_end: AcquisitionEnd) -> Self {
+        Self(Some(acquisition_end))
     }
 
     pub(super) fn disarm(mut self) {
@@ -80,10 +80,10 @@ impl ReleaseOnDrop {
     }
 }
 
-impl Drop for ReleaseOnDrop {
+impl Drop for AbandonOnDrop {
     fn drop(&mut self) {
-        if let Some(pending_release) = &self.0 {
-            pending_release.begin();
+        if let Some(acquisition_end) = &self.0 {
+            acquisition_end.begin();
         }
     }
 }

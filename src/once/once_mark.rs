@@ -9,15 +9,15 @@ use crate::lease::{CandidateId, FencingToken, LeaseRecord};
 /// It is written as the *holder* of an acquisition, because a record keeps the holders of its last
 /// acquisitions: a mark that arrives late is added beside the newer one and does not replace it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct CompletionMark {
-    pub(super) state: MarkState,
+pub(super) struct OnceMark {
+    pub(super) state: WorkState,
     /// The token of the guard under which it was written.
     pub(super) token: FencingToken,
     pub(super) by: CandidateId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MarkState {
+pub(super) enum WorkState {
     Done,
     Open,
 }
@@ -25,7 +25,7 @@ pub(super) enum MarkState {
 /// A mark in a record, and when it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DatedMark {
-    pub(super) mark: CompletionMark,
+    pub(super) mark: OnceMark,
     pub(super) at: SystemTime,
 }
 
@@ -38,7 +38,7 @@ pub(super) enum Unreadable {
     NoHistory,
 }
 
-impl CompletionMark {
+impl OnceMark {
     /// The mark as the holder under which it is written.
     pub(super) fn to_holder(&self) -> CandidateId {
         CandidateId::new(self.to_string())
@@ -48,8 +48,8 @@ impl CompletionMark {
     fn parse(holder: &CandidateId) -> Option<Self> {
         let mut parts = holder.as_str().splitn(3, ' ');
         let state = match parts.next()? {
-            "done" => MarkState::Done,
-            "open" => MarkState::Open,
+            "done" => WorkState::Done,
+            "open" => WorkState::Open,
             _ => return None,
         };
         let mark = Self {
@@ -103,11 +103,11 @@ fn millis(moment: SystemTime) -> Option<u128> {
     Some(since.ok()?.as_millis())
 }
 
-impl fmt::Display for CompletionMark {
+impl fmt::Display for OnceMark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
-            MarkState::Done => "done",
-            MarkState::Open => "open",
+            WorkState::Done => "done",
+            WorkState::Open => "open",
         };
         write!(f, "{state} {} {}", self.token, self.by)
     }

@@ -10,7 +10,7 @@ use crate::{lease::ResourceName, store::LeaseStore};
 
 /// The events that a store pushes when a record changed. The lock polls as well, so an event may be lost.
 #[derive(Default)]
-pub(crate) struct StoreWatch {
+pub(crate) struct ChangeHints {
     stream: Option<BoxStream<'static, ()>>,
     /// It panicked: the lock goes on without it.
     broken: bool,
@@ -19,7 +19,7 @@ pub(crate) struct StoreWatch {
 /// How many events are taken at a time, so that a stream that is always ready delays no other lock.
 const AT_ONCE: usize = 16;
 
-impl StoreWatch {
+impl ChangeHints {
     /// Opens the stream, if the store can push and it is not open yet.
     pub(crate) fn listen(&mut self, store: &dyn LeaseStore, resource: &ResourceName) {
         if self.stream.is_none() && !self.broken {
@@ -55,9 +55,9 @@ impl StoreWatch {
     }
 }
 
-impl fmt::Debug for StoreWatch {
+impl fmt::Debug for ChangeHints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreWatch")
+        f.debug_struct("ChangeHints")
             .field("listening", &self.stream.is_some())
             .field("broken", &self.broken)
             .finish()

@@ -17,10 +17,10 @@ use mongodb::{
 };
 
 use super::{
-    call_limit::CallLimit,
-    failure::{Access, Answer, DriverError, Failure, is_of_credentials},
+    failure::{Access, Answer, Failure, TracedError, is_of_credentials},
+    operation_deadline::OperationDeadline,
     primary,
-    servers::{Servers, Trace},
+    servers::{RequestTrace, Servers},
 };
 use crate::store::request_limiter::RequestLimiter;
 
@@ -34,7 +34,7 @@ const PERMITS: usize = 10;
 /// holds requests back until then. A write that times out there would be `Unknown`, with an error that does not
 /// name the credentials. So from a refusal until a request succeeds, the dispatcher sends a `ping` first, which
 /// needs no privilege: if that fails, the write was certainly not sent.
-pub(super) struct Dispatcher {
+pub(super) struct RequestGate {
     credentials_refused: AtomicBool,
     client: Client,
     /// Only for a client that was made to report them.
@@ -42,7 +42,7 @@ pub(super) struct Dispatcher {
     limiter: RequestLimiter,
 }
 
-impl Dispatcher {
+impl RequestGate {
     pub(super) fn new(client: &Client, servers: Option<Arc<Servers>>) -> Self {
         let probed = client.clone();
         Self {
@@ -60,14 +60,14 @@ impl Dispatcher {
     /// that is left when it is sent.
     pub(super) async fn send<T, R>(
         &self,
-        limit: CallLimit,
+        limit: OperationDeadline,
         access: Access,
         request: impl FnOnce(Duration) -> R,
-    ) -> Answer<Result<T, DriverError>>
+    ) -> Answer<Result<T, TracedError>>
     where
         R: IntoFuture<Output = Result<T, Error>>,
     {
-        let trace = Trace::new(self.servers.clone());
+        let trace = RequestTrace::new(self.servers.clone());
         let Some(permit) = limit.wait(self.limiter.acquire(limit.whole())).await else {
             return Err(if self.credentials_refused.load(Relaxed) {
                 Failure::locked_out(limit.whole())
@@ -80,7 +80,7 @@ impl Dispatcher {
                 Some(Ok(_)) => self.credentials_refused.store(false, Relaxed),
                 Some(Err(error)) => {
                     permit.answered();
-                    return Err(Access::Read.failure(DriverError { error, trace }));
+                    return Err(Access::Read.failure(TracedError { error, trace }));
                 }
                 None => return Err(Failure::locked_out(limit.whole())),
             }
@@ -93,7 +93,7 @@ impl Dispatcher {
         if answer.as_ref().is_err_and(is_of_credentials) {
             self.credentials_refused.store(true, Relaxed);
         }
-        Ok(answer.map_err(|error| DriverError { error, trace }))
+        Ok(answer.map_err(|error| TracedError { error, trace }))
     }
 }
 

@@ -6,12 +6,12 @@ use tokio::time::sleep;
 
 use super::{
     OnceError,
-    completion_mark::{CompletionMark, DatedMark, MarkState},
+    once_mark::{DatedMark, OnceMark, WorkState},
 };
 use crate::{
     driver::{Answer, StoreHealth, call_within},
     election::{Call, Config, Reply},
-    lease::{AttemptId, Bid, Claim, Lease, LeaseRecord, ResourceName},
+    lease::{AttemptId, Bid, Lease, LeaseRecord, ReleaseTarget, ResourceName},
     mutex::{Executor, Guard, LockError, LockManager, is_for_good},
     store::{LeaseStore, Operation, StoreError, StoreErrorKind},
     timing::{POLL_JITTER, Timing},
@@ -20,14 +20,14 @@ use crate::{
 /// The record that says whether the work is done, and the requests for it. They run on the executor of the
 /// locks.
 #[derive(Clone, Debug)]
-pub(super) struct MarkRecord {
+pub(super) struct MarkStore {
     store: Arc<dyn LeaseStore>,
     executor: Executor,
     config: Config,
     lock: ResourceName,
 }
 
-impl MarkRecord {
+impl MarkStore {
     pub(super) fn new(
         locks: &LockManager,
         lock: ResourceName,
@@ -79,7 +79,7 @@ impl MarkRecord {
     /// that changes nothing.
     pub(super) async fn read_latest(&self) -> Result<Option<DatedMark>, OnceError> {
         let record = self.run(|this| async move {
-            let claim = Claim::Attempt {
+            let claim = ReleaseTarget::Attempt {
                 resource: this.config.resource.clone(),
                 attempt: this.new_attempt(Operation::Release)?,
             };
@@ -108,11 +108,11 @@ impl MarkRecord {
     }
 
     /// Writes the mark and releases the guard. Dropping the future stops neither.
-    pub(super) async fn write(&self, guard: Guard, state: MarkState) -> Result<(), LockError> {
+    pub(super) async fn write(&self, guard: Guard, state: WorkState) -> Result<(), LockError> {
         let (sender, written) = oneshot::channel();
         let this = self.clone();
         let begun = self.executor.spawn(async move {
-            let mark = CompletionMark {
+            let mark = OnceMark {
                 state,
                 token: guard.token(),
                 by: guard.lease().holder.clone(),
@@ -131,15 +131,15 @@ impl MarkRecord {
             let _ = sender.send(marked);
         });
         if begun {
-            written.await.unwrap_or(Err(LockError::Stopped))
+            written.await.unwrap_or(Err(LockError::ThreadEnded))
         } else {
-            Err(LockError::Stopped)
+            Err(LockError::ThreadEnded)
         }
     }
 
     /// Acquires the mark record with this mark as its holder; all retries are one attempt. Returns the lease to
     /// release, or `None` if the mark was already there.
-    async fn write_mark(&self, mark: &CompletionMark) -> Result<Option<Lease>, Arc<StoreError>> {
+    async fn write_mark(&self, mark: &OnceMark) -> Result<Option<Lease>, Arc<StoreError>> {
         let (resource, holder) = (self.config.resource.clone(), mark.to_holder());
         let bid = Bid {
             resource: resource.clone(),
@@ -161,7 +161,7 @@ impl MarkRecord {
                 }
                 // An earlier try was granted, and an operator has evicted it since.
                 Reply::Refused(record)
-                    if CompletionMark::read_from(&record).is_ok_and(|it| it.mark == *mark) =>
+                    if OnceMark::read_from(&record).is_ok_and(|it| it.mark == *mark) =>
                 {
                     return Ok(None);
                 }
@@ -175,7 +175,9 @@ impl MarkRecord {
     async fn release_mark(&self, lease: Option<Lease>) {
         if let Some(lease) = lease {
             // One try: the lease is short.
-            let _ = self.send_once(Call::Release(Claim::Lease(lease))).await;
+            let _ = self
+                .send_once(Call::Release(ReleaseTarget::Lease(lease)))
+                .await;
         }
     }
 
@@ -229,7 +231,7 @@ impl MarkRecord {
 
     fn mark_in(&self, record: Option<LeaseRecord>) -> Result<Option<DatedMark>, OnceError> {
         let seen = record
-            .map(|record| CompletionMark::read_from(&record))
+            .map(|record| OnceMark::read_from(&record))
             .transpose();
         seen.map_err(|error| {
             self.corrupt(&format!(
@@ -253,7 +255,7 @@ impl MarkRecord {
     {
         match self.executor.run(Box::pin(work(self.clone()))).await {
             Ok(done) => Ok(done?),
-            Err(_) => Err(OnceError::Stopped),
+            Err(_) => Err(OnceError::ThreadEnded),
         }
     }
 }

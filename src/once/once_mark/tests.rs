@@ -23,7 +23,7 @@ fn record(holders: &[&str]) -> LeaseRecord {
 }
 
 fn mark_in(holders: &[&str]) -> Result<String, String> {
-    let seen = CompletionMark::read_from(&record(holders));
+    let seen = OnceMark::read_from(&record(holders));
     seen.map(|seen| seen.mark.to_string())
         .map_err(|error| error.to_string())
 }
@@ -73,9 +73,9 @@ fn a_foreign_holder_makes_the_record_unreadable_until_the_next_mark() {
 fn a_record_without_its_last_acquisition_is_unreadable() {
     let mut cut = record(&["done 1 a", "done 2 a"]);
     cut.history.pop();
-    assert_eq!(CompletionMark::read_from(&cut), Err(Unreadable::NoHistory));
+    assert_eq!(OnceMark::read_from(&cut), Err(Unreadable::NoHistory));
     cut.history.clear();
-    assert_eq!(CompletionMark::read_from(&cut), Err(Unreadable::NoHistory));
+    assert_eq!(OnceMark::read_from(&cut), Err(Unreadable::NoHistory));
 }
 
 #[test]
@@ -84,27 +84,24 @@ fn raising_the_token_after_a_restore_changes_no_mark() {
         let mut raised = record(holders);
         raised.token = FencingToken::new(1_764_000_000_000);
         assert_eq!(
-            CompletionMark::read_from(&raised),
-            CompletionMark::read_from(&record(holders))
+            OnceMark::read_from(&raised),
+            OnceMark::read_from(&record(holders))
         );
         let mut cut = raised;
         cut.history.pop();
-        assert_eq!(CompletionMark::read_from(&cut), Err(Unreadable::NoHistory));
+        assert_eq!(OnceMark::read_from(&cut), Err(Unreadable::NoHistory));
     }
     let mut lowered = record(&["done 1 a", "done 2 a"]);
     lowered.token = FencingToken::new(1);
-    assert_eq!(
-        CompletionMark::read_from(&lowered),
-        Err(Unreadable::NoHistory)
-    );
+    assert_eq!(OnceMark::read_from(&lowered), Err(Unreadable::NoHistory));
 }
 
 #[test]
 fn a_mark_with_the_longest_id_of_a_guard_fits_in_a_holder() {
     let by = CandidateId::generate_for(&CandidateId::new("x".repeat(255)).unwrap());
-    let (state, token) = (MarkState::Done, FencingToken::new(u64::MAX));
-    let mark = CompletionMark { state, token, by };
-    assert_eq!(CompletionMark::parse(&mark.to_holder()), Some(mark));
+    let (state, token) = (WorkState::Done, FencingToken::new(u64::MAX));
+    let mark = OnceMark { state, token, by };
+    assert_eq!(OnceMark::parse(&mark.to_holder()), Some(mark));
 }
 
 proptest! {
@@ -114,10 +111,10 @@ proptest! {
         token: u64,
         by in "[^\\p{Cc}]{1,50}",
     ) {
-        let state = if done { MarkState::Done } else { MarkState::Open };
+        let state = if done { WorkState::Done } else { WorkState::Open };
         let (token, by) = (FencingToken::new(token), CandidateId::new(by).unwrap());
-        let mark = CompletionMark { state, token, by };
-        prop_assert_eq!(CompletionMark::parse(&mark.to_holder()), Some(mark));
+        let mark = OnceMark { state, token, by };
+        prop_assert_eq!(OnceMark::parse(&mark.to_holder()), Some(mark));
     }
 
     #[test]

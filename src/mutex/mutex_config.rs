@@ -6,7 +6,7 @@ use super::{executor::Executor, options::MutexOptions};
 use crate::{
     clock::Clock,
     driver::{OsAttempts, StartError},
-    election::{Config, Election, Options},
+    election::{Config, Election, HoldOptions},
     lease::CandidateId,
     store::LeaseStore,
     timing::{Timing, TimingBuilder},
@@ -14,24 +14,24 @@ use crate::{
 
 /// The checked configuration of one mutex, which all its locks share.
 #[derive(Debug)]
-pub(super) struct LockConfig {
+pub(super) struct MutexConfig {
     pub(super) store: Arc<dyn LeaseStore>,
     pub(super) executor: Executor,
     /// For plain locks: the candidate is the owner.
     pub(super) plain: Config,
     /// For guards: the candidate id is unique, so no other mutex locks or unlocks it as its owner.
     guarded: Config,
-    options: Options,
+    options: HoldOptions,
 }
 
 /// Whether a lock is for [`Mutex::lock`](super::Mutex::lock) or [`Mutex::guard`](super::Mutex::guard).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LockMode {
+pub(super) enum LockKind {
     Plain,
     Guarded,
 }
 
-impl LockConfig {
+impl MutexConfig {
     pub(super) fn new(
         store: Arc<dyn LeaseStore>,
         executor: Executor,
@@ -66,7 +66,7 @@ impl LockConfig {
             candidate: CandidateId::generate_for(&plain.candidate),
             ..plain.clone()
         };
-        let options = Options {
+        let options = HoldOptions {
             reentrant: false,
             max_hold: options.max_hold,
             min_hold: options.min_hold.unwrap_or_default(),
@@ -81,16 +81,16 @@ impl LockConfig {
         })
     }
 
-    pub(super) fn election(&self, mode: LockMode) -> Election {
+    pub(super) fn election(&self, mode: LockKind) -> Election {
         let (config, options) = match mode {
-            LockMode::Plain => {
-                let options = Options {
+            LockKind::Plain => {
+                let options = HoldOptions {
                     reentrant: true,
-                    ..Options::default()
+                    ..HoldOptions::default()
                 };
                 (&self.plain, options)
             }
-            LockMode::Guarded => (&self.guarded, self.options),
+            LockKind::Guarded => (&self.guarded, self.options),
         };
         let rng = SmallRng::from_rng(&mut rand::rng());
         Election::new(

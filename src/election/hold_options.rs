@@ -2,7 +2,7 @@ use std::time::Duration;
 
 /// What a lock without subscribers may ask for besides; an election of leaders asks for nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Options {
+pub(crate) struct HoldOptions {
     /// Whether a lease that the candidate's own id holds may be taken, with a new token.
     pub(crate) reentrant: bool,
     /// How long one acquisition lasts at most, however often it could be renewed.
