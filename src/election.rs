@@ -337,7 +337,10 @@ impl Election {
         self.check_deadline(now);
         self.eligibility.subscriber_state = subscriber_state;
         // It was spoken before what is still to be delivered.
-        let stands = self.transitions.is_empty() || mutant!(EarlyAcknowledgementCounts);
+        let mut stands = self.transitions.is_empty();
+        if mutant!(EarlyAcknowledgementCounts) {
+            stands = true;
+        }
         self.eligibility.subscriber_state.acknowledged &= stands;
         if !subscriber_state.present {
             // Nobody is left to do the work.

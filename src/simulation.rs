@@ -43,7 +43,7 @@ fn run(plan: &Plan, clocks: Clocks) -> Result<World, Violation> {
         world.run().map(|()| world)
     });
     panic::catch_unwind(run).unwrap_or_else(|panic| {
-        let text = crate::runtime::text_of(&*panic).to_owned();
+        let text = crate::runtime::text_of(&*panic).clone();
         Err(Violation::new(Property::NoPanic, text))
     })
 }

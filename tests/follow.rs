@@ -58,7 +58,7 @@ impl LeaderCallbacks for Diary {
     async fn became_leader(&mut self, leadership: Leadership) {
         self.add(Said::Led(leadership.token().get()));
         let _work = Work(self.clone());
-        pending().await
+        pending::<()>().await;
     }
 
     async fn became_follower(&mut self, reason: Reason) {

@@ -94,7 +94,7 @@ impl History {
                 term.deadline = term.deadline.max(Some(moment(deadline)));
             }
             Event::Logged(Logged::Ended { token, at, .. }) => {
-                self.term(id, token).ended = Some(moment(at))
+                self.term(id, token).ended = Some(moment(at));
             }
             Event::Lapsed {
                 token,

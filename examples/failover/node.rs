@@ -73,7 +73,7 @@ impl Handler<BecameFollower> for Node {
 
     fn handle(&mut self, message: BecameFollower, _: &mut Context<Self>) {
         let follows = Event::Follows {
-            token: message.token.map(|token| token.get()),
+            token: message.token.map(tenure::FencingToken::get),
             reason: message.reason.to_string(),
             at: BootClock.now().as_nanos(),
         };

@@ -110,7 +110,7 @@ fn document(args: &Args, store: &Prepared, findings: &Findings) -> Value {
         json!({
             "node": frozen.node.name(),
             "sigcont_nanos": frozen.thawed.as_nanos(),
-            "last_true_call_nanos": frozen.lapse.last_true.map(|moment| moment.as_nanos()),
+            "last_true_call_nanos": frozen.lapse.last_true.map(tenure::clock::Moment::as_nanos),
             "first_false_call_nanos": frozen.lapse.first_false.as_nanos(),
             "ok": frozen.answered_false(),
         })

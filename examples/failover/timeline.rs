@@ -45,7 +45,7 @@ impl Timeline {
                 self.line(Moment::from_nanos(*at), &name, &text, "");
             }
             Event::Logged(Logged::Warned { text }) => {
-                self.line(BootClock.now(), &name, text, YELLOW)
+                self.line(BootClock.now(), &name, text, YELLOW);
             }
             _ => {}
         }

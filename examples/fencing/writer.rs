@@ -137,7 +137,7 @@ fn told<T, E: Display>(written: Result<T, FencingError<E>>) -> Write {
     match written {
         Ok(_) => Write::Applied,
         Err(FencingError::Rejected(fenced)) => Write::Refused {
-            newest: fenced.newest.map(|token| token.get()),
+            newest: fenced.newest.map(tenure::FencingToken::get),
             why: fenced.to_string(),
         },
         Err(FencingError::Failed(error)) => Write::Failed {

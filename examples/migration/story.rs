@@ -17,9 +17,9 @@ pub(crate) fn play(crash: bool) -> Result<(), Error> {
     println!("{ROWS} customers in a schema of version {OLD}");
 
     if crash {
-        println!("\none process starts, and four more when it has begun")
+        println!("\none process starts, and four more when it has begun");
     } else {
-        println!("\n{PROCESSES} processes are started at once")
+        println!("\n{PROCESSES} processes are started at once");
     }
     let first = group.round(crash, show())?;
     check_first(&first, crash)?;

@@ -147,7 +147,7 @@ impl Handler<BecameFollower> for Writer {
     fn handle(&mut self, message: BecameFollower, _: &mut Context<Self>) {
         let follows = Event::Follows {
             resource: message.resource.to_string(),
-            token: message.token.map(|token| token.get()),
+            token: message.token.map(tenure::FencingToken::get),
             reason: message.reason.to_string(),
             at: BootClock.now().as_nanos(),
         };

@@ -115,12 +115,17 @@ impl LeaderView {
             let holder = record.holder.clone().filter(|_| record.is_held());
             (record.token, holder)
         };
-        if self.shown.as_ref().map(key) != Some(key(&record)) || mutant!(ReadReportedAsChange) {
+        let mut changed = self.shown.as_ref().map(key) != Some(key(&record));
+        if mutant!(ReadReportedAsChange) {
+            changed = true;
+        }
+        if changed {
             for observer in self.observers.iter().filter_map(alive) {
                 let record = record.clone();
-                if mutant!(EndReportedLate) && !record.is_held() {
+                if mutant!(EndReportedLate) {
+                    let delay = Duration::from_secs(u64::from(!record.is_held()));
                     actix::spawn(async move {
-                        actix::clock::sleep(Duration::from_secs(1)).await;
+                        actix::clock::sleep(delay).await;
                         observer.do_send(LeaderChanged { record });
                     });
                     continue;

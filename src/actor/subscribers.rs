@@ -142,7 +142,10 @@ impl Subscribers {
             self.send_follower(key, Reason::NotElected, leader, lock);
         }
         // An actor that subscribes again has restarted. Work that it spawned before may still run.
-        self.clean &= !working || mutant!(RestartedSubscriberCountsAsAcknowledged);
+        if mutant!(RestartedSubscriberCountsAsAcknowledged) {
+            return;
+        }
+        self.clean &= !working;
     }
 
     /// Removes a subscriber whose work has stopped. If it has not handled a `BecameLeader` yet, the work may
@@ -153,7 +156,10 @@ impl Subscribers {
             return;
         };
         let waits = self.index.update(key, |subscriber| {
-            subscriber.leaving = subscriber.pending > 0 && !mutant!(UnsubscribedNotAwaited);
+            subscriber.leaving = subscriber.pending > 0;
+            if mutant!(UnsubscribedNotAwaited) {
+                subscriber.leaving = false;
+            }
             subscriber.leaving.then_some(subscriber.leads())
         });
         match waits.flatten() {
@@ -373,7 +379,10 @@ impl Subscribers {
     /// Removes a subscriber that has died. If it died while it led, work that it spawned may still run.
     fn remove_dead(&mut self, key: u64) {
         if let Some(subscriber) = self.index.remove(key) {
-            self.clean &= !subscriber.working || mutant!(DeadSubscriberCountsAsAcknowledged);
+            if mutant!(DeadSubscriberCountsAsAcknowledged) {
+                return;
+            }
+            self.clean &= !subscriber.working;
         }
     }
 }

@@ -47,8 +47,10 @@ impl Default for Eligibility {
 impl Eligibility {
     /// When the candidate contends; `None` while only an input can make it eligible.
     pub(super) fn opens_at(&self) -> Option<Moment> {
-        let acknowledged =
-            self.subscriber_state.acknowledged || mutant!(LeaderToldBeforeAcknowledgement);
+        let mut acknowledged = self.subscriber_state.acknowledged;
+        if mutant!(LeaderToldBeforeAcknowledgement) {
+            acknowledged = true;
+        }
         let subscriber_state = self.subscriber_state.present && acknowledged;
         (subscriber_state && !self.paused && !self.shut_down).then_some(self.held_off_until)
     }

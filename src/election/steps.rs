@@ -92,11 +92,19 @@ impl Election {
             Phase::Leading(term) if term.has_lapsed(now) => {
                 let renewing =
                     matches!(&self.in_flight, Some(request) if request.kind == Kind::Renew);
-                let failed = (term.failures > 0 || renewing) && !mutant!(StoreLostCalledExpired);
-                let reason = match failed || mutant!(ExpiredCalledStoreLost) {
-                    _ if term.is_over(now) => Reason::MaxHold,
-                    true => Reason::StoreLost,
-                    false => Reason::Expired,
+                let mut failed = term.failures > 0 || renewing;
+                if mutant!(StoreLostCalledExpired) {
+                    failed = false;
+                }
+                if mutant!(ExpiredCalledStoreLost) {
+                    failed = true;
+                }
+                let reason = if term.is_over(now) {
+                    Reason::MaxHold
+                } else if failed {
+                    Reason::StoreLost
+                } else {
+                    Reason::Expired
                 };
                 self.yield_term(reason, false, now);
             }
@@ -191,7 +199,10 @@ impl Election {
             token,
         };
         let deadline = sent_at + (timing.ttl() - timing.margin());
-        let too_late = now + timing.margin() > deadline && !mutant!(GrantWithinMarginTaken);
+        let mut too_late = now + timing.margin() > deadline;
+        if mutant!(GrantWithinMarginTaken) {
+            too_late = false;
+        }
         let mut contends = self.contends(now);
         if mutant!(GrantTakenWhilePaused) {
             contends = true;
@@ -224,8 +235,10 @@ impl Election {
         let asked = self
             .pending_bid
             .is_some_and(|pending_bid| Some(pending_bid.attempt) == id.attempt);
-        let led = self.last_led.is_some_and(|last| token <= last)
-            && !mutant!(LateGrantOfLedTokenReleased);
+        let mut led = self.last_led.is_some_and(|last| token <= last);
+        if mutant!(LateGrantOfLedTokenReleased) {
+            led = false;
+        }
         if mutant!(LateGrantTaken) {
             return self.granted(token, now, now);
         }
@@ -328,11 +341,14 @@ impl Election {
 
     /// Draws the consequences of an input.
     pub(super) fn settle(&mut self, now: Moment) {
-        if let Phase::Yielding(_) = self.phase
-            && (self.eligibility.subscriber_state.acknowledged
-                || mutant!(ReleasedBeforeAcknowledgement)
-                || mutant!(LeaderToldBeforeAcknowledgement))
-        {
+        let mut acknowledged = self.eligibility.subscriber_state.acknowledged;
+        if mutant!(ReleasedBeforeAcknowledgement) {
+            acknowledged = true;
+        }
+        if mutant!(LeaderToldBeforeAcknowledgement) {
+            acknowledged = true;
+        }
+        if acknowledged && matches!(self.phase, Phase::Yielding(_)) {
             let phase = std::mem::replace(&mut self.phase, Phase::Following);
             if let Phase::Yielding(yielding) = phase {
                 self.give_up(yielding, now);
@@ -357,11 +373,14 @@ impl Election {
             return;
         }
         let kept_until = yielding.term.kept_until();
-        if let Some(lease) = yielding.give_up(
-            (self.eligibility.subscriber_state.clean || mutant!(ReleasedThoughSubscriberDied))
-                && !mutant!(LeaderToldBeforeAcknowledgement),
-            now,
-        ) {
+        let mut clean = self.eligibility.subscriber_state.clean;
+        if mutant!(ReleasedThoughSubscriberDied) {
+            clean = true;
+        }
+        if mutant!(LeaderToldBeforeAcknowledgement) {
+            clean = false;
+        }
+        if let Some(lease) = yielding.give_up(clean, now) {
             self.releases
                 .add_own(lease, kept_until, &self.config.timing, now);
         }

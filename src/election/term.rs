@@ -177,11 +177,13 @@ impl Term {
     pub(super) fn next(&self, idle: bool) -> Moment {
         // A lapse that a reader saw is due at once.
         let deadline = self.hold.deadline().unwrap_or_default();
-        match idle {
-            true => deadline.min(self.renew_at),
-            false if mutant!(DeadlineWaitsForRenewal) => deadline + Duration::from_secs(60),
-            false => deadline,
+        if idle {
+            return deadline.min(self.renew_at);
         }
+        if mutant!(DeadlineWaitsForRenewal) {
+            return deadline + Duration::from_secs(60);
+        }
+        deadline
     }
 
     /// Why the store does not renew the lease.

@@ -191,7 +191,7 @@ impl World {
             None if self.nodes[index]
                 .election
                 .as_ref()
-                .is_some_and(|e| e.has_transitions()) =>
+                .is_some_and(super::super::election::Election::has_transitions) =>
             {
                 self.drive(index)
             }

@@ -170,7 +170,7 @@ pub(super) fn catch_all(
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let missed: Vec<_> = thread::scope(|scope| {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let missed = running.into_iter().map(|thread| thread.join());
+        let missed = running.into_iter().map(std::thread::ScopedJoinHandle::join);
         missed
             .flat_map(|missed| missed.expect("no panic"))
             .collect()

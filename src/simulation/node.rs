@@ -175,14 +175,15 @@ impl Node {
     pub(super) fn current(&mut self) -> Result<Vec<FencingToken>, Violation> {
         let mut tokens = Vec::new();
         for (leadership, ended) in &mut self.leaderships {
-            match leadership.is_current() {
-                true if *ended => {
-                    let text = format!("token {} is current again", leadership.token());
-                    return Err(Violation::new(Property::Final, text));
-                }
-                true => tokens.push(leadership.token()),
-                false => *ended = true,
+            if !leadership.is_current() {
+                *ended = true;
+                continue;
             }
+            if *ended {
+                let text = format!("token {} is current again", leadership.token());
+                return Err(Violation::new(Property::Final, text));
+            }
+            tokens.push(leadership.token());
         }
         Ok(tokens)
     }

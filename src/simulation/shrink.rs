@@ -31,9 +31,9 @@ pub(super) fn shrink(
                 let mut plan = best.clone();
                 plan.faults.drain(at..(at + size).min(plan.faults.len()));
                 if attempt(plan, &mut best, &mut how) {
-                    smaller = true
+                    smaller = true;
                 } else {
-                    at += size
+                    at += size;
                 }
             }
             size /= 2;

@@ -68,9 +68,9 @@ impl Store {
         self.term += 1;
         self.primary = to;
         if lost {
-            self.record = self.committed.clone()
+            self.record = self.committed.clone();
         } else {
-            self.committed = self.record.clone()
+            self.committed = self.record.clone();
         }
     }
 

@@ -78,9 +78,9 @@ impl Observations {
         };
         if let Some(observation) = self.observations.get_mut(resource) {
             if (observation.token, observation.version) == (token, version) {
-                observation.looked_at = now
+                observation.looked_at = now;
             } else {
-                *observation = first
+                *observation = first;
             }
             return observation.free_at;
         }

@@ -394,7 +394,7 @@ struct Slow;
 impl LeaderCallbacks for Slow {
     async fn became_leader(&mut self, _: Leadership) {}
     async fn became_follower(&mut self, _: Reason) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

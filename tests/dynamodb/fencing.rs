@@ -236,9 +236,9 @@ async fn the_users_own_condition_still_applies_and_is_distinguished_from_the_gua
         // It is an OR: without parentheses the guard would not count.
         let refusal = account.guard(4).update_item(existing()).await;
         if server.url() == DYNOXIDE.url() {
-            assert_eq!(rejected(refusal).newest, token(5))
+            assert_eq!(rejected(refusal).newest, token(5));
         } else {
-            assert!(matches!(refusal, Err(FencingError::Failed(_))))
+            assert!(matches!(refusal, Err(FencingError::Failed(_))));
         }
         assert_eq!(account.get("cents").await, Some(number(2)), "{server:?}");
     }

@@ -23,7 +23,9 @@ static SERVER: Mutex<Weak<Standalone>> = Mutex::new(Weak::new());
 impl Single {
     fn new() -> Self {
         // A case that failed to start it leaves nothing half done.
-        let mut shared = SERVER.lock().unwrap_or_else(|poison| poison.into_inner());
+        let mut shared = SERVER
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let server = shared.upgrade().unwrap_or_else(|| {
             let server = Arc::new(Standalone::start(&[]));
             *shared = Arc::downgrade(&server);

@@ -37,7 +37,10 @@ impl IndexEntry {
     fn of(subscriber: &Subscriber) -> Self {
         let leading = subscriber.leads();
         let unacknowledged = subscriber.pending > 0;
-        let may_be_sent = !unacknowledged || mutant!(LeaderToldBeforeOwnAcknowledgement);
+        let mut may_be_sent = !unacknowledged;
+        if mutant!(LeaderToldBeforeOwnAcknowledgement) {
+            may_be_sent = true;
+        }
         Self {
             leading,
             ready: !leading && may_be_sent && !subscriber.leaving,

@@ -54,16 +54,16 @@ impl Director {
         match trouble {
             ActorFault::Common(kind) => self.apply_store_fault(kind),
             ActorFault::Stop { node, subscriber } => {
-                poke(node, subscriber, SubscriberStimulus::Stop)
+                poke(node, subscriber, SubscriberStimulus::Stop);
             }
             ActorFault::Panic { node, subscriber } => {
-                poke(node, subscriber, SubscriberStimulus::Panic)
+                poke(node, subscriber, SubscriberStimulus::Panic);
             }
             ActorFault::Subscribe { node, subscriber } => {
-                poke(node, subscriber, SubscriberStimulus::Subscribe)
+                poke(node, subscriber, SubscriberStimulus::Subscribe);
             }
             ActorFault::Unsubscribe { node, subscriber } => {
-                poke(node, subscriber, SubscriberStimulus::Unsubscribe)
+                poke(node, subscriber, SubscriberStimulus::Unsubscribe);
             }
             ActorFault::Join { node, plan } => self.join(node, plan),
             ActorFault::Watch { node } => self.watch(node, true),

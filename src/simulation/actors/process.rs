@@ -33,7 +33,7 @@ impl Process {
                     run.as_mut().poll(cx)
                 }
             })
-            .await
+            .await;
         });
         Self(tasks)
     }

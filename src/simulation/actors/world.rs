@@ -263,10 +263,12 @@ impl World {
                 if left > life.clock.now().until(until) {
                     long = Some(token);
                 }
-                match !left.is_zero() {
-                    true if *ended => again = Some(token),
-                    true => tokens.push(token),
-                    false => *ended = true,
+                if left.is_zero() {
+                    *ended = true;
+                } else if *ended {
+                    again = Some(token);
+                } else {
+                    tokens.push(token);
                 }
             }
         }

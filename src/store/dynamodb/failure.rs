@@ -130,7 +130,11 @@ pub(super) const OTHER_KEYS: &str = "the table has other keys than the partition
 
 /// Nothing was sent, because there are no credentials to sign it with.
 fn is_about_credentials(error: &(dyn Error + 'static)) -> bool {
-    causes(error).any(|cause| cause.is::<aws_credential_types::provider::error::CredentialsError>())
+    causes(error).any(
+        <dyn std::error::Error + 'static>::is::<
+            aws_credential_types::provider::error::CredentialsError,
+        >,
+    )
 }
 
 /// Nothing was sent, because the endpoint is not known. The SDK does not export the type of that error.

@@ -274,7 +274,11 @@ impl Observer {
             self.observations().forget(resource);
             return Ok(StoredRecord::default());
         };
-        if min_reader > u64::from(READER) && !mutant!(NewerRecordWritten) {
+        let mut too_new = min_reader > u64::from(READER);
+        if mutant!(NewerRecordWritten) {
+            too_new = false;
+        }
+        if too_new {
             Err(Failure::unsupported(resource.as_str(), min_reader))
         } else {
             Ok(self.observe(resource, record, now))

@@ -74,7 +74,7 @@ fn no_token_is_granted_to_two_processes() {
     let processes: Vec<_> = (0..4).map(|_| start().unwrap()).collect();
     let outputs: Vec<_> = processes
         .into_iter()
-        .map(|process| process.wait_with_output())
+        .map(std::process::Child::wait_with_output)
         .collect();
     let outputs: Vec<_> = outputs.into_iter().collect::<io::Result<_>>().unwrap();
     let mut tokens = BTreeSet::new();
@@ -132,16 +132,16 @@ fn requests_take() {
             took[at].push(begun.elapsed());
         };
         time(0, &mut || {
-            drop(block_on(store.acquire(&bid("a", round.into()), LIMIT)).unwrap())
+            drop(block_on(store.acquire(&bid("a", round.into()), LIMIT)).unwrap());
         });
         time(1, &mut || {
-            drop(block_on(store.renew(&lease("a", round), TTL, LIMIT)).unwrap())
+            drop(block_on(store.renew(&lease("a", round), TTL, LIMIT)).unwrap());
         });
         time(2, &mut || {
-            drop(block_on(store.acquire(&bid("b", 0), LIMIT)).unwrap())
+            drop(block_on(store.acquire(&bid("b", 0), LIMIT)).unwrap());
         });
         time(3, &mut || {
-            drop(block_on(store.release(&claim("a", round), LIMIT)).unwrap())
+            drop(block_on(store.release(&claim("a", round), LIMIT)).unwrap());
         });
     }
     for (name, mut took) in ["acquire", "renew", "refused", "release"]
