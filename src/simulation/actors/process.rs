@@ -5,10 +5,10 @@ use std::{
     task::{Poll, Waker},
 };
 
-use tokio::task::LocalSet;
+use tokio::{task::LocalSet, time::Instant};
 
 use super::world::{LockLife, Shared, World};
-use crate::clock::Clock as _;
+use crate::{clock::Clock as _, simulation::properties::Property};
 
 /// Everything that runs in one process: a lock, its subscribers, and what they have spawned.
 ///
@@ -25,9 +25,10 @@ impl Process {
         let (running, shared) = (tasks.clone(), shared.clone());
         actix::spawn(async move {
             let mut run = pin!(running.run_until(pending::<()>()));
+            let mut busy = BusyInstant::new();
             poll_fn(|cx| {
                 let frozen = shared.world().is_frozen(life, cx.waker());
-                if frozen {
+                if frozen || busy.is_endless(&shared) {
                     Poll::Pending
                 } else {
                     run.as_mut().poll(cx)
@@ -42,6 +43,37 @@ impl Process {
     pub(super) fn inside<T>(&self, work: impl FnOnce() -> T) -> T {
         let _inside = self.0.enter();
         work()
+    }
+}
+
+/// Counts the polls of a process at one instant. Paused time passes only when nothing is left to do, so a process
+/// that always has something to do would never end the run.
+struct BusyInstant {
+    at: Instant,
+    polls: u32,
+}
+
+impl BusyInstant {
+    /// A hundred times what a run without faults needs.
+    const MOST: u32 = 20_000;
+
+    fn new() -> Self {
+        let at = Instant::now();
+        Self { at, polls: 0 }
+    }
+
+    fn is_endless(&mut self, shared: &Shared) -> bool {
+        let now = Instant::now();
+        if now != self.at {
+            (self.at, self.polls) = (now, 0);
+        }
+        self.polls += 1;
+        let endless = self.polls > Self::MOST;
+        if endless {
+            let text = "a process always has something to do, so that no time passes";
+            shared.world().fail(Property::Liveness, text);
+        }
+        endless
     }
 }
 
