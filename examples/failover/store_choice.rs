@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn a_store_that_processes_cannot_share_is_refused() {
         assert!(refusal("memory:").contains("give sqlite:PATH"));
-        assert!(refusal("leases.db").contains("no URL of a store"));
+        assert!(refusal("leases.db").contains("not the URL of a store"));
         let text = refusal("postgres://u:hunter2@h/db");
         assert!(
             text.contains("`postgres`") && !text.contains("hunter2"),
