@@ -1,4 +1,4 @@
-//! What a lock tells of itself: its status, who leads, and whether its thread runs.
+//! The answers of a lock: its status, who leads, and whether its thread runs.
 
 use tenure::{
     actor::{ElectionState, IdleReason, StepDownOutcome},
