@@ -120,7 +120,7 @@ fn an_outage_from_the_start_delays_the_first_leadership_only() {
             "{tries} tries in 60 s of backoff"
         );
         lab.store.always(None);
-        // At the latest when everybody else has had a chance.
+        // It holds off for at most one poll with its jitter and one call.
         sleep(2.0 * 1.2 + 2.0 + 0.1).await;
         assert_eq!(lab.log.last().1, Event::Leader(1));
     });
@@ -130,7 +130,7 @@ fn an_outage_from_the_start_delays_the_first_leadership_only() {
 fn a_lost_reply_does_not_cost_the_lease() {
     paused(async {
         let lab = Lab::new();
-        // The grant's, then the release's.
+        // Loses the reply to the first bid.
         lab.store.script([Fault::LostReply]);
         let (lock, _recorder) = lab.leader().await;
         assert_eq!(lab.store.calls().acquire, 2, "asked again");

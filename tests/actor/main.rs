@@ -1,11 +1,14 @@
 //! The lock actor: under paused time, where a moment can be asserted exactly, and on real clocks.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod corners;
+mod acknowledgements;
+mod commands;
 mod events;
+mod known_leader;
 mod losing;
 mod real_time;
 mod status;
+mod store_faults;
 mod subscribers;
 mod supervision;
 mod support;

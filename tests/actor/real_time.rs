@@ -1,4 +1,4 @@
-//! On real clocks and real threads, with short times; nothing here asserts that the machine is fast.
+//! On real clocks and real threads, with short times. No test depends on the speed of the machine.
 
 use std::{
     sync::{Arc, Mutex},
@@ -64,7 +64,7 @@ fn on_sqlite_an_uncontended_acquire_renew_and_release_are_one_request_each() {
         let store = tenure::SqliteStore::open(folder.path().join("leases.db")).unwrap();
         let store = FaultyStore::new(Arc::new(store));
         let log = Log::new();
-        // A ttl so long that a slow disk does not lead to a second request.
+        // The ttl is so long that a slow disk does not cause a second request.
         let timing = Timing::builder().ttl(Duration::from_secs(60));
         let timing = timing
             .renew_every(Duration::from_millis(500))
@@ -145,13 +145,13 @@ fn the_application_stopping_its_system_does_not_stop_the_lock() {
         log.leadership()
     });
     system.run().unwrap();
-    // The subscriber is gone with its system: the lease is left to expire.
+    // The system dropped the subscriber before it acknowledged: the lease is left to expire.
     let reason = System::new().block_on(leadership.lost());
     assert_eq!(reason, Reason::SteppedDown);
     assert_eq!(store.calls().release, 0);
 }
 
-/// Stands still on the library's thread for as long as a test holds the gate.
+/// Blocks the thread of the locks for as long as a test holds the gate.
 #[derive(Debug)]
 struct StuckClock {
     time: ManualClock,
@@ -184,7 +184,10 @@ fn liveness_fails_at_once_when_the_thread_is_stuck() {
     drop(closed);
     let since = Instant::now();
     while lock.liveness().is_err() {
-        assert!(since.elapsed() < Duration::from_secs(60), "it runs again");
+        assert!(
+            since.elapsed() < Duration::from_secs(60),
+            "the thread does not run again"
+        );
         thread::yield_now();
     }
 }
@@ -219,4 +222,29 @@ async fn runs_under_tokio_without_an_actix_system() {
     assert_eq!(token, 1);
     assert!(lock.liveness().is_ok() && lock.is_leader());
     assert_eq!(lock.shutdown().await, Ok(StepDownOutcome::Released));
+}
+
+#[test]
+fn times_that_build_accepts_do_not_spin_the_thread_of_the_locks() {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        System::new().block_on(async move {
+            let tiny = Timing::builder().renew_every(Duration::from_nanos(1));
+            assert!(tiny.build().is_err());
+            let timing = Timing::builder().renew_every(Duration::from_millis(1));
+            let timing = timing.poll_every(Duration::from_millis(1)).build().unwrap();
+            let lock = LockActor::builder("r", Arc::new(MemoryStore::new())).timing(timing);
+            let lock = lock.start_on_current_runtime().unwrap();
+            let log = Log::new();
+            let _plain = Plain::start_with(&lock, &log);
+            log.wait(2).await;
+            lock.shutdown().await.unwrap();
+            tell.send(()).unwrap();
+        });
+    });
+    let done = told.recv_timeout(secs(5.0));
+    assert!(
+        done.is_ok(),
+        "the lock keeps its thread busy and shuts down too late"
+    );
 }

@@ -1,4 +1,4 @@
-//! The answers of a lock: its status, who leads, and whether its thread runs.
+//! What a handle reports: the status, who leads, and whether the thread of the lock runs.
 
 use tenure::{
     actor::{ElectionState, IdleReason, StepDownOutcome},

@@ -9,7 +9,7 @@ fn a_restart_while_a_subscriber_is_busy_does_not_cost_it_a_message() {
         let lab = Lab::new();
         let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let mut recorder = Recorder::new(&lock, &lab.log);
-        // Busy with the first message while the leadership ends and the lock restarts.
+        // The handler of `BecameLeader` still runs when the leadership ends and the lock restarts.
         recorder.leading_takes = Some(secs(30.0));
         let _recorder = recorder.start();
         lab.log.wait(2).await;
@@ -83,7 +83,7 @@ fn a_shutdown_completes_while_the_store_is_down() {
 }
 
 #[test]
-fn a_shutdown_during_a_restart_still_releases() {
+fn a_handle_that_is_dropped_during_a_restart_does_not_end_the_lock() {
     paused(async {
         let lab = Lab::new();
         let (lock, _recorder) = lab.leader().await;
@@ -94,7 +94,22 @@ fn a_shutdown_during_a_restart_still_releases() {
             .script([Fault::Error(StoreErrorKind::Throttled); 2]);
         drop(lock);
         sleep(1.0).await;
-        // The recorder still holds a handle; the lock lives on and leads.
+        // The recorder still holds a handle.
         assert!(lab.log.leadership().is_current());
+    });
+}
+
+#[test]
+fn a_shutdown_during_a_restart_still_releases() {
+    paused(async {
+        let lab = Lab::new();
+        let (lock, _recorder) = lab.leader().await;
+        lab.store
+            .script([Fault::Error(StoreErrorKind::Throttled); 2]);
+        while lock.status().await.unwrap().restarts == 0 {
+            sleep(0.001).await;
+        }
+        assert_eq!(lock.shutdown().await, Ok(StepDownOutcome::Released));
+        assert!(!lab.record().await.is_held());
     });
 }

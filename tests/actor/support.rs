@@ -11,10 +11,10 @@ use tenure::{
     testing::{FaultyStore, TokioClock},
 };
 
-/// The time limit of a call that is not about it: longer than what a store of the tests needs.
+/// The time limit of calls whose limit does not matter to the test.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// Runs a test in an actix system whose time stands still until nothing is left to do.
+/// Runs a test in an actix system with paused time: it advances only when every task waits.
 pub(crate) fn paused<F: Future<Output = ()>>(test: F) {
     let runtime = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -46,7 +46,7 @@ pub(crate) fn follower(reason: Reason) -> Event {
     Event::Follower(reason)
 }
 
-/// What a recorder was told, each with the time since the log was made.
+/// The messages that a recorder was sent, each with the seconds since the log was made.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
     start: tokio::time::Instant,
@@ -87,7 +87,7 @@ impl Log {
         self.events.lock().unwrap().clear();
     }
 
-    /// The last leadership that was given.
+    /// The leadership of the last `BecameLeader`.
     pub(crate) fn leadership(&self) -> Leadership {
         self.leadership
             .lock()
@@ -104,11 +104,11 @@ impl Log {
     }
 }
 
-/// A subscriber that writes down what it is told, and takes its time over it.
+/// A subscriber that records its messages, with handlers that take as long as the test says.
 pub(crate) struct Recorder {
     pub(crate) lock: LockHandle,
     pub(crate) log: Log,
-    /// How long its handlers take; `None` is for ever.
+    /// How long its handlers take; with `None` they do not return.
     pub(crate) leading_takes: Option<Duration>,
     pub(crate) stopping_takes: Option<Duration>,
     pub(crate) panics: bool,
@@ -125,7 +125,7 @@ impl Recorder {
         }
     }
 
-    /// A recorder that does not keep the lock up.
+    /// Starts a recorder for this lock.
     pub(crate) fn follow(lock: &LockHandle, log: &Log) -> Addr<Self> {
         Self::new(lock, log).start()
     }
@@ -174,7 +174,7 @@ impl Handler<BecameFollower> for Recorder {
     }
 }
 
-/// Stops the actor, or has its supervisor restart it.
+/// Stops the actor. If it has a supervisor, that restarts it.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Stop;
@@ -186,7 +186,7 @@ impl Handler<Stop> for Recorder {
     }
 }
 
-/// A memory store on the paused clock, with faults in front.
+/// A memory store on the paused clock, behind a [`FaultyStore`].
 pub(crate) struct Lab {
     pub(crate) store: FaultyStore,
     pub(crate) memory: MemoryStore,
@@ -257,7 +257,7 @@ impl Lab {
     }
 }
 
-/// A subscriber that holds no handle.
+/// A subscriber that holds no handle, so that it does not keep the lock running.
 pub(crate) struct Plain(Log);
 
 impl Plain {

@@ -169,7 +169,7 @@ fn a_step_down_lets_others_lead_first() {
         let released = other.now();
         other.wait(2).await;
         assert_eq!(other.last().1, Event::Leader(2));
-        // Within poll_every and its jitter.
+        // At most one `poll_every` with its jitter.
         assert!(other.now() - released < 2.0 * 1.2 + 0.1);
         rival.shutdown().await.unwrap();
         sleep(8.0).await;
@@ -190,7 +190,7 @@ fn dropping_the_last_handle_is_a_graceful_shutdown() {
         let recorder = recorder.start();
         log.wait(2).await;
         drop(lock);
-        // The recorder holds the last handle.
+        // The recorder holds the last handle, which ends with it.
         recorder.do_send(Stop);
         sleep(1.0).await;
         assert_eq!(
