@@ -47,17 +47,19 @@
 //!
 //! - the store is linearizable for operations on one record, and
 //! - over one ttl, the clock that judges the lease and the holder's clock differ by less than the
-//!   [margin](Timing::margin). Your services' clocks may show any time of day; on MongoDB, the members of the
-//!   replica set must agree among themselves.
+//!   [margin](Timing::margin). The time of day that they show does not matter. On MongoDB the primary's clock
+//!   judges: a step of it counts, as does a new primary whose clock differs.
 //!
 //! It is about `is_current()`, not about messages: [`BecameFollower`] may reach a busy actor late. In a planned
-//! step-down `is_current()` stays `true` until your handlers have completed; an unplanned end makes it `false`
-//! first.
+//! step-down `is_current()` stays `true` until your handlers have completed, or, if they do not complete within
+//! `yield_for`, until the last deadline. An unplanned end makes it `false` first.
 //!
 //! Not covered:
 //!
 //! - A virtual machine that is frozen or restored from outside: its clocks stop, too. If you clone a running
-//!   machine, both copies believe in its leases until their deadlines.
+//!   machine, both copies lead with one token and can both renew: no fenced write tells them apart.
+//! - An actor that hangs while it leads: the lock goes on renewing. Report the progress of your actor yourself,
+//!   for instance in the liveness probe.
 //! - A [`Leadership`] that a forked child got from its parent: see [Threads](#threads).
 //! - A restored backup of the store, or deleted records: tokens go back. Put no TTL index on the leases.
 //! - [`EvictionMode::Force`](store::EvictionMode::Force), [reentrant](store::Bid::reentrant) bids, and releases
