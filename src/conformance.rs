@@ -32,17 +32,14 @@
 #[cfg(test)]
 mod broken;
 mod cases;
-mod owners;
-mod races;
 mod trial;
 
 pub use trial::{Capabilities, Subject};
 
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
-
 use crate::store::LeaseStore;
+use cases::CASES;
 use trial::Trial;
 
 /// Calls a macro with the names of all cases. This is the only list of them.
@@ -139,49 +136,12 @@ macro_rules! __conformance_test {
 #[macro_export]
 macro_rules! __conformance_table {
     (() $($case:ident)*) => {
-        const CASES: &[(&str, Case)] = &[
+        /// Each case and its name.
+        pub(super) const CASES: &[(&str, Case)] = &[
             $((stringify!($case), |trial| Box::pin($case(trial))),)*
         ];
     };
 }
-
-type Case = for<'a> fn(&'a Trial) -> BoxFuture<'a, ()>;
-
-use cases::{
-    a_forced_eviction_frees_the_lease_at_once, a_free_lease_is_granted_with_a_token,
-    a_late_retry_of_an_acquire_does_not_undo_its_release,
-    a_lease_of_another_token_or_holder_is_not_renewed, a_lease_that_was_taken_over_is_not_renewed,
-    a_list_holds_the_records_directly_in_its_scope, a_lost_reply_does_not_lose_the_lease,
-    a_record_of_a_newer_format_is_not_written, a_refusal_names_the_holder_and_changes_nothing,
-    a_released_attempt_is_never_granted_again, a_released_record_keeps_its_token_and_metadata,
-    a_renewal_gives_a_whole_ttl_again, a_renewal_with_a_shorter_ttl_shortens_the_lease,
-    a_resource_that_was_never_acquired_has_no_record, a_token_grows_across_eviction,
-    a_token_grows_across_expiry, a_token_grows_across_release,
-    a_write_that_gets_no_answer_fails_within_its_limit,
-    an_evicted_lease_is_not_acquired_before_it_expires, an_evicted_lease_is_not_renewed,
-    an_eviction_of_another_token_changes_nothing, an_expired_attempt_gets_a_new_token,
-    an_expired_lease_is_not_renewed, an_unconfirmed_grant_is_released_by_its_attempt,
-    an_unexpired_lease_is_refused_to_other_clients, metadata_of_4096_bytes_is_kept,
-    names_with_any_allowed_character_stay_distinct, only_the_holder_releases_a_lease,
-    other_candidates_wait_for_the_ttl_of_the_holder, renew_many_renews_each_lease,
-    the_history_holds_the_last_eight_acquisitions,
-    the_same_attempt_gets_its_token_back_and_a_fresh_expiry,
-    the_same_candidate_with_another_attempt_is_refused, unknown_fields_are_kept,
-};
-use owners::{
-    a_reentrant_bid_does_not_take_the_lease_of_another_candidate,
-    a_reentrant_bid_gives_a_whole_ttl_again, a_reentrant_bid_is_refused_while_the_lease_is_closing,
-    a_reentrant_bid_takes_the_lease_of_its_candidate_with_a_new_token,
-    a_release_by_another_owner_changes_nothing, a_release_by_owner_clears_an_expired_lease,
-    a_release_by_owner_creates_no_record, a_release_by_owner_needs_no_token,
-    a_token_grows_across_a_release_by_owner, an_attempt_released_by_owner_is_never_granted_again,
-    one_release_by_owner_ends_all_reentrant_bids_of_the_owner,
-};
-use races::{
-    a_renewed_lease_is_never_taken_over, an_observation_counts_from_the_reply,
-    one_of_32_simultaneous_bids_wins, one_of_32_simultaneous_bids_wins_a_resource_without_a_record,
-};
-crate::__conformance_cases! { __conformance_table!() }
 
 /// Runs one case by its name, on a new tokio runtime.
 ///

@@ -1,4 +1,4 @@
-use super::{Client, Fault};
+use super::{Fault, client::Client};
 use crate::{
     clock::Moment,
     lease::{FencingToken, ReleaseTarget},

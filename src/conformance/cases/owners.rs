@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::trial::{
+use super::super::trial::{
     LIMIT, Trial, granted, lost, metadata, name, not_held, refused, released, renewed,
 };
 use crate::{

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::future::join_all;
 use tokio::sync::Barrier;
 
-use super::trial::{LIMIT, Trial, granted, refused, renewed};
+use super::super::trial::{LIMIT, Trial, granted, refused, renewed};
 use crate::{
     lease::{FencingToken, ResourceName},
     store::AcquireOutcome,
