@@ -1,15 +1,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use futures::TryStreamExt as _;
-use mongodb::{
-    Collection, IndexModel,
-    bson::{Document, doc},
-    options::{
-        Acknowledgment, Collation, IndexOptions, ReadConcern, ReadPreference, ReturnDocument,
-        SelectionCriteria, WriteConcern,
-    },
-};
+use mongodb::{Collection, bson::Document};
 
 mod document;
 mod failure;
@@ -17,20 +9,17 @@ mod fencing;
 mod operation_deadline;
 mod pipeline;
 mod request_gate;
+mod requests;
 mod servers;
 
 pub(crate) use self::servers::Servers;
 use self::{
-    document::ReadPurpose,
-    failure::{Access, Answer, Failure, TracedError, is_duplicate_key},
-    operation_deadline::OperationDeadline,
-    pipeline::FilteredUpdate,
+    document::ReadPurpose, failure::Answer, operation_deadline::OperationDeadline,
     request_gate::RequestGate,
 };
 
 use super::{
-    AcquireOutcome, EvictionMode, LeaseStore, Operation, REACHED_WITHIN, ReleaseOutcome,
-    RenewOutcome, StoreError,
+    AcquireOutcome, EvictionMode, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
 };
 use crate::lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope};
 
@@ -70,7 +59,7 @@ const KIND: &str = "mongodb";
 /// decides on the document as it was. The other writes have their conditions in the filter. A refused bid
 /// leaves the document as it is, and the server neither logs nor replicates it.
 ///
-/// Unknown fields are kept. A document that is damaged, or is no record, is
+/// Unknown fields are kept. A document that is damaged, or is not a record, is
 /// [`Corrupt`](super::StoreErrorKind::Corrupt), and the server writes nothing into it. A document that has only
 /// its `_id` counts as missing.
 ///
@@ -107,7 +96,7 @@ const KIND: &str = "mongodb";
 /// | [`Throttled`](super::StoreErrorKind::Throttled) | the server limits requests | raise its limit, or the ttl |
 /// | [`Denied`](super::StoreErrorKind::Denied) | wrong credentials, or a missing privilege | correct them; it goes on by itself, see *Least privileges* |
 /// | [`Misconfigured`](super::StoreErrorKind::Misconfigured) | a view, a validator, a unique index or a client option refuses the request | give the leases a plain collection of their own |
-/// | [`Corrupt`](super::StoreErrorKind::Corrupt) | the document is damaged, or is no record | the message names the field |
+/// | [`Corrupt`](super::StoreErrorKind::Corrupt) | the document is damaged, or is not a record | the message names the field |
 /// | [`Unsupported`](super::StoreErrorKind::Unsupported) | the server or this library is too old | update it |
 ///
 /// If [`open_store`](crate::open_store) made the client, the store follows each request: an error names the
@@ -189,132 +178,6 @@ impl MongoStore {
         self
     }
 
-    async fn acquire_once(
-        &self,
-        bid: &Bid,
-        limit: OperationDeadline,
-    ) -> Answer<Result<Option<Document>, TracedError>> {
-        let request = self
-            .collection
-            .find_one_and_update(pipeline::by_name(&bid.resource), pipeline::acquire(bid))
-            .upsert(true)
-            .return_document(ReturnDocument::After)
-            .projection(pipeline::view_after_bid())
-            .write_concern(majority())
-            .collation(exact());
-        let sent = |time| request.max_time(time);
-        self.request_gate.send(limit, Access::Write, sent).await
-    }
-
-    async fn bid(&self, bid: &Bid, limit: OperationDeadline) -> Answer<AcquireOutcome> {
-        let mut answer = self.acquire_once(bid, limit).await?;
-        // Another upsert has made the document, so this one can now decide on it.
-        if (answer.as_ref()).is_err_and(|refused| is_duplicate_key(&refused.error)) {
-            answer = self.acquire_once(bid, limit).await?;
-        }
-        match answer.map_err(|error| Access::Write.failure(error))? {
-            Some(found) => document::outcome(found, bid),
-            None => Err(Failure::new(
-                super::StoreErrorKind::Unknown,
-                "the server answered a bid without the document: the lock asks again",
-            )),
-        }
-    }
-
-    /// Makes a change if its filter matches. If not, reads the record, to say why.
-    async fn change(
-        &self,
-        resource: &ResourceName,
-        change: FilteredUpdate,
-        limit: OperationDeadline,
-    ) -> Answer<ChangeOutcome> {
-        let (filter, change) = change;
-        let request = self
-            .collection
-            .find_one_and_update(filter, change)
-            .projection(doc! { "_id": 1 })
-            .write_concern(majority())
-            .collation(exact());
-        let sent = |time| request.max_time(time);
-        let answer = self.request_gate.send(limit, Access::Write, sent).await?;
-        match answer.map_err(|error| Access::Write.failure(error))? {
-            Some(_) => Ok(ChangeOutcome::Done),
-            None => {
-                let found = self
-                    .find_record(resource, ReadPurpose::Write, limit)
-                    .await?;
-                Ok(ChangeOutcome::Refused(found))
-            }
-        }
-    }
-
-    async fn find_record(
-        &self,
-        resource: &ResourceName,
-        purpose: ReadPurpose,
-        limit: OperationDeadline,
-    ) -> Answer<Option<LeaseRecord>> {
-        let request = self
-            .collection
-            .find_one(pipeline::by_name(resource))
-            .projection(pipeline::view())
-            .selection_criteria(primary())
-            .read_concern(ReadConcern::majority())
-            .collation(exact());
-        let sent = |time| request.max_time(time);
-        let answer = self.request_gate.send(limit, Access::Read, sent).await?;
-        let found = answer.map_err(|error| Access::Read.failure(error))?;
-        found.map_or(Ok(None), |found| document::record(&found, purpose))
-    }
-
-    async fn find_records(
-        &self,
-        scope: &Scope,
-        limit: OperationDeadline,
-    ) -> Answer<Vec<LeaseRecord>> {
-        let request = self
-            .collection
-            .find(doc! { "scope": scope.as_prefix() })
-            .sort(doc! { "_id": 1 })
-            .projection(pipeline::view())
-            .selection_criteria(primary())
-            .read_concern(ReadConcern::majority())
-            .collation(exact());
-        let sent = |time| async move { request.max_time(time).await?.try_collect().await };
-        let answer = self.request_gate.send(limit, Access::Read, sent).await?;
-        let found: Vec<Document> = answer.map_err(|error| Access::Read.failure(error))?;
-        let records = found
-            .iter()
-            .map(|found| document::record(found, ReadPurpose::Read));
-        records.filter_map(Result::transpose).collect()
-    }
-
-    async fn add_index(&self) -> Answer<()> {
-        let index = IndexModel::builder()
-            .keys(doc! { "scope": 1, "_id": 1 })
-            .options(IndexOptions::builder().collation(exact()).build())
-            .build();
-        // If no server answers, a longer wait would not give a better error.
-        let client = self.collection.client();
-        let reached =
-            self.request_gate
-                .send(OperationDeadline::new(REACHED_WITHIN), Access::Read, |_| {
-                    request_gate::ping(client)
-                });
-        reached
-            .await?
-            .map_err(|error| Access::Read.failure(error))?;
-        let limit = OperationDeadline::new(self.call_limit.saturating_mul(10));
-        let request = self
-            .collection
-            .create_index(index)
-            .write_concern(majority());
-        let sent = |time| request.max_time(time);
-        let answer = self.request_gate.send(limit, Access::Write, sent).await?;
-        answer.map_err(|error| Access::Write.failure(error))?;
-        Ok(())
-    }
-
     fn limit(&self, limit: Duration) -> OperationDeadline {
         OperationDeadline::new(limit.min(self.call_limit))
     }
@@ -324,46 +187,6 @@ impl MongoStore {
             failure.of(KIND, operation, &self.collection.namespace().to_string())
         })
     }
-}
-
-enum ChangeOutcome {
-    Done,
-    Refused(Option<LeaseRecord>),
-}
-
-impl From<ChangeOutcome> for ReleaseOutcome {
-    fn from(changed: ChangeOutcome) -> Self {
-        match changed {
-            ChangeOutcome::Done => Self::Released,
-            ChangeOutcome::Refused(record) => Self::NotHeld(record),
-        }
-    }
-}
-
-impl From<ChangeOutcome> for RenewOutcome {
-    fn from(changed: ChangeOutcome) -> Self {
-        match changed {
-            ChangeOutcome::Done => Self::Renewed,
-            ChangeOutcome::Refused(record) => Self::Lost(record),
-        }
-    }
-}
-
-/// With `j`, because a replica set can be configured not to wait for the disks of a majority.
-fn majority() -> WriteConcern {
-    WriteConcern::builder()
-        .w(Acknowledgment::Majority)
-        .journal(true)
-        .build()
-}
-
-fn primary() -> SelectionCriteria {
-    SelectionCriteria::ReadPreference(ReadPreference::Primary)
-}
-
-/// Compares names byte by byte, whatever the collation of the collection.
-fn exact() -> Collation {
-    Collation::builder().locale("simple").build()
 }
 
 impl fmt::Debug for MongoStore {
@@ -390,7 +213,7 @@ impl LeaseStore for MongoStore {
     }
 
     async fn prepare(&self) -> Result<(), StoreError> {
-        self.in_context(Operation::Prepare, self.add_index().await)
+        self.in_context(Operation::Prepare, self.create_index().await)
     }
 
     async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {

@@ -100,7 +100,7 @@ impl Fields<'_> {
 
     fn corrupt(&self, damage: &str) -> Failure {
         let message = format!(
-            "the document {} is damaged, or is no record of a lease: {damage}; nothing was \
+            "the document {} is damaged, or is not the record of a lease: {damage}; nothing was \
              overwritten: repair it, or give the leases a collection of their own",
             self.id()
         );

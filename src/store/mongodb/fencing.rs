@@ -12,9 +12,9 @@ use mongodb::{
 use super::{
     KIND, MongoStore,
     document::{self, ReadPurpose},
-    exact,
     failure::Failure,
-    majority, pipeline, primary,
+    pipeline,
+    requests::{exact, majority, primary},
 };
 use crate::{
     lease::Lease,

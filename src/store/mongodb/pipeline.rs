@@ -36,7 +36,7 @@ pub(super) const FIELDS: [&str; 13] = [
 
 /// The time by the server's clock.
 pub(super) const NOW: &str = "tenure_now";
-/// Whether there is only a name, which is no record yet.
+/// Whether the document has only its name, so that it is not a record yet.
 pub(super) const BARE: &str = "tenure_bare";
 
 pub(super) fn by_name(resource: &ResourceName) -> Document {

@@ -19,7 +19,7 @@ use mongodb::{
 use super::{
     failure::{Access, Answer, Failure, TracedError, is_of_credentials},
     operation_deadline::OperationDeadline,
-    primary,
+    requests::primary,
     servers::{RequestTrace, Servers},
 };
 use crate::store::request_limiter::RequestLimiter;

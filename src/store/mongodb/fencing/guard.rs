@@ -9,7 +9,10 @@ use mongodb::{
 };
 use serde::de::DeserializeOwned;
 
-use super::super::{failure::is_duplicate_key, majority, primary};
+use super::super::{
+    failure::is_duplicate_key,
+    requests::{majority, primary},
+};
 use crate::store::fencing::{FencingError, TokenGuard};
 
 type FencingResult<T> = Result<T, FencingError<Error>>;
