@@ -1,5 +1,8 @@
 //! The user's own writes, guarded by the token and by the record of the lease.
 
+mod leader;
+mod token;
+
 use aws_sdk_dynamodb::{
     error::SdkError,
     operation::{
@@ -7,19 +10,18 @@ use aws_sdk_dynamodb::{
         update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     },
     types::{
-        AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, Put,
+        AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
         ScalarAttributeType, TransactWriteItem, Update,
     },
 };
 use tenure::{
-    FencingToken, LeaseStore as _,
-    fencing::{FencingError, RejectedWrite, RejectionReason, TokenGuard},
-    store::{EvictionMode, StoreErrorKind},
+    FencingToken,
+    fencing::{FencingError, RejectedWrite, TokenGuard},
 };
 
 use crate::{
     proxy::Wire,
-    support::{DYNOXIDE, LIMIT, LOCAL, Server, TestTable, config, granted, refused, unique},
+    support::{DYNOXIDE, Server, TestTable, config, unique},
 };
 
 const ACCOUNTS: &str = "tenure_test_accounts";
@@ -138,138 +140,6 @@ fn token(token: u64) -> Option<FencingToken> {
 }
 
 #[tokio::test]
-#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn an_item_accepts_no_token_older_than_its_own() {
-    for (server, tells) in [(DYNOXIDE, true), (LOCAL, false)] {
-        let account = Account::new(server).await;
-        account.write(9).await.unwrap();
-        account.write(9).await.unwrap();
-        account.write(10).await.unwrap();
-        let refusal = rejected(account.write(9).await);
-        assert_eq!(refusal.newest, token(10).filter(|_| tells), "{server:?}");
-        assert_eq!(
-            (refusal.token, refusal.reason),
-            (FencingToken::new(9), RejectionReason::Superseded)
-        );
-        assert_eq!(refusal.resource, account.test_table.name);
-        assert_eq!(account.get("cents").await, Some(number(3)));
-        assert_eq!(
-            account.get("latest").await,
-            Some(number(1)),
-            "the user's own SET"
-        );
-        assert_eq!(account.get("fencing_token").await, Some(number(10)));
-    }
-}
-
-#[tokio::test]
-#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn an_item_that_is_put_is_guarded_like_one_that_is_updated() {
-    for (server, tells) in [(DYNOXIDE, true), (LOCAL, false)] {
-        let account = Account::new(server).await;
-        let put = |cents: u64| {
-            let put = account.test_table.client.put_item().table_name(ACCOUNTS);
-            put.item("id", text(&account.id))
-                .item("cents", number(cents))
-        };
-        account.guard(3).put_item(put(1)).await.unwrap();
-        account.guard(4).put_item(put(2)).await.unwrap();
-        let refusal = rejected(account.guard(3).put_item(put(3)).await);
-        assert_eq!(refusal.newest, token(4).filter(|_| tells), "{server:?}");
-        assert_eq!(account.get("cents").await, Some(number(2)));
-        assert_eq!(account.get("fencing_token").await, Some(number(4)));
-    }
-}
-
-#[tokio::test]
-#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn an_item_without_a_token_takes_any_and_the_attribute_is_the_users_choice() {
-    for server in [DYNOXIDE, LOCAL] {
-        let account = Account::new(server).await;
-        account.pay().send().await.unwrap();
-        // A name that only a `#name` can stand for, and names that are taken.
-        let pay = || {
-            account
-                .request()
-                .update_expression("SET #tenure_fencing_token = :tenure_fencing_token")
-                .expression_attribute_names("#tenure_fencing_token", "latest")
-                .expression_attribute_values(":tenure_fencing_token", number(7))
-        };
-        let guard = |token| account.guard(token).field("the.newest token");
-        guard(5).update_item(pay()).await.unwrap();
-        rejected(guard(4).update_item(pay()).await);
-        assert_eq!(account.get("latest").await, Some(number(7)));
-        assert_eq!(account.get("the.newest token").await, Some(number(5)));
-        // An update of nothing but the token: a claim.
-        account
-            .guard(1)
-            .update_item(account.request())
-            .await
-            .unwrap();
-        assert_eq!(account.get("fencing_token").await, Some(number(1)));
-    }
-}
-
-#[tokio::test]
-#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn the_users_own_condition_still_applies_and_is_distinguished_from_the_guard() {
-    for server in [DYNOXIDE, LOCAL] {
-        let account = Account::new(server).await;
-        let existing = || {
-            account
-                .pay()
-                .condition_expression("attribute_exists(id) OR cents = :one")
-        };
-        let missing = account.guard(5).update_item(existing()).await;
-        let Err(FencingError::Failed(error)) = missing else {
-            panic!("{missing:?}");
-        };
-        assert!(
-            error
-                .as_service_error()
-                .unwrap()
-                .is_conditional_check_failed_exception()
-        );
-        assert_eq!(account.get("id").await, None, "{server:?}");
-        account.write(5).await.unwrap();
-        account.guard(5).update_item(existing()).await.unwrap();
-        // It is an OR: without parentheses the guard would not count.
-        let refusal = account.guard(4).update_item(existing()).await;
-        if server.url() == DYNOXIDE.url() {
-            assert_eq!(rejected(refusal).newest, token(5));
-        } else {
-            assert!(matches!(refusal, Err(FencingError::Failed(_))));
-        }
-        assert_eq!(account.get("cents").await, Some(number(2)), "{server:?}");
-    }
-}
-
-#[tokio::test]
-#[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
-async fn what_cannot_be_guarded_is_refused() {
-    let account = Account::new(DYNOXIDE).await;
-    let spoil = account
-        .request()
-        .update_expression("SET fencing_token = :x");
-    let spoil = spoil.expression_attribute_values(":x", text("newest"));
-    spoil.clone().send().await.unwrap();
-    let wrong = account.write(1).await;
-    assert!(
-        matches!(wrong, Err(FencingError::Unguardable(_))),
-        "{wrong:?}"
-    );
-    // Two that set the same attribute.
-    let account = Account::new(DYNOXIDE).await;
-    let spoil = account
-        .request()
-        .update_expression("SET fencing_token = :x");
-    let spoil = spoil.expression_attribute_values(":x", number(0));
-    let wrong = account.guard(1).update_item(spoil).await;
-    assert!(matches!(wrong, Err(FencingError::Failed(_))), "{wrong:?}");
-    assert_eq!(account.get("id").await, None);
-}
-
-#[tokio::test]
 #[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
 async fn a_guarded_write_is_one_request_accepted_or_refused() {
     let wire = Wire::default();
@@ -293,130 +163,4 @@ async fn a_guarded_write_is_one_request_accepted_or_refused() {
     account.lead("a", 1).await.unwrap();
     rejected(account.lead("b", 1).await);
     assert_eq!(wire.requests(), ["TransactWriteItems"; 2]);
-}
-
-#[tokio::test]
-#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn only_the_lease_that_is_held_writes() {
-    for server in [DYNOXIDE, LOCAL] {
-        let account = Account::new(server).await;
-        let test_table = &account.test_table;
-        let refusal = rejected(account.lead("a", 1).await);
-        assert_eq!(
-            (refusal.newest, refusal.reason),
-            (None, RejectionReason::Forgotten)
-        );
-        test_table.acquire("a", 1).await;
-        let before = test_table.item().await;
-        account.lead("a", 1).await.unwrap();
-        assert_eq!(test_table.item().await, before, "{server:?}");
-        test_table.release("a", 1).await;
-        let refusal = rejected(account.lead("a", 1).await);
-        assert_eq!(
-            (refusal.newest, refusal.reason),
-            (token(1), RejectionReason::Released)
-        );
-        assert_eq!(test_table.acquire("b", 2).await, granted(2));
-        let refusal = rejected(account.lead("a", 1).await);
-        assert_eq!(
-            (refusal.newest, refusal.reason),
-            (token(2), RejectionReason::Superseded)
-        );
-        account.lead("b", 2).await.unwrap();
-        let evict = test_table.store.evict(
-            &test_table.name,
-            FencingToken::new(2),
-            EvictionMode::Close,
-            LIMIT,
-        );
-        evict.await.unwrap();
-        let refusal = rejected(account.lead("b", 2).await);
-        assert_eq!(refusal.reason, RejectionReason::Evicted);
-        assert_eq!(account.get("cents").await, Some(number(2)), "{server:?}");
-    }
-}
-
-#[tokio::test]
-#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn a_lease_that_has_expired_writes_until_it_is_taken_over() {
-    for server in [DYNOXIDE, LOCAL] {
-        let account = Account::new(server).await;
-        let mut bid = account.test_table.bid("a", 1);
-        bid.ttl = std::time::Duration::from_millis(300);
-        account.test_table.store.acquire(&bid, LIMIT).await.unwrap();
-        let other = account.test_table.other(server);
-        refused(other.acquire("b", 2).await);
-        tokio::time::sleep(bid.ttl * 2).await;
-        account.lead("a", 1).await.unwrap();
-        assert_eq!(
-            other.acquire("b", 2).await,
-            granted(2),
-            "its observation goes on"
-        );
-        assert_eq!(rejected(account.lead("a", 1).await).newest, token(2));
-        assert_eq!(account.get("cents").await, Some(number(1)));
-    }
-}
-
-#[tokio::test]
-#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn an_error_of_the_users_own_leaves_nothing_written_and_has_its_reasons() {
-    for server in [DYNOXIDE, LOCAL] {
-        let account = Account::new(server).await;
-        account.test_table.acquire("a", 1).await;
-        let put = Put::builder()
-            .table_name(ACCOUNTS)
-            .item("id", text(&unique()))
-            .condition_expression("attribute_exists(id)");
-        let put = TransactWriteItem::builder()
-            .put(put.build().unwrap())
-            .build();
-        let request = account.test_table.client.transact_write_items();
-        let request = request.transact_items(account.action()).transact_items(put);
-        let lease = account.test_table.lease("a", 1);
-        let failed = account
-            .test_table
-            .store
-            .leader_transaction(&lease, request)
-            .await;
-        let Err(FencingError::Failed(error)) = failed else {
-            panic!("{failed:?}");
-        };
-        let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) =
-            error.as_service_error()
-        else {
-            panic!("{error:?}");
-        };
-        let reasons = cancelled.cancellation_reasons().iter();
-        let reasons: Vec<_> = reasons
-            .map(|reason| reason.code().unwrap_or_default())
-            .collect();
-        assert_eq!(
-            reasons,
-            ["None", "None", "ConditionalCheckFailed"],
-            "{server:?}"
-        );
-        assert_eq!(account.get("cents").await, None);
-    }
-}
-
-#[tokio::test]
-#[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn a_record_for_newer_libraries_is_unsupported_and_a_damaged_one_corrupt() {
-    for server in [DYNOXIDE, LOCAL] {
-        let account = Account::new(server).await;
-        account.test_table.acquire("a", 1).await;
-        for (name, value, expected) in [
-            ("ttl_ms", text("long"), StoreErrorKind::Corrupt),
-            ("min_reader", number(99), StoreErrorKind::Unsupported),
-        ] {
-            account.test_table.set(name, value).await;
-            let failed = account.lead("a", 1).await;
-            let Err(FencingError::Lease(error)) = failed else {
-                panic!("{failed:?}");
-            };
-            assert_eq!(error.kind(), expected, "{server:?}");
-        }
-        assert_eq!(account.get("cents").await, None);
-    }
 }

@@ -55,8 +55,8 @@ impl Additions {
     }
 }
 
-/// Where the assignments begin: after the word SET, where that is no attribute's name. A word opens a
-/// section if an operand has just ended, or nothing has begun yet.
+/// Where the assignments begin: after the word SET, unless that is the name of an attribute. A word opens a
+/// section if it is the first, or if it follows a complete operand.
 fn end_of_set(update: &str) -> Option<usize> {
     let is_part = |c: char| c.is_alphanumeric() || "_#:.-".contains(c);
     let mut opens = true;
