@@ -40,6 +40,11 @@ pub(super) fn limiter(client: &Client, table: &Arc<str>) -> RequestLimiter {
     })
 }
 
+/// Whether reads are strongly consistent: always, except under a planted fault.
+fn is_consistent() -> bool {
+    !mutant!(InconsistentReads)
+}
+
 /// One operation, with one limit for all its requests.
 pub(super) struct DynamoOperation<'a> {
     store: &'a DynamoStore,
@@ -78,7 +83,7 @@ impl<'a> DynamoOperation<'a> {
             .key_condition_expression("#scope = :scope")
             .expression_attribute_names("#scope", SCOPE)
             .expression_attribute_values(":scope", item::scope_key(scope))
-            .consistent_read(!mutant!(InconsistentReads))
+            .consistent_read(is_consistent())
             .into_paginator()
             .send();
         let mut found = Vec::new();
@@ -148,7 +153,7 @@ impl Table for DynamoOperation<'_> {
             .table_name(&*self.store.table)
             .key(SCOPE, item::scope_key(&resource.scope()))
             .key(NAME, item::name_key(resource))
-            .consistent_read(!mutant!(InconsistentReads));
+            .consistent_read(is_consistent());
         let answer = self.limited(Access::Read, request.send()).await?;
         let answer = answer.map_err(|error| Access::Read.failure(error))?;
         let stored = answer.item.as_ref().map(Stored::decode).transpose()?;

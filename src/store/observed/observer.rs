@@ -225,11 +225,10 @@ impl Observer {
                 },
             };
             // Read only now, because the request may have taken long.
-            let now = if mutant!(ObservationFromRequest) {
-                asked_at
-            } else {
-                self.clock.now()
-            };
+            let mut now = self.clock.now();
+            if mutant!(ObservationFromRequest) {
+                now = asked_at;
+            }
             let mut record = self.judge(resource, found, now)?;
             let guard = WriteCondition::unchanged(&record);
             next = match rules(&mut record, now) {

@@ -231,13 +231,7 @@ impl Session {
     }
 
     fn observe(&mut self, resource: &ResourceName) -> Answer<LocalizedRow> {
-        let early = mutant!(ClockReadBeforeRow).then(|| self.clock.clock.now());
-        let stored = Row::find(&self.connection, resource)?;
-        // After the read, which may have waited: the files may have been replaced meanwhile.
-        self.files.check()?;
-        // Also after the read, so that an observation counts from the arrival of the row. If the write lock is
-        // held, the clock is read under it, so that rows and moments have the same order.
-        let now = early.unwrap_or_else(|| self.clock.clock.now());
+        let (stored, now) = self.find(resource)?;
         let Some(row) = &stored else {
             return Ok(LocalizedRow {
                 record: StoredRecord::default(),
@@ -262,6 +256,21 @@ impl Session {
             foreign,
             stored,
         })
+    }
+
+    /// The stored row, and the time of its arrival.
+    fn find(&self, resource: &ResourceName) -> Answer<(Option<Row>, Moment)> {
+        if mutant!(ClockReadBeforeRow) {
+            let now = self.clock.clock.now();
+            return Ok((Row::find(&self.connection, resource)?, now));
+        }
+        let stored = Row::find(&self.connection, resource)?;
+        // After the read, which may have waited: the files may have been replaced meanwhile.
+        self.files.check()?;
+        // Also after the read, so that an observation counts from the arrival of the row. If the write lock is
+        // held, the clock is read under it, so that rows and moments have the same order.
+        let now = self.clock.clock.now();
+        Ok((stored, now))
     }
 
     /// Commits the work. If the disk is full, restarts the log, which makes space, and tries once more.
