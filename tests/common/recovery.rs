@@ -11,11 +11,11 @@ use std::{
 use actix::prelude::*;
 use futures::future::LocalBoxFuture;
 use tenure::{
-    BecameFollower, BecameLeader, LeaseStore, LockActor, LockHandle, Reason, Timing,
+    BecameFollower, BecameLeader, FencingToken, LeaseStore, LockActor, LockHandle, Reason, Timing,
     actor::ElectionState, lease::ResourceName, store::StoreErrorKind,
 };
 
-/// Counts the messages that it gets.
+/// Counts how often the lock tells it that it has become leader or follower.
 #[derive(Clone, Default)]
 struct Follower {
     won: Arc<AtomicUsize>,
@@ -43,13 +43,13 @@ impl Handler<BecameFollower> for Follower {
 }
 
 /// Starts a lock on a store that fails with this kind of error, checks that it retries and reports the error,
-/// then repairs the store and waits until the lock leads.
+/// then repairs the store and waits until the lock leads. Returns the token that it leads with.
 pub(crate) async fn a_lock_retries_and_leads_when_the_store_is_repaired(
     store: Arc<dyn LeaseStore>,
     resource: &ResourceName,
     kind: StoreErrorKind,
-    mend: LocalBoxFuture<'_, ()>,
-) {
+    repair: LocalBoxFuture<'_, ()>,
+) -> FencingToken {
     let timing = Timing::builder().ttl(Duration::from_secs(3)).build();
     let builder = LockActor::builder(resource, store).timing(timing.unwrap());
     let lock = builder.start().unwrap();
@@ -70,21 +70,21 @@ pub(crate) async fn a_lock_retries_and_leads_when_the_store_is_repaired(
     assert!(failing.store.failing_for.is_some() && failing.leadership.is_none());
     assert_eq!(failing.state, ElectionState::Standby);
 
-    mend.await;
-    let mended = Instant::now();
-    loop {
+    repair.await;
+    let repaired = Instant::now();
+    let leadership = loop {
         let status = lock.status().await.unwrap();
-        if status
-            .leadership
-            .is_some_and(|leadership| leadership.is_current())
+        if let Some(leadership) = status.leadership
+            && leadership.is_current()
         {
             assert_eq!((status.store.failing_for, status.store.failures), (None, 0));
-            break;
+            break leadership;
         }
-        assert!(mended.elapsed() < Duration::from_secs(60), "not leading");
+        assert!(repaired.elapsed() < Duration::from_secs(60), "not leading");
         actix::clock::sleep(Duration::from_millis(20)).await;
-    }
+    };
     lock.shutdown().await.unwrap();
+    leadership.lease().token
 }
 
 /// Runs a lock whose bid, two renewals and release lose their replies: `lose` makes the connection lose the next
