@@ -46,8 +46,7 @@ fn an_unknown_scheme_and_text_that_is_no_url_are_misconfigured() {
         ("leases.db", "not the URL of a store"),
         (
             "",
-            "the URL is empty: set the setting that holds it. A URL has one of the \
-             forms memory:",
+            "the URL is empty: check the setting that contains it, and write one of memory:",
         ),
         ("memory:\r", "control character"),
     ] {
@@ -173,7 +172,7 @@ mod mongodb {
         ] {
             let (kind, text) = refused(url);
             assert_eq!(kind, StoreErrorKind::Misconfigured, "{text}");
-            assert!(text.contains("`fooBar` is not known"), "{text}");
+            assert!(text.contains("`fooBar` is unknown"), "{text}");
             assert!(!text.contains("hunter2"), "{text}");
         }
     }

@@ -68,7 +68,7 @@ const KIND: &str = "dynamodb";
 /// item (`ReturnValuesOnConditionCheckFailure`; an old DynamoDB Local does not, which costs one more read). The
 /// store then decides on that item, and writes on the condition that token and version are unchanged.
 ///
-/// Unknown attributes are kept. An item that is damaged, or is no record, is
+/// Unknown attributes are kept. An item that is damaged, or is not a record, is
 /// [`Corrupt`](super::StoreErrorKind::Corrupt), and nothing is written into it, with three exceptions:
 ///
 /// - A bid for a lease that nobody holds checks only the token, the version and the history, because it
@@ -143,7 +143,7 @@ const KIND: &str = "dynamodb";
 /// | [`Throttled`](super::StoreErrorKind::Throttled) | the table's capacity is used up | use on-demand billing, or add capacity |
 /// | [`Denied`](super::StoreErrorKind::Denied) | no credentials, expired ones, or a missing privilege | see *Least privileges*; check the machine's clock, too |
 /// | [`Misconfigured`](super::StoreErrorKind::Misconfigured) | no such table, other keys, or no usable region or endpoint | see *The table* |
-/// | [`Corrupt`](super::StoreErrorKind::Corrupt) | the item is damaged, or is no record | the message names the attribute |
+/// | [`Corrupt`](super::StoreErrorKind::Corrupt) | the item is damaged, or is not a record | the message names the attribute |
 /// | [`Unsupported`](super::StoreErrorKind::Unsupported) | the record needs a newer version of this library | update it |
 ///
 /// # What can be lost

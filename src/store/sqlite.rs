@@ -120,7 +120,7 @@ const KIND: &str = "sqlite";
 /// | [`Unknown`](super::StoreErrorKind::Unknown) | a commit failed, so it may have been applied | the lock asks again; look at the disk |
 /// | [`Denied`](super::StoreErrorKind::Denied) | the process may not search the directory | grant it the privileges above |
 /// | [`Misconfigured`](super::StoreErrorKind::Misconfigured) | no such directory, no write access, a table of another layout, or a file that was replaced | the message says it; after a replacement, open the store again |
-/// | [`Corrupt`](super::StoreErrorKind::Corrupt) | the file or a row is damaged, or it is no SQLite database | restore it, then raise the tokens |
+/// | [`Corrupt`](super::StoreErrorKind::Corrupt) | the file or a row is damaged, or it is not an SQLite database | restore it, then raise the tokens |
 ///
 /// # What can be lost
 ///
@@ -205,7 +205,7 @@ impl SqliteStore {
     ///
     /// An error of one of these kinds leaves the file as it was:
     ///
-    /// - [`Corrupt`](super::StoreErrorKind::Corrupt): the file is damaged, or is no SQLite database.
+    /// - [`Corrupt`](super::StoreErrorKind::Corrupt): the file is damaged, or is not an SQLite database.
     /// - [`Misconfigured`](super::StoreErrorKind::Misconfigured): the directory does not exist, the
     ///   file cannot be written, or its table `tenure_leases` has another layout.
     /// - [`Denied`](super::StoreErrorKind::Denied): the process may not search the directory.

@@ -160,8 +160,7 @@ impl Target {
         }
         if url.trim().is_empty() {
             let message = format!(
-                "the URL is empty: set the setting that holds it. A URL has one of the \
-                 forms {}",
+                "the URL is empty: check the setting that contains it, and write one of {}",
                 available()
             );
             return Err(misconfigured(URL, message));
@@ -169,7 +168,7 @@ impl Target {
         let split = url.split_once(':').filter(|(scheme, _)| is_scheme(scheme));
         let Some((scheme, rest)) = split else {
             let message = format!(
-                "this is not the URL of a store, which has one of the forms {}",
+                "this is not the URL of a store: write one of {}",
                 available()
             );
             return Err(misconfigured(URL, message));
@@ -239,7 +238,7 @@ fn misconfigured(store: &'static str, message: impl Into<String>) -> StoreError 
 
 #[cfg(any(feature = "dynamodb", feature = "mongodb", feature = "sqlite"))]
 fn no_thread(store: &'static str, error: std::io::Error) -> StoreError {
-    let message = "cannot run on a thread of the library: check the limit of threads";
+    let message = "cannot start a thread: check the limit on threads";
     StoreError::new(StoreErrorKind::Unavailable, store, Operation::Open, message).with_source(error)
 }
 

@@ -138,7 +138,7 @@ async fn a_document_of_something_else_is_corrupt_and_not_overwritten() {
             .unwrap()
             .is_empty()
     );
-    // A mere name is no record yet.
+    // A document with only a name is not a record yet.
     let test_collection = TestCollection::new().await;
     test_collection
         .collection

@@ -110,7 +110,7 @@ impl Fields<'_> {
 
     fn corrupt(&self, damage: &str) -> Failure {
         let message = format!(
-            "the item of {:?} is damaged, or is no record of a lease: {damage}; nothing was \
+            "the item of {:?} is damaged, or is not the record of a lease: {damage}; nothing was \
              overwritten: repair it, or give the leases a table of their own",
             self.id()
         );

@@ -59,7 +59,7 @@ impl From<rusqlite::Error> for Failure {
             ),
             Some(ErrorCode::NotADatabase) => (
                 Corrupt,
-                "the file is no SQLite database, or an encrypted one; nothing was overwritten: give \
+                "the file is not an SQLite database, or is encrypted; nothing was overwritten: give \
                  the path of another file",
             ),
             Some(ErrorCode::DatabaseCorrupt) => (

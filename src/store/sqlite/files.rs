@@ -27,7 +27,7 @@ pub(super) fn check_path(path: &Path) -> Answer<PathBuf> {
         }
         Ok(_) => {
             return Err(Failure::misconfigured(
-                "this is no regular file: give the path of one",
+                "this is not a regular file: give the path of a regular file",
             ));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -37,7 +37,7 @@ pub(super) fn check_path(path: &Path) -> Answer<PathBuf> {
     match directory.metadata() {
         Ok(found) if found.is_dir() => Ok(path),
         Ok(_) => Err(Failure::misconfigured(format!(
-            "{} is no directory: give a path in a directory",
+            "{} is not a directory: give a path in a directory",
             directory.display()
         ))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -57,7 +57,9 @@ fn cannot_look(what: &str, error: io::Error) -> Failure {
         ),
         NotADirectory | InvalidFilename | InvalidInput => (
             StoreErrorKind::Misconfigured,
-            format!("{what} cannot exist: a part of the path is no directory or no valid name"),
+            format!(
+                "{what} cannot exist: a part of the path is not a directory or not a valid name"
+            ),
         ),
         _ => (
             StoreErrorKind::Unavailable,

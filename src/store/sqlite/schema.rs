@@ -50,7 +50,7 @@ impl PendingMigration {
             .collect::<rusqlite::Result<_>>()?;
         let mut wrong = Vec::new();
         if !objects.iter().any(|kind| kind == "table") {
-            wrong.push("it is no table".to_owned());
+            wrong.push("it is not a table".to_owned());
         }
         let mut missing = Vec::new();
         let optional = OPTIONAL.iter().map(|(name, kind)| (*name, *kind, true));

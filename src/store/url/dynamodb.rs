@@ -75,7 +75,7 @@ impl Target {
             "region" => {
                 let region = parameter.decoded(KIND)?;
                 if region.contains(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
-                    return refuse("the value of the parameter `region` is no name of a region");
+                    return refuse("the value of the parameter `region` is not a region name");
                 }
                 self.region = Some(region);
             }
@@ -86,7 +86,7 @@ impl Target {
                 }
                 if !is_address(&endpoint) {
                     return refuse(
-                        "the value of the parameter `endpoint` is no address: write \
+                        "the value of the parameter `endpoint` is not an address: write \
                          `http://HOST:PORT` or `https://HOST`",
                     );
                 }
@@ -99,13 +99,13 @@ impl Target {
                     "false" => false,
                     _ => {
                         return refuse(
-                            "the parameter `create_table_if_missing` is `true` or `false`",
+                            "the parameter `create_table_if_missing` must be `true` or `false`",
                         );
                     }
                 };
             }
             _ => {
-                let message = format!("{} is not known; {KNOWN}", parameter.shown());
+                let message = format!("{} is unknown; {KNOWN}", parameter.shown());
                 return refuse(&message);
             }
         }
@@ -129,7 +129,8 @@ impl Target {
         let region = match self.region {
             Some(region) => Some(Region::new(region)),
             None => {
-                // Not the default chain, which would send requests on a network that may not be Amazon's.
+                // The default chain would also send requests to the metadata service, on a network that may not be
+                // Amazon's.
                 let variable = EnvironmentVariableRegionProvider::new();
                 let profile = ProfileFileRegionProvider::new();
                 let chain = RegionProviderChain::first_try(variable).or_else(profile);
@@ -139,8 +140,8 @@ impl Target {
         let Some(region) = region else {
             return Err(misconfigured(
                 KIND,
-                "there is no region: add `?region=NAME` to the URL, or set `AWS_REGION`, or a region \
-                 in the profile",
+                "no region is set: add `?region=NAME` to the URL, or set `AWS_REGION` or a region in \
+                 the profile",
             ));
         };
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
@@ -166,11 +167,11 @@ impl Target {
     }
 }
 
-const NO_CREDENTIALS: &str = "credentials do not stand in the URL: give them in the environment \
-    (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`), in a profile, or by the role of the container or the \
+const NO_CREDENTIALS: &str = "the URL must not contain credentials: set them in the environment \
+    (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`) or in a profile, or use the role of the container or \
     machine";
 
-/// Whether requests can be sent to this address. The SDK would check it only with the first one.
+/// Whether requests can be sent to this address. The SDK does not check it before the first request.
 fn is_address(text: &str) -> bool {
     let host = text.strip_prefix("http://");
     let Some(host) = host.or_else(|| text.strip_prefix("https://")) else {
@@ -178,7 +179,7 @@ fn is_address(text: &str) -> bool {
     };
     let authority = host.split('/').next().unwrap_or(host);
     let (name, port) = match authority.rsplit_once(':') {
-        // An address of IPv6 has colons of its own.
+        // An IPv6 address contains colons itself.
         Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
         _ => (authority, None),
     };

@@ -37,12 +37,12 @@ impl Target {
             return Err(misconfigured(KIND, message));
         };
         let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
-        // A password with a `?` ends up among the parameters; the driver would quote it.
+        // The part of a password after a `?` is read as parameters, which the driver's error would quote.
         if query.contains('@') {
-            let message = format!("{ENCODE}; a `@` in a parameter is written `%40`");
+            let message = format!("{ENCODE}; in a parameter, write `@` as `%40`");
             return Err(misconfigured(KIND, message));
         }
-        // The driver cuts a password in two bytes behind a `%`, and panics within a character.
+        // The driver slices a password two bytes after a `%`, and panics if that is inside a character.
         if (before.rsplit_once('@')).is_some_and(|(user, _)| !is_encoded(user)) {
             return Err(misconfigured(KIND, ENCODE));
         }
@@ -81,7 +81,7 @@ impl Target {
         Ok(Arc::new(OnLibraryThread::new(Arc::new(made?), host)))
     }
 
-    /// Connections are opened later, by tasks of the runtime that this runs on.
+    /// Call it on the runtime that the client's connections are to live on.
     async fn make(self) -> Result<MongoStore, StoreError> {
         let mut options = ClientOptions::parse(&self.url).await.map_err(refused)?;
         let servers = Servers::listen(&mut options);
@@ -96,14 +96,14 @@ impl Target {
 }
 
 const ENCODE: &str =
-    "the user name and the password must be percent-encoded, each of `: / ? # [ ] @ %` in them";
+    "in the user name and the password, each of `: / ? # [ ] @ %` must be percent-encoded";
 
 /// The error for a URL that the driver can parse. Only its error about a DNS name is the source, because others
 /// may quote parts of the URL.
 fn refused(error: Error) -> StoreError {
     match &*error.kind {
         ErrorKind::DnsResolve { .. } => {
-            let message = "the DNS does not return the servers: check the name and the network";
+            let message = "the DNS lookup of the servers failed: check the name and the network";
             StoreError::new(StoreErrorKind::Unavailable, KIND, Operation::Open, message)
                 .with_source(error)
         }
@@ -118,11 +118,11 @@ fn refused(error: Error) -> StoreError {
             KIND,
             "the driver does not accept the TLS settings: check the files that they name",
         ),
-        _ => misconfigured(KIND, TOGETHER),
+        _ => misconfigured(KIND, REFUSED_COMBINATION),
     }
 }
 
-const TOGETHER: &str = "the driver does not accept the parameters together";
+const REFUSED_COMBINATION: &str = "the driver does not accept this combination of parameters";
 
 fn join(scheme: &str, before: &str, parameters: &[Parameter<'_>]) -> String {
     let mut url = format!("{scheme}://{before}");
@@ -148,9 +148,10 @@ fn accepts(url: &str) -> bool {
 /// Why the driver refuses a URL. The parts are checked one by one, because the driver's own message may quote any
 /// of them, including the password.
 fn diagnosis(scheme: &str, before: &str, parameters: &[Parameter<'_>]) -> String {
-    let known = "tenure's own are `collection` and `call_limit`, the others are those of a connection string";
+    let known = "tenure's own parameters are `collection` and `call_limit`, all others are those of a MongoDB \
+         connection string";
     if let Some(unknown) = parameters.iter().find(|it| is_unknown(**it)) {
-        return format!("{} is not known; {known}", unknown.shown());
+        return format!("{} is unknown; {known}", unknown.shown());
     }
     if !accepts(&join(scheme, before, &[])) {
         let (user, place) = match before.rsplit_once('@') {
@@ -161,13 +162,13 @@ fn diagnosis(scheme: &str, before: &str, parameters: &[Parameter<'_>]) -> String
         return match (user, accepts(&join(scheme, place, &[]))) {
             (Some(_), true) => ENCODE.to_owned(),
             _ if accepts(&join(scheme, hosts, &[])) => {
-                "the driver does not accept the name of the database: write it behind the servers \
-                 and one `/`, percent-encoded"
+                "the driver does not accept the name of the database: write it after the servers \
+                 and a `/`, percent-encoded"
                     .to_owned()
             }
             _ => format!(
-                "the driver does not accept the servers: write `host:port`, several with commas \
-                 between them, for `mongodb+srv` one without a port; {ENCODE}"
+                "the driver does not accept the servers: write `host:port`, separated by commas, or \
+                 for `mongodb+srv` one host without a port; {ENCODE}"
             ),
         };
     }
@@ -186,11 +187,11 @@ fn diagnosis(scheme: &str, before: &str, parameters: &[Parameter<'_>]) -> String
             "the driver does not accept {} with this value",
             parameters[index].shown()
         ),
-        None => TOGETHER.to_owned(),
+        None => REFUSED_COMBINATION.to_owned(),
     }
 }
 
-/// The driver exports no list of its parameters, but its error says if one is unknown.
+/// The driver does not export the list of its parameters, but its error tells whether one is unknown.
 fn is_unknown(parameter: Parameter<'_>) -> bool {
     let Parameter { name, .. } = parameter;
     let unknown = |error: Error| {
@@ -201,11 +202,18 @@ fn is_unknown(parameter: Parameter<'_>) -> bool {
         || ConnectionString::parse(format!("mongodb://h/?{name}=1")).is_err_and(unknown)
 }
 
-/// The name of a database or a collection, if the server can have one of this name.
+/// The name of a database or a collection, if the server allows it.
 fn checked(what: &str, name: String) -> Result<String, StoreError> {
-    let odd = |c: char| c.is_control() || c == '$' || (what == "database" && c == '.');
+    let (forbidden, characters) = match what {
+        "database" => ("$.", "`$`, `.`"),
+        _ => ("$", "`$`"),
+    };
+    let odd = |c: char| c.is_control() || forbidden.contains(c);
     if name.contains(odd) || name.starts_with("system.") {
-        let message = format!("no {what} can have the name that the URL gives it");
+        let message = format!(
+            "the name of the {what} is not allowed: it must not contain {characters} or control characters, \
+             or begin with `system.`"
+        );
         Err(misconfigured(KIND, message))
     } else {
         Ok(name)

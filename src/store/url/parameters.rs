@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 use super::misconfigured;
 use crate::store::StoreError;
 
-/// One `name=value` of a URL; the value is as it was written.
+/// One `name=value` of a URL. The value is still percent-encoded.
 #[derive(Clone, Copy)]
 pub(super) struct Parameter<'a> {
     pub(super) name: &'a str,
@@ -23,13 +23,13 @@ pub(super) fn split<'a>(
     }
     for (index, pair) in query.split('&').enumerate() {
         let Some((name, value)) = pair.split_once('=') else {
-            let message = format!("the parameter at place {} is no `name=value`", index + 1);
+            let message = format!("parameter {} is not of the form `name=value`", index + 1);
             return Err(misconfigured(store, message));
         };
-        // MongoDB has one that may be repeated.
+        // The only parameter of MongoDB that may be repeated.
         let again = found.iter().any(|other| other.name == name);
         if again && !name.eq_ignore_ascii_case("readPreferenceTags") {
-            let message = format!("{} is given twice", Parameter { name, value }.shown());
+            let message = format!("{} is set twice", Parameter { name, value }.shown());
             return Err(misconfigured(store, message));
         }
         found.push(Parameter { name, value });
@@ -38,29 +38,27 @@ pub(super) fn split<'a>(
 }
 
 impl Parameter<'_> {
-    /// Its name for a message. What does not look like a name may be part of a password with an
-    /// unencoded `?` or `&` in it.
+    /// The name for a message. If it does not look like a name, it is not shown: it may be part of a password
+    /// with an unencoded `?` or `&`.
     pub(super) fn shown(self) -> String {
         if self.is_plain() {
             format!("the parameter `{}`", self.name)
         } else {
-            "a parameter with an odd name".to_owned()
+            "a parameter whose name has unusual characters".to_owned()
         }
     }
 
-    /// Whether the name consists of what names of parameters consist of.
+    /// Whether the name has only characters that are usual in parameter names.
     pub(super) fn is_plain(self) -> bool {
         let odd = |c: char| !c.is_ascii_alphanumeric() && !"_-.".contains(c);
         !self.name.is_empty() && self.name.len() <= 40 && !self.name.contains(odd)
     }
 
-    /// The value without its percent-encoding. Nothing of it is shown.
+    /// The value without its percent-encoding. Errors do not show it.
     pub(super) fn decoded(self, store: &'static str) -> Result<String, StoreError> {
         let refuse = |what| misconfigured(store, format!("the value of {} {what}", self.shown()));
         if !is_encoded(self.value) {
-            return Err(refuse(
-                "has a `%` that two hexadecimal digits do not follow",
-            ));
+            return Err(refuse("has a `%` without two hexadecimal digits after it"));
         }
         let decoded = percent_decode_str(self.value).decode_utf8();
         let decoded = decoded.map_err(|_| refuse("is not UTF-8"))?;
@@ -71,7 +69,7 @@ impl Parameter<'_> {
         }
     }
 
-    /// A time of more than zero: a whole number and `ms` or `s`.
+    /// The value as a duration of more than zero: a whole number and `ms` or `s`.
     pub(super) fn duration(self, store: &'static str) -> Result<Duration, StoreError> {
         let text = self.decoded(store)?;
         let (number, unit) = match text.strip_suffix("ms") {
@@ -87,7 +85,7 @@ impl Parameter<'_> {
             Some(time) => Ok(time),
             None => {
                 let message = format!(
-                    "the value of {} is no time: write a whole number and its unit, like `500ms` or `5s`",
+                    "the value of {} is not a duration: write a whole number and its unit, like `500ms` or `5s`",
                     self.shown()
                 );
                 Err(misconfigured(store, message))

@@ -13,16 +13,16 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// A `?` is refused, because a file of that name is hardly what is meant.
+    /// Refuses a `?`, because it is more likely meant to begin parameters than to be part of the file's name.
     pub(super) fn parse(rest: &str) -> Result<Self, StoreError> {
         let refused = match rest {
             "" => "the path is missing: write `sqlite:PATH`",
-            // To most programs the first part would be a host; to a file system it is a folder in `/`.
+            // Most programs read the first part as a host; a file system reads it as a directory in `/`.
             _ if rest.starts_with("//") && !rest.starts_with("///") => {
-                "a file has no host: write `sqlite:PATH`, with one `/` in front of an absolute path"
+                "a file has no host: write `sqlite:PATH`, where an absolute path begins with one `/`"
             }
             _ if rest.contains('?') => {
-                "there are no parameters, and no `?` in the path: use `SqliteStore::builder`"
+                "the URL has no parameters, and the path must not contain `?`: use `SqliteStore::builder`"
             }
             _ => return Ok(Self { path: rest.into() }),
         };
@@ -30,7 +30,7 @@ impl Target {
     }
 
     pub(super) async fn open(self) -> Result<Arc<dyn LeaseStore>, StoreError> {
-        // It waits for the disk, and for others that lock the file.
+        // It waits for the disk, and for other processes that lock the file.
         let store = run_blocking(move || SqliteStore::open(self.path)).await;
         let store = store.map_err(|error| no_thread(KIND, error))?;
         Ok(Arc::new(store?))

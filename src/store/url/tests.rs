@@ -113,7 +113,7 @@ mod sqlite {
     #[test]
     fn a_path_that_looks_like_a_mistake_is_refused() {
         assert!(refusal("sqlite:").contains("the path is missing"));
-        assert!(refusal("sqlite:a.db?mode=ro").contains("there are no parameters"));
+        assert!(refusal("sqlite:a.db?mode=ro").contains("the URL has no parameters"));
         let text = refusal("sqlite://u:hunter2@h/a.db");
         assert!(
             text.contains("no host") && !text.contains("hunter2"),

@@ -79,7 +79,11 @@ fn a_path_where_no_file_can_be_is_misconfigured() {
     fails("", misconfigured, "give the path of a file");
     fs::write(test_file.path(), "a file").unwrap();
     let below = test_file.path().join("leases.db");
-    fails(below, misconfigured, "a part of the path is no directory");
+    fails(
+        below,
+        misconfigured,
+        "a part of the path is not a directory",
+    );
     let long = test_file.directory.path().join("x".repeat(300));
     fails(long, misconfigured, "no valid name");
 }
@@ -101,7 +105,7 @@ fn a_file_or_a_directory_that_cannot_be_written_is_misconfigured() {
     fails(
         "/dev/null",
         StoreErrorKind::Misconfigured,
-        "no regular file",
+        "not a regular file",
     );
 }
 
@@ -134,7 +138,7 @@ fn a_table_of_another_layout_is_misconfigured_and_left_as_it_is() {
         ),
         (
             "CREATE VIEW tenure_leases AS SELECT 1 AS name",
-            "it is no table, `name` is",
+            "it is not a table, `name` is",
         ),
     ] {
         let test_file = TestFile::new();

@@ -49,53 +49,56 @@ fn what_is_not_accepted_is_named() {
         ("dynamodb://leas%65s", "the name of the table"),
         (
             "dynamodb://leases?Region=x",
-            "`Region` is not known; the parameters are `region`",
+            "`Region` is unknown; the parameters are `region`",
         ),
         ("dynamodb://leases?region=", "`region` is empty"),
         (
             "dynamodb://leases?region=a_b",
-            "`region` is no name of a region",
+            "`region` is not a region name",
         ),
         (
             "dynamodb://leases?region=a&region=b",
-            "`region` is given twice",
+            "`region` is set twice",
         ),
-        ("dynamodb://leases?region", "place 1 is no `name=value`"),
+        (
+            "dynamodb://leases?region",
+            "parameter 1 is not of the form `name=value`",
+        ),
         (
             "dynamodb://leases?create_table_if_missing=yes",
-            "is `true` or `false`",
+            "must be `true` or `false`",
         ),
         (
             "dynamodb://leases?endpoint=localhost:8000",
-            "`endpoint` is no address",
+            "`endpoint` is not an address",
         ),
         (
             "dynamodb://leases?endpoint=http://",
-            "`endpoint` is no address",
+            "`endpoint` is not an address",
         ),
         (
             "dynamodb://leases?endpoint=http://[::1",
-            "`endpoint` is no address",
+            "`endpoint` is not an address",
         ),
         (
             "dynamodb://leases?endpoint=http://[h]:1",
-            "`endpoint` is no address",
+            "`endpoint` is not an address",
         ),
         (
             "dynamodb://leases?endpoint=http://h:1:1",
-            "`endpoint` is no address",
+            "`endpoint` is not an address",
         ),
         (
             "dynamodb://leases?endpoint=http://h:0",
-            "`endpoint` is no address",
+            "`endpoint` is not an address",
         ),
         (
             "dynamodb://leases?endpoint=http://h:1x",
-            "`endpoint` is no address",
+            "`endpoint` is not an address",
         ),
         (
             "dynamodb://leases?endpoint=http://h%20h",
-            "`endpoint` is no address",
+            "`endpoint` is not an address",
         ),
         ("dynamodb://leases?endpoint=%F", "has a `%`"),
     ] {

@@ -59,7 +59,7 @@ fn a_call_limit_is_a_whole_number_with_its_unit() {
     ] {
         let error = Target::parse(&format!("mongodb://h/?call_limit={text}"));
         let error = error.err().expect("no such time").to_string();
-        assert!(error.contains("`call_limit` is no time"), "{error}");
+        assert!(error.contains("`call_limit` is not a duration"), "{error}");
     }
 }
 
@@ -68,11 +68,11 @@ fn a_parameter_that_is_not_accepted_is_named() {
     for (url, expected) in [
         (
             "mongodb://h/?colection=x",
-            "parameter `colection` is not known; tenure's own are `collection` and `call_limit`",
+            "parameter `colection` is unknown; tenure's own parameters are `collection` and `call_limit`",
         ),
         (
             "mongodb://u:p@h/?w=1&Collection=x",
-            "`Collection` is not known",
+            "`Collection` is unknown",
         ),
         (
             "mongodb://h/?maxPoolSize=many",
@@ -96,31 +96,31 @@ fn a_parameter_that_is_not_accepted_is_named() {
         ),
         (
             "mongodb://h/?a",
-            "the parameter at place 1 is no `name=value`",
+            "parameter 1 is not of the form `name=value`",
         ),
         (
             "mongodb://h/?w=1&",
-            "the parameter at place 2 is no `name=value`",
+            "parameter 2 is not of the form `name=value`",
         ),
-        ("mongodb://h/?w=1&w=2", "`w` is given twice"),
+        ("mongodb://h/?w=1&w=2", "`w` is set twice"),
         (
             "mongodb://h/?collection=a&collection=b",
-            "`collection` is given twice",
+            "`collection` is set twice",
         ),
         ("mongodb://h/?collection=", "`collection` is empty"),
         ("mongodb://h/?collection=%zz", "has a `%`"),
         ("mongodb://h/?collection=%ff", "is not UTF-8"),
         (
             "mongodb://h/?collection=a%24b",
-            "no collection can have the name",
+            "the name of the collection is not allowed",
         ),
         (
             "mongodb://h/?collection=system.users",
-            "no collection can have the name",
+            "the name of the collection is not allowed",
         ),
         (
             "mongodb://h/?a%20b=c",
-            "a parameter with an odd name is not known",
+            "a parameter whose name has unusual characters is unknown",
         ),
         ("mongodb:h", "two slashes"),
         ("mongodb://", "does not accept the servers"),
@@ -130,7 +130,7 @@ fn a_parameter_that_is_not_accepted_is_named() {
             "does not accept the servers",
         ),
         ("mongodb://h/a b", "the name of the database"),
-        ("mongodb://h/a.b", "no database can have the name"),
+        ("mongodb://h/a.b", "the name of the database is not allowed"),
     ] {
         let text = refusal(url);
         assert!(text.contains(expected), "{url}: {text}");
