@@ -1,5 +1,5 @@
-//! Real processes on one SQLite file. Without arguments of its own each test starts this program
-//! again, as a process that contends and writes down when it believed that it led.
+//! Real processes on one SQLite file. Each test starts this program again, with environment variables that make
+//! it contend for a lease and print when `is_current()` returned true.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -26,7 +26,7 @@ const CANDIDATE: &str = "TENURE_TEST_CANDIDATE";
 const FORKS: &str = "TENURE_TEST_FORKS";
 const TTL: Duration = Duration::from_millis(500);
 
-/// Writes down when it led, and tells once that it does.
+/// Prints when `is_current()` returned true, and reports on the channel when it becomes leader.
 struct Witness(mpsc::UnboundedSender<()>);
 
 impl Actor for Witness {
@@ -36,9 +36,9 @@ impl Actor for Witness {
 impl Handler<BecameLeader> for Witness {
     type Result = ();
     fn handle(&mut self, BecameLeader { leadership }: BecameLeader, _: &mut Context<Self>) {
-        // Nobody may be left who wants to know.
+        // It fails if the receiver was dropped.
         let _ = self.0.send(());
-        // A plain thread, so that no runtime stands between the question and the answer.
+        // A plain thread, so that no runtime delays the calls.
         thread::spawn(move || {
             loop {
                 let before = BootClock.now();
@@ -65,7 +65,7 @@ impl Handler<BecameFollower> for Witness {
     fn handle(&mut self, _: BecameFollower, _: &mut Context<Self>) {}
 }
 
-/// A lock, who follows it, and a channel that tells when it leads.
+/// A lock, its subscriber, and a channel that reports when it leads.
 fn contend(
     file: &str,
     candidate: &str,
@@ -86,23 +86,23 @@ fn contend(
 fn contend_until_killed(file: &str, candidate: &str) {
     System::new().block_on(async {
         let _contends = contend(file, candidate, TTL);
-        // A bound, in case the parent dies.
+        // Ends the process if the parent dies.
         actix::clock::sleep(Duration::from_secs(30)).await;
     });
 }
 
-/// Becomes two processes that have drawn the same random numbers so far. Each leads for some renewals,
-/// and steps down for the other.
+/// Forks into two processes whose random generators have the same state. Each leads for a ttl, and then releases
+/// the lease for the other.
 #[cfg(unix)]
 fn fork_and_contend(file: &str, candidate: &str) {
-    // A thread's generator is seeded by its first use; the fork copies it.
+    // The generator of a thread is seeded at its first use, and the fork copies it.
     let _: u64 = rand::random();
     let fork = fork::fork().unwrap();
     System::new().block_on(async {
         let ttl = Duration::from_secs(2);
         let (lock, _witness, mut leads) = contend(file, candidate, ttl);
         let led = actix::clock::timeout(Duration::from_secs(20), leads.recv()).await;
-        assert_eq!(led, Ok(Some(())), "it never leads");
+        assert_eq!(led, Ok(Some(())), "it does not become leader");
         actix::clock::sleep(ttl).await;
         lock.shutdown().await.unwrap();
     });
@@ -121,8 +121,7 @@ fn command(file: &Path, candidate: &str, out: &Path) -> Result<Command, Failed> 
     Ok(command)
 }
 
-/// From the first answer of true to the last, for each token and process; a call counts from its
-/// start to its end where that makes overlaps harder to miss.
+/// For each token and process, from the end of the first call that returned true to the start of the last one.
 type Intervals = BTreeMap<(u64, u64), (u64, u64)>;
 
 fn intervals(folder: &Path) -> Result<Intervals, Failed> {
@@ -133,7 +132,7 @@ fn intervals(folder: &Path) -> Result<Intervals, Failed> {
             continue;
         }
         let text = std::fs::read_to_string(path)?;
-        // A process that was killed may have left half a line.
+        // A process that was killed may have printed half a line.
         for line in text.lines().filter(|line| line.split(' ').count() == 4) {
             let numbers: Result<Vec<u64>, _> = line.split(' ').map(str::parse).collect();
             let Ok([process, token, before, after]) = numbers.as_deref() else {
@@ -147,7 +146,7 @@ fn intervals(folder: &Path) -> Result<Intervals, Failed> {
     Ok(intervals)
 }
 
-fn none_at_once(intervals: &Intervals) -> Result<(), Failed> {
+fn check_no_overlap(intervals: &Intervals) -> Result<(), Failed> {
     let ordered: Vec<_> = intervals.iter().collect();
     for pair in ordered.windows(2) {
         let [(older, (_, last)), (younger, (first, _))] = pair else {
@@ -173,21 +172,22 @@ fn none_at_once(intervals: &Intervals) -> Result<(), Failed> {
 fn forks_exclude_each_other() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("leases.db");
-    // Made before, so that neither waits for the other while it makes it, a random time long.
+    // The file exists before the fork. Otherwise one process would wait for the other to create it, with waits from
+    // its random generator.
     drop(SqliteStore::open(&file)?);
     let out = folder.path().join("forked.out");
     let status = command(&file, "twin", &out)?.env(FORKS, "1").status()?;
     if !status.success() {
-        return Err(format!("the process that forks has failed: {status}").into());
+        return Err(format!("the process that forks failed: {status}").into());
     }
     let intervals = intervals(folder.path())?;
     if intervals.len() != 2 {
-        return Err(format!("not one leadership of each process: {intervals:?}").into());
+        return Err(format!("expected one leadership of each process: {intervals:?}").into());
     }
-    none_at_once(&intervals)
+    check_no_overlap(&intervals)
 }
 
-/// Three processes, the leader killed every ttl and a half, and started again.
+/// Starts three processes. Every one and a half ttls, kills one of them in turn and starts it again.
 fn exclude_each_other(candidates: [&str; 3]) -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("leases.db");
@@ -219,7 +219,7 @@ fn exclude_each_other(candidates: [&str; 3]) -> Result<(), Failed> {
     if intervals.len() < 3 {
         return Err(format!("only {} leaderships", intervals.len()).into());
     }
-    none_at_once(&intervals)
+    check_no_overlap(&intervals)
 }
 
 fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! The user's own writes, guarded by the token and by the record of the lease.
+//! Writes of the application, guarded by the token and by the record of the lease.
 
 mod leader;
 mod token;
@@ -34,7 +34,7 @@ fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-/// An account of the user's own, in a table of the user's own.
+/// An account in a table of the application.
 struct Account {
     test_table: TestTable,
     id: String,
@@ -80,7 +80,7 @@ impl Account {
         request.key("id", text(&self.id))
     }
 
-    /// A payment, with a condition of the user's own if he likes.
+    /// A payment. The caller may add a condition.
     fn pay(&self) -> UpdateItemFluentBuilder {
         self.request()
             .update_expression("REMOVE note SET latest = :one ADD cents :one")

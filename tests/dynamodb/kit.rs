@@ -17,7 +17,7 @@ struct Dynamo(Server);
 #[async_trait]
 impl Subject for Dynamo {
     fn capabilities(&self) -> Capabilities {
-        // Long beside a round trip on a machine that runs all cases at once.
+        // Much longer than a round trip on a machine that runs all cases at once.
         let mut capabilities = Capabilities::new(Duration::from_secs(4));
         capabilities.observed = true;
         capabilities.meddles = true;

@@ -1,8 +1,8 @@
 //! [`tenure::DynamoStore`] against two real servers, whose URLs are in `TENURE_DYNAMODB_URL` and
 //! `TENURE_DYNAMODB_LOCAL_URL`. The first returns the old item when a condition fails, as AWS does; the
-//! second does not, so that the store has to look for itself.
+//! second does not, so the store must read it.
 //!
-//! Every test makes names of its own, so that they run beside each other and leave others' data alone.
+//! Every test uses new names, so that tests can run at the same time and do not change other data.
 #![cfg(feature = "dynamodb")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! A wire to a server that counts the requests that go over it, and can be told to lose answers.
+//! A proxy in front of a server that counts requests and can lose answers.
 
 use std::{
     mem,
@@ -18,15 +18,15 @@ use crate::support::Server;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wire {
-    /// How many answers to an `UpdateItem` are to be lost, each with its connection.
+    /// How many answers to an `UpdateItem` to lose, each with its connection.
     pub(crate) cut: Arc<AtomicUsize>,
-    /// Whether answers never come, on connections that stay open.
+    /// Whether answers never arrive, on connections that stay open.
     pub(crate) hang: Arc<AtomicBool>,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Wire {
-    /// A URL at which the server can be reached over this wire.
+    /// A URL at which the server can be reached through this proxy.
     pub(crate) async fn lay(&self, server: Server) -> String {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         format!("http://{}", self.lay_at(any, server).await)
@@ -46,7 +46,7 @@ impl Wire {
         address
     }
 
-    /// The operations that were sent since the last look.
+    /// The operations that were sent since the last call.
     pub(crate) fn requests(&self) -> Vec<String> {
         mem::take(&mut self.requests.lock().unwrap())
     }
@@ -80,7 +80,7 @@ impl Wire {
     }
 }
 
-/// What the head of a request asks for.
+/// The operation that the head of a request names.
 fn operation(sent: &[u8]) -> Option<String> {
     let sent = String::from_utf8_lossy(sent);
     let (_, rest) = sent.split_once("DynamoDB_20120810.")?;

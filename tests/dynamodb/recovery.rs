@@ -1,4 +1,4 @@
-//! A lock actor that faces each kind of trouble, and its end.
+//! A lock whose store fails for each reason and then recovers.
 
 use std::{
     sync::{
@@ -93,10 +93,10 @@ async fn a_lock_leads_when_its_server_can_be_reached() {
     .await;
 }
 
-/// Its bid, its renewals and its release each lose their answer, once and then twice.
+/// The bid, the renewals and the release each lose their answer, once and then twice.
 #[actix::test]
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn a_lock_that_loses_answers_leads_once_and_without_a_break() {
+async fn a_lock_that_loses_answers_leads_once_without_interruption() {
     for (server, cuts) in [(DYNOXIDE, 1), (DYNOXIDE, 2), (LOCAL, 1), (LOCAL, 2)] {
         let wire = Wire::default();
         let test_table = TestTable::at(server, wire.lay(server).await).await;
@@ -125,14 +125,14 @@ impl ProvideCredentials for Late {
         future::ProvideCredentials::ready(if self.0.load(SeqCst) {
             Ok(Credentials::new("key", "secret", None, None, "test"))
         } else {
-            Err(CredentialsError::provider_error("the role is not there"))
+            Err(CredentialsError::provider_error("the role does not exist"))
         })
     }
 }
 
 #[actix::test]
 #[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
-async fn a_lock_leads_when_its_credentials_can_be_had() {
+async fn a_lock_leads_when_its_credentials_are_available() {
     let test_table = TestTable::new(DYNOXIDE).await;
     let there = Arc::new(AtomicBool::new(false));
     let config = config(Server::url(DYNOXIDE)).credentials_provider(Late(Arc::clone(&there)));

@@ -1,4 +1,4 @@
-//! What is sent for an operation, counted on the wire; and what it costs.
+//! The requests of each operation, counted by a proxy, and their cost.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ async fn acquire_renew_and_release_are_one_write_each() {
     assert_eq!(wire.requests(), [READ]);
     store.list(&test_table.scope(), LIMIT).await.unwrap();
     assert_eq!(wire.requests(), ["Query"]);
-    // Freed by somebody else, for a process that has never looked.
+    // A process that has never read the record acquires the lease that another one has released.
     let (other, wire) = over_a_wire(DYNOXIDE).await;
     let other = TestTable {
         name: test_table.name.clone(),
@@ -60,7 +60,7 @@ async fn acquire_renew_and_release_are_one_write_each() {
         .evict(&other.name, token, EvictionMode::Close, LIMIT);
     evict.await.unwrap();
     assert_eq!(wire.requests(), [WRITE]);
-    // What is lost comes back with the refusal.
+    // The record of a lost lease is part of the refusal, so no read is needed.
     let renewal = other
         .store
         .renew(&other.lease("b", 4), TTL, LIMIT)
@@ -119,7 +119,7 @@ async fn polling_a_held_lease_is_a_read_and_no_write() {
 
 #[tokio::test]
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn taking_over_takes_two_requests_at_the_most() {
+async fn a_takeover_takes_at_most_two_requests() {
     let ttl = Duration::from_millis(1500);
     for server in [DYNOXIDE, LOCAL] {
         let (test_table, wire) = over_a_wire(server).await;
@@ -131,13 +131,13 @@ async fn taking_over_takes_two_requests_at_the_most() {
             .acquire(&bid, LIMIT)
             .await
             .unwrap();
-        // From a holder that is gone.
+        // The holder has stopped without a release.
         refused(test_table.acquire("b", 2).await);
         tokio::time::sleep(ttl).await;
         wire.requests();
         assert_eq!(test_table.acquire("b", 2).await, granted(2));
         assert_eq!(wire.requests(), [WRITE], "{server:?}");
-        // From one that has released.
+        // The holder has released.
         let other = test_table.other(server);
         refused(other.acquire("c", 3).await);
         test_table.release("b", 2).await;

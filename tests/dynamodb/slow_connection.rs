@@ -12,7 +12,7 @@ use crate::support::{DYNOXIDE, TABLE, TestTable, config};
 
 const LIMIT: Duration = Duration::from_millis(300);
 
-/// It stands for all that belongs to opening a connection: the name, the network, the handshakes.
+/// Delays the DNS lookup. A slow network or a slow TLS handshake has the same effect.
 #[derive(Clone, Debug)]
 struct SlowNames;
 
@@ -25,8 +25,8 @@ impl ResolveDns for SlowNames {
     }
 }
 
-/// A store that has no connection yet. `patience` is that of the caller.
-async fn it_comes_to_answer(patience: Duration) {
+/// Asserts that a store without a connection answers in the end, although each caller waits only this long.
+async fn answers_in_the_end(caller_limit: Duration) {
     let mut test_table = TestTable::new(DYNOXIDE).await;
     let url = DYNOXIDE.url();
     let (_, port) = url.rsplit_once(':').unwrap();
@@ -36,23 +36,23 @@ async fn it_comes_to_answer(patience: Duration) {
     let config = config(format!("http://dynamodb.test:{port}")).http_client(names);
     test_table.store = DynamoStore::new(Client::from_conf(config.build()), TABLE).call_limit(LIMIT);
     let since = Instant::now();
-    let mut read = timeout(patience, test_table.store.read(&test_table.name, LIMIT)).await;
+    let mut read = timeout(caller_limit, test_table.store.read(&test_table.name, LIMIT)).await;
     assert!(!matches!(read, Ok(Ok(_))), "the connection was not slow");
     while !matches!(read, Ok(Ok(_))) {
         assert!(since.elapsed() < Duration::from_secs(10), "{read:?}");
         sleep(Duration::from_millis(100)).await;
-        read = timeout(patience, test_table.store.read(&test_table.name, LIMIT)).await;
+        read = timeout(caller_limit, test_table.store.read(&test_table.name, LIMIT)).await;
     }
 }
 
 #[tokio::test]
 #[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
 async fn a_connection_that_takes_longer_than_the_limit_serves_later_requests() {
-    it_comes_to_answer(Duration::MAX).await;
+    answers_in_the_end(Duration::MAX).await;
 }
 
 #[tokio::test]
 #[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
 async fn a_slow_connection_serves_later_requests_although_its_callers_dropped_theirs() {
-    it_comes_to_answer(LIMIT / 2).await;
+    answers_in_the_end(LIMIT / 2).await;
 }

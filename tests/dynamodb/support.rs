@@ -13,18 +13,18 @@ use tenure::{
 };
 
 pub(crate) const TTL: Duration = Duration::from_secs(100);
-/// The time limit of a call that is not about it: longer than what a store of the tests needs.
+/// The time limit of calls in tests that are not about limits: longer than any store needs.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) const TABLE: &str = "tenure_test";
 
-/// One of the servers, by the variable that holds its URL.
+/// One of the servers, named by the variable that holds its URL.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Server(&'static str);
 
-/// It returns the old item on a failed condition, as AWS does.
+/// Returns the old item if a condition fails, as AWS does.
 pub(crate) const DYNOXIDE: Server = Server("TENURE_DYNAMODB_URL");
-/// It does not.
+/// Does not return the old item.
 pub(crate) const LOCAL: Server = Server("TENURE_DYNAMODB_LOCAL_URL");
 
 impl Server {
@@ -38,7 +38,7 @@ impl Server {
         })
     }
 
-    /// A client as an application would have it, with an HTTP client of its own.
+    /// The configuration of a client with its own HTTP client, as an application would have it.
     pub(crate) fn config(self) -> Builder {
         config(self.url())
     }
@@ -66,7 +66,7 @@ pub(crate) fn config(url: String) -> Builder {
         .http_client(http)
 }
 
-/// The key of a record, as it is documented.
+/// The key of a record, as documented.
 pub(crate) fn key(resource: &ResourceName) -> HashMap<String, AttributeValue> {
     let (scope, name) = match resource.as_str().rsplit_once('/') {
         Some((scope, name)) => (format!("/{scope}/"), name),
@@ -80,7 +80,7 @@ pub(crate) fn key(resource: &ResourceName) -> HashMap<String, AttributeValue> {
     ])
 }
 
-/// Sets an attribute of a record, past the store.
+/// Sets an attribute of a record without the store.
 pub(crate) async fn set(
     client: &Client,
     resource: &ResourceName,
@@ -101,7 +101,7 @@ pub(crate) async fn set(
         .unwrap();
 }
 
-/// The item of a record, past the store.
+/// Reads the item of a record without the store.
 pub(crate) async fn get(
     client: &Client,
     resource: &ResourceName,
@@ -115,7 +115,7 @@ pub(crate) async fn get(
     answer.await.unwrap().item
 }
 
-/// A resource that no other test uses, alone in its scope, and a client of its own.
+/// A resource that no other test uses, alone in its scope, and a separate client.
 pub(crate) struct TestTable {
     pub(crate) client: Client,
     pub(crate) store: DynamoStore,
@@ -127,7 +127,7 @@ impl TestTable {
         Self::at(server, server.url()).await
     }
 
-    /// The same, with the server to be reached at another URL.
+    /// The same, but the client reaches the server at another URL.
     pub(crate) async fn at(server: Server, url: String) -> Self {
         server.store().await;
         let client = Client::from_conf(config(url).build());
@@ -138,7 +138,7 @@ impl TestTable {
         }
     }
 
-    /// The same place, as another process sees it.
+    /// The same resource through another client, as another process has it.
     pub(crate) fn other(&self, server: Server) -> Self {
         Self {
             client: self.client.clone(),

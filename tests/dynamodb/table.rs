@@ -28,7 +28,7 @@ fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-/// Every operation's error.
+/// The errors of all operations.
 async fn errors(test_table: &TestTable) -> Vec<StoreError> {
     let (store, token) = (&test_table.store, FencingToken::new(1));
     let errors = vec![
@@ -209,7 +209,7 @@ async fn an_item_of_another_shape_is_corrupt_and_not_written() {
             test_table.acquire("a", 1).await;
             test_table.set(field, value.clone()).await;
             let before = test_table.item().await;
-            // A process that knows nothing of the record.
+            // A process that has not read the record.
             let other = test_table.other(server);
             let mut errors = vec![
                 other
@@ -236,7 +236,7 @@ async fn an_item_of_another_shape_is_corrupt_and_not_written() {
                         .map(drop),
                 );
             }
-            // A condition that asks for no token cannot tell a fraction.
+            // A condition without a token cannot detect a fraction.
             if *field != "attempt" && *value != AttributeValue::N("1.5".to_owned()) {
                 errors.push(
                     other
@@ -262,7 +262,7 @@ async fn an_item_of_another_shape_is_corrupt_and_not_written() {
 
 #[tokio::test]
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn an_item_of_somebody_else_under_our_key_is_corrupt() {
+async fn an_item_of_another_program_under_the_key_is_corrupt() {
     for server in [DYNOXIDE, LOCAL] {
         let test_table = TestTable::new(server).await;
         let mut item = support::key(&test_table.name);
@@ -278,7 +278,7 @@ async fn an_item_of_somebody_else_under_our_key_is_corrupt() {
 
 #[tokio::test]
 #[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
-async fn a_damaged_line_of_the_history_is_left_out() {
+async fn a_damaged_entry_of_the_history_is_left_out() {
     let test_table = TestTable::new(DYNOXIDE).await;
     for round in 1..=3 {
         test_table.acquire("a", round.into()).await;
@@ -300,7 +300,7 @@ async fn a_damaged_line_of_the_history_is_left_out() {
 
 #[tokio::test]
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn a_record_lies_under_the_documented_key() {
+async fn a_record_has_the_documented_key() {
     for server in [DYNOXIDE, LOCAL] {
         let base = unique();
         for (name, scope, last) in [

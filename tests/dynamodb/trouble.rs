@@ -1,4 +1,4 @@
-//! Answers that are lost, and servers that are not there, do not answer, or do not let us in.
+//! Answers that are lost, and servers that cannot be reached, do not answer, or refuse the credentials.
 
 use std::{
     sync::atomic::Ordering::SeqCst,
@@ -22,7 +22,7 @@ use crate::{
 
 #[tokio::test]
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn a_lost_answer_to_a_bid_is_unknown_and_the_attempt_finds_its_token() {
+async fn a_lost_answer_to_a_bid_is_unknown_and_the_attempt_gets_its_token() {
     for (server, cuts) in [(DYNOXIDE, 1), (DYNOXIDE, 2), (LOCAL, 1), (LOCAL, 2)] {
         let wire = Wire::default();
         let test_table = TestTable::at(server, wire.lay(server).await).await;
@@ -36,7 +36,7 @@ async fn a_lost_answer_to_a_bid_is_unknown_and_the_attempt_finds_its_token() {
             assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
         }
         assert_eq!(test_table.acquire("a", 1).await, granted(1));
-        // By a write: the deadline may count from this last request.
+        // By a write, so that the deadline may count from this request.
         assert_ne!(test_table.version().await, "1");
         let record = test_table.read().await;
         assert_eq!(record.history.len(), 1, "{server:?}, {cuts}");
@@ -140,7 +140,7 @@ async fn an_answer_that_never_comes_is_unknown_within_the_limit() {
     assert_eq!(released, ReleaseOutcome::Released);
 }
 
-/// No server is needed: nobody listens there, and the name is nobody's.
+/// Needs no server: no process listens at the address, and the name does not exist.
 #[tokio::test]
 async fn an_unreachable_server_is_an_error_within_the_limit() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0")
@@ -173,7 +173,7 @@ async fn an_unreachable_server_is_an_error_within_the_limit() {
     }
 }
 
-/// No server is needed: nothing listens there.
+/// Needs no server: no process listens at the address.
 #[tokio::test]
 async fn the_longest_call_limit_does_not_overflow() {
     let client = Client::from_conf(config("http://127.0.0.1:1".to_owned()).build());
@@ -183,7 +183,7 @@ async fn the_longest_call_limit_does_not_overflow() {
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
 }
 
-/// No server is needed: nothing is sent.
+/// Needs no server: nothing is sent.
 #[tokio::test]
 async fn missing_credentials_and_a_missing_region_are_errors_that_say_so() {
     let url = "http://127.0.0.1:1".to_owned();
@@ -200,7 +200,7 @@ async fn missing_credentials_and_a_missing_region_are_errors_that_say_so() {
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error:?}");
 
     let failing = aws_credential_types::provider::error::CredentialsError::provider_error(
-        "the role is not there",
+        "the role does not exist",
     );
     let failing = std::sync::Mutex::new(Some(failing));
     let provider = Failing(failing);
@@ -224,7 +224,7 @@ impl aws_sdk_dynamodb::config::ProvideCredentials for Failing {
     }
 }
 
-/// The application's own client goes on as it was.
+/// The store does not change the client that it is given.
 #[tokio::test]
 #[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
 async fn the_application_keeps_its_client_and_its_retries() {

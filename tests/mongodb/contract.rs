@@ -1,4 +1,4 @@
-//! The clauses of the contract, one by one.
+//! The clauses of the contract on `LeaseStore`, one by one.
 
 mod acquire;
 mod loss;

@@ -12,7 +12,7 @@ use tenure::{
 
 use crate::support::{LIMIT, TTL, TestCollection, granted, unique};
 
-/// Every operation on the record fails so, and the document stays as it is.
+/// Every operation on the record fails with this kind of error, and the document does not change.
 async fn assert_untouched(test_collection: &TestCollection, kind: StoreErrorKind, why: &str) {
     let (before, store) = (test_collection.document().await, &test_collection.store);
     let kind_of = |error: StoreError| {
@@ -58,7 +58,7 @@ async fn a_damaged_record_is_corrupt_and_not_overwritten() {
         entry.insert(field, value);
         Bson::from(vec![entry])
     };
-    // Further back than anybody reads.
+    // Older than the entries that are read.
     let mut damaged_long_ago = vec![entry.clone(); 12];
     damaged_long_ago[0].insert("holder", "a\n");
     let damages: Vec<(&str, Bson)> = vec![
@@ -116,7 +116,7 @@ async fn a_damaged_record_is_corrupt_and_not_overwritten() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_document_of_something_else_is_corrupt_and_not_overwritten() {
+async fn a_document_that_is_not_a_record_is_corrupt_and_not_overwritten() {
     let test_collection = TestCollection::new().await;
     let foreign = doc! { "_id": test_collection.name.as_str(), "job": "nightly" };
     test_collection
@@ -158,7 +158,7 @@ async fn a_document_of_something_else_is_corrupt_and_not_overwritten() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn what_only_a_newer_library_understands_is_left_alone() {
+async fn a_record_of_a_newer_library_is_not_written() {
     for advance in [false, true] {
         let test_collection = TestCollection::new().await;
         test_collection.acquire("a", 1).await;
@@ -166,7 +166,7 @@ async fn what_only_a_newer_library_understands_is_left_alone() {
             test_collection.advance(TTL * 2).await;
         }
         test_collection.set(doc! { "min_reader": 2 }).await;
-        // What can be read is read; nothing is written.
+        // A record that this version can decode is read, but not written.
         assert_eq!(test_collection.read().await.token, FencingToken::new(1));
         assert_untouched(&test_collection, StoreErrorKind::Unsupported, "min_reader").await;
         test_collection
@@ -240,7 +240,7 @@ async fn collection(test_collection: &TestCollection) -> Collection<Document> {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_collation_of_the_collection_makes_no_two_names_one() {
+async fn names_stay_distinct_in_a_collection_with_a_collation() {
     let mut test_collection = TestCollection::new().await;
     test_collection.collection = collection(&test_collection).await;
     let database = test_collection.collection.client().database("tenure_test");
@@ -298,7 +298,7 @@ async fn a_collation_of_the_collection_makes_no_two_names_one() {
 async fn a_collection_that_refuses_records_is_misconfigured() {
     let mut test_collection = TestCollection::new().await;
     let database = test_collection.collection.client().database("tenure_test");
-    // A validator, a unique index, a view.
+    // A validator, a unique index and a view.
     test_collection.collection = collection(&test_collection).await;
     let never = doc! { "colour": { "$exists": true } };
     database

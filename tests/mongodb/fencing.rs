@@ -1,4 +1,4 @@
-//! The user's own writes, guarded by the token and by the record of the lease.
+//! Writes of the application, guarded by the token and by the record of the lease.
 
 mod leader;
 mod token;
@@ -22,7 +22,7 @@ use crate::support::{LIMIT, TTL, TestCollection, granted, options, unique};
 
 type Guarded<T = ()> = Result<T, FencingError<Error>>;
 
-/// An account of the user's own, in the same client.
+/// An account of the application, written through the client of the leases.
 struct Account {
     test_collection: TestCollection,
     accounts: Collection<Document>,

@@ -33,7 +33,7 @@ async fn frozen() -> (Wire, TestCollection) {
     (wire, test_collection)
 }
 
-/// Bids as a lock does, again and again until it is granted. `limit` is the time limit of the caller.
+/// Bids repeatedly, as a lock does, until the lease is granted. `limit` is the time limit of the caller.
 async fn bid(test_collection: &TestCollection, lock: usize, limit: Duration) {
     let mut bid = test_collection.bid("a", 1);
     bid.resource = ResourceName::new(format!("{}/{lock}", test_collection.name)).unwrap();
@@ -45,8 +45,9 @@ async fn bid(test_collection: &TestCollection, lock: usize, limit: Duration) {
     }
 }
 
-/// More requests than the driver's pool has connections end in its queue, and their successors there.
-async fn all_come_through(limit: Duration) {
+/// Sends more requests than the driver's pool has connections, so that requests end in the driver's queue.
+/// All must be granted after the thaw.
+async fn all_are_granted_after_the_thaw(limit: Duration) {
     let (wire, test_collection) = frozen().await;
     let test_collection = std::sync::Arc::new(test_collection);
     let mut bids = JoinSet::new();
@@ -67,12 +68,12 @@ async fn all_come_through(limit: Duration) {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn requests_that_a_frozen_primary_has_outlived_do_not_hold_up_those_after_the_thaw() {
-    all_come_through(Duration::MAX).await;
+async fn requests_that_timed_out_while_the_primary_was_frozen_do_not_delay_later_ones() {
+    all_are_granted_after_the_thaw(Duration::MAX).await;
 }
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn requests_that_their_callers_dropped_do_not_hold_up_those_after_the_thaw() {
-    all_come_through(LIMIT / 2).await;
+async fn requests_that_were_dropped_while_the_primary_was_frozen_do_not_delay_later_ones() {
+    all_are_granted_after_the_thaw(LIMIT / 2).await;
 }

@@ -28,7 +28,7 @@ async fn set(resource: &ResourceName, field: &str, value: impl Into<Bson>) {
 #[async_trait]
 impl Subject for Mongo {
     fn capabilities(&self) -> Capabilities {
-        // Long beside a round trip on a machine that runs all cases at once.
+        // Much longer than a round trip on a machine that runs all cases at once.
         let mut capabilities = Capabilities::new(Duration::from_secs(4));
         capabilities.meddles = true;
         capabilities

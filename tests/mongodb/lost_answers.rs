@@ -1,4 +1,4 @@
-//! Answers to writes that never arrive: once, so that the driver's own second try gets one, and twice.
+//! Answers to writes that never arrive: once, so that the driver's second try gets one, and twice.
 
 use std::{
     sync::{
@@ -22,7 +22,7 @@ use crate::{
     support::{LIMIT, TTL, TestCollection, granted, primary},
 };
 
-/// A place that is reached over a wire, with a connection that is open.
+/// A collection that is reached through a proxy, with an open connection.
 async fn wired() -> (Wire, TestCollection) {
     let wire = Wire::default();
     let test_collection = TestCollection::of(wire.lay(primary().await).await);
@@ -80,7 +80,7 @@ async fn an_answer_lost_once_is_repeated_by_the_driver_without_a_second_write() 
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn an_answer_lost_for_good_is_unknown_and_the_attempt_finds_its_token() {
+async fn a_bid_whose_answer_is_lost_twice_is_unknown_and_the_attempt_gets_its_token() {
     for (retries, cuts) in [(Some(false), 1), (Some(true), 2)] {
         let wire = Wire::default();
         let mut options = wire.lay(primary().await).await;
@@ -120,7 +120,7 @@ async fn a_renewal_whose_answer_is_lost_twice_is_unknown_and_the_lease_stays() {
         (wire.cut.load(SeqCst), version(&test_collection).await),
         (0, 2)
     );
-    // It was carried out.
+    // The renewal was applied.
     let record = test_collection.read().await;
     assert!(record.is_held() && record.remaining > TTL / 2, "{record:?}");
     let again = test_collection
@@ -148,7 +148,7 @@ async fn a_release_whose_answer_is_lost_twice_is_unknown_and_done_only_once() {
             (wire.cut.load(SeqCst), version(&test_collection).await),
             (0, 2)
         );
-        // Another one's by now, which the repetition must not touch.
+        // Another candidate holds the lease now, and the second try must not release it.
         assert_eq!(test_collection.acquire("b", 2).await, granted(2));
         match test_collection.store.release(&claim, LIMIT).await.unwrap() {
             ReleaseOutcome::NotHeld(Some(record)) => assert!(record.is_held(), "{record:?}"),
@@ -185,7 +185,7 @@ impl Handler<BecameFollower> for Recorder {
     }
 }
 
-/// A lock that contends, and what its subscriber is told.
+/// A lock that contends, and the messages that its subscriber gets.
 struct Contender {
     lock: LockHandle,
     _recorder: Addr<Recorder>,
@@ -234,10 +234,10 @@ async fn wait_for_version(test_collection: &TestCollection, least: i64) {
     }
 }
 
-/// Through a whole leadership, with another contender at the same resource.
+/// Loses answers during a whole leadership, while another candidate contends for the resource.
 async fn a_lock_keeps_leading_when_answers_are_lost(times: usize) {
     let (wire, test_collection) = wired().await;
-    // Over a wire of its own, which loses nothing.
+    // Through a separate proxy, which loses nothing.
     let (_, other) = wired().await;
     wire.cut.store(times, SeqCst);
     let leader = Contender::start(&test_collection, &test_collection.store);
@@ -254,9 +254,10 @@ async fn a_lock_keeps_leading_when_answers_are_lost(times: usize) {
     leader.assert_told(&[Event::Follower(Reason::NotElected), Event::Leader(1)]);
     second.assert_told(&[Event::Follower(Reason::NotElected)]);
 
-    // With another's lease in between, the repeated release could not tell that the first was done.
+    // If another candidate acquired in between, the second try of the release could not tell that the first was
+    // applied.
     second.lock.pause().await.unwrap();
-    // Just renewed, so that it is the release that meets the loss.
+    // Wait for a renewal, so that the next lost answer is that of the release.
     let renewed = version(&test_collection).await + 1;
     wait_for_version(&test_collection, renewed).await;
     wire.cut.store(times, SeqCst);

@@ -1,6 +1,6 @@
 //! [`tenure::MongoStore`] against a real replica set, whose URL is in `TENURE_MONGODB_URL`.
 //!
-//! Every test makes names of its own, so that they run beside each other and leave others' data alone.
+//! Every test uses new names, so that tests can run at the same time and do not change other data.
 #![cfg(feature = "mongodb")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

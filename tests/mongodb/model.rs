@@ -1,4 +1,4 @@
-//! The store against the reference in memory: the same steps, the same answers.
+//! The store and the reference in memory give the same answers to the same steps.
 
 use std::{
     sync::Arc,
@@ -15,7 +15,7 @@ use tenure::{
 
 use crate::support::{LIMIT, TTL, TestCollection};
 
-/// What must be the same: all but the moments.
+/// The parts that must be the same: all but the moments.
 fn timeless(mut record: LeaseRecord) -> (LeaseRecord, u64) {
     // Time passes in steps of half a ttl; the test itself takes far less.
     let quarters = record.remaining.as_secs_f64() / TTL.as_secs_f64() * 4.0;
@@ -29,7 +29,7 @@ fn timeless(mut record: LeaseRecord) -> (LeaseRecord, u64) {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn random_steps_are_answered_as_by_the_reference() {
+async fn random_steps_get_the_same_answers_from_the_store_and_the_reference() {
     let seed: u64 = rand::random();
     println!("seed {seed}");
     let mut rng = StdRng::seed_from_u64(seed);

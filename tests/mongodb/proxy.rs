@@ -1,4 +1,4 @@
-//! A wire to the primary that can be told to lose answers.
+//! A proxy in front of the primary that can lose answers.
 
 use std::{
     net::SocketAddr,
@@ -17,20 +17,20 @@ use tokio::{
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wire {
-    /// How many answers to a `findAndModify` are to be lost, each with its connection.
+    /// How many answers to a `findAndModify` to lose, each with its connection.
     pub(crate) cut: Arc<AtomicUsize>,
-    /// Whether answers to it never come, on connections that stay open.
+    /// Whether answers to a `findAndModify` never arrive, on connections that stay open.
     pub(crate) hang: Arc<AtomicBool>,
-    /// How many milliseconds answers to it and to a `find` come late.
+    /// By how many milliseconds answers to a `findAndModify` and to a `find` are delayed.
     pub(crate) late: Arc<AtomicU64>,
-    /// Whether the server seems to be MongoDB 3.6, by the version of its protocol.
+    /// Whether the server pretends to be MongoDB 3.6, by the version of its protocol.
     pub(crate) old: Arc<AtomicBool>,
     /// Whether nothing passes, in either direction, on connections that stay open and on new ones.
     pub(crate) frozen: Arc<AtomicBool>,
 }
 
 impl Wire {
-    /// Options of a client that reaches the primary only over this wire.
+    /// Options of a client that reaches the primary only through this proxy.
     pub(crate) async fn lay(&self, primary: String) -> ClientOptions {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let address = self.lay_at(any, primary).await;
@@ -89,7 +89,7 @@ impl Wire {
     }
 }
 
-/// Options of a client that knows only this address, and takes what is there for its server.
+/// Options of a client that knows only this address and connects to it directly.
 pub(crate) fn options_of(address: SocketAddr) -> ClientOptions {
     let mut options = ClientOptions::default();
     options.hosts = vec![ServerAddress::parse(address.to_string()).unwrap()];

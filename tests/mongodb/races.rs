@@ -15,7 +15,7 @@ fn name_of(test_collection: &Arc<TestCollection>) -> tenure::lease::ResourceName
 
 const TASKS: usize = 32;
 
-/// Tasks of four clients bid for one name in rounds, from its first acquisition on.
+/// Tasks of four clients bid for one name in rounds. In the first round, it has no record yet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn one_of_many_wins_each_round() {
@@ -67,15 +67,15 @@ async fn one_of_many_wins_each_round() {
             .unwrap();
         assert_eq!(released, ReleaseOutcome::Released);
     }
-    // Each acquisition and each release is one write, each refusal is none.
+    // Each acquisition and each release is one write; a refusal is none.
     assert_eq!(places[0].document().await.get_i64("version").unwrap(), 200);
     assert_eq!(places[0].writes().await, 200);
 }
 
-/// All the races on new names, where the upserts meet.
+/// Every race is for a new name, so that the upserts compete.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn one_of_many_makes_the_record() {
+async fn one_of_many_creates_the_record() {
     let test_collection = Arc::new(TestCollection::new().await);
     for round in 0..30 {
         let barrier = Arc::new(Barrier::new(TASKS));

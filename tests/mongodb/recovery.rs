@@ -1,4 +1,4 @@
-//! A lock actor that faces each kind of trouble, and its end. What has to do with users is in
+//! A lock whose store fails for each reason and then recovers. The tests that need users are in
 //! `tests/mongodb_servers`.
 
 use std::{
@@ -17,7 +17,7 @@ use crate::{
     support::{LIMIT, TestCollection, primary},
 };
 
-/// A store whose calls end before an election with a ttl of 3 s gives them up.
+/// A store whose calls end before a lock with a ttl of 3 s stops waiting for them.
 fn brisk(test_collection: &TestCollection) -> Arc<MongoStore> {
     Arc::new(
         test_collection
@@ -50,13 +50,13 @@ async fn a_lock_leads_when_its_damaged_document_is_repaired() {
     assert_eq!(test_collection.read().await.token.get(), 2);
 }
 
-/// With the driver's patience of 30 s a call ends at the limit of the store, and only the driver knows
-/// that nothing was sent; with less patience it says so.
+/// The driver searches for a server for 30 s by default. So the call ends at the limit of the store, and only
+/// the driver knows that nothing was sent. With a shorter search, the driver's error says so.
 #[actix::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn a_lock_leads_when_its_server_can_be_reached() {
     let brief = Duration::from_millis(100);
-    for (patience, kind) in [
+    for (selection_timeout, kind) in [
         (None, StoreErrorKind::Unknown),
         (Some(brief), StoreErrorKind::Unavailable),
     ] {
@@ -64,7 +64,7 @@ async fn a_lock_leads_when_its_server_can_be_reached() {
         let address = port.local_addr().unwrap();
         drop(port);
         let mut options = options_of(address);
-        options.server_selection_timeout = patience;
+        options.server_selection_timeout = selection_timeout;
         let test_collection = TestCollection::of(options);
         let repair = async {
             Wire::default().lay_at(address, primary().await).await;

@@ -55,7 +55,7 @@ async fn each_operation_is_one_command() {
     assert_eq!(commands.names(), ["find"]);
     store.prepare().await.unwrap();
     assert_eq!(commands.names(), ["createIndexes"]);
-    // What is lost is looked at once more, to say to whom.
+    // A lost lease is read once more, to return its holder.
     store
         .renew(&test_collection.lease("a", 1), TTL, LIMIT)
         .await
@@ -68,8 +68,7 @@ async fn each_operation_is_one_command() {
     assert_eq!(commands.names(), ["findAndModify", "find"]);
 }
 
-/// The commands on the collection that the server has noted, and the writes that
-/// it has logged for the record.
+/// The commands on the collection in the profile of the server, and the writes to the record in its log.
 async fn noted(test_collection: &TestCollection) -> (Vec<String>, u64) {
     let database = test_collection
         .collection
@@ -90,7 +89,7 @@ async fn noted(test_collection: &TestCollection) -> (Vec<String>, u64) {
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn the_server_counts_one_command_per_operation_and_one_write_unless_it_refuses() {
     let mut test_collection = TestCollection::new().await;
-    // Only the profiler of a database of its own notes nothing of others.
+    // A separate database, so that its profile has no commands of other tests.
     let database = test_collection
         .collection
         .client()
@@ -140,7 +139,7 @@ async fn the_server_counts_one_command_per_operation_and_one_write_unless_it_ref
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn what_is_refused_is_not_written() {
+async fn a_refused_request_writes_nothing() {
     let test_collection = TestCollection::new().await;
     test_collection.acquire("a", 1).await;
     let (document, writes) = (
@@ -184,7 +183,7 @@ async fn what_is_refused_is_not_written() {
         ),
         (document, writes)
     );
-    // The same for a spent attempt and for a closing lease.
+    // The same for a released attempt and for a closing lease.
     store
         .evict(
             &test_collection.name,
@@ -266,7 +265,7 @@ async fn the_settings_of_a_client_for_fast_and_stale_reads_are_overridden() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn prepare_creates_what_is_missing_when_several_call_it_at_once() {
+async fn prepare_creates_a_missing_index_when_several_call_it_at_once() {
     let mut test_collection = TestCollection::new().await;
     let database = test_collection.collection.client().database("tenure_test");
     test_collection.collection = database.collection(&format!("made_{}", unique()));

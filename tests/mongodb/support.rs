@@ -17,7 +17,7 @@ use tenure::{
 };
 
 pub(crate) const TTL: Duration = Duration::from_secs(100);
-/// The time limit of a call that is not about it: longer than what a store of the tests needs.
+/// The time limit of calls in tests that are not about limits: longer than any store needs.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) fn url() -> String {
@@ -44,7 +44,7 @@ pub(crate) async fn primary() -> String {
     hello.get_str("primary").unwrap().to_owned()
 }
 
-/// A resource that no other test uses, alone in its scope, and a client of its own.
+/// A resource that no other test uses, alone in its scope, and a separate client.
 pub(crate) struct TestCollection {
     pub(crate) collection: Collection<Document>,
     pub(crate) store: MongoStore,
@@ -135,7 +135,7 @@ impl TestCollection {
         assert_eq!(done.unwrap().matched_count, 1);
     }
 
-    /// Lets time pass for the record, as if its clock had been put forward.
+    /// Lets time pass for the record, as if the clock of the server was set forward.
     pub(crate) async fn advance(&self, by: Duration) {
         let by = i64::try_from(by.as_millis()).unwrap();
         let earlier = doc! { "$set": { "expires_at": { "$subtract": ["$expires_at", by] } } };
@@ -176,7 +176,7 @@ pub(crate) fn refused(outcome: AcquireOutcome) -> LeaseRecord {
     }
 }
 
-/// The commands that a client has sent, without those of its own housekeeping.
+/// The commands that a client has sent, without those that the driver sends by itself.
 #[derive(Clone, Default)]
 pub(crate) struct Commands(Arc<Mutex<Vec<Document>>>);
 
@@ -197,7 +197,7 @@ impl Commands {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 
-    /// The names of the commands sent since the last look.
+    /// The names of the commands that were sent since the last call.
     pub(crate) fn names(&self) -> Vec<String> {
         let commands = self.take();
         commands

@@ -1,4 +1,4 @@
-//! Servers that are not there, do not answer, or do not let us in.
+//! Servers that cannot be reached, do not answer, or refuse the credentials.
 
 use std::{
     sync::atomic::Ordering::SeqCst,
@@ -53,7 +53,7 @@ async fn the_limit_holds_for_both_requests_of_an_operation_together() {
     commands.take();
     test_collection.store = test_collection.store.call_limit(Duration::from_secs(3));
     wire.late.store(2000, SeqCst);
-    // The write tells in time that it does not match, but then the look at the holder would not.
+    // The write is refused in time, but the read of the holder would not be answered in time.
     let renewed = test_collection
         .store
         .renew(&test_collection.lease("b", 1), TTL, LIMIT)
@@ -73,7 +73,7 @@ async fn the_limit_holds_for_both_requests_of_an_operation_together() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn wrong_credentials_are_denied_and_not_told() {
+async fn wrong_credentials_are_denied_and_not_shown() {
     let mut options = options().await;
     let credential = Credential::builder()
         .username("nobody".to_owned())
@@ -87,7 +87,7 @@ async fn wrong_credentials_are_denied_and_not_told() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Denied, "{error}");
-    // Now the driver waits for its next heartbeat before it tries again.
+    // Now the driver waits for its next heartbeat before it retries.
     test_collection.store = test_collection.store.call_limit(Duration::from_millis(500));
     let again = test_collection
         .store
@@ -113,7 +113,7 @@ async fn wrong_credentials_are_denied_and_not_told() {
     );
 }
 
-/// No server is needed: nobody listens there.
+/// Needs no server: no process listens at the address.
 #[tokio::test]
 async fn an_unreachable_server_is_an_error_within_the_limit() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0")
@@ -141,7 +141,7 @@ async fn an_unreachable_server_is_an_error_within_the_limit() {
             "{:?}",
             sent.elapsed()
         );
-        // Whether a request that was cut short had been sent, only the driver knows.
+        // Only the driver knows whether it had sent a request that reached its limit.
         let kind = if direct {
             StoreErrorKind::Unavailable
         } else {

@@ -14,7 +14,7 @@ use tenure::{
 
 use crate::support::{LIMIT, options, unique, url};
 
-/// The URL of the tests' servers with a database and a collection.
+/// The URL of the servers, with a database and a collection.
 fn test_collection() -> String {
     let url = url();
     let (servers, query) = url.split_once("/?").unwrap_or((&url, ""));
@@ -42,7 +42,7 @@ impl Handler<BecameFollower> for Follower {
 
 const TTL: Duration = Duration::from_secs(2);
 
-/// Leads on a current-thread runtime, then blocks this runtime for three ttls. Whether the same
+/// Leads on a current-thread runtime, then blocks this runtime for three ttls. Returns whether the same
 /// leadership is current all the time.
 async fn keeps_leading_while_blocked(store: Arc<dyn LeaseStore>) -> bool {
     store.prepare().await.unwrap();
@@ -55,7 +55,7 @@ async fn keeps_leading_while_blocked(store: Arc<dyn LeaseStore>) -> bool {
     let (tell, told) = mpsc::channel();
     let follower = start_actor(|_| Follower(tell)).unwrap();
     lock.subscribe(&follower);
-    // The runtime goes on until it leads: a client of its own needs it.
+    // The runtime runs until the lock leads, because a client made on it needs it.
     let leadership = loop {
         match told.try_recv() {
             Ok(leadership) => break leadership,
@@ -73,7 +73,7 @@ async fn keeps_leading_while_blocked(store: Arc<dyn LeaseStore>) -> bool {
 
 #[tokio::test(flavor = "current_thread")]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_blocked_runtime_of_the_application_does_not_cost_the_lease() {
+async fn a_lease_is_kept_while_the_runtime_of_the_application_is_blocked() {
     let store = open_store(&test_collection()).await.unwrap();
     assert!(keeps_leading_while_blocked(store).await);
 }

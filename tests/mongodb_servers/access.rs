@@ -1,4 +1,4 @@
-//! What each role may do, and the errors that the others get.
+//! What each role allows, and the errors of requests that it does not allow.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -14,10 +14,10 @@ use crate::{
     users::Guarded,
 };
 
-/// What stands on the page of `MongoStore`.
+/// The privileges that the documentation of `MongoStore` lists.
 const LEAST: [&str; 3] = ["find", "insert", "update"];
 
-/// The text of an error and of all that caused it, as people print them.
+/// The text of an error and of all its causes, as programs print them.
 fn whole(error: &StoreError) -> String {
     let mut text = format!("{error} | {error:?}");
     let mut cause = error.source();
@@ -42,7 +42,7 @@ fn assert_denied<T: std::fmt::Debug>(answer: Result<T, StoreError>, operation: O
 
 #[tokio::test]
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
-async fn wrong_credentials_are_denied_and_told_nowhere() {
+async fn wrong_credentials_are_denied_and_not_shown() {
     let server = Guarded::start().await;
     server.make_user("app", "hunter1-right", "root").await;
     for (user, password) in [("app", "hunter2-secret"), ("nobody-here", "hunter1-right")] {
@@ -124,13 +124,13 @@ async fn a_user_who_may_only_read_is_denied_every_write() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
-async fn the_privileges_on_the_page_are_enough_for_every_operation_and_each_is_needed() {
+async fn the_documented_privileges_are_enough_for_every_operation_and_each_is_needed() {
     let server = Guarded::start().await;
     server.make_role("leases", &LEAST).await;
     server.make_user("app", "pass", "leases").await;
     let test_collection = TestCollection::of(server.options("app", "pass"));
     let (store, first) = (&test_collection.store, FencingToken::new(1));
-    // There is no collection yet: the first bid makes it, without the right to make collections.
+    // There is no collection yet: the first bid creates it, without the privilege `createCollection`.
     assert_eq!(
         store.read(&test_collection.name, LIMIT).await.unwrap(),
         None
@@ -171,19 +171,19 @@ async fn the_privileges_on_the_page_are_enough_for_every_operation_and_each_is_n
 
 #[tokio::test]
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
-async fn the_privileges_on_the_page_for_prepare_are_enough_and_each_is_needed() {
+async fn the_documented_privileges_for_prepare_are_enough_and_each_is_needed() {
     let server = Guarded::start().await;
     server.make_role("setup", &LEAST).await;
     server.make_user("app", "pass", "setup").await;
     let test_collection = TestCollection::of(server.options("app", "pass"));
     assert_denied(test_collection.store.prepare().await, Operation::Prepare);
-    // The index of a missing collection makes it.
+    // Creating the index creates the collection, too.
     server.change_role("setup", &["createIndex"]).await;
     test_collection.store.prepare().await.unwrap();
     test_collection.store.prepare().await.unwrap();
 }
 
-/// A store whose calls end before an election with a ttl of 3 s gives them up.
+/// A store whose calls end before a lock with a ttl of 3 s stops waiting for them.
 fn brisk(test_collection: &TestCollection) -> Arc<MongoStore> {
     Arc::new(
         test_collection
@@ -195,7 +195,7 @@ fn brisk(test_collection: &TestCollection) -> Arc<MongoStore> {
 
 #[actix::test]
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
-async fn a_lock_with_wrong_credentials_leads_when_the_user_is_made() {
+async fn a_lock_with_wrong_credentials_leads_when_the_user_is_created() {
     let server = Guarded::start().await;
     let test_collection = TestCollection::of(server.options("late", "hunter2"));
     let repair = server.make_user("late", "hunter2", "root");
@@ -211,7 +211,7 @@ async fn a_lock_with_wrong_credentials_leads_when_the_user_is_made() {
 
 #[actix::test]
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
-async fn a_lock_that_lacks_a_privilege_leads_when_its_role_is_granted_it() {
+async fn a_lock_without_a_privilege_leads_when_its_role_gets_it() {
     let server = Guarded::start().await;
     server.make_role("leases", &["find"]).await;
     server.make_user("app", "pass", "leases").await;

@@ -1,4 +1,4 @@
-//! Three candidates, each with a client of its own, that contend for twenty resources.
+//! Three candidates, each with its own client, that contend for twenty resources.
 
 use std::{
     collections::BTreeSet,
@@ -20,13 +20,13 @@ use crate::{journal, replica_set::ReplicaSet, terms};
 pub(crate) const LOCKS: usize = 20;
 const CANDIDATES: usize = 3;
 
-/// A leadership that an actor was told of.
+/// A leadership that an actor was notified of.
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
     pub(crate) leadership: Leadership,
     pub(crate) candidate: String,
     pub(crate) at: Moment,
-    /// The last call of `is_current()` that answered true had not begun after this.
+    /// The last call of `is_current()` that returned true began at or before this moment.
     last_true: Moment,
     pub(crate) followed: Option<(Moment, Reason)>,
 }
@@ -45,7 +45,7 @@ impl Told {
         (resource, self.token(), self.candidate.clone())
     }
 
-    /// Up to when it reaches, by the log.
+    /// The deadline of the leadership, by the log.
     pub(crate) fn deadline(&self) -> Moment {
         journal::find(self.resource())[&self.key()].deadline
     }
@@ -61,7 +61,7 @@ pub(crate) struct Contest {
 }
 
 impl Contest {
-    /// Begins it, and waits until each resource has a leader.
+    /// Starts the candidates, and waits until each resource has a leader.
     pub(crate) async fn start(set: &ReplicaSet, timing: Timing) -> Self {
         journal::keep();
         let mut stores = Vec::new();
@@ -83,7 +83,7 @@ impl Contest {
         thread::spawn(move || watch(&ledger));
         for (index, resource) in contest.resources.iter().enumerate() {
             for turn in 0..CANDIDATES {
-                // Another one comes first with each resource.
+                // With each resource, another candidate starts first.
                 let number = (index + turn) % CANDIDATES;
                 let candidate = format!("candidate-{number}");
                 let lock = LockActor::builder(resource.as_str(), Arc::new(stores[number].clone()))
@@ -102,7 +102,7 @@ impl Contest {
         contest
     }
 
-    /// The leadership that is current for each resource, as soon as all have one.
+    /// Waits until each resource has a leader, and returns the current leaderships.
     pub(crate) async fn all_lead(&self, within: Duration) -> Vec<Told> {
         let end = BootClock.now() + within;
         loop {
@@ -127,7 +127,7 @@ impl Contest {
         self.ledger.lock().unwrap().clone()
     }
 
-    /// These lead, nobody else has led since the beginning, and each has been extended by a request
+    /// Asserts that these still lead, that no other leadership has begun, and that each was renewed by a request
     /// that was sent after this moment.
     pub(crate) fn assert_nothing_happened(&self, leaders: &[Told], since: Moment) {
         let (told, timing) = (self.told(), self.locks[0].timing());
@@ -142,7 +142,7 @@ impl Contest {
         }
     }
 
-    /// Nobody's belief overlaps another's, and no token comes twice.
+    /// Asserts that no two leaderships of a resource were current at once, and that no token was granted twice.
     pub(crate) fn assert_guarantee(&self) {
         let told = self.told();
         for resource in &self.resources {
@@ -168,8 +168,7 @@ impl Contest {
     }
 }
 
-/// Asks all leaderships all the time whether they are current, from a thread that the library knows
-/// nothing of.
+/// Polls `is_current()` of all leaderships, on a thread that does not belong to the library.
 fn watch(ledger: &Weak<Mutex<Vec<Told>>>) {
     while let Some(ledger) = ledger.upgrade() {
         for told in ledger.lock().unwrap().iter_mut() {

@@ -1,4 +1,4 @@
-//! The deadlines that locks write to their log.
+//! The deadlines that locks log.
 
 use std::{
     collections::BTreeMap,
@@ -14,21 +14,21 @@ use tracing_subscriber::{
     layer::{Context, Layer, SubscriberExt as _},
 };
 
-/// Resource, token, candidate: a token given to two candidates makes two terms.
+/// Resource, token and candidate. A token that was given to two candidates makes two terms.
 pub(crate) type Key = (String, u64, String);
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Logged {
     /// When the first grant or renewal was logged.
     pub(crate) start: Moment,
-    /// Up to when the last of them reaches.
+    /// The last deadline that was logged.
     pub(crate) deadline: Moment,
     pub(crate) ended: Option<Moment>,
 }
 
 static LOGGED: Mutex<BTreeMap<Key, Logged>> = Mutex::new(BTreeMap::new());
 
-/// Takes the log of all locks of this process.
+/// Collects the log of all locks of this process.
 pub(crate) fn keep() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -1,8 +1,8 @@
 //! [`tenure::MongoStore`] on servers that the tests start, from the program in `TENURE_MONGOD`: replica
-//! sets whose members are killed and frozen, a standalone server, and one that asks who calls.
+//! sets whose members are killed and frozen, a standalone server, and one that requires credentials.
 //!
-//! In the tests of a replica set three candidates, each with a client of its own, contend for twenty
-//! resources, and the tests look at the times during which leaderships could be believed in.
+//! In the tests of a replica set, three candidates, each with its own client, contend for twenty resources. The
+//! tests check the times during which `is_current()` was or could be true.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 fn program() -> PathBuf {
     let program = env::var_os("TENURE_MONGOD").unwrap_or_else(|| {
         panic!(
-            "TENURE_MONGOD is not set: these tests start servers of their own; run \
+            "TENURE_MONGOD is not set: these tests start their own servers; run \
              `export TENURE_MONGOD=\"$(scripts/servers mongod)\"`"
         )
     });
@@ -24,7 +24,7 @@ fn program() -> PathBuf {
     program
 }
 
-/// It ends when this is dropped, on a panic too.
+/// Kills the process when it is dropped, also on a panic.
 pub(crate) struct Mongod {
     port: u16,
     data: PathBuf,
@@ -34,7 +34,7 @@ pub(crate) struct Mongod {
 }
 
 impl Mongod {
-    /// Starts one with its data below this folder, and waits until it can be called.
+    /// Starts a server with its data in this folder, and waits until it accepts connections.
     pub(crate) fn start(folder: &Path, port: u16, arguments: &[&str]) -> Self {
         let data = folder.join(port.to_string());
         fs::create_dir(&data).unwrap();
@@ -52,13 +52,13 @@ impl Mongod {
         started
     }
 
-    /// Starts it again on the data that it has.
+    /// Starts the server again, with its data.
     pub(crate) fn launch(&mut self) {
         self.launch_later();
         self.wait_until_it_listens();
     }
 
-    /// The same without the wait.
+    /// As `launch`, but does not wait.
     pub(crate) fn launch_later(&mut self) {
         self.child = spawn(self.port, &self.data, &self.log, &self.arguments);
     }
@@ -84,7 +84,7 @@ impl Mongod {
         self.child.wait().unwrap();
     }
 
-    /// The child has not been reaped while it may be signalled, so its number is still its own.
+    /// The child was not reaped yet, so its process id cannot belong to another process.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -98,7 +98,7 @@ impl Mongod {
 }
 
 impl Drop for Mongod {
-    /// SIGKILL ends a frozen process too, and does nothing to one that was reaped.
+    /// SIGKILL also ends a frozen process. If the process was reaped, nothing is sent.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -112,7 +112,7 @@ fn spawn(port: u16, data: &Path, log: &Path, arguments: &[String]) -> Child {
         .arg(data)
         .args(["--port", &port.to_string(), "--bind_ip", "127.0.0.1"])
         .args(["--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"])
-        // Several servers would otherwise allocate a gigabyte of log before they begin.
+        // Otherwise several servers allocate a gigabyte of log when they start.
         .args(["--wiredTigerEngineConfigString", "log=(file_max=8MB)"])
         .args(["--setParameter", "diagnosticDataCollectionEnabled=false"])
         .args(arguments)
@@ -123,8 +123,8 @@ fn spawn(port: u16, data: &Path, log: &Path, arguments: &[String]) -> Child {
         .unwrap()
 }
 
-/// Below those that the kernel gives to outgoing connections: a client that keeps calling a dead
-/// server could be given that server's port for itself, and then the server could not come back.
+/// Free ports below those that the kernel uses for outgoing connections. A client that keeps connecting to a dead
+/// server could otherwise get that server's port as its own, and the server could not start again.
 pub(crate) fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
     let mut held: Vec<TcpListener> = Vec::new();
     while held.len() < COUNT {

@@ -1,4 +1,4 @@
-//! The primary dies or hangs, and another one is elected.
+//! The primary dies or hangs, and another member is elected.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     replica_set::ReplicaSet,
 };
 
-/// With the default times a lease reaches 8.5 s beyond any moment, longer than the election takes.
+/// With the default timing, a deadline is always at least 8.5 s ahead, which is longer than an election.
 fn timing() -> Timing {
     Timing::builder()
         .ttl(Duration::from_secs(15))
@@ -20,7 +20,7 @@ fn timing() -> Timing {
         .unwrap()
 }
 
-/// Leaders go on if there is time for a renewal between the election and their deadline.
+/// Leaders keep leading if there is time for a renewal between the election and their deadline.
 #[track_caller]
 fn assert_deadlines_outlive(leaders: &[Told], deadlines: &[Moment], election: Moment) {
     let needed = election + timing().call_timeout();
@@ -35,7 +35,7 @@ fn assert_deadlines_outlive(leaders: &[Told], deadlines: &[Moment], election: Mo
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
-async fn leaders_go_on_when_the_primary_is_killed() {
+async fn leaders_keep_leading_when_the_primary_is_killed() {
     let mut set = ReplicaSet::start();
     let contest = Contest::start(&set, timing()).await;
     let leaders = contest.all_lead(Duration::ZERO).await;
@@ -44,7 +44,7 @@ async fn leaders_go_on_when_the_primary_is_killed() {
     set.kill(primary);
     let election = set.succeeded(primary).await;
     assert_deadlines_outlive(&leaders, &deadlines, election);
-    // Back again, with what it had not yet passed on.
+    // It comes back with the writes that it had not yet replicated.
     set.restart(primary);
     let restarted = BootClock.now();
     tokio::time::sleep(timing().ttl()).await;
@@ -54,15 +54,15 @@ async fn leaders_go_on_when_the_primary_is_killed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
-async fn leaders_go_on_when_the_primary_is_frozen_for_five_seconds() {
+async fn leaders_keep_leading_when_the_primary_is_frozen_for_five_seconds() {
     let set = ReplicaSet::start();
     let contest = Contest::start(&set, timing()).await;
     let leaders = contest.all_lead(Duration::ZERO).await;
     let deadlines: Vec<_> = leaders.iter().map(Told::deadline).collect();
     let primary = set.primary().await;
     set.freeze(primary);
-    // One of the others is primary after 4 s. But until the frozen one is back, or for 13 s, no write of
-    // it was seen to reach a majority.
+    // Another member is primary after 4 s. But none of its writes was observed to reach a majority until the frozen
+    // member was back, or for 13 s.
     tokio::time::sleep(Duration::from_secs(5)).await;
     set.thaw(primary);
     let election = set.succeeded(primary).await;

@@ -1,4 +1,4 @@
-//! A replica set of three members that may be killed and frozen.
+//! A replica set of three members that can be killed and frozen.
 
 use std::{
     path::Path,
@@ -17,9 +17,9 @@ use tenure::clock::{BootClock, Clock as _, Moment};
 
 use crate::mongod::{Mongod, free_ports};
 
-/// Ends its members when it is dropped, on a panic too.
+/// Kills its members when it is dropped, also on a panic.
 pub(crate) struct ReplicaSet {
-    /// Before the folder, so that they end before it goes.
+    /// Declared before the folder, so that the members end before the folder is removed.
     members: Vec<Mongod>,
     _folder: TempDir,
 }
@@ -39,13 +39,13 @@ impl ReplicaSet {
         set
     }
 
-    /// Initiates the set if need be, and waits until all members serve.
+    /// Initiates the set if necessary, and waits until all members serve.
     fn initiate(&self) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/replica-set.py");
         let mut initiate = Command::new("python3");
         initiate.arg(script).args(["initiate", "rs0"]);
         initiate.args(self.members.iter().map(|member| member.port().to_string()));
-        let done = initiate.output().expect("python3 is there");
+        let done = initiate.output().expect("python3 is installed");
         if !done.status.success() {
             let logs = self.members.iter().map(Mongod::end_of_log);
             let logs: String = logs.collect();
@@ -69,7 +69,7 @@ impl ReplicaSet {
         members.position(|m| m.address() == primary).unwrap()
     }
 
-    /// Waits until a majority has taken a write through another primary than this one.
+    /// Waits until a write through a primary other than this member has reached a majority.
     pub(crate) async fn succeeded(&self, old: usize) -> Moment {
         let client = self.client().await;
         let database = client.database("probe");
@@ -121,7 +121,7 @@ impl ReplicaSet {
         }
     }
 
-    /// Undoes `stop`, and waits until all members serve.
+    /// Starts or resumes all members after `stop`, and waits until they serve.
     pub(crate) fn go_on(&mut self, how: Stop) {
         match how {
             Stop::Freeze => (0..3).for_each(|member| self.thaw(member)),

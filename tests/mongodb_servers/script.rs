@@ -1,4 +1,4 @@
-//! `scripts/servers`, in a folder of its own.
+//! Runs `scripts/servers` in a temporary folder.
 
 use std::{path::Path, process::Command, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::support::{LIMIT, TestCollection, granted};
 
-/// It is wiped when this is dropped, on a panic too.
+/// Removes the servers when it is dropped, also on a panic.
 struct Servers(TempDir);
 
 impl Servers {
@@ -55,7 +55,7 @@ async fn test_collection(url: &str) -> TestCollection {
 
 #[tokio::test]
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
-async fn servers_that_are_ended_and_started_again_keep_their_data_and_their_clients() {
+async fn servers_keep_their_data_and_clients_when_they_are_stopped_and_started() {
     let servers = Servers::new();
     servers.run(&["up", "mongodb"]);
     let url = servers.url();

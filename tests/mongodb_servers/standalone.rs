@@ -1,4 +1,4 @@
-//! A server that is in no replica set.
+//! A server outside a replica set.
 
 use std::{
     sync::{Arc, atomic::Ordering::SeqCst},
@@ -25,7 +25,7 @@ use crate::{
 };
 
 pub(crate) struct Standalone {
-    /// Before the folder, so that it ends before that goes.
+    /// Declared before the folder, so that the server ends before the folder is removed.
     pub(crate) mongod: Mongod,
     _folder: TempDir,
 }
@@ -40,14 +40,14 @@ impl Standalone {
         }
     }
 
-    /// A client's defaults, with nothing but the address.
+    /// The default options of a client for this address.
     pub(crate) fn options(&self) -> ClientOptions {
         let address = ServerAddress::parse(self.mongod.address()).unwrap();
         ClientOptions::builder().hosts(vec![address]).build()
     }
 
-    /// The same place through a client that does not know of it.
-    fn die_and_come_back(&mut self, test_collection: &TestCollection) -> TestCollection {
+    /// Restarts the server, and returns the collection with a new client that has not seen the crash.
+    fn crash_and_restart(&mut self, test_collection: &TestCollection) -> TestCollection {
         self.mongod.kill();
         self.mongod.launch();
         let mut again = TestCollection::of(self.options());
@@ -58,11 +58,11 @@ impl Standalone {
 
 #[tokio::test]
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
-async fn a_standalone_server_is_asked_for_its_disk_and_not_for_retries() {
+async fn a_standalone_server_is_asked_to_write_to_disk_and_not_for_retryable_writes() {
     let server = Standalone::start(&[]);
     let (commands, mut options) = (Commands::default(), server.options());
     commands.listen(&mut options);
-    // It takes no retryable writes: a client that asks for them is still served.
+    // The server has no retryable writes. The store works with a client that asks for them.
     options.retry_writes = Some(true);
     let test_collection = TestCollection::of(options);
     test_collection.store.prepare().await.unwrap();
@@ -98,7 +98,7 @@ async fn a_standalone_server_is_asked_for_its_disk_and_not_for_retries() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
-async fn an_answer_that_a_standalone_server_loses_is_unknown_and_the_attempt_finds_its_token() {
+async fn a_lost_answer_of_a_standalone_server_is_unknown_and_the_attempt_gets_its_token() {
     let server = Standalone::start(&[]);
     let wire = Wire::default();
     let test_collection = TestCollection::of(wire.lay(server.mongod.address()).await);
@@ -116,17 +116,17 @@ async fn an_answer_that_a_standalone_server_loses_is_unknown_and_the_attempt_fin
     assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
     assert_eq!(wire.cut.load(SeqCst), 0);
     assert_eq!(test_collection.acquire("a", 1).await, granted(1));
-    // Written twice: nothing repeats the first answer here.
+    // The attempt is written twice, because a standalone server does not repeat its first answer.
     assert_eq!(
         test_collection.document().await.get_i64("version").unwrap(),
         2
     );
 }
 
-/// With `j: false` it would answer up to 100 ms before it writes its journal, and forget.
+/// With `j: false`, the server would answer up to 100 ms before it writes its journal, and could lose the write.
 #[tokio::test]
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
-async fn what_a_standalone_server_has_answered_outlives_its_death() {
+async fn an_answered_write_survives_a_crash_of_a_standalone_server() {
     let mut server = Standalone::start(&[]);
     let mut test_collection = TestCollection::of(server.options());
     test_collection.store.prepare().await.unwrap();
@@ -135,7 +135,7 @@ async fn what_a_standalone_server_has_answered_outlives_its_death() {
             test_collection.acquire("a", token.into()).await,
             granted(token)
         );
-        test_collection = server.die_and_come_back(&test_collection);
+        test_collection = server.crash_and_restart(&test_collection);
         let record = test_collection.read().await;
         assert_eq!((record.token.get(), record.closing), (token, false));
         assert_eq!(record.holder.unwrap().as_str(), "a");
@@ -144,7 +144,7 @@ async fn what_a_standalone_server_has_answered_outlives_its_death() {
             .release(&test_collection.claim("a", token), LIMIT)
             .await;
         assert_eq!(released.unwrap(), ReleaseOutcome::Released);
-        test_collection = server.die_and_come_back(&test_collection);
+        test_collection = server.crash_and_restart(&test_collection);
         let record = test_collection.read().await;
         assert_eq!((record.token.get(), record.holder), (token, None));
     }
@@ -152,7 +152,7 @@ async fn what_a_standalone_server_has_answered_outlives_its_death() {
 
 #[actix::test]
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
-async fn a_lock_leads_when_its_dead_standalone_server_is_started_again() {
+async fn a_lock_leads_when_its_standalone_server_is_started_again() {
     let mut server = Standalone::start(&[]);
     let test_collection = TestCollection::of(server.options());
     assert_eq!(test_collection.acquire("a", 1).await, granted(1));
@@ -165,7 +165,8 @@ async fn a_lock_leads_when_its_dead_standalone_server_is_started_again() {
     let limit = Duration::from_millis(500);
     let store = Arc::new(test_collection.store.clone().call_limit(limit));
     let repair = async { server.mongod.launch() };
-    // Its calls end before the driver gives the server up, so only the driver knows what was sent.
+    // The calls of the store end before the driver's search for a server, so only the driver knows whether a
+    // request was sent.
     let kind = StoreErrorKind::Unknown;
     let token = recovers(store, &test_collection.name, kind, repair.boxed_local()).await;
     assert_eq!(test_collection.read().await.token, token);
@@ -186,7 +187,7 @@ async fn a_leader_transaction_is_unsupported_and_a_token_guard_is_not() {
     let lease = test_collection.lease("a", 1);
 
     let mut session = rows.client().start_session().await.unwrap();
-    // With work in it, and without.
+    // A transaction with work, and an empty one.
     for works in [true, false] {
         let context = (&rows, works);
         let done = (test_collection.store).leader_transaction(

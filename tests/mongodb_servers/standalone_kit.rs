@@ -17,12 +17,12 @@ use crate::{standalone::Standalone, support::TestCollection};
 
 struct Single(Arc<Standalone>);
 
-/// The server of the cases that run at the same time: nothing would drop one that is kept for good.
+/// The server that concurrent cases share. `Weak`, because a static is never dropped, and would not end it.
 static SERVER: Mutex<Weak<Standalone>> = Mutex::new(Weak::new());
 
 impl Single {
     fn new() -> Self {
-        // A case that failed to start it leaves nothing half done.
+        // If a case has failed to start the server, another one can still start it.
         let mut shared = SERVER
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -53,7 +53,7 @@ impl Single {
 #[async_trait]
 impl Subject for Single {
     fn capabilities(&self) -> Capabilities {
-        // Long beside a round trip on a machine whose other cores run replica sets.
+        // Much longer than a round trip on a machine that also runs replica sets.
         let mut capabilities = Capabilities::new(Duration::from_secs(2));
         capabilities.slack = Duration::from_millis(400);
         capabilities.meddles = true;

@@ -1,5 +1,5 @@
-//! A server that is stopped or frozen in the middle of a request: what the error says, and whether it calls
-//! the request applied.
+//! A server that is stopped or frozen in the middle of a request: what the error says, and whether it says that
+//! the request was applied.
 
 use std::{
     sync::Arc,
@@ -23,7 +23,7 @@ use crate::{
     support::{LIMIT, TTL, TestCollection, granted},
 };
 
-/// What a lock with a ttl of 3 s gives a store of the 0.6 s that it waits itself.
+/// The limit that a lock with a ttl of 3 s gives the store: it waits for 0.6 s itself.
 const SHORT: Duration = Duration::from_millis(540);
 
 async fn opened(server: &Standalone, parameters: &str) -> Arc<dyn LeaseStore> {
@@ -34,8 +34,8 @@ async fn opened(server: &Standalone, parameters: &str) -> Arc<dyn LeaseStore> {
     open_store(&url).await.unwrap()
 }
 
-/// A client that misses a heartbeat within a second.
-async fn impatient(server: &Standalone) -> ClientOptions {
+/// Options of a client that notices a missed heartbeat within a second.
+async fn with_short_heartbeats(server: &Standalone) -> ClientOptions {
     let mut options = server.options();
     options.heartbeat_freq = Some(Duration::from_millis(500));
     options.connect_timeout = Some(Duration::from_millis(500));
@@ -43,15 +43,15 @@ async fn impatient(server: &Standalone) -> ClientOptions {
     options
 }
 
-/// Waits until the record has been written by the attempt of a bid.
+/// Waits until a bid was applied. Returns `false` after 5 s.
 async fn is_applied(test_collection: &TestCollection, name: &ResourceName) -> bool {
-    let mut looks = 0..50;
+    let mut tries = 0..50;
     loop {
         let found = test_collection.store.read(name, LIMIT).await;
         if found.is_ok_and(|record| record.is_some_and(|record| record.holder.is_some())) {
             return true;
         }
-        if looks.next().is_none() {
+        if tries.next().is_none() {
             return false;
         }
         sleep(Duration::from_millis(100)).await;
@@ -77,9 +77,9 @@ async fn on_a_stopped_server_each_error_names_the_host_and_the_cause_within_a_sh
         .unwrap();
     assert_eq!(acquired, granted(1));
     server.mongod.kill();
-    // The first request may find the connection that has just been lost.
+    // Otherwise the first request could use the connection that has just been lost.
     sleep(Duration::from_millis(200)).await;
-    // More of them than the driver is given at once.
+    // More requests than the store sends at once.
     for _ in 0..15 {
         let begun = Instant::now();
         let error = store
@@ -100,9 +100,9 @@ async fn on_a_stopped_server_each_error_names_the_host_and_the_cause_within_a_sh
 
 #[tokio::test]
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
-async fn a_bid_that_a_frozen_server_carries_out_later_is_unknown_whoever_made_the_client() {
+async fn a_bid_that_a_frozen_server_applies_later_is_unknown_with_any_client() {
     let server = Standalone::start(&[]);
-    let mut test_collection = TestCollection::of(impatient(&server).await);
+    let mut test_collection = TestCollection::of(with_short_heartbeats(&server).await);
     test_collection.store = test_collection.store.call_limit(Duration::from_secs(20));
     let parameters =
         "heartbeatFrequencyMS=500&connectTimeoutMS=500&retryWrites=false&call_limit=20s";
@@ -126,7 +126,7 @@ async fn a_bid_that_a_frozen_server_carries_out_later_is_unknown_whoever_made_th
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
 async fn on_a_frozen_server_a_bid_that_waits_for_a_connection_is_unavailable_and_never_applied() {
     let server = Standalone::start(&[]);
-    let mut options = impatient(&server).await;
+    let mut options = with_short_heartbeats(&server).await;
     options.max_pool_size = Some(1);
     let mut test_collection = TestCollection::of(options);
     test_collection.store = test_collection.store.call_limit(Duration::from_secs(20));
@@ -178,10 +178,10 @@ async fn a_bid_without_an_answer_in_time_names_the_server_that_has_it() {
     assert!(is_applied(&test_collection, &test_collection.name).await);
 }
 
-/// The lock's own time limit would make it unknown, without a word of the cause.
+/// If the lock's own time limit ended first, the error would be `Unknown` and would not name the cause.
 #[actix::test]
 #[ignore = "needs MongoDB's program: scripts/servers mongod"]
-async fn a_lock_with_a_short_ttl_gets_the_error_of_the_store_before_it_gives_up() {
+async fn a_lock_with_a_short_ttl_gets_the_error_of_the_store_before_its_own_limit() {
     let mut server = Standalone::start(&[]);
     let store = opened(&server, "").await;
     store.prepare().await.unwrap();

@@ -1,10 +1,10 @@
-//! The time during which each acquisition could be believed in, and what is wrong with it.
+//! The time during which each leadership was or could be current, and the violations of the guarantee.
 
 use tenure::clock::Moment;
 
 /// One acquisition of one resource.
 #[derive(Debug)]
-#[allow(dead_code, reason = "who it was stands in the message of a failure")]
+#[allow(dead_code, reason = "shown in the message of a failure")]
 pub(crate) struct Term {
     pub(crate) token: u64,
     pub(crate) candidate: String,
@@ -13,7 +13,7 @@ pub(crate) struct Term {
     pub(crate) end: Moment,
 }
 
-/// What of the guarantee does not hold for the acquisitions of one resource.
+/// The violations of the guarantee among the acquisitions of one resource.
 pub(crate) fn faults(terms: &[Term]) -> Vec<String> {
     let mut terms: Vec<_> = terms.iter().collect();
     terms.sort_by_key(|term| term.start);
@@ -47,20 +47,20 @@ mod tests {
     }
 
     #[test]
-    fn terms_one_after_the_other_with_growing_tokens_are_right() {
+    fn consecutive_terms_with_growing_tokens_are_no_fault() {
         assert!(faults(&[]).is_empty());
         assert!(faults(&[term(7, 20, 30), term(1, 1, 10), term(2, 10, 20)]).is_empty());
     }
 
     #[test]
-    fn a_common_nanosecond_is_a_fault_also_with_other_than_the_neighbour() {
+    fn a_common_nanosecond_is_a_fault_also_if_the_terms_are_not_neighbours() {
         assert_eq!(faults(&[term(1, 1, 11), term(2, 10, 20)]).len(), 1);
         let row = [term(1, 1, 50), term(2, 60, 61), term(3, 49, 52)];
         assert!(faults(&row).iter().any(|fault| fault.contains("overlaps")));
     }
 
     #[test]
-    fn a_token_that_comes_again_or_goes_back_is_a_fault() {
+    fn a_token_that_is_repeated_or_decreases_is_a_fault() {
         assert_eq!(faults(&[term(1, 1, 5), term(1, 10, 20)]).len(), 1);
         assert_eq!(faults(&[term(2, 1, 5), term(1, 10, 20)]).len(), 1);
     }

@@ -1,4 +1,4 @@
-//! A server that asks who calls, its users and their roles.
+//! A server that requires credentials, with its users and roles.
 
 use mongodb::{
     Client,
@@ -16,12 +16,12 @@ pub(crate) struct Guarded {
 
 impl Guarded {
     pub(crate) async fn start() -> Self {
-        // The fewest rounds that it takes: the driver is not optimized here, and needs a second for the
-        // default number of them.
+        // The smallest number that the server accepts: with the default, the unoptimized driver needs a second
+        // to log in.
         let rounds = ["--setParameter", "scramIterationCount=5000"];
         let server = Standalone::start(&[&["--auth"], &rounds[..]].concat());
         let password = unique();
-        // As long as there is no user, whoever calls from this host may make the first one.
+        // While there is no user, any client on this host may create the first one.
         let stranger = Client::with_options(server.options()).unwrap();
         make_user(&stranger, "admin", &password, "root").await;
         let options = with_credential(server.options(), "admin", &password);
@@ -29,12 +29,12 @@ impl Guarded {
         Self { server, admin }
     }
 
-    /// Options of a client that does not say who it is.
+    /// Options of a client without credentials.
     pub(crate) fn stranger(&self) -> ClientOptions {
         self.server.options()
     }
 
-    /// Options of a client that calls itself so.
+    /// Options of a client with these credentials.
     pub(crate) fn options(&self, user: &str, password: &str) -> ClientOptions {
         with_credential(self.server.options(), user, password)
     }
@@ -43,13 +43,13 @@ impl Guarded {
         make_user(&self.admin, user, password, role).await;
     }
 
-    /// A role that allows just these on the collection of the leases.
+    /// Creates a role that allows only these actions, on the collection of the leases.
     pub(crate) async fn make_role(&self, role: &str, actions: &[&str]) {
         let command = doc! { "createRole": role, "privileges": privileges(actions), "roles": [] };
         run(&self.admin, command).await;
     }
 
-    /// The same for a role that is there.
+    /// Changes the actions of an existing role.
     pub(crate) async fn change_role(&self, role: &str, actions: &[&str]) {
         let command = doc! { "updateRole": role, "privileges": privileges(actions) };
         run(&self.admin, command).await;
@@ -70,7 +70,8 @@ fn privileges(actions: &[&str]) -> Vec<Document> {
 }
 
 async fn make_user(admin: &Client, user: &str, password: &str, role: &str) {
-    // What is built in is of each database; `root`, and what is made here, of this one.
+    // Built-in roles belong to every database, except for `root`, which belongs to `admin`, like the roles that
+    // are created here.
     let of = if role == "read" {
         "tenure_test"
     } else {

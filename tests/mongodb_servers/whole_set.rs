@@ -1,4 +1,4 @@
-//! All members stop at once.
+//! All members of a replica set stop at once.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 async fn stopped_for_less_than_the_ttl(how: Stop) {
-    // A lease reaches 15 s beyond any moment; members that were killed need half of that to come back.
+    // A deadline is always at least 15 s ahead. Members that were killed need half of that to come back.
     let timing = Timing::builder()
         .ttl(Duration::from_secs(20))
         .renew_every(Duration::from_secs(3))
@@ -45,12 +45,12 @@ async fn stopped_for_more_than_the_ttl(how: Stop) {
         .unwrap();
     let mut set = ReplicaSet::start();
     let contest = Contest::start(&set, timing).await;
-    // After a slow moment of the machine the first leader need not be the present one.
+    // If the machine was slow for a moment, the first leader may not be the current one.
     let mut leaders = contest.all_lead(Duration::ZERO).await;
     let before = contest.told().len();
     set.stop(how);
     sleep(timing.ttl() + Duration::from_secs(2)).await;
-    // Before the set is back, all have heard that they lead no more.
+    // Before the set is back, every leader has received `BecameFollower`.
     let told = contest.told();
     assert_eq!(told.len(), before, "{told:?}");
     for told in told
@@ -60,7 +60,7 @@ async fn stopped_for_more_than_the_ttl(how: Stop) {
         assert!(!told.leadership.is_current(), "{told:?}");
         let (at, reason) = told.followed.clone().expect("told to follow");
         assert_eq!(reason, Reason::StoreLost, "{told:?}");
-        // The message itself may be late on a busy machine; belief is not, see `assert_guarantee`.
+        // The message may be late on a busy machine. `is_current()` is not, which `assert_guarantee` checks.
         let late = told.deadline().until(at);
         assert!(late < Duration::from_secs(1), "{late:?} late: {told:?}");
     }

@@ -13,7 +13,7 @@ fn reason(record: Option<LeaseRecord>) -> RejectionReason {
 }
 
 #[test]
-fn a_refusal_says_what_has_become_of_the_lease() {
+fn a_rejection_says_what_happened_to_the_lease() {
     for holder in [Some("b"), Some("a"), None] {
         assert_eq!(reason(Some(record(4, holder))), RejectionReason::Superseded);
     }
@@ -36,7 +36,7 @@ fn a_refusal_says_what_has_become_of_the_lease() {
 }
 
 #[test]
-fn a_refusal_reads_as_a_sentence_without_a_full_stop() {
+fn a_rejection_reads_as_a_sentence_without_a_full_stop() {
     let fenced = RejectedWrite::by_record(&lease("a", 3), Some(&record(5, None)));
     let text = "a write for jobs/nightly under token 3 was rejected: there is a newer leader (newest \
                 token 5)";

@@ -11,7 +11,7 @@ use crate::{
     testing::{Fault, FaultyStore},
 };
 
-/// Waits on a runtime that can do nothing but wait.
+/// Waits on a runtime without I/O and timers.
 fn block_on<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.unwrap().block_on(work)
@@ -83,7 +83,7 @@ fn a_request_to_a_thread_that_has_ended_is_an_error_that_says_so() {
     }
 }
 
-/// A store that tells on which threads it is asked.
+/// A store that notes the thread of each request.
 #[derive(Debug)]
 struct Watched;
 
@@ -103,19 +103,19 @@ impl LeaseStore for Watched {
         Err(StoreError::new(kind, "watched", Operation::Prepare, name))
     }
     async fn acquire(&self, _: &Bid, _: Duration) -> Result<AcquireOutcome, StoreError> {
-        unreachable!("nobody bids")
+        unreachable!("the test sends no bid")
     }
     async fn renew(&self, _: &Lease, _: Duration, _: Duration) -> Result<RenewOutcome, StoreError> {
-        unreachable!("nobody renews")
+        unreachable!("the test sends no renewal")
     }
     async fn release(&self, _: &ReleaseTarget, _: Duration) -> Result<ReleaseOutcome, StoreError> {
-        unreachable!("nobody releases")
+        unreachable!("the test sends no release")
     }
     async fn read(&self, _: &ResourceName, _: Duration) -> Result<Option<LeaseRecord>, StoreError> {
-        unreachable!("nobody reads")
+        unreachable!("the test sends no read")
     }
     async fn list(&self, _: &Scope, _: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
-        unreachable!("nobody lists")
+        unreachable!("the test sends no list")
     }
     async fn evict(
         &self,
@@ -124,10 +124,10 @@ impl LeaseStore for Watched {
         _: EvictionMode,
         _: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
-        unreachable!("nobody evicts")
+        unreachable!("the test sends no eviction")
     }
     fn watch(&self, _: &ResourceName) -> Option<BoxStream<'static, ()>> {
-        // Two changes, if it is polled on the right thread.
+        // Yields two changes, if it is polled on the right thread.
         let right = || name_of_thread() == "tenure-locks";
         let changes = stream::iter([(); 2]).take_while(move |()| futures::future::ready(right()));
         Some(changes.boxed())
@@ -147,7 +147,7 @@ fn changes_are_passed_on_until_there_are_no_more() {
     assert!((1..=2).contains(&count), "{count}");
 }
 
-/// The whole contract, through the thread.
+/// Runs the whole contract through the thread.
 #[cfg(feature = "conformance")]
 mod contract {
     use super::*;

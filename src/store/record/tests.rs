@@ -8,7 +8,7 @@ fn at(seconds: u64) -> Moment {
 }
 
 #[test]
-fn a_record_survives_release_and_its_token_grows_on() {
+fn a_record_is_kept_after_a_release_and_its_token_keeps_growing() {
     let mut record = StoredRecord::default();
     assert_eq!(record.seen(&resource(), at(0)), None);
     assert_eq!(record.acquire(&bid("a", 1), at(0), WALL), granted(1));
@@ -19,7 +19,7 @@ fn a_record_survives_release_and_its_token_grows_on() {
 }
 
 #[test]
-fn an_unexpired_attempt_gets_its_own_token_and_a_fresh_expiry_by_a_write() {
+fn an_unexpired_attempt_gets_its_own_token_and_a_new_expiry_by_a_write() {
     let mut record = StoredRecord::default();
     record.acquire(&bid("a", 1), at(0), WALL);
     let version = record.version;
@@ -63,7 +63,7 @@ fn an_owner_releases_its_lease_under_any_token_and_no_other_owner_does() {
         panic!("released by another owner");
     };
     assert!(seen.is_held() && record == before);
-    // Also when it has run out.
+    // Also when it has expired.
     assert_eq!(
         record.release(&owner("a"), at(20)),
         ReleaseOutcome::Released
@@ -101,7 +101,7 @@ fn the_same_candidate_id_with_another_attempt_is_refused_unless_reentrant() {
 }
 
 #[test]
-fn a_lapsed_or_foreign_lease_is_not_renewed() {
+fn an_expired_lease_or_that_of_another_candidate_is_not_renewed() {
     let mut record = StoredRecord::default();
     record.acquire(&bid("a", 1), at(0), WALL);
     assert!(matches!(
@@ -158,7 +158,7 @@ fn a_forced_eviction_frees_the_lease_at_once() {
 }
 
 #[test]
-fn history_is_capped() {
+fn the_history_has_a_limited_length() {
     let mut record = StoredRecord::default();
     for n in 0..20 {
         record.acquire(&bid("a", n), at(n as u64 * 10), WALL);

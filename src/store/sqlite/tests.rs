@@ -27,7 +27,7 @@ mod trouble;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A file in a directory of its own, and a clock that stores on it read.
+/// A file in its own directory, and the clock of the stores on it.
 struct TestFile {
     directory: TempDir,
     clock: ManualClock,
@@ -57,7 +57,7 @@ impl TestFile {
         self.builder().open(self.path()).unwrap()
     }
 
-    /// A second connection, as another program has it.
+    /// A connection as another program has it.
     fn sql(&self) -> Connection {
         let connection = Connection::open(self.path()).unwrap();
         connection
@@ -86,8 +86,7 @@ async fn evict(store: &SqliteStore, token: u64, eviction: EvictionMode) -> Relea
         .unwrap()
 }
 
-/// What every request answers, in the order acquire, renew, release, release by owner, evict, read,
-/// list.
+/// The answers to all requests, in the order acquire, renew, release, release by owner, evict, read, list.
 async fn ask_all(store: &SqliteStore) -> [Result<(), StoreError>; 7] {
     let token = FencingToken::new(1);
     let name = resource();

@@ -69,7 +69,7 @@ fn a_scheme_whose_feature_is_off_names_the_feature() {
 }
 
 #[test]
-fn text_that_is_no_url_is_not_quoted_in_the_error() {
+fn text_that_is_not_a_url_is_not_quoted_in_the_error() {
     for url in ["leases.db", ":", "://", "se cret:x", "secret", "sécret:x"] {
         let text = refusal(url);
         assert!(text.contains("not the URL of a store"), "{url:?}: {text}");
@@ -83,7 +83,7 @@ fn text_that_is_no_url_is_not_quoted_in_the_error() {
 }
 
 #[test]
-fn memory_takes_nothing() {
+fn a_memory_url_has_nothing_after_the_colon() {
     assert!(Target::parse("memory:").is_ok());
     assert!(Target::parse("MEMORY:").is_ok());
     for url in ["memory:x", "memory://", "memory:?a=b"] {
@@ -96,7 +96,7 @@ mod sqlite {
     use super::*;
 
     #[test]
-    fn a_path_is_taken_as_it_is() {
+    fn a_path_is_not_decoded() {
         for (url, path) in [
             ("sqlite:leases.db", "leases.db"),
             ("sqlite:./a%20b@c.db", "./a%20b@c.db"),

@@ -71,7 +71,7 @@ async fn a_lease_that_has_expired_writes_until_it_is_taken_over() {
         assert_eq!(
             other.acquire("b", 2).await,
             granted(2),
-            "its observation goes on"
+            "the lease was observed for its whole ttl"
         );
         assert_eq!(rejected(account.lead("a", 1).await).newest, token(2));
         assert_eq!(account.get("cents").await, Some(number(1)));
@@ -80,7 +80,7 @@ async fn a_lease_that_has_expired_writes_until_it_is_taken_over() {
 
 #[tokio::test]
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn an_error_of_the_users_own_leaves_nothing_written_and_has_its_reasons() {
+async fn a_failed_condition_of_the_request_writes_nothing_and_the_error_has_all_reasons() {
     for server in [DYNOXIDE, LOCAL] {
         let account = Account::new(server).await;
         account.test_table.acquire("a", 1).await;
@@ -122,7 +122,7 @@ async fn an_error_of_the_users_own_leaves_nothing_written_and_has_its_reasons() 
 
 #[tokio::test]
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn a_record_for_newer_libraries_is_unsupported_and_a_damaged_one_corrupt() {
+async fn a_record_of_a_newer_library_is_unsupported_and_a_damaged_one_is_corrupt() {
     for server in [DYNOXIDE, LOCAL] {
         let account = Account::new(server).await;
         account.test_table.acquire("a", 1).await;

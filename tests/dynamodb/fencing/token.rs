@@ -27,7 +27,7 @@ async fn an_item_accepts_no_token_older_than_its_own() {
         assert_eq!(
             account.get("latest").await,
             Some(number(1)),
-            "the user's own SET"
+            "the SET of the request"
         );
         assert_eq!(account.get("fencing_token").await, Some(number(10)));
     }
@@ -54,11 +54,11 @@ async fn an_item_that_is_put_is_guarded_like_one_that_is_updated() {
 
 #[tokio::test]
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn an_item_without_a_token_takes_any_and_the_attribute_is_the_users_choice() {
+async fn an_item_without_a_token_accepts_any_and_the_attribute_can_be_chosen() {
     for server in [DYNOXIDE, LOCAL] {
         let account = Account::new(server).await;
         account.pay().send().await.unwrap();
-        // A name that only a `#name` can stand for, and names that are taken.
+        // An attribute name that needs a `#name`, and placeholders that the request already uses.
         let pay = || {
             account
                 .request()
@@ -71,7 +71,7 @@ async fn an_item_without_a_token_takes_any_and_the_attribute_is_the_users_choice
         rejected(guard(4).update_item(pay()).await);
         assert_eq!(account.get("latest").await, Some(number(7)));
         assert_eq!(account.get("the.newest token").await, Some(number(5)));
-        // An update of nothing but the token: a claim.
+        // An update of only the token claims the item.
         account
             .guard(1)
             .update_item(account.request())
@@ -83,7 +83,7 @@ async fn an_item_without_a_token_takes_any_and_the_attribute_is_the_users_choice
 
 #[tokio::test]
 #[ignore = "needs both servers: scripts/servers up, then scripts/servers env"]
-async fn the_users_own_condition_still_applies_and_is_distinguished_from_the_guard() {
+async fn a_condition_of_the_request_still_applies_and_is_distinguished_from_the_guard() {
     for server in [DYNOXIDE, LOCAL] {
         let account = Account::new(server).await;
         let existing = || {
@@ -104,7 +104,7 @@ async fn the_users_own_condition_still_applies_and_is_distinguished_from_the_gua
         assert_eq!(account.get("id").await, None, "{server:?}");
         account.write(5).await.unwrap();
         account.guard(5).update_item(existing()).await.unwrap();
-        // It is an OR: without parentheses the guard would not count.
+        // The condition is an OR, so without parentheses the guard would have no effect.
         let refusal = account.guard(4).update_item(existing()).await;
         if server.url() == DYNOXIDE.url() {
             assert_eq!(rejected(refusal).newest, token(5));
@@ -117,7 +117,7 @@ async fn the_users_own_condition_still_applies_and_is_distinguished_from_the_gua
 
 #[tokio::test]
 #[ignore = "needs dynoxide: scripts/servers up, then scripts/servers env"]
-async fn what_cannot_be_guarded_is_refused() {
+async fn a_write_that_cannot_be_guarded_is_refused() {
     let account = Account::new(DYNOXIDE).await;
     let spoil = account
         .request()
@@ -129,7 +129,7 @@ async fn what_cannot_be_guarded_is_refused() {
         matches!(wrong, Err(FencingError::Unguardable(_))),
         "{wrong:?}"
     );
-    // Two that set the same attribute.
+    // Two assignments to the same attribute.
     let account = Account::new(DYNOXIDE).await;
     let spoil = account
         .request()

@@ -9,7 +9,7 @@ use crate::support::{LIMIT, TTL, TestCollection, granted, refused};
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn an_unexpired_attempt_gets_its_own_token_and_a_fresh_expiry_by_a_write() {
+async fn an_unexpired_attempt_gets_its_own_token_and_a_new_expiry_by_a_write() {
     let test_collection = TestCollection::new().await;
     test_collection.acquire("a", 1).await;
     test_collection.advance(TTL / 2).await;
@@ -57,7 +57,7 @@ async fn a_released_attempt_is_never_granted_again() {
         .unwrap();
     assert!(!not_held(again).is_held());
     assert_eq!(test_collection.acquire("a", 2).await, granted(2));
-    // Not the attempt that holds it now.
+    // Another attempt holds it now.
     let late = test_collection
         .store
         .release(&test_collection.attempt(1), LIMIT)

@@ -10,7 +10,7 @@ use crate::support::{LIMIT, TTL, TestCollection, granted, refused};
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_lapsed_or_foreign_lease_is_not_renewed() {
+async fn an_expired_lease_or_that_of_another_candidate_is_not_renewed() {
     let test_collection = TestCollection::new().await;
     let (store, unknown) = (&test_collection.store, test_collection.lease("a", 1));
     assert_eq!(
@@ -115,7 +115,7 @@ async fn a_closing_lease_is_neither_renewed_nor_acquired_before_its_expiry() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_forced_eviction_frees_at_once_and_is_distinguishable_from_an_expiry() {
+async fn a_forced_eviction_frees_the_lease_at_once_and_differs_from_an_expiry() {
     let test_collection = TestCollection::new().await;
     test_collection.acquire("a", 1).await;
     let token = FencingToken::new(1);

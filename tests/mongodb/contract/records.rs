@@ -12,7 +12,7 @@ use crate::support::{LIMIT, TTL, TestCollection, granted, refused, unique};
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_record_survives_release_and_its_token_grows_on() {
+async fn a_record_is_kept_after_a_release_and_its_token_keeps_growing() {
     let test_collection = TestCollection::new().await;
     assert_eq!(
         test_collection
@@ -44,7 +44,7 @@ async fn a_record_survives_release_and_its_token_grows_on() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn history_is_capped() {
+async fn the_history_has_a_limited_length() {
     let test_collection = TestCollection::new().await;
     for n in 0..20 {
         assert_eq!(test_collection.acquire("a", n).await, granted(n as u64 + 1));
@@ -59,7 +59,7 @@ async fn history_is_capped() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn odd_names_are_only_text() {
+async fn names_are_never_read_as_expressions() {
     let mut test_collection = TestCollection::new().await;
     for odd in [
         "$holder",
@@ -111,7 +111,7 @@ async fn odd_names_are_only_text() {
             .unwrap();
         assert_eq!(released, ReleaseOutcome::Released);
     }
-    // Longer than any other.
+    // The longest name, holder, metadata and ttl.
     test_collection.name = ResourceName::new(format!("{}{}", unique(), "x".repeat(239))).unwrap();
     let mut bid = test_collection.bid(&"ö".repeat(127), 1);
     bid.metadata = Some(Metadata::new("m".repeat(4096)).unwrap());
@@ -146,7 +146,7 @@ async fn metadata_is_that_of_the_last_acquisition() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_list_has_what_lies_directly_in_the_scope_ordered_by_name() {
+async fn a_list_has_the_records_directly_in_the_scope_ordered_by_name() {
     let mut test_collection = TestCollection::new().await;
     test_collection.store.prepare().await.unwrap();
     let scope = test_collection.scope();
@@ -160,7 +160,7 @@ async fn a_list_has_what_lies_directly_in_the_scope_ordered_by_name() {
         .map(|record| record.resource.as_str().replace(scope.as_prefix(), ""));
     assert_eq!(names.collect::<Vec<_>>(), ["10", "9", "B", "a", "b", "ä"]);
     assert!(listed.iter().all(LeaseRecord::is_held));
-    // More than one batch of a cursor.
+    // More records than one batch of a cursor.
     let scope = Scope::new(unique()).unwrap();
     for n in 0..120 {
         test_collection.name = ResourceName::new(format!("{scope}{n:03}")).unwrap();

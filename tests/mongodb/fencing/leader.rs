@@ -57,7 +57,7 @@ async fn only_the_lease_that_is_held_writes() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn an_error_of_the_users_own_leaves_nothing_written() {
+async fn nothing_is_written_if_the_work_fails() {
     let account = Account::new().await;
     account.test_collection.acquire("a", 1).await;
     let mut session = account.accounts.client().start_session().await.unwrap();
@@ -80,7 +80,7 @@ async fn an_error_of_the_users_own_leaves_nothing_written() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_takeover_before_the_look_lets_the_transaction_fail_or_begin_again() {
+async fn a_takeover_before_the_check_makes_the_transaction_fail_or_start_again() {
     let account = Account::new().await;
     let test_collection = &account.test_collection;
     test_collection.acquire("a", 1).await;
@@ -101,7 +101,7 @@ async fn a_takeover_before_the_look_lets_the_transaction_fail_or_begin_again() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_renewal_before_the_look_lets_the_transaction_begin_again_and_succeed() {
+async fn a_renewal_before_the_check_makes_the_transaction_start_again_and_succeed() {
     let account = Account::new().await;
     let test_collection = &account.test_collection;
     test_collection.acquire("a", 1).await;
@@ -121,7 +121,7 @@ async fn a_renewal_before_the_look_lets_the_transaction_begin_again_and_succeed(
 
 type Context<'a> = (&'a Account, &'a mut u32);
 
-/// The takeover comes after the first transaction has begun, whose snapshot shows the lease as it was.
+/// The takeover comes after the first transaction has begun, so the snapshot shows the lease as it was before.
 async fn pay_and_take_over(
     session: &mut ClientSession,
     (account, runs): &mut Context<'_>,
@@ -153,7 +153,7 @@ async fn pay_and_renew(
     Ok(())
 }
 
-/// A session with a transaction as `confirm` asks for.
+/// A session with a transaction of the kind that `confirm` needs.
 async fn begun(account: &Account) -> mongodb::ClientSession {
     let mut session = account.accounts.client().start_session().await.unwrap();
     let begin = session
@@ -165,7 +165,7 @@ async fn begun(account: &Account) -> mongodb::ClientSession {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn renewals_and_takeovers_after_the_look_wait_for_the_commit() {
+async fn renewals_and_takeovers_after_the_check_wait_for_the_commit() {
     let account = Account::new().await;
     let test_collection = &account.test_collection;
     test_collection.acquire("a", 1).await;
@@ -217,7 +217,7 @@ async fn a_transaction_whose_snapshot_is_older_than_a_takeover_does_not_confirm(
     );
 }
 
-/// `$$NOW` must be that of the request, or a transaction would confirm a lease by an old moment.
+/// `$$NOW` must be the time of the request, or a long transaction would confirm a lease that has expired.
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn a_lease_that_expires_within_the_transaction_does_not_confirm() {
@@ -241,7 +241,7 @@ async fn a_lease_that_expires_within_the_transaction_does_not_confirm() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn a_record_for_newer_libraries_is_unsupported_and_a_damaged_one_corrupt() {
+async fn a_record_of_a_newer_library_is_unsupported_and_a_damaged_one_is_corrupt() {
     let account = Account::new().await;
     account.test_collection.acquire("a", 1).await;
     for (fields, expected) in [

@@ -110,7 +110,7 @@ async fn a_missing_document_is_not_found_or_is_upserted() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn upserts_that_race_make_one_document_with_the_newest_token() {
+async fn competing_upserts_create_one_document_with_the_newest_token() {
     for _ in 0..20 {
         let account = Account::new().await;
         let id = doc! { "_id": unique() };
@@ -135,7 +135,7 @@ async fn upserts_that_race_make_one_document_with_the_newest_token() {
 
 #[tokio::test]
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
-async fn what_cannot_be_guarded_is_refused_and_not_written() {
+async fn a_write_that_cannot_be_guarded_is_refused() {
     let account = Account::new().await;
     let spoil = |value: &str| doc! { "$set": { "fencing_token": value } };
     account

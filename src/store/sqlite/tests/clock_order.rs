@@ -1,4 +1,4 @@
-//! The clock is read after the row: what was written meanwhile is not judged by an older moment.
+//! The clock is read after the row, so that a row is never compared with an older moment.
 
 use std::sync::Mutex;
 
@@ -10,20 +10,20 @@ use crate::{
 
 type Meanwhile = Box<dyn FnOnce() + Send>;
 
-/// A clock whose reader is held up once, right after it has read the time.
+/// A clock whose reader is delayed once, right after it has read the time.
 #[derive(Clone)]
-struct HeldUp {
+struct DelayedReads {
     clock: ManualClock,
     meanwhile: Arc<Mutex<Option<Meanwhile>>>,
 }
 
-impl fmt::Debug for HeldUp {
+impl fmt::Debug for DelayedReads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HeldUp")
+        f.write_str("DelayedReads")
     }
 }
 
-impl HeldUp {
+impl DelayedReads {
     fn new() -> Self {
         Self {
             clock: ManualClock::new(),
@@ -31,12 +31,12 @@ impl HeldUp {
         }
     }
 
-    fn holds_up(&self, meanwhile: impl FnOnce() + Send + 'static) {
+    fn delay_once(&self, meanwhile: impl FnOnce() + Send + 'static) {
         *self.meanwhile.lock().unwrap() = Some(Box::new(meanwhile));
     }
 }
 
-impl Clock for HeldUp {
+impl Clock for DelayedReads {
     fn now(&self) -> Moment {
         let now = self.clock.now();
         let meanwhile = self.meanwhile.lock().unwrap().take();
@@ -53,16 +53,16 @@ fn session(test_file: &TestFile, clock: Arc<dyn Clock>, identity: &str) -> Sessi
     Session::open(&test_file.path(), clock, SECOND).unwrap()
 }
 
-/// Half a ttl passes between two steps of a challenger, and meanwhile the holder renews a lease that
-/// only it can date. Tells whether the challenger waits for the whole ttl of that renewal.
-fn it_waits_for_the_renewal() -> bool {
+/// A challenger is delayed by half a ttl while it observes a lease, and the holder renews meanwhile. Returns
+/// whether the challenger waits for the whole ttl of that renewal.
+fn challenger_waits_for_the_renewal() -> bool {
     let test_file = TestFile::new();
-    let clock = HeldUp::new();
+    let clock = DelayedReads::new();
     let mut holder = session(&test_file, Arc::new(clock.clock.clone()), "there");
     let mut challenger = session(&test_file, Arc::new(clock.clone()), "here");
     assert_eq!(holder.acquire(&bid("a", 1)).unwrap(), granted(1));
     let now = clock.clock.clone();
-    clock.holds_up(move || {
+    clock.delay_once(move || {
         now.advance(TTL / 2);
         let renewed = holder.renew(&lease("a", 1), TTL).unwrap();
         assert_eq!(renewed, RenewOutcome::Renewed);
@@ -75,7 +75,10 @@ fn it_waits_for_the_renewal() -> bool {
 
 #[test]
 fn an_observation_does_not_begin_before_the_row_was_read() {
-    assert!(it_waits_for_the_renewal());
+    assert!(challenger_waits_for_the_renewal());
     let early = Some(Mutant::ClockReadBeforeRow);
-    assert!(!with(early, it_waits_for_the_renewal), "the test is blind");
+    assert!(
+        !with(early, challenger_waits_for_the_renewal),
+        "the test does not find the fault"
+    );
 }

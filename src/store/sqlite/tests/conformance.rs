@@ -1,4 +1,4 @@
-//! The kit, on stores that share a clock and on stores that can only observe each other.
+//! The conformance kit, on stores that share a clock and on stores that observe each other.
 
 use std::{
     any::Any,
@@ -10,7 +10,7 @@ use crate::conformance::{Capabilities, Subject};
 
 struct Sqlite {
     test_file: TestFile,
-    /// Whether each client has a clock of another name, as in containers with time namespaces.
+    /// Whether each client has its own clock identity, as in containers with time namespaces.
     observed: bool,
     clients: AtomicU32,
 }
@@ -47,7 +47,7 @@ impl Subject for Sqlite {
         };
         let clock = Arc::new(self.test_file.clock.clone());
         let builder = SqliteStore::builder().clock(clock, format!("clock {number}"));
-        // A machine that is busy with other tests must not make a race fail.
+        // Other tests keep the machine busy, and must not make a race fail.
         let builder = builder.busy_limit(60 * SECOND);
         Arc::new(builder.open(self.test_file.path()).unwrap())
     }

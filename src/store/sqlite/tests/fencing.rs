@@ -13,7 +13,7 @@ const ROWS: &str = "CREATE TABLE accounts (
     );
     INSERT INTO accounts (id, shard) VALUES (7, 'x'), (8, 'x');";
 
-/// A place with a table of the user's own beside the leases.
+/// A file with a table of the application beside the leases.
 fn with_accounts() -> (TestFile, SqliteStore, Connection) {
     let test_file = TestFile::new();
     let store = test_file.store();
@@ -22,7 +22,7 @@ fn with_accounts() -> (TestFile, SqliteStore, Connection) {
     (test_file, store, sql)
 }
 
-/// What the account 7 holds: its cents and its token.
+/// The cents and the token of account 7.
 fn account(sql: &Connection) -> (i64, Option<i64>) {
     let query = "SELECT cents, fencing_token FROM accounts WHERE id = 7";
     sql.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))

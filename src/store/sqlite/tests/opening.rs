@@ -17,7 +17,7 @@ fn fails(path: impl AsRef<Path>, kind: StoreErrorKind, says: &str) -> String {
     message
 }
 
-/// The same for a file that is there, and stays as it is.
+/// The same for an existing file, which must not change.
 #[track_caller]
 fn leaves(test_file: &TestFile, kind: StoreErrorKind, says: &str) -> String {
     let bytes = fs::read(test_file.path()).unwrap();
@@ -32,7 +32,7 @@ fn leaves(test_file: &TestFile, kind: StoreErrorKind, says: &str) -> String {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_corrupt_and_not_overwritten() {
+fn a_file_that_is_not_a_database_is_corrupt_and_not_overwritten() {
     let random: Vec<u8> = (0..20_000u32)
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
         .collect();
@@ -65,7 +65,7 @@ fn a_damaged_database_is_corrupt_and_not_overwritten() {
 }
 
 #[test]
-fn a_path_where_no_file_can_be_is_misconfigured() {
+fn a_path_at_which_no_file_can_exist_is_misconfigured() {
     let test_file = TestFile::new();
     let misconfigured = StoreErrorKind::Misconfigured;
     fails(
@@ -85,13 +85,13 @@ fn a_path_where_no_file_can_be_is_misconfigured() {
         "a part of the path is not a directory",
     );
     let long = test_file.directory.path().join("x".repeat(300));
-    fails(long, misconfigured, "no valid name");
+    fails(long, misconfigured, "not a valid name");
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn a_file_or_a_directory_that_cannot_be_written_is_misconfigured() {
-    // Permission bits do not bind root; sysfs does.
+    // Root may write any file, except in sysfs.
     let file = "/sys/kernel/uevent_seqnum";
     let before = fs::read(file).unwrap();
     fails(file, StoreErrorKind::Misconfigured, "the file is read-only");
@@ -125,7 +125,7 @@ fn a_companion_that_cannot_be_opened_is_misconfigured() {
 }
 
 #[test]
-fn a_table_of_another_layout_is_misconfigured_and_left_as_it_is() {
+fn a_table_of_another_layout_is_misconfigured_and_not_changed() {
     for (sql, says) in [
         (
             "CREATE TABLE tenure_leases (id INTEGER PRIMARY KEY, name TEXT, token TEXT)",
@@ -221,7 +221,7 @@ const OLDER: &str = "CREATE TABLE tenure_leases (name TEXT PRIMARY KEY, scope TE
      'test', 0)";
 
 #[tokio::test]
-async fn an_older_table_gets_the_columns_that_it_lacks() {
+async fn missing_columns_are_added_to_an_older_table() {
     let test_file = TestFile::new();
     test_file.sql().execute_batch(OLDER).unwrap();
     let store = test_file.store();

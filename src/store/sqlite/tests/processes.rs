@@ -23,7 +23,7 @@ fn one_of_32_threads_on_4_stores_wins_each_round() {
         .map(|_| builder.clone().open(test_file.path()).unwrap())
         .collect();
     let barrier = Barrier::new(THREADS);
-    // Judged at the end: a panic between the barriers would leave the others waiting.
+    // Checked at the end, because a panic between the barriers would leave the other processes waiting.
     let outcomes = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
@@ -97,7 +97,7 @@ fn one_process_of_several() {
         .open(path)
         .unwrap();
     let name = CandidateId::generate();
-    // Longer than any disk takes: here a lease must not expire.
+    // Longer than any disk takes, because no lease may expire here.
     let ttl = 3600 * SECOND;
     let begun = Instant::now();
     let mut rounds = 0;

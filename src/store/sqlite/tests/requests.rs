@@ -16,7 +16,7 @@ fn commits(test_file: &TestFile) -> usize {
 async fn acquire_renew_and_release_are_one_transaction_each() {
     let test_file = TestFile::new();
     let store = test_file.store();
-    // Opening has written the log back, so that it begins anew with the next commit.
+    // Opening has written the log back, so the next commit starts it again.
     let mut other = bid("a", 1);
     other.resource = ResourceName::new("jobs/other").unwrap();
     store.acquire(&other, LIMIT).await.unwrap();
@@ -39,7 +39,7 @@ async fn acquire_renew_and_release_are_one_transaction_each() {
 }
 
 #[tokio::test]
-async fn what_changes_nothing_commits_nothing_and_waits_for_no_lock() {
+async fn a_request_that_changes_nothing_commits_nothing_and_waits_for_no_lock() {
     let test_file = TestFile::new();
     let store = test_file.store();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
@@ -85,7 +85,7 @@ async fn the_token_grows_across_release_and_reopening() {
         let released = store.release(&claim(&name, token), LIMIT).await.unwrap();
         assert_eq!(released, ReleaseOutcome::Released);
         let copy = refused(store.acquire(&bid, LIMIT).await.unwrap());
-        assert_eq!(copy.holder, None, "the attempt is spent");
+        assert_eq!(copy.holder, None, "the attempt was released");
     }
 }
 
@@ -107,7 +107,7 @@ async fn a_lease_expires_by_the_clock_that_its_stores_share() {
 }
 
 #[tokio::test]
-async fn a_record_keeps_all_that_it_holds() {
+async fn a_record_keeps_all_its_values() {
     let test_file = TestFile::new();
     let mut bid = bid("räuber 🔑", u128::MAX);
     bid.metadata = Some(Metadata::new("10.0.0.1:80\n'\"").unwrap());

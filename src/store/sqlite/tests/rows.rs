@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 
 use super::*;
 
-/// A table with our columns that takes any value in any of them.
+/// A table with the expected columns, each of which accepts any value.
 const LOOSE: &str = "CREATE TABLE tenure_leases (name TEXT PRIMARY KEY, scope TEXT, token INTEGER, \
      version INTEGER, holder TEXT, attempt BLOB, ttl INTEGER, expires_at INTEGER, clock TEXT, closing \
      INTEGER, since INTEGER, metadata TEXT, history TEXT, min_reader INTEGER)";
@@ -17,7 +17,7 @@ fn loose() -> TestFile {
 }
 
 #[tokio::test]
-async fn a_damaged_row_is_corrupt_names_its_column_and_is_not_overwritten() {
+async fn a_damaged_row_is_an_error_that_names_the_column_and_is_not_overwritten() {
     let test_file = loose();
     let store = test_file.store();
     let sql = test_file.sql();
@@ -56,7 +56,7 @@ async fn a_damaged_row_is_corrupt_names_its_column_and_is_not_overwritten() {
         let before = test_file.row();
         for (at, answer) in ask_all(&store).await.into_iter().enumerate() {
             if column == "scope" && at == 6 {
-                // It is not in the scope that is listed.
+                // The row is not in the scope that is listed.
                 answer.unwrap();
                 continue;
             }
@@ -167,7 +167,7 @@ fn any_value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// A sound row with some of its values replaced.
+/// A valid row with some of its values replaced.
 fn any_row() -> impl Strategy<Value = Vec<Value>> {
     let sound = vec![
         Value::Text("jobs/nightly".to_owned()),

@@ -11,7 +11,7 @@ use crate::clock::Moment;
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_file_deleted_under_a_running_store_is_noticed_by_every_request() {
+async fn every_request_notices_that_the_file_was_deleted() {
     for suffix in ["", "-wal", "-shm"] {
         let test_file = TestFile::new();
         let store = test_file.store();
@@ -50,7 +50,7 @@ async fn two_stores_do_not_lead_on_two_files_of_one_path() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_link_that_is_turned_to_another_file_is_noticed() {
+async fn a_link_that_is_changed_to_another_file_is_noticed() {
     let test_file = TestFile::new();
     drop(test_file.store());
     let other = TestFile::new();
@@ -85,7 +85,7 @@ async fn a_database_locked_past_the_limit_is_unavailable_and_nothing_is_applied(
     writer.execute_batch("BEGIN IMMEDIATE").unwrap();
     let begun = Instant::now();
     let bids: Vec<_> = (0..40).map(|attempt| bid("a", attempt)).collect();
-    // Behind each other, and yet each within the limit.
+    // One after another, and yet each within its limit.
     let answers = join_all(bids.iter().map(|bid| store.acquire(bid, LIMIT))).await;
     let took = begun.elapsed();
     for answer in answers {
@@ -120,7 +120,7 @@ async fn a_request_waits_for_a_file_lock_that_is_released_within_the_limit() {
 }
 
 #[tokio::test]
-async fn a_dropped_request_neither_keeps_the_thread_nor_is_begun() {
+async fn a_dropped_request_does_not_block_the_thread_and_is_not_started() {
     let test_file = TestFile::new();
     let reads = Arc::new(AtomicI64::new(0));
     let clock = BrittleClock(test_file.clock.clone(), reads.clone());
@@ -139,15 +139,19 @@ async fn a_dropped_request_neither_keeps_the_thread_nor_is_begun() {
         assert!(begun.elapsed() < 60 * SECOND);
         std::thread::yield_now();
     }
-    // The first has looked and waits for the write lock, the second waits for the first.
+    // The first request has read and waits for the write lock; the second waits for the first.
     let mut queued = store.acquire(&second, LIMIT);
     assert!(queued.as_mut().now_or_never().is_none());
     drop(queued);
     drop(waiting);
     let name = resource();
     let read = tokio::time::timeout(20 * SECOND, store.read(&name, LIMIT)).await;
-    assert_eq!(read.expect("the thread goes on").unwrap(), None);
-    assert_eq!(reads.load(Ordering::SeqCst), -2, "the second was begun");
+    assert_eq!(read.expect("the thread still runs").unwrap(), None);
+    assert_eq!(
+        reads.load(Ordering::SeqCst),
+        -2,
+        "the second request was started"
+    );
     writer.execute_batch("ROLLBACK").unwrap();
     assert_eq!(
         store.acquire(&bid("c", 3), LIMIT).await.unwrap(),
@@ -155,7 +159,7 @@ async fn a_dropped_request_neither_keeps_the_thread_nor_is_begun() {
     );
 }
 
-/// A clock that panics when its countdown comes to zero with a reading.
+/// A clock that panics at the reading with which its countdown reaches zero.
 #[derive(Clone, Debug)]
 struct BrittleClock(ManualClock, Arc<AtomicI64>);
 
@@ -174,7 +178,7 @@ async fn a_panic_in_a_request_is_an_error_and_leaves_no_lock() {
     let clock = BrittleClock(test_file.clock.clone(), reads.clone());
     let builder = SqliteStore::builder().clock(Arc::new(clock), "test");
     let store = builder.open(test_file.path()).unwrap();
-    // The second time is within the transaction.
+    // The second reading is within the transaction.
     for read in [1, 2] {
         reads.store(read, Ordering::SeqCst);
         let error = store.acquire(&bid("a", 1), LIMIT).await.unwrap_err();
@@ -205,7 +209,7 @@ async fn the_thread_ends_with_the_last_clone() {
     drop(clone);
     let begun = Instant::now();
     while Arc::strong_count(&clock) > 1 {
-        assert!(begun.elapsed() < 60 * SECOND, "the thread goes on");
+        assert!(begun.elapsed() < 60 * SECOND, "the thread still runs");
         std::thread::yield_now();
     }
     assert!(
@@ -215,7 +219,7 @@ async fn the_thread_ends_with_the_last_clone() {
 }
 
 #[test]
-fn a_store_is_opened_and_asked_without_a_runtime() {
+fn a_store_opens_and_answers_without_a_runtime() {
     let test_file = TestFile::new();
     let store = test_file.store();
     let bid = bid("a", 1);

@@ -7,14 +7,14 @@ const SECRET: &str = "Hunter2Hunter2";
 fn shows_no_secret(url: &str) -> Result<(), TestCaseError> {
     if let Err(error) = Target::parse(url) {
         let text = printed(&error);
-        // Also no half of it.
+        // The secret is this word twice, so half of it is not shown either.
         prop_assert!(!text.contains("Hunter2"), "{url:?}: {text}");
         prop_assert_eq!(error.operation(), Operation::Open);
     }
     Ok(())
 }
 
-/// What users, passwords, hosts and parameters are misspelt with.
+/// A piece of a misspelt user, password, host or parameter.
 fn piece() -> impl Strategy<Value = String> {
     prop_oneof![
         Just(SECRET.to_owned()),
@@ -38,8 +38,8 @@ proptest! {
         shows_no_secret(&url)?;
     }
 
-    /// Up to the last `@` everything may be a password; without one, what stands behind a colon;
-    /// and every value of a parameter.
+    /// A password may be anything before the last `@`, anything after a colon if there is no `@`, and the value of
+    /// any parameter.
     #[test]
     fn never_shows_a_password(
         scheme in "mongodb|mongodb\\+srv|dynamodb|postgres|memory|sqlite|foo",

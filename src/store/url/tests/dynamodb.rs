@@ -40,7 +40,7 @@ fn table_and_parameters_are_read() {
 }
 
 #[test]
-fn what_is_not_accepted_is_named() {
+fn an_error_names_the_part_that_is_not_accepted() {
     for (url, expected) in [
         ("dynamodb:leases", "two slashes"),
         ("dynamodb://", "the name of the table"),

@@ -58,13 +58,13 @@ fn a_call_limit_is_a_whole_number_with_its_unit() {
         "99999999999999999999s",
     ] {
         let error = Target::parse(&format!("mongodb://h/?call_limit={text}"));
-        let error = error.err().expect("no such time").to_string();
+        let error = error.err().expect("not a duration").to_string();
         assert!(error.contains("`call_limit` is not a duration"), "{error}");
     }
 }
 
 #[test]
-fn a_parameter_that_is_not_accepted_is_named() {
+fn an_error_names_the_parameter_that_is_not_accepted() {
     for (url, expected) in [
         (
             "mongodb://h/?colection=x",

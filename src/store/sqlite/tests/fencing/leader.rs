@@ -60,7 +60,11 @@ async fn a_lease_that_was_released_or_evicted_no_longer_writes() {
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     evict(&store, 1, EvictionMode::Close).await;
     let refused = rejected(write(&store, &mut sql, &lease("a", 1)));
-    assert_eq!(refused.reason, RejectionReason::Evicted, "it still counts");
+    assert_eq!(
+        refused.reason,
+        RejectionReason::Evicted,
+        "the eviction is still the reason"
+    );
     store.release(&claim("a", 1), LIMIT).await.unwrap();
     let refused = rejected(write(&store, &mut sql, &lease("a", 1)));
     assert_eq!(refused.reason, RejectionReason::Released);
@@ -73,7 +77,7 @@ async fn a_lease_that_was_released_or_evicted_no_longer_writes() {
 }
 
 #[tokio::test]
-async fn an_error_of_the_work_leaves_nothing_written() {
+async fn nothing_is_written_if_the_work_fails() {
     let (_place, store, mut sql) = with_accounts();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let failed = store.leader_transaction(&mut sql, &lease("a", 1), |transaction| {
@@ -86,7 +90,7 @@ async fn an_error_of_the_work_leaves_nothing_written() {
 }
 
 #[tokio::test]
-async fn nobody_acquires_between_the_look_and_the_commit() {
+async fn no_acquisition_is_granted_between_the_check_and_the_commit() {
     let (test_file, store, mut sql) = with_accounts();
     let patient = test_file.builder().busy_limit(Duration::from_secs(20));
     let other = patient.open(test_file.path()).unwrap();
@@ -95,7 +99,7 @@ async fn nobody_acquires_between_the_look_and_the_commit() {
     let immediate = TransactionBehavior::Immediate;
     let transaction = sql.transaction_with_behavior(immediate).unwrap();
     store.confirm(&transaction, &ours).unwrap();
-    // The lease expires after the look, and somebody wants it at once.
+    // The lease expires after the check, and another candidate bids at once.
     test_file.clock.advance(TTL);
     let taking = tokio::spawn(async move { other.acquire(&bid("b", 2), LIMIT).await.unwrap() });
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -109,7 +113,7 @@ async fn nobody_acquires_between_the_look_and_the_commit() {
 
 /// A transaction that did not take the write lock first.
 #[tokio::test]
-async fn a_takeover_between_the_look_and_the_write_makes_the_write_fail() {
+async fn a_takeover_between_the_check_and_the_write_makes_the_write_fail() {
     let (test_file, store, mut sql) = with_accounts();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let transaction = sql.transaction().unwrap();
@@ -126,7 +130,7 @@ async fn a_takeover_between_the_look_and_the_write_makes_the_write_fail() {
 }
 
 #[tokio::test]
-async fn a_lease_under_a_foreign_clock_writes_no_more_than_it_is_renewed() {
+async fn a_lease_on_a_foreign_clock_is_neither_renewed_nor_accepted_for_writes() {
     let (test_file, store, mut sql) = with_accounts();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let clock = Arc::new(ManualClock::new());
@@ -135,14 +139,14 @@ async fn a_lease_under_a_foreign_clock_writes_no_more_than_it_is_renewed() {
     let refused = rejected(write(&there, &mut sql, &lease("a", 1)));
     assert_eq!(refused.reason, RejectionReason::ForeignClock);
     assert_eq!(refused.newest, Some(FencingToken::new(1)));
-    // What another has acquired since is more to the point than its clock.
+    // A newer acquisition is the better reason than the clock.
     let refused = rejected(write(&there, &mut sql, &lease("a", 0)));
     assert_eq!(refused.reason, RejectionReason::Superseded);
     assert_eq!(account(&sql), (0, None));
 }
 
 #[tokio::test]
-async fn a_record_for_newer_libraries_is_unsupported_and_a_damaged_one_corrupt() {
+async fn a_record_of_a_newer_library_is_unsupported_and_a_damaged_one_is_corrupt() {
     let (_place, store, mut sql) = with_accounts();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
     sql.execute_batch("UPDATE tenure_leases SET min_reader = 99")
@@ -160,7 +164,7 @@ async fn a_record_for_newer_libraries_is_unsupported_and_a_damaged_one_corrupt()
 async fn a_connection_to_another_database_is_misconfigured() {
     let (test_file, store, _sql) = with_accounts();
     store.acquire(&bid("a", 1), LIMIT).await.unwrap();
-    // A copy knows the lease, and would go on knowing it.
+    // A copy of the file still contains the lease, and always would.
     let copy = test_file.directory.path().join("copy.db");
     test_file
         .sql()

@@ -12,7 +12,7 @@ fn write(sql: &mut Connection, token: u64) -> Guarded<usize> {
 fn a_row_accepts_no_token_older_than_its_own() {
     let (_place, _, mut sql) = with_accounts();
     assert_eq!(write(&mut sql, 3).unwrap(), 1, "no token yet");
-    assert_eq!(write(&mut sql, 3).unwrap(), 1, "the same again");
+    assert_eq!(write(&mut sql, 3).unwrap(), 1, "the same token again");
     assert_eq!(write(&mut sql, 5).unwrap(), 1);
     let refused = rejected(write(&mut sql, 4));
     assert_eq!(refused.newest, Some(FencingToken::new(5)));
@@ -50,7 +50,7 @@ fn a_missing_row_is_not_found_and_is_not_created() {
 }
 
 #[test]
-fn an_error_or_a_panic_of_the_work_leaves_nothing_written() {
+fn nothing_is_written_if_the_work_fails_or_panics() {
     let (_place, _, mut sql) = with_accounts();
     let guard = TokenGuard::new(&lease("a", 1));
     let failed = guard.transaction(&mut sql, "accounts", SEVEN, |transaction| {
@@ -86,7 +86,7 @@ fn a_claim_in_a_transaction_that_is_rolled_back_leaves_no_token() {
 }
 
 #[test]
-fn the_column_and_the_key_are_the_users_choice() {
+fn the_column_and_the_key_can_be_chosen() {
     let (_place, _, mut sql) = with_accounts();
     sql.execute_batch(
         r#"CREATE TABLE "select" ("a b" TEXT, "c""d" INTEGER, "from" INTEGER);
@@ -114,7 +114,7 @@ fn what_does_not_name_one_row_is_refused_and_not_written() {
     assert_eq!(account(&sql), (0, None));
 }
 
-/// SQLite takes a quoted name that is no column for a text, and `'id' = 'id'` would be every row.
+/// SQLite takes a quoted name that is not a column for a string, and `'id' = 'id'` would match every row.
 #[test]
 fn a_column_that_does_not_exist_is_an_error_and_not_a_string() {
     let (_place, _, mut sql) = with_accounts();
@@ -151,7 +151,7 @@ fn a_claim_after_a_takeover_in_between_is_refused_or_busy() {
     let (test_file, _, mut sql) = with_accounts();
     let mut other = test_file.sql();
     write(&mut sql, 1).unwrap();
-    // Has read before the takeover, so that it cannot write after it.
+    // The transaction has read before the takeover, so it cannot write after it.
     let transaction = sql.transaction().unwrap();
     account(&transaction);
     write(&mut other, 2).unwrap();
@@ -168,7 +168,7 @@ fn a_claim_after_a_takeover_in_between_is_refused_or_busy() {
     );
 }
 
-/// A trigger of the user's that takes the claim back.
+/// A trigger of the application that reverts the claim.
 #[test]
 fn a_claim_that_a_trigger_undoes_is_an_error() {
     let (_place, _, mut sql) = with_accounts();
@@ -183,8 +183,8 @@ fn a_claim_that_a_trigger_undoes_is_an_error() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// Whatever the names are, they are names; and of any tokens in any order, the row takes exactly those
-    /// that are not older than all before.
+    /// Names with any characters are quoted. Of any tokens in any order, the row accepts exactly those that are
+    /// not older than any before them.
     #[test]
     fn any_name_is_a_name_and_any_order_of_tokens_goes_up(
         table in "[^\\x00]{1,12}",
