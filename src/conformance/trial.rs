@@ -30,7 +30,7 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// The properties of a store with a clock of its own, and the defaults of the other fields.
+    /// The properties of a store with a clock, and the defaults of the other fields.
     #[must_use]
     pub fn new(ttl: Duration) -> Self {
         Self {

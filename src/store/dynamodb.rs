@@ -30,7 +30,7 @@ const KIND: &str = "dynamodb";
 ///
 /// # Set-up
 ///
-/// Give the leases a table of their own; *The table* below says how to create it. The store uses the
+/// Give the leases a separate table; *The table* below says how to create it. The store uses the
 /// credentials, the endpoint and the HTTP client of your client, and turns retries off in its own copy. Keep
 /// one store per process: it and its clones share the client and their observations (see *Clock*).
 ///
@@ -55,23 +55,23 @@ const KIND: &str = "dynamodb";
 /// - After a crash, the lease is free one ttl after the last renewal *was seen*, up to one poll later than it
 ///   was made.
 /// - A process that has just started counts a whole ttl.
-/// - If a renewal was delayed on its way and is applied after its sender has given up, the whole ttl is
+/// - If a renewal was delayed on its way and is applied after its sender has timed out, the whole ttl is
 ///   counted again.
 ///
-/// The store remembers 100,000 leases, its own included. If there are more, one that it has no memory for is
-/// not taken over from a dead holder until it forgets another.
+/// The store keeps 100,000 observations, including those of leases that it holds. If there are more leases, one
+/// without an observation is not taken over from a dead holder until another observation is dropped.
 ///
 /// # Atomic primitive
 ///
 /// One conditional `UpdateItem`. If the store does not know that the lease is held, it sends the bid without
-/// reading first, on the condition that nobody holds the lease. If the condition fails, DynamoDB returns the
+/// reading first, on the condition that the lease is free. If the condition fails, DynamoDB returns the
 /// item (`ReturnValuesOnConditionCheckFailure`; an old DynamoDB Local does not, which costs one more read). The
 /// store then decides on that item, and writes on the condition that token and version are unchanged.
 ///
 /// Unknown attributes are kept. An item that is damaged, or is not a record, is
 /// [`Corrupt`](super::StoreErrorKind::Corrupt), and nothing is written into it, with three exceptions:
 ///
-/// - A bid for a lease that nobody holds checks only the token, the version and the history, because it
+/// - A bid for a free lease checks only the token, the version and the history, because it
 ///   replaces everything else.
 /// - Entries of the history that cannot be read are left out.
 /// - A release that names no token does not notice a token with a fraction, because no condition can test it.
@@ -189,7 +189,7 @@ impl DynamoStore {
     ///
     /// The SDK loads credentials within a request, and starts again with the next one. So if your client's
     /// provider takes longer than the limit, no request ever gets credentials. With
-    /// [`open_store`](crate::open_store), loading goes on between requests.
+    /// [`open_store`](crate::open_store), loading continues between requests.
     #[must_use]
     pub fn call_limit(mut self, limit: Duration) -> Self {
         self.call_limit = limit;

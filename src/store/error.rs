@@ -20,7 +20,7 @@ pub enum StoreErrorKind {
     /// ttl.
     Throttled,
     /// The credentials do not allow the request. It was not applied. Once you have corrected them, the lock
-    /// goes on.
+    /// continues.
     Denied,
     /// A table, a file or a setting is not as the store needs it. The request was not applied. The message
     /// says what to do.

@@ -213,7 +213,7 @@ impl FaultyStore {
 fn later<T: Send + 'static>(time: Duration, request: BoxFuture<'static, Result<T, StoreError>>) {
     tokio::spawn(async move {
         tokio::time::sleep(time).await;
-        // Nobody waits for the answer to a request that arrives late.
+        // No caller waits for the answer to a request that arrives late.
         drop(request.await);
     });
 }

@@ -29,7 +29,7 @@ const KIND: &str = "mongodb";
 ///
 /// # Set-up
 ///
-/// Give the leases a plain collection of their own, and call [`prepare`](LeaseStore::prepare) once: it adds the
+/// Give the leases a separate, plain collection, and call [`prepare`](LeaseStore::prepare) once: it adds the
 /// index for `list`. The store uses your client and changes no option of the client or the collection: each
 /// request carries its own settings. Clones share the client. The oldest server with everything that the
 /// store needs is MongoDB 4.4; the tests run with 6.0. You can shard the collection by `_id`; then `list` asks
@@ -94,8 +94,8 @@ const KIND: &str = "mongodb";
 /// | [`Unavailable`](super::StoreErrorKind::Unavailable) | no primary can be reached, or the request was not sent | check that the members run, have a primary, and are reachable under their names |
 /// | [`Unknown`](super::StoreErrorKind::Unknown) | no answer in time, or no majority has the write yet | the lock asks again; check the network and the members that are down or behind |
 /// | [`Throttled`](super::StoreErrorKind::Throttled) | the server limits requests | raise its limit, or the ttl |
-/// | [`Denied`](super::StoreErrorKind::Denied) | wrong credentials, or a missing privilege | correct them; it goes on by itself, see *Least privileges* |
-/// | [`Misconfigured`](super::StoreErrorKind::Misconfigured) | a view, a validator, a unique index or a client option refuses the request | give the leases a plain collection of their own |
+/// | [`Denied`](super::StoreErrorKind::Denied) | wrong credentials, or a missing privilege | correct them; no restart is needed, see *Least privileges* |
+/// | [`Misconfigured`](super::StoreErrorKind::Misconfigured) | a view, a validator, a unique index or a client option refuses the request | give the leases a separate, plain collection |
 /// | [`Corrupt`](super::StoreErrorKind::Corrupt) | the document is damaged, or is not a record | the message names the field |
 /// | [`Unsupported`](super::StoreErrorKind::Unsupported) | the server or this library is too old | update it |
 ///
@@ -114,7 +114,7 @@ const KIND: &str = "mongodb";
 /// Writes ask for `{ w: "majority", j: true }`; reads ask for the primary and read concern `majority`. The
 /// client's defaults do not matter. `read` and `list` may miss a write that is under way, and for a moment
 /// after a partition also older ones; no grant depends on them. Names are compared byte by byte. If the
-/// collection has a collation of its own, requests scan it, and it refuses names that the collation takes for
+/// collection has a collation, requests scan it, and it refuses names that the collation takes for
 /// equal.
 ///
 /// # Least privileges
@@ -124,12 +124,12 @@ const KIND: &str = "mongodb";
 ///
 /// After the server has refused the credentials, the driver tries again with its next heartbeat, every 10 s by
 /// default. Until a request succeeds, the store sends a `ping` before each one, and each fails with
-/// [`Denied`](super::StoreErrorKind::Denied). Once the credentials are right, the store goes on by itself.
+/// [`Denied`](super::StoreErrorKind::Denied). Once the credentials are right, the store works again without a restart.
 ///
 /// # What can be lost
 ///
 /// A failover loses nothing that was granted: an answer waits until the write is on the disks of a majority. If
-/// it is not there yet when the call ends, the write is [`Unknown`](super::StoreErrorKind::Unknown). Outside
+/// they do not have it yet when the call ends, the write is [`Unknown`](super::StoreErrorKind::Unknown). Outside
 /// the guarantee:
 ///
 /// - A restored backup takes tokens back, and so do deleted documents. **Put no TTL index on the collection.**

@@ -22,8 +22,8 @@ use crate::{
 /// which it first saw the present token and version (Ongaro's and Lamport's rule for leases without a common
 /// clock: only durations agree).
 ///
-/// When full, it drops the observations that were not used for long, and otherwise takes in no new one. If it
-/// dropped the oldest instead and there were more leases than room, none of them would ever become free.
+/// When full, it drops stale observations. If none is stale, it begins no new one. If it dropped the oldest
+/// instead and there were more leases than capacity, no lease would ever become free.
 #[derive(Debug)]
 pub(crate) struct Observations {
     observations: HashMap<ResourceName, Observation>,

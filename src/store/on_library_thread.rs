@@ -161,7 +161,7 @@ impl LeaseStore for OnLibraryThread {
 
     fn watch(&self, resource: &ResourceName) -> Option<BoxStream<'static, ()>> {
         let mut changes = self.inner.watch(resource)?;
-        // One pending notice of a change stands for all.
+        // One pending notice covers all changes.
         let (notify, mut notices) = mpsc::channel(1);
         self.thread.spawn(async move {
             while let Either::Left((Some(()), _)) =

@@ -33,7 +33,7 @@ pub(crate) struct StoredRecord {
 }
 
 impl Default for StoredRecord {
-    /// The record of a resource whose lease nobody has ever acquired.
+    /// The record of a resource that was never acquired.
     fn default() -> Self {
         Self {
             token: FencingToken::new(0),
@@ -130,13 +130,13 @@ impl StoredRecord {
         if eviction == EvictionMode::Force {
             self.holder = None;
         }
-        // Set after a forced eviction, too, so that the former holder can tell it from an expiry.
+        // A forced eviction sets it, too, so that the former holder can tell the eviction from an expiry.
         self.closing = true;
         self.version += 1;
         ReleaseOutcome::Released
     }
 
-    /// The record as callers see it, or `None` if nobody has ever acquired the lease.
+    /// The record as callers see it, or `None` if the lease was never acquired.
     pub(crate) fn seen(&self, resource: &ResourceName, now: Moment) -> Option<LeaseRecord> {
         (self.version > 0).then(|| self.view(resource, now))
     }

@@ -15,9 +15,9 @@ use tokio::{
 
 /// Gives a limited number of permits. A request without one waits here, and can be dropped at no cost.
 ///
-/// A request that waits within a driver cannot. If it is dropped there because it timed out, its entry stays in
-/// the queue for a connection, or the connection that was being opened for it is lost. While a server hangs,
-/// the locks keep retrying. When the server is back, every request would wait behind dropped ones until it
+/// Dropping a request that waits within a driver has a cost: its entry stays in the driver's queue for a
+/// connection, or the connection that was being opened for it is lost. While a server hangs, the locks keep
+/// retrying. Without a limit, every request after the server's return would wait behind dropped ones until it
 /// timed out itself, and the store would stay unusable for minutes.
 ///
 /// So if a request ends without an answer, a probe keeps its permit until an answer comes. The connection is
@@ -97,7 +97,7 @@ async fn probe_until_answered(probe: ProbeFn, pause: Duration, permit: OwnedSema
             break;
         }
         // The pause does not keep growing: a probe to a primary that hangs says nothing about the next primary,
-        // and the driver waits for it even when the next one is there.
+        // and the driver waits for it even after the next one was elected.
         pause = least.saturating_mul(2);
     }
     drop(permit);

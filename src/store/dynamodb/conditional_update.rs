@@ -99,7 +99,7 @@ fn update(change: &RecordChange, values: &mut Values) -> String {
             values.set(":true", AttributeValue::Bool(true));
             "SET #closing = :true ADD #version :one".to_owned()
         }
-        // Closing stays set, so that the former holder can tell it from an expiry.
+        // `closing` stays set, so that the former holder can tell an eviction from an expiry.
         RecordChange::Free => {
             values.set(":true", AttributeValue::Bool(true));
             "SET #closing = :true REMOVE #holder ADD #version :one".to_owned()
@@ -120,7 +120,7 @@ fn take(bid: &Bid, since: SystemTime, values: &mut Values) -> String {
                    #closing = :false, #min_reader = if_not_exists(#min_reader, :reader), \
                    #history_1 = :line"
         .to_owned();
-    // The server takes the right-hand sides from the item as it was before.
+    // The server evaluates the right-hand sides on the item before the update.
     for index in 1..LeaseRecord::HISTORY {
         let (newer, older) = (item::line_name(index - 1), item::line_name(index));
         set.push_str(&format!(", #{older} = if_not_exists(#{newer}, :none)"));
@@ -136,8 +136,8 @@ fn take(bid: &Bid, since: SystemTime, values: &mut Values) -> String {
     format!("{set} {remove}ADD #token :one, #version :one")
 }
 
-/// Whether the item is a record of ours that this version may write. A bid needs only this, because it replaces
-/// everything else.
+/// Whether the item is a record that this version of the library may write. A bid checks only this, because it
+/// replaces everything else.
 const OURS: &str = "#token BETWEEN :zero AND :max AND #version BETWEEN :zero AND :max \
      AND #min_reader BETWEEN :zero AND :reader";
 
@@ -205,12 +205,13 @@ fn held_by(holder: &CandidateId, token: FencingToken, values: &mut Values) {
     values.number(":token", token);
 }
 
-/// Rounded up, because challengers judge by it. The holder counts its own time.
+/// The ttl in milliseconds, rounded up so that no challenger takes the lease early. The holder uses its own,
+/// exact ttl.
 fn millis(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_nanos().div_ceil(1_000_000)).map_or(item::MOST, |ttl| ttl.min(item::MOST))
 }
 
-/// Every attribute is called by a `#name`, because many plain ones are reserved words.
+/// The attribute of each `#name` in the expressions. They use no plain names, because many are reserved words.
 fn names(expressions: &[&str]) -> HashMap<String, String> {
     let is_end = |c: char| !c.is_ascii_alphanumeric() && c != '_';
     let named = expressions.iter().flat_map(|text| text.split('#').skip(1));

@@ -125,10 +125,10 @@ pub(super) const NO_TABLE: &str = "there is no such table, or it is not ready ye
      partition key `scope` and the sort key `name`, both strings; or correct the client's region";
 
 pub(super) const OTHER_KEYS: &str = "the table has other keys than the partition key `scope` and the sort \
-     key `name`, both strings: give the leases a table of their own, and let \
+     key `name`, both strings: give the leases a separate table, and let \
      DynamoStore::create_table_if_missing create it";
 
-/// Nothing was sent, because there are no credentials to sign it with.
+/// Whether nothing was sent because there are no credentials to sign the request with.
 fn is_about_credentials(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(
         <dyn std::error::Error + 'static>::is::<
@@ -137,17 +137,17 @@ fn is_about_credentials(error: &(dyn Error + 'static)) -> bool {
     )
 }
 
-/// Nothing was sent, because the endpoint is not known. The SDK does not export the type of that error.
+/// Whether nothing was sent because the endpoint is unknown. The SDK does not export the type of that error.
 fn is_about_the_endpoint(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|cause| cause.to_string().starts_with("Invalid Configuration"))
 }
 
-/// Nothing was sent, because there is no connection: no address, no answer there, or no agreement on TLS.
+/// Whether nothing was sent because no connection could be opened: the DNS, TCP or TLS failed.
 ///
-/// The kind of an [`io::Error`](std::io::Error) does not say it: a connection over which the request was sent
-/// can end with the kind of an unreachable host, too.
+/// The kind of an [`io::Error`](std::io::Error) does not tell: a connection that breaks after the request was
+/// sent can also report an unreachable host.
 fn was_refused(error: &(dyn Error + 'static)) -> bool {
-    // hyper-util's text for what fails before a request is sent. The SDK does not export its type.
+    // hyper-util's text for an error before the request is sent. The SDK does not export its type.
     causes(error).any(|cause| cause.to_string() == "client error (Connect)")
 }
 
@@ -196,7 +196,7 @@ mod tests {
         }
     }
 
-    /// As hyper-util shows them.
+    /// Errors with the texts of hyper-util.
     #[derive(Debug, Error)]
     #[error("client error ({0})")]
     struct FakeClientError(&'static str, #[source] io::Error);

@@ -1,4 +1,4 @@
-//! Fenced writes: guards that are added to the requests that the user has built.
+//! Fenced writes: leader transactions, whose check is added to a request of the application.
 
 mod guard;
 
@@ -134,7 +134,7 @@ impl DynamoStore {
         };
         let mut rejected = RejectedWrite::by_record(lease, record.as_ref());
         if rejected.reason == RejectionReason::Expired {
-            // The record, read after the check, is valid again: it was created again by hand in between.
+            // The record was read after the check, and is valid again: an operator has created it again in between.
             rejected.reason = RejectionReason::Forgotten;
         }
         rejected.into()

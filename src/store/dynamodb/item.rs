@@ -1,4 +1,4 @@
-//! Reads an item as a record, or says why it is none.
+//! Decodes an item as a record, or says why it is not one.
 //!
 //! DynamoDB has no clock, so an item has no moment of expiry. It has the ttl, and the version that shows an
 //! observer whether the holder has renewed.
@@ -100,7 +100,7 @@ type Checked<T> = Result<T, String>;
 struct Fields<'a>(&'a Item);
 
 impl Fields<'_> {
-    /// The name as it stands, for messages.
+    /// The name for messages, even if it is not valid.
     fn id(&self) -> String {
         let scope = self.text(SCOPE).unwrap_or_default();
         let name = self.text(NAME).unwrap_or_default();
@@ -111,7 +111,7 @@ impl Fields<'_> {
     fn corrupt(&self, damage: &str) -> Failure {
         let message = format!(
             "the item of {:?} is damaged, or is not the record of a lease: {damage}; nothing was \
-             overwritten: repair it, or give the leases a table of their own",
+             overwritten: repair it, or give the leases a separate table",
             self.id()
         );
         Failure::new(StoreErrorKind::Corrupt, message)

@@ -22,7 +22,7 @@ use crate::{
     store::{Operation, REACHED_WITHIN, StoreError, StoreErrorKind},
 };
 
-/// AWS takes some seconds for an empty table.
+/// AWS takes a few seconds to create an empty table.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const CHECK_EVERY: Duration = Duration::from_millis(300);
 
@@ -97,7 +97,7 @@ impl DynamoStore {
         let call = DynamoOperation::new(self, self.call_limit);
         match call.limited(Access::Write, request.send()).await? {
             Ok(_) => Ok(()),
-            // Another process was faster.
+            // Another process has created it meanwhile.
             Err(error) if error.code() == Some("ResourceInUseException") => Ok(()),
             Err(error) => Err(Access::Write.failure(error)),
         }
@@ -106,7 +106,7 @@ impl DynamoStore {
 
 enum State {
     Missing,
-    /// It is being created or deleted.
+    /// The table is being created or deleted.
     InTransition,
     Ready,
     OtherKeys,

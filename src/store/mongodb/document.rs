@@ -1,4 +1,4 @@
-//! Reads a document as a record, or says why it is none.
+//! Decodes a document as a record, or says why it is not one.
 
 use std::{
     fmt::Display,
@@ -22,8 +22,8 @@ use crate::{
 /// The outcome of a bid. `found` is the document after it.
 pub(super) fn outcome(mut found: Document, bid: &Bid) -> Answer<AcquireOutcome> {
     if !found.contains_key(NOW) {
-        // The driver has sent the bid twice, and the server repeats what it stored for the first one,
-        // without the projection. It repeats only what it wrote, and it writes only grants.
+        // The driver has sent the bid twice, and the server repeats the document that it stored for the first
+        // one, without the projection. It stores only writes, and a refusal is not a write, so this is a grant.
         found.insert(NOW, DateTime::MAX);
     }
     let Some(record) = record(&found, ReadPurpose::Write)? else {
@@ -84,7 +84,7 @@ type Checked<T> = Result<T, String>;
 struct Fields<'a>(&'a Document);
 
 impl Fields<'_> {
-    /// The name as it stands, for messages.
+    /// The name for messages, even if it is not valid.
     fn id(&self) -> String {
         let id = self.0.get("_id");
         id.map_or_else(String::new, |id| match id {
@@ -101,7 +101,7 @@ impl Fields<'_> {
     fn corrupt(&self, damage: &str) -> Failure {
         let message = format!(
             "the document {} is damaged, or is not the record of a lease: {damage}; nothing was \
-             overwritten: repair it, or give the leases a collection of their own",
+             overwritten: repair it, or give the leases a separate collection",
             self.id()
         );
         Failure::new(StoreErrorKind::Corrupt, message)

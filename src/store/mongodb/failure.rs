@@ -88,8 +88,8 @@ impl Access {
         Failure::new(kind, message).because(error)
     }
 
-    /// If a second try is not sent, the driver returns the error of the first. So an error that says that nothing
-    /// was sent holds for both.
+    /// If the driver does not send a second try, it returns the error of the first. So if the error says that
+    /// nothing was sent, no try was sent.
     fn judge(self, error: &Error) -> (StoreErrorKind, &'static str) {
         use StoreErrorKind::{Denied, Misconfigured, Unavailable, Unsupported};
         match &*error.kind {
@@ -284,7 +284,7 @@ mod tests {
                 Unsupported,
                 Unsupported,
             ),
-            // NotWritablePrimary, PrimarySteppedDown, MaxTimeMSExpired, one that nobody knows yet.
+            // NotWritablePrimary, PrimarySteppedDown, MaxTimeMSExpired, one that is unknown today.
             (10107, "not master", Unavailable, Unknown),
             (189, "stepped down", Unavailable, Unknown),
             (50, "operation exceeded time limit", Unavailable, Unknown),

@@ -1,4 +1,4 @@
-//! Fenced writes: leader transactions, which check the lease in the user's transaction.
+//! Fenced writes: leader transactions, which check the lease in a transaction of the application.
 
 mod guard;
 
@@ -148,7 +148,7 @@ impl MongoStore {
                     Err(FencingError::Failed(error)) => Err(error),
                     Err(other) => {
                         **refusal = Some(other);
-                        // Has no label, so that the driver aborts and tries no more.
+                        // An error without a label, so that the driver aborts and does not retry.
                         Err(Error::custom(()))
                     }
                 }

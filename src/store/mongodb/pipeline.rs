@@ -17,7 +17,7 @@ use crate::{
     store::{EvictionMode, record::READER},
 };
 
-/// The fields of a record. Other fields are not ours and are kept.
+/// The fields of a record. All other fields are kept.
 pub(super) const FIELDS: [&str; 13] = [
     "_id",
     "scope",
@@ -167,7 +167,7 @@ pub(super) fn evict(
     let mut filter = by_name(resource);
     filter.insert("token", stored(token));
     filter.insert("$expr", all(vec![is_fit(resource), is_held()]));
-    // Set after a forced eviction, too, so that the former holder can tell it from an expiry.
+    // A forced eviction sets it, too, so that the former holder can tell the eviction from an expiry.
     let mut change = doc! { "closing": true };
     if eviction == EvictionMode::Force {
         change.insert("holder", Bson::Null);
@@ -199,9 +199,10 @@ fn binary(attempt: AttemptId) -> Binary {
     }
 }
 
-/// Rounded up, because challengers judge by it. The holder counts its own time.
+/// The ttl in milliseconds, rounded up so that no challenger takes the lease early. The holder uses its own,
+/// exact ttl.
 fn millis(ttl: Duration) -> i64 {
-    // A moment of this size still fits into a date.
+    // The largest ttl whose expiry still fits into a BSON date.
     const MOST: i64 = i64::MAX / 2;
     i64::try_from(ttl.as_nanos().div_ceil(1_000_000)).map_or(MOST, |millis| millis.min(MOST))
 }
@@ -210,8 +211,8 @@ fn grown(field: &str) -> Document {
     doc! { "$add": [{ "$ifNull": [field, 0_i64] }, 1_i64] }
 }
 
-/// `$$NOW` is cut to the millisecond, also at the grant. So a lease is held through its whole last millisecond;
-/// otherwise it would be up to 1 ms too short.
+/// `$$NOW` is truncated to milliseconds, also at the grant. So a lease is held through its whole last
+/// millisecond; otherwise it would be up to 1 ms too short.
 fn is_held() -> Document {
     doc! { "$and": [has_type("$holder", "string"), { "$gte": ["$expires_at", "$$NOW"] }] }
 }
@@ -220,12 +221,12 @@ fn is_held() -> Document {
 const MAX_METADATA: i32 = 4096;
 const MAX_NAME: i32 = 255;
 
-/// Whether the document is only a name, which is what an upsert begins with.
+/// Whether the document has only its name, as an upsert starts with.
 fn is_only_a_name() -> Document {
     doc! { "$eq": [{ "$size": { "$objectToArray": "$$ROOT" } }, 1] }
 }
 
-/// Whether a document is a complete record of ours that this version of the library may write. It keeps the
+/// Whether a document is a complete record that this version of the library may write. It keeps the
 /// server from writing into any other document. When `document` reads such a document, it finds the same fault.
 ///
 /// It is part of every request. Building, sending and parsing its parts costs much more than computing them. So
@@ -265,7 +266,7 @@ fn is_whole() -> Document {
     let attempt = doc! { "$binarySize": { "$ifNull": ["$attempt", "16 bytes instead"] } };
     let metadata = doc! { "$strLenBytes": { "$ifNull": ["$metadata", ""] } };
     let last = doc! { "token": "$token", "holder": "$holder", "since": "$since" };
-    // If nobody holds the lease, there is no name to check.
+    // A free lease has no holder to check.
     let last = when(has_type("$holder", "null"), Bson::Array(vec![]), vec![last]);
     let entry = doc! { "$and": [
         { "$in": [{ "$type": "$$this.token" }, ["int", "long"]] },

@@ -1,4 +1,4 @@
-//! Decides when a request is sent, and whether.
+//! Decides whether and when a request is sent.
 
 use std::{
     future::IntoFuture,
@@ -32,12 +32,12 @@ const PERMITS: usize = 10;
 ///
 /// After a server has refused the credentials, the driver treats it as unknown until its next heartbeat, and
 /// holds requests back until then. A write that times out there would be `Unknown`, with an error that does not
-/// name the credentials. So from a refusal until a request succeeds, the dispatcher sends a `ping` first, which
+/// name the credentials. So from a refusal until a request succeeds, the gate sends a `ping` first, which
 /// needs no privilege: if that fails, the write was certainly not sent.
 pub(super) struct RequestGate {
     credentials_refused: AtomicBool,
     client: Client,
-    /// Only for a client that was made to report them.
+    /// `None` if the client does not report its servers.
     servers: Option<Arc<Servers>>,
     limiter: RequestLimiter,
 }

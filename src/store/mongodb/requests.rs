@@ -43,7 +43,7 @@ impl MongoStore {
 
     pub(super) async fn bid(&self, bid: &Bid, limit: OperationDeadline) -> Answer<AcquireOutcome> {
         let mut answer = self.acquire_once(bid, limit).await?;
-        // Another upsert has made the document, so this one can now decide on it.
+        // Another upsert has created the document, so the second request finds it.
         if (answer.as_ref()).is_err_and(|refused| is_duplicate_key(&refused.error)) {
             answer = self.acquire_once(bid, limit).await?;
         }
@@ -56,7 +56,7 @@ impl MongoStore {
         }
     }
 
-    /// Makes a change if its filter matches. If not, reads the record, to say why.
+    /// Makes a change if its filter matches. If not, reads the record, which shows why.
     pub(super) async fn change(
         &self,
         resource: &ResourceName,
@@ -177,7 +177,7 @@ impl From<ChangeOutcome> for RenewOutcome {
     }
 }
 
-/// With `j`, because a replica set can be configured not to wait for the disks of a majority.
+/// With `j`, because a replica set can be configured to confirm a majority before it is on disk.
 pub(super) fn majority() -> WriteConcern {
     WriteConcern::builder()
         .w(Acknowledgment::Majority)

@@ -17,7 +17,7 @@ use mongodb::{
 
 /// The last state that the driver has reported of each server of a client.
 ///
-/// A request that times out gets no error of the driver. The states say which server fails, and why.
+/// A request that times out gets no error from the driver. The states tell which server fails, and why.
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
     last: Mutex<BTreeMap<String, State>>,
@@ -95,7 +95,7 @@ fn cause(error: &Error) -> String {
     }
 }
 
-/// Where one request was sent, as far as its client reports it.
+/// Where one request was sent, if its client reports it.
 #[derive(Debug, Default)]
 pub(super) struct RequestTrace {
     servers: Option<Arc<Servers>>,

@@ -31,7 +31,7 @@ pub(crate) enum RecordChange {
 pub(crate) enum WriteCondition {
     /// There is no item.
     Absent,
-    /// There is no item, or nobody holds the lease and this attempt is not spent.
+    /// There is no item, or the lease is free and this attempt was not released.
     Free(AttemptId),
     /// The record still has this token and version, so nothing was written since.
     Unchanged { token: FencingToken, version: u64 },

@@ -31,7 +31,7 @@ pub(crate) trait Table: Sync {
         guard: &WriteCondition,
     ) -> Answer<WriteOutcome>;
 
-    /// Reads the present record, never an older one.
+    /// Reads the current record, never an older one.
     async fn get(&self, resource: &ResourceName) -> Answer<Option<TableRecord>>;
 }
 
@@ -180,7 +180,7 @@ impl Observer {
         Ok(record.seen(resource, now))
     }
 
-    /// The record as callers see it, for one that has just arrived in a list. Begins no observation.
+    /// A record that has just arrived in a list, as callers see it. Does not begin an observation.
     pub(crate) fn view(&self, resource: &ResourceName, found: TableRecord) -> Option<LeaseRecord> {
         let (mut record, now) = (found.record, self.clock.now());
         let (token, version) = (record.token, record.version);
@@ -224,7 +224,7 @@ impl Observer {
                     WriteOutcome::Refused(None) => table.get(resource).await?,
                 },
             };
-            // Read only now, because the request may have taken long.
+            // After the request, which may have taken long.
             let mut now = self.clock.now();
             if mutant!(ObservationFromRequest) {
                 now = asked_at;
@@ -242,7 +242,7 @@ impl Observer {
         ))
     }
 
-    /// A write is an observation, too.
+    /// A write begins or continues an observation, too.
     fn wrote(
         &self,
         resource: &ResourceName,
@@ -262,7 +262,7 @@ impl Observer {
         Ok(())
     }
 
-    /// The record that arrived just now, its expiry as observed here, if it may be written.
+    /// The record that has just arrived, with its expiry as observed here, if it may be written.
     fn judge(
         &self,
         resource: &ResourceName,
@@ -301,7 +301,7 @@ impl Observer {
         record
     }
 
-    /// Whether a lease has expired unless somebody has renewed it since it was last seen.
+    /// Whether a lease has expired, unless it was renewed since it was last seen.
     fn may_have_lapsed(&self, resource: &ResourceName, token: FencingToken) -> bool {
         let last = self.observations().last(resource);
         last.is_some_and(|(seen, _, free_at)| seen == token && self.clock.now() >= free_at)

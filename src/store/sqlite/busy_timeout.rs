@@ -6,7 +6,7 @@ use std::{
 
 use rand::RngExt as _;
 
-/// How long the present request may still wait for other connections. The busy handler shares it.
+/// How much longer the current request may wait for other connections. The busy handler shares it.
 ///
 /// SQLite's own handler sleeps for up to 100 ms at a time and has no queue: beside a few processes in tight
 /// loops, one waited for seconds. With short random sleeps, every process gets the lock.
@@ -16,9 +16,9 @@ pub(super) struct BusyTimeout(Arc<Mutex<BusyDeadline>>);
 #[derive(Debug)]
 struct BusyDeadline {
     since: Instant,
-    /// The limit of the store, and that of the present request.
+    /// The limit of the store, and that of the current request.
     limits: [Duration; 2],
-    /// Dead once the caller has dropped its request.
+    /// No longer upgradable once the caller has dropped its request.
     caller: Weak<()>,
 }
 

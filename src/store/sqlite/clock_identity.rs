@@ -8,7 +8,7 @@ pub(super) fn of_boot_clock() -> &'static str {
     static IDENTITY: OnceLock<String> = OnceLock::new();
     IDENTITY.get_or_init(|| {
         on_linux().unwrap_or_else(|| {
-            // Nothing identifies this clock, so every other process counts as foreign.
+            // Nothing identifies this clock, so the clock of every other process counts as foreign.
             format!("process {:032x}", rand::rng().random::<u128>())
         })
     })

@@ -1,4 +1,4 @@
-//! Guards for the user's own writes, in transactions of the user's own connection.
+//! Fenced writes: guards in transactions of the application's connection.
 
 mod token_claim;
 

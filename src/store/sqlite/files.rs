@@ -16,7 +16,7 @@ pub(super) fn check_path(path: &Path) -> Answer<PathBuf> {
                        memory store";
         return Err(Failure::misconfigured(message));
     }
-    // Absolute also keeps `file:` from being read as a URI.
+    // An absolute path also keeps SQLite from reading `file:` as a URI.
     let path = std::path::absolute(path)
         .map_err(|error| Failure::misconfigured("the path cannot be resolved").because(error))?;
     match path.metadata() {
@@ -97,7 +97,7 @@ impl Files {
             name.push(suffix);
             PathBuf::from(name)
         };
-        // The path as given, so that a changed link is noticed.
+        // The path as it was given, so that a changed symbolic link is noticed.
         let opened = [path.to_owned(), companion("-wal"), companion("-shm")]
             .into_iter()
             .map(|path| Ok((path.clone(), inode(&path)?)))
@@ -106,7 +106,7 @@ impl Files {
         Ok(Self { opened })
     }
 
-    /// Whether a connection of somebody else is to the same database.
+    /// Checks that a connection of the application is to the same database file.
     pub(super) fn check_same(&self, connection: &Connection) -> Answer<()> {
         let path = connection.path().filter(|path| !path.is_empty());
         let path = Path::new(path.ok_or_else(another)?);
@@ -176,7 +176,7 @@ impl Files {
         Ok(())
     }
 
-    /// Whether a connection of somebody else is to the same database.
+    /// Checks that a connection of the application is to the same database file.
     pub(super) fn check_same(&self, connection: &Connection) -> Answer<()> {
         let path = connection.path().filter(|path| !path.is_empty());
         let path = Path::new(path.ok_or_else(another)?);

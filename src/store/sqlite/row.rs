@@ -50,7 +50,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// The row of a resource whose lease nobody has ever acquired.
+    /// The row of a resource that was never acquired.
     pub(super) fn new() -> Self {
         Self {
             record: StoredRecord::default(),
@@ -87,7 +87,7 @@ impl Row {
         while let Some(row) = rows.next()? {
             listed.push(Self::decode(row)?);
         }
-        // A database in UTF-16 has another order.
+        // A database in UTF-16 orders text differently.
         listed.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(listed)
     }
@@ -232,7 +232,7 @@ type Checked<T> = std::result::Result<T, Damage>;
 struct Columns<'a>(&'a rusqlite::Row<'a>);
 
 impl Columns<'_> {
-    /// The name as it stands, for messages.
+    /// The name for messages, even if it is not valid.
     fn name(&self) -> String {
         match self.0.get_ref("name") {
             Ok(ValueRef::Text(name)) => String::from_utf8_lossy(name).into_owned(),

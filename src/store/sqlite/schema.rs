@@ -30,7 +30,7 @@ const INDEX: &str = "CREATE INDEX IF NOT EXISTS tenure_leases_scope ON tenure_le
 pub(super) struct PendingMigration(Vec<String>);
 
 impl PendingMigration {
-    /// Compares the table with ours and changes nothing.
+    /// Compares the table with the expected layout. It changes nothing.
     pub(super) fn check(connection: &Connection) -> Answer<Self> {
         let mut objects = connection.prepare(
             "SELECT type FROM sqlite_schema WHERE name IN ('tenure_leases', 'tenure_leases_scope') \

@@ -75,7 +75,7 @@ impl Session {
             let message = "the file is read-only: allow the process to write it and its directory";
             return Err(Failure::misconfigured(message));
         }
-        // Before anything is changed, the journal mode included.
+        // This check comes before the first change, which is the journal mode.
         PendingMigration::check(&connection)?;
         wal::switch_on(&connection, &busy_timeout)?;
         // A token that was granted must survive a power loss, or it would be granted again.
@@ -300,8 +300,8 @@ impl Session {
     }
 }
 
-/// Whether an expiry is on another clock than ours. If it is further ahead than its own ttl, it is not on ours
-/// either, whatever its identity: this machine was reset to a snapshot.
+/// Whether an expiry is on another clock than that of this process. It is, too, if it is further ahead than its
+/// own ttl, even under the same identity: then this machine was reset to a snapshot.
 pub(super) fn is_foreign(
     record: &StoredRecord,
     clock: &str,

@@ -11,7 +11,7 @@ use aws_credential_types::{
 use futures::{FutureExt as _, future::Shared};
 use tokio::{sync::oneshot, time::timeout};
 
-/// After this time, a load that hangs is replaced by another one. Some providers never time out.
+/// After this time, a load that hangs ends with an error. Some providers never time out by themselves.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Credentials whose loading outlives the request that asked for them.
@@ -95,7 +95,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes 5 s; the second time there are none, and the fourth time it hangs.
+    /// Loads credentials in 5 s. The second load fails, and the fourth one hangs.
     #[derive(Clone, Debug, Default)]
     struct SlowProvider(Arc<AtomicUsize>);
 
@@ -109,7 +109,7 @@ mod tests {
                 sleep(Duration::from_secs(5)).await;
                 match time {
                     3 => pending().await,
-                    1 => Err(CredentialsError::not_loaded("the role is not there")),
+                    1 => Err(CredentialsError::not_loaded("the role does not exist")),
                     _ => Ok(Credentials::new("key", "secret", None, None, "test")),
                 }
             })
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn requests_that_are_given_up_wait_for_the_same_credentials() {
+    async fn requests_share_a_load_that_takes_longer_than_their_limits() {
         let slow = SlowProvider::default();
         let lasting = BackgroundCredentials::new(SharedCredentialsProvider::new(slow.clone()));
         let limit = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! Guards by token, which are added to the requests that the user has built.
+//! Token guards, which are added to requests of the application.
 
 mod merge;
 
@@ -122,13 +122,13 @@ impl TokenGuard {
         })
     }
 
-    /// Why the condition failed, or `None` if it was the user's own condition.
+    /// Why the condition failed, or `None` if the condition of the request failed.
     fn refused<E>(&self, has_own_condition: bool, item: Option<&Item>) -> Option<FencingError<E>> {
         let item = item.filter(|item| !item.is_empty());
         let token = match item.map(|item| item.get(&self.field)) {
             Some(Some(AttributeValue::N(token))) => token.parse(),
             Some(Some(_)) => return Some(self.unguardable("is not a number")),
-            // The guard accepts an item without a token, so the user's own condition failed.
+            // The guard accepts an item without a token, so the condition of the request failed.
             Some(None) => return None,
             None if has_own_condition => return None,
             None => return Some(RejectedWrite::by_token(&self.lease, None).into()),

@@ -1,4 +1,4 @@
-//! Any item, however odd, is a record or a typed error.
+//! Any item decodes to a record or to a typed error.
 
 use proptest::prelude::*;
 
@@ -68,7 +68,7 @@ fn any_value() -> impl Strategy<Value = AttributeValue> {
 fn check(item: &Item) -> Result<(), TestCaseError> {
     match Stored::decode(item) {
         Ok(Stored { name, found }) => {
-            // It is what stands there, and could be written again.
+            // The record equals what is stored, and could be written again.
             prop_assert_eq!(item.get(SCOPE), Some(&scope_key(&name.scope())));
             prop_assert_eq!(item.get(NAME), Some(&name_key(&name)));
             let TableRecord { record, min_reader } = found;

@@ -1,4 +1,4 @@
-//! Any document, however odd, is a record or a typed error.
+//! Any document decodes to a record or to a typed error.
 
 use mongodb::bson::{Binary, doc, oid::ObjectId};
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Fenced writes: token guards, which compare tokens in the user's document.
+//! Fenced writes: token guards, which compare tokens in a document of the application.
 
 use mongodb::{
     Collection,

@@ -18,8 +18,8 @@ pub(super) struct ClaimStatements {
 impl ClaimStatements {
     pub(super) fn new<'a>(table: &str, field: &str, key: impl Iterator<Item = &'a str>) -> Self {
         let table = quoted(table);
-        // Qualified by its table, an unknown column is an error. Alone, SQLite would take a quoted name for a
-        // string.
+        // With its table in front, an unknown column is an error. Without it, SQLite would take the quoted name
+        // for a string.
         let path = |column: &str| format!("{table}.{}", quoted(column));
         let column = path(field);
         let rows: Vec<_> = key

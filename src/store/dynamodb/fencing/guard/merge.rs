@@ -1,4 +1,4 @@
-//! Adds the guard to expressions that the user has written.
+//! Adds the guard to the expressions of a request.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::store::fencing::TokenGuard;
 
 const NAME: &str = "tenure_fencing_token";
 
-/// Our name and value, under placeholders that the user does not use.
+/// The name and the value that the guard adds, under placeholders that the request does not use.
 pub(super) struct Additions {
     name: String,
     value: String,
@@ -16,7 +16,7 @@ pub(super) struct Additions {
 }
 
 impl Additions {
-    /// Adds them to those of the request.
+    /// Adds the name and the value to those of the request.
     pub(super) fn new(
         guard: &TokenGuard,
         names: &mut HashMap<String, String>,
@@ -33,8 +33,8 @@ impl Additions {
         Self { name, value, token }
     }
 
-    /// The user's condition, if there is one, and the guard. `None` if the parentheses of the user's condition do
-    /// not match.
+    /// The condition of the request, if there is one, and the guard. `None` if the parentheses of that
+    /// condition do not match.
     pub(super) fn condition(&self, own: Option<&str>) -> Option<String> {
         let Self { name, value, .. } = self;
         let guard = format!("(attribute_not_exists({name}) OR {name} <= {value})");
@@ -45,7 +45,7 @@ impl Additions {
         }
     }
 
-    /// The update with one assignment more.
+    /// The update with the assignment of the token added.
     pub(super) fn update(&self, own: &str) -> String {
         let assignment = format!("{} = {}", self.name, self.value);
         match end_of_set(own) {
@@ -77,7 +77,7 @@ fn end_of_set(update: &str) -> Option<usize> {
                 }
                 false
             }
-            // What closes is the end of an operand, as is a word.
+            // A closing bracket ends an operand, as a word does.
             ')' | ']' => true,
             _ if is_part(next) && word != "-" => true,
             _ if next.is_whitespace() => opens,
@@ -87,8 +87,8 @@ fn end_of_set(update: &str) -> Option<usize> {
     None
 }
 
-/// Whether the parentheses match, so that a pair around the expression encloses all of it. Expressions contain no
-/// string literals.
+/// Whether the parentheses match, so that a pair around the expression encloses all of it. Parentheses cannot
+/// be inside of strings, because expressions have no string literals.
 fn is_closed(expression: &str) -> bool {
     let mut open = 0_usize;
     for sign in expression.chars() {
