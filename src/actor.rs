@@ -7,6 +7,7 @@ mod known_leader;
 mod leader_view;
 mod liveness;
 mod lock_actor;
+mod mailbox_id;
 mod messages;
 mod no_subscriber_warning;
 mod signal;

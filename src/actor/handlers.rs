@@ -127,7 +127,7 @@ impl Handler<Observe> for LockActor {
     type Result = ();
 
     fn handle(&mut self, message: Observe, _: &mut Context<Self>) {
-        self.leader_view.observe(message.observer);
+        self.leader_view.observe(&message.observer);
         self.deliver();
     }
 }

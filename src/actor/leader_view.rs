@@ -1,3 +1,5 @@
+mod observers;
+
 use std::time::{Duration, SystemTime};
 
 use actix::{Recipient, WeakRecipient};
@@ -8,6 +10,7 @@ use crate::{
     election::{Config, Reply},
     lease::{CandidateId, FencingToken, LeaseRecord},
 };
+use observers::Observers;
 
 /// The record as a lock has last read it, and the observers that are told of changes.
 #[derive(Debug, Default)]
@@ -16,7 +19,7 @@ pub(super) struct LeaderView {
     seen: Option<(LeaseRecord, Moment)>,
     /// What observers were sent last. That may be the lock's own grant, for which the store returns no record.
     shown: Option<LeaseRecord>,
-    observers: Vec<WeakRecipient<LeaderChanged>>,
+    observers: Observers,
 }
 
 impl LeaderView {
@@ -34,18 +37,14 @@ impl LeaderView {
     }
 
     /// Adds an observer, and sends it the present record.
-    pub(super) fn observe(&mut self, observer: WeakRecipient<LeaderChanged>) {
+    pub(super) fn observe(&mut self, observer: &WeakRecipient<LeaderChanged>) {
         let Some(recipient) = observer.upgrade() else {
             return;
         };
         if let Some(record) = self.shown.clone() {
             recipient.do_send(LeaderChanged { record });
         }
-        let is_new =
-            |known: &WeakRecipient<LeaderChanged>| known.upgrade().as_ref() != Some(&recipient);
-        if self.observers.iter().all(is_new) {
-            self.observers.push(observer);
-        }
+        self.observers.add(&recipient);
     }
 
     /// The leader by the last read, unless it led by the token that has just ended.
@@ -100,14 +99,15 @@ impl LeaderView {
         record.remaining = record.ttl;
         record.since = SystemTime::now();
         record.metadata.clone_from(&config.metadata);
-        if !mutant!(OwnGrantNotObserved) {
-            self.show(record);
+        if mutant!(OwnGrantNotObserved) {
+            return;
         }
+        self.show(record);
     }
 
-    /// Removes observers that have died.
+    /// Checks some of the observers, and removes those that have died.
     pub(super) fn prune(&mut self) {
-        self.observers.retain(|observer| alive(observer).is_some());
+        self.observers.remove_dead();
     }
 
     fn show(&mut self, record: LeaseRecord) {
@@ -120,23 +120,22 @@ impl LeaderView {
             changed = true;
         }
         if changed {
-            for observer in self.observers.iter().filter_map(alive) {
-                let record = record.clone();
-                if mutant!(EndReportedLate) {
-                    let delay = Duration::from_secs(u64::from(!record.is_held()));
-                    actix::spawn(async move {
-                        actix::clock::sleep(delay).await;
-                        observer.do_send(LeaderChanged { record });
-                    });
-                    continue;
-                }
-                observer.do_send(LeaderChanged { record });
+            for observer in self.observers.each() {
+                report(observer, record.clone());
             }
         }
         self.shown = Some(record);
     }
 }
 
-fn alive(observer: &WeakRecipient<LeaderChanged>) -> Option<Recipient<LeaderChanged>> {
-    observer.upgrade().filter(Recipient::connected)
+fn report(observer: Recipient<LeaderChanged>, record: LeaseRecord) {
+    if mutant!(EndReportedLate) {
+        let delay = Duration::from_secs(u64::from(!record.is_held()));
+        actix::spawn(async move {
+            actix::clock::sleep(delay).await;
+            observer.do_send(LeaderChanged { record });
+        });
+        return;
+    }
+    observer.do_send(LeaderChanged { record });
 }

@@ -17,7 +17,7 @@ use super::{
     slow_subscribers::SlowSubscriberWarning, subscribers::Subscribers,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, Moment},
     driver::{
         ChangeHints, CompletedRequest, LeaseEvents, RequestSlot, StoreHealth, Timer,
         watch_for_suspend,
@@ -114,9 +114,7 @@ impl LockActor {
     fn drive(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         self.subscribers.begin_batch();
         for _ in 0..STEPS {
-            if !mutant!(LateReplyTakenForPrompt) {
-                self.election.handle_timeout(self.clock.now());
-            }
+            self.handle_timeout();
             if self.change_hints.poll(cx) {
                 self.election.handle_store_changed(self.clock.now());
             }
@@ -153,21 +151,26 @@ impl LockActor {
         Poll::Pending
     }
 
+    fn handle_timeout(&mut self) {
+        if mutant!(LateReplyTakenForPrompt) {
+            return;
+        }
+        self.election.handle_timeout(self.clock.now());
+    }
+
     /// Handles the reply of the store when it is there.
     fn poll_reply(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), StoreError>> {
         let awaited = self.election.in_flight().map(|(id, _)| id);
         let completed = ready!(self.request_slot.poll(awaited, cx));
         let CompletedRequest { id, reply, .. } = completed;
-        let now = if mutant!(LateReplyTakenForPrompt) {
-            completed.sent_at
-        } else {
-            self.clock.now()
-        };
-        let sent_at = if mutant!(SentTimeFromReply) {
-            now
-        } else {
-            completed.sent_at
-        };
+        let mut now = self.clock.now();
+        if mutant!(LateReplyTakenForPrompt) {
+            now = completed.sent_at;
+        }
+        let mut sent_at = completed.sent_at;
+        if mutant!(SentTimeFromReply) {
+            sent_at = now;
+        }
         let result = completed.outcome.map(|record| {
             self.health.succeeded(self.election.config(), now);
             self.leader_view.handle_reply(&reply, record, now);
@@ -193,7 +196,20 @@ impl LockActor {
             .into_iter()
             .flatten()
             .min();
-        if mutant!(TimerNotRearmed) && self.restarts > 0 && !self.timer.is_set() {
+        if mutant!(TimerNotRearmed) {
+            return self.poll_timer_until_restart(next, now, cx);
+        }
+        self.timer.poll(next, now, cx)
+    }
+
+    /// The fault `TimerNotRearmed`: after a restart, the timer is not set again.
+    fn poll_timer_until_restart(
+        &mut self,
+        next: Option<Moment>,
+        now: Moment,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        if self.restarts > 0 && !self.timer.is_set() {
             return Poll::Pending;
         }
         self.timer.poll(next, now, cx)

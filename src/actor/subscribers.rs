@@ -1,14 +1,15 @@
 mod acknowledgements;
-mod mailbox_id;
+mod dead_subscribers;
 mod subscriber;
 mod subscriber_index;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use actix::WeakAddr;
 
 use super::{
     LockActor,
+    mailbox_id::MailboxId,
     messages::{BecameFollower, BecameLeader, DeliveryEnded, Subscribe, Unsubscribe},
     slow_subscribers::LongestUnacknowledged,
 };
@@ -19,7 +20,6 @@ use crate::{
     lease::{CandidateId, ResourceName},
 };
 use acknowledgements::Acknowledgements;
-use mailbox_id::MailboxId;
 use subscriber::Subscriber;
 use subscriber_index::SubscriberIndex;
 
@@ -142,10 +142,9 @@ impl Subscribers {
             self.send_follower(key, Reason::NotElected, leader, lock);
         }
         // An actor that subscribes again has restarted. Work that it spawned before may still run.
-        if mutant!(RestartedSubscriberCountsAsAcknowledged) {
-            return;
+        if working {
+            self.restarted_at_work();
         }
-        self.clean &= !working;
     }
 
     /// Removes a subscriber whose work has stopped. If it has not handled a `BecameLeader` yet, the work may
@@ -270,7 +269,7 @@ impl Subscribers {
             }
             if !self.send_follower(key, Reason::NotElected, None, lock) {
                 // It has died while it led, and cannot acknowledge the end.
-                self.clean &= mutant!(DeadSubscriberCountsAsAcknowledged);
+                self.died_at_work();
                 self.index.update(key, |subscriber| {
                     (subscriber.leads, subscriber.working) = (None, false);
                 });
@@ -295,7 +294,7 @@ impl Subscribers {
         let (leads, working) = known.unwrap_or_default();
         if !message.handled && working {
             // Work that it spawned may still run; and if it is alive, it no longer knows that it leads.
-            self.clean &= mutant!(RestartedSubscriberCountsAsAcknowledged);
+            self.restarted_at_work();
             if leads {
                 self.send_follower(key, Reason::NotElected, None, lock);
             }
@@ -311,78 +310,36 @@ impl Subscribers {
 
     /// The lock has restarted. All of this stays; only switched-on faults change something.
     pub(super) fn restarted(&mut self) {
-        if !mutant!(RestartForgetsDeliveries) && !mutant!(RestartForgetsUnacknowledged) {
-            return;
+        if mutant!(RestartForgetsDeliveries) {
+            self.forget(|subscriber| subscriber.leads = None);
         }
+        if mutant!(RestartForgetsUnacknowledged) {
+            self.forget(|subscriber| subscriber.pending = 0);
+        }
+    }
+
+    /// Applies a fault to every subscriber.
+    fn forget(&mut self, change: fn(&mut Subscriber)) {
         let mut next = self.index.after(0);
         while let Some(key) = next {
-            self.index.update(key, |subscriber| {
-                if mutant!(RestartForgetsDeliveries) {
-                    subscriber.leads = None;
-                } else {
-                    subscriber.pending = 0;
-                }
-            });
+            self.index.update(key, change);
             next = self.index.after(key);
         }
     }
 
-    /// When to check the subscribers that must acknowledge, if there are any. An actor that dies does not
-    /// always drop the reply that it owes.
-    pub(super) fn check_at(&self) -> Option<Moment> {
-        (self.unacknowledged() > 0).then_some(self.next_check)
-    }
-
-    /// Removes subscribers that have died. If there are few, it checks all of them each time; if there are
-    /// many, every `every`, in batches.
-    pub(super) fn check_alive(&mut self, every: Duration, now: Moment) {
-        let is_due = self.next_check <= now;
-        let few = self.index.len() <= self.checks_left;
-        if self.last_checked.is_none() && (is_due || few) {
-            self.last_checked = Some(0);
-        }
-        while let Some(last) = self.last_checked {
-            let Some(key) = self.index.after(last) else {
-                self.last_checked = None;
-                if is_due {
-                    self.next_check = now + every;
-                }
-                return;
-            };
-            if self.checks_left == 0 {
-                return;
-            }
-            self.checks_left -= 1;
-            self.last_checked = Some(key);
-            self.check_one(key, every, now);
-        }
-    }
-
-    /// Removes one subscriber if it is dead. If it must acknowledge, the acknowledgement may be on its way:
-    /// then only when it has been dead for `wait_for`.
-    fn check_one(&mut self, key: u64, wait_for: Duration, now: Moment) {
-        let Some(subscriber) = self.index.get(key) else {
+    /// A subscriber has died at work. Work that it spawned may still run, so this leadership has no clean end.
+    fn died_at_work(&mut self) {
+        if mutant!(DeadSubscriberCountsAsAcknowledged) {
             return;
-        };
-        let dead_since = (!subscriber.is_alive()).then(|| subscriber.dead_since.unwrap_or(now));
-        let Some(since) = dead_since else {
-            return;
-        };
-        if subscriber.pending == 0 || since + wait_for <= now {
-            self.remove_dead(key);
-        } else {
-            self.index
-                .update(key, |subscriber| subscriber.dead_since = dead_since);
         }
+        self.clean = false;
     }
 
-    /// Removes a subscriber that has died. If it died while it led, work that it spawned may still run.
-    fn remove_dead(&mut self, key: u64) {
-        if let Some(subscriber) = self.index.remove(key) {
-            if mutant!(DeadSubscriberCountsAsAcknowledged) {
-                return;
-            }
-            self.clean &= !subscriber.working;
+    /// The same for a subscriber that has restarted at work.
+    fn restarted_at_work(&mut self) {
+        if mutant!(RestartedSubscriberCountsAsAcknowledged) {
+            return;
         }
+        self.clean = false;
     }
 }

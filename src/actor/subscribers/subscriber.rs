@@ -52,11 +52,10 @@ impl Subscriber {
 
     /// Records that it has acknowledged a message of this name.
     pub(super) fn acknowledged(&mut self, message: &str) {
-        self.pending = if mutant!(AnyAcknowledgementCounts) {
-            0
-        } else {
-            self.pending.saturating_sub(1)
-        };
+        self.pending = self.pending.saturating_sub(1);
+        if mutant!(AnyAcknowledgementCounts) {
+            self.pending = 0;
+        }
         self.leader_pending &= message != BecameLeader::NAME;
         self.awaited_since = self.awaited_since.filter(|_| self.pending > 0);
     }

@@ -1,8 +1,6 @@
 use std::hash::{Hash as _, Hasher};
 
-use actix::Recipient;
-
-use crate::actor::BecameFollower;
+use actix::{Message, Recipient};
 
 /// Identifies the actor behind an address without keeping it alive.
 ///
@@ -12,7 +10,11 @@ use crate::actor::BecameFollower;
 pub(super) struct MailboxId(u64);
 
 impl MailboxId {
-    pub(super) fn of(address: &Recipient<BecameFollower>) -> Self {
+    pub(super) fn of<M>(address: &Recipient<M>) -> Self
+    where
+        M: Message + Send,
+        M::Result: Send,
+    {
         let mut hasher = Identity(0);
         address.hash(&mut hasher);
         Self(hasher.finish())
