@@ -30,7 +30,9 @@ pub(crate) enum Logged {
         token: u64,
         at: u64,
     },
-    /// The library logged a warning.
+    /// Leadership ended although nobody asked for it. The node reports that end itself, too.
+    LostLeadership { text: String },
+    /// The library logged another warning.
     Warned { text: String },
 }
 
@@ -67,8 +69,9 @@ impl<S: Subscriber> Layer<S> for Capture {
                 token,
                 at,
             },
-            _ if *event.metadata().level() <= Level::WARN => Logged::Warned { text },
-            _ => return,
+            _ if *event.metadata().level() > Level::WARN => return,
+            "tenure.became_follower" => Logged::LostLeadership { text },
+            _ => Logged::Warned { text },
         };
         (self.0)(logged);
     }

@@ -107,7 +107,7 @@ impl History {
                 });
             }
             Event::SteppedDown { ref outcome } => self.step_downs.push((id, outcome.clone())),
-            Event::Logged(Logged::Warned { ref text }) => {
+            Event::Logged(Logged::LostLeadership { ref text } | Logged::Warned { ref text }) => {
                 self.warnings.push(format!("{}: {text}", id.name()));
             }
         }

@@ -32,7 +32,7 @@ impl Timeline {
         self.line(BootClock.now(), step, text, BOLD);
     }
 
-    /// What a node reports, if a reader cares.
+    /// What a node reports: when it leads, when it follows, and warnings.
     pub(crate) fn node(&self, id: NodeId, event: &Event) {
         let name = id.name();
         match event {
@@ -47,7 +47,12 @@ impl Timeline {
             Event::Logged(Logged::Warned { text }) => {
                 self.line(BootClock.now(), &name, text, YELLOW);
             }
-            _ => {}
+            // A line of its own for an involuntary end would repeat `Follows`.
+            Event::Logged(
+                Logged::LostLeadership { .. } | Logged::Extended { .. } | Logged::Ended { .. },
+            )
+            | Event::Lapsed { .. }
+            | Event::SteppedDown { .. } => {}
         }
     }
 

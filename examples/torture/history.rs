@@ -116,7 +116,7 @@ impl History {
                 let (start, end) = (moment(from), moment(until));
                 self.held_up.push((id, Interval { start, end }));
             }
-            Event::Logged(Logged::Warned { .. }) => {}
+            Event::Logged(Logged::LostLeadership { .. } | Logged::Warned { .. }) => {}
         }
     }
 
