@@ -1,9 +1,8 @@
-//! The library in virtual time: 2 to 7 candidates, a store, and the faults between them.
+//! Runs the library in virtual time: 2 to 7 candidates, a store, and faults of both and of the network.
 //!
-//! A run is a seed. The elections are the real ones, and so is the client of a store without a clock; a
-//! store is a model of one record that is linearizable, and nothing more. `TENURE_SIM_SEEDS=n` sets
-//! how many seeds run (1,000 by default, 100,000 in release builds), `TENURE_SIM_SEED=n` runs one and
-//! prints its timeline.
+//! A seed determines a run. The code of the elections and of the client of a store without a clock is the real
+//! code. The store is a model: one linearizable record. `TENURE_SIM_SEEDS=n` sets how many seeds run (1,000 by
+//! default, 100,000 in release builds). `TENURE_SIM_SEED=n` runs one and prints its timeline.
 
 mod actors;
 mod counts;
@@ -155,7 +154,7 @@ fn elections_violate_no_property_under_any_fault() {
     match run_all(seeds, clocks) {
         Ok((counts, _)) => {
             eprintln!("{seeds} seeds in {:?}: {counts:?}", start.elapsed());
-            // A simulation in which nothing goes wrong proves nothing.
+            // Without these events, the simulation would prove nothing.
             counts.assert_happened(&EXPECTED, seeds);
         }
         Err((seed, violation)) => panic!("{}", explain(seed, violation, clocks)),

@@ -1,7 +1,7 @@
 //! The second layer of the simulation: the real lock actors, real subscribers and observers, in
 //! processes that freeze and crash, in paused time.
 //!
-//! A run is a seed, and runs on one thread. The store is the model of the first layer, behind a
+//! A seed determines a run, which stays on one thread. The store is the model of the first layer, behind a
 //! [`LeaseStore`](crate::store::LeaseStore) that delays, loses, repeats and refuses requests.
 //! `TENURE_SIM_ACTOR_SEEDS=n` sets how many seeds run, `TENURE_SIM_ACTOR_SEED=n` runs one and prints its
 //! timeline. `TENURE_SIM_ACTOR_FROM=n` begins with another seed than 0.
@@ -123,7 +123,7 @@ fn explain(seed: u64, mut violation: Violation) -> String {
     format!("seed {seed}, shrunk to\n{best:#?}\n\n{timeline}\n\n{violation}\n")
 }
 
-/// A simulation in which nothing goes wrong proves nothing.
+/// The events that must happen in some of the seeds. A simulation without them would prove nothing.
 const EXPECTED: [&str; 19] = [
     "elected",
     "renewed",

@@ -107,7 +107,7 @@ impl World {
         self.faults_stopped = true;
         self.store.up = true;
         self.network = self.network.mended(self.plan.store);
-        // What is still in flight arrives soon, and every subscriber acknowledges.
+        // From now on, messages in flight arrive soon, and every subscriber acknowledges.
         let under_way: Vec<_> = std::mem::take(&mut self.queue).into_vec();
         let soon = self.plan.shortest(Timing::ttl) / 100;
         let later = self.now + soon.as_nanos() as u64;
@@ -138,7 +138,7 @@ impl World {
         use rand::RngExt as _;
         self.log(|| format!("node{index} resumes"));
         self.nodes[index].paused = false;
-        // What waited arrives in any order, and timers do, too.
+        // Timers and the messages that arrived meanwhile are handled in a random order.
         while !self.waiting.is_empty() {
             let any = self.rng.random_range(0..self.waiting.len());
             let event = self.waiting.swap_remove(any);

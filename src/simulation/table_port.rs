@@ -1,5 +1,5 @@
-//! The connection of one observing client to the simulated store: the simulation takes its requests and
-//! puts in the replies.
+//! The connection of one observing client to the simulated store. The simulation takes each request out and
+//! puts its reply in.
 
 use std::{
     future::poll_fn,

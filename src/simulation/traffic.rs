@@ -1,4 +1,4 @@
-//! Carries requests to the store and replies back.
+//! Delivers requests to the store, and replies to their senders.
 
 use std::time::Duration;
 

@@ -102,7 +102,7 @@ pub(super) struct World {
     pub(super) store: Store,
     pub(super) last_commit: u64,
     pub(super) faults_stopped: bool,
-    /// What arrives at a frozen node waits until it resumes.
+    /// The events of frozen nodes, which are handled when the node resumes.
     pub(super) waiting: Vec<Event>,
     /// The highest token that was seen current.
     highest: FencingToken,
@@ -149,9 +149,11 @@ impl World {
         }
     }
 
-    /// The longest time from the end of the faults until there is a leader. It is the rest of the last lease (a
-    /// whole ttl for observing clients, or the rest of `min_hold`), and two polls to see that and to acquire
-    /// it, each with its jitter, a late timer and a call: the longest of all candidates, on the slowest clock.
+    /// The longest time from the end of the faults until there is a leader. For the slowest candidate, on the
+    /// slowest clock, it is the sum of:
+    ///
+    /// - the rest of the last lease: a whole ttl for observing clients, or the rest of `min_hold`;
+    /// - two polls, each with its jitter, a late timer and a call: one to see the expiry, one to acquire.
     pub(super) fn bound(&self) -> Duration {
         let lease = |node: &NodePlan| node.timing.ttl().max(node.options.min_hold);
         let looks = |node: &NodePlan| {
@@ -240,7 +242,7 @@ impl World {
         self.check_ends()
     }
 
-    /// Checks that subscribers are told of an end no later than timers fire late.
+    /// Checks that subscribers are told of an end in time. Timers may fire late, so ends may be told as late.
     fn check_ends(&mut self) -> Result<(), Violation> {
         const AT_ONCE: Duration = Duration::from_millis(50);
         for index in 0..self.nodes.len() {

@@ -124,9 +124,9 @@ impl World {
         }
     }
 
-    /// The longest time from when there is a leader until every observer knows it. A lock that has just bid
-    /// and now only reads does so two polls and a call later, with jitter, and the read takes a call. All on
-    /// the slowest clock.
+    /// The longest time from when there is a leader until every observer knows it: two polls with their jitter
+    /// and two calls, on the slowest clock. The first poll is that of a lock that has just bid and only reads
+    /// from now on; the second is its read.
     pub(super) fn bound_to_know(&self) -> Duration {
         let looks = |node: &NodePlan| {
             let poll = node.timing.poll_every().mul_f64(1.0 + POLL_JITTER);

@@ -22,7 +22,8 @@ use crate::{
     },
 };
 
-/// The connection of one lock to the store. It keeps no time limit: the lock must not rely on one.
+/// The connection of one lock to the store. It ignores the time limits of requests, because the lock must not
+/// rely on a store that keeps them.
 #[derive(Debug)]
 pub(super) struct Wire {
     shared: Shared,
@@ -184,7 +185,7 @@ impl LeaseStore for Wire {
         if !self.shared.world().plan.hints {
             return None;
         }
-        // Rare enough for the request limit. The stream ends from time to time.
+        // At least 3 s apart, so that hints do not exceed the request limit. The stream ends at random.
         let hints = stream::unfold(self.shared.clone(), |shared| async move {
             let time = shared.world().seconds(15.0) + Duration::from_secs(3);
             tokio::time::sleep(time).await;

@@ -55,7 +55,7 @@ pub(super) struct World {
     pub(super) lives: Vec<LockLife>,
     pub(super) subscribers: Vec<SubscriberLog>,
     pub(super) observers: Vec<ObserverState>,
-    /// The first one.
+    /// The first violation.
     pub(super) violation: Option<Violation>,
     /// The highest token that was seen current.
     highest: FencingToken,
@@ -77,7 +77,7 @@ pub(super) struct LockLife {
     /// Commands not yet answered.
     pub(super) unanswered: u64,
     pub(super) leaderships: Vec<(Leadership, bool)>,
-    /// By token.
+    /// Its terms by token.
     pub(super) terms: BTreeMap<u64, Term>,
     /// When each command was sent, and when subscribers have unsubscribed.
     pub(super) commands: Vec<(Moment, Command)>,
@@ -97,7 +97,7 @@ pub(super) struct FreezeState {
 pub(super) struct ObserverState {
     pub(super) life: usize,
     pub(super) alive: bool,
-    /// How often it may get the same change again, because it asked.
+    /// How many times it may be sent a change again: once each time that it asks to observe.
     pub(super) asked: u64,
     pub(super) last: Option<(FencingToken, Option<CandidateId>)>,
 }
@@ -107,7 +107,7 @@ pub(super) enum Command {
     StepDown,
     Pause,
     Shutdown,
-    /// Of a subscriber, not the lock.
+    /// A subscriber unsubscribes. This is no command to the lock.
     Leave,
 }
 
@@ -234,10 +234,12 @@ impl World {
         self.stop_waiting.notify_waiters();
     }
 
-    /// The longest time from the end of the faults until there is a leader: the rest of the last lease, or a
-    /// whole ttl for observing clients; two polls, each with its jitter and a call, to see that and to acquire
-    /// it; and before that, two checks for subscribers that died without acknowledging, `poll_every` apart, the
-    /// first up to as much later. All on the slowest clock.
+    /// The longest time from the end of the faults until there is a leader. All on the slowest clock, it is the
+    /// sum of:
+    ///
+    /// - two checks for subscribers that died without acknowledging, within three `poll_every`;
+    /// - the rest of the last lease, or a whole ttl for observing clients;
+    /// - two polls, each with its jitter and a call: one to see the expiry, one to acquire.
     pub(super) fn bound(&self) -> Duration {
         let looks = |node: &NodePlan| {
             let poll = node.timing.poll_every();
@@ -294,7 +296,8 @@ impl World {
         self.check_ends();
     }
 
-    /// Checks that subscribers are told of an end in time. Timers of a fast clock fire late by what it gains.
+    /// Checks that subscribers are told of an end in time. A timer on a fast clock fires late by the
+    /// time that the clock gains.
     fn check_ends(&mut self) {
         const LATE: u64 = 400_000_000;
         let now = self.now();

@@ -33,7 +33,7 @@ const NOT_APPLIED: [StoreErrorKind; 6] = [
 ];
 
 impl Wire {
-    /// Carries a request to the store and its reply back. Requests and replies arrive also if the caller no
+    /// Delivers a request to the store and its reply to the caller. Both are delivered even if the caller no
     /// longer waits.
     async fn exchange<T: Send + 'static>(
         &self,
