@@ -124,11 +124,11 @@
 //! | --- | --- | --- | --- | --- |
 //! | `tenure.lock_started` | info | `store`, `location` | a lock was started | compare `location` among the processes: those that name different places do not compete |
 //! | `tenure.became_leader` | info | `token` | leadership was won | nothing |
-//! | `tenure.became_follower` | info, warn | `token`, `reason`, `leader` | leadership ended; a warning if nobody asked for it: deposed, evicted, store lost, expired, held for as long as allowed | for a warning, look at the [reason](Reason): the store and the network if it was lost, a process that was frozen or starved if it expired, `max_hold` if it took too long |
+//! | `tenure.became_follower` | info, warn | `token`, `reason`, `leader`, `failing_for` | leadership ended; a warning if nobody asked for it: deposed, evicted, store lost, expired, held for as long as allowed | for a warning, look at the [reason](Reason): the store and the network if it was lost, a process that was frozen or starved if it expired, `max_hold` if it took too long |
 //! | `tenure.lease_released` | info | | a step-down, pause or shutdown has released the lease | nothing |
 //! | `tenure.lease_left_to_expire` | warn | `ttl` | it has not: a handler did not complete in time, or the store did not confirm | nobody else leads for up to a ttl |
 //! | `tenure.following` | info | `leader`, `token` | a contender sees another leader, once for each | nothing |
-//! | `tenure.store_failing` | warn | `store`, `kind`, `error` | a store begins to fail, or fails in another way; once for all locks of the process | do what the error says; the leader leads on until its deadline |
+//! | `tenure.store_failing` | warn | `store`, `kind`, `error`, `failing_for` | a store begins to fail, or fails in another way; once for all locks of the process | do what the error says; the leader leads on until its deadline |
 //! | `tenure.store_still_failing` | warn | `store`, `kind`, `error`, `failing_for`, `locks` | it still fails, each minute; with how many locks that concerns | the same; leaders whose deadline has passed do not lead |
 //! | `tenure.store_recovered` | info | `store`, `failures`, `failing_for` | all these locks have an answer again | nothing |
 //! | `tenure.no_subscriber` | warn | | a lock has no live subscriber for a `poll_every` | keep the address of the actor; or shut the lock down |
@@ -144,7 +144,8 @@
 //! | `tenure.signal_again` | warn | | a second signal ends that: leases may be left to expire | wait for up to `yield_for` next time |
 //!
 //! `at` and `deadline` are nanoseconds of the holder's [`Clock`](clock::Clock); `failing_for` and `waiting_for` are
-//! text, as `1 min 5 s`.
+//! text, as `1 min 5 s`. `failing_for` counts from when the first request that failed was sent;
+//! `became_follower` has it if the last request failed.
 //! Share one `Arc` of the store among all locks: each `Arc` logs its own outage. An error that concerns one
 //! record (corrupt, or of a newer library) is written for each resource.
 //!

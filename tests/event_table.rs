@@ -66,11 +66,36 @@ fn arguments(text: &str) -> Vec<&str> {
     panic!("no end: {text}");
 }
 
+/// The values of an argument of a macro call at `at`. If it is a parameter of a macro that makes this call,
+/// these are the values that the file's calls of that macro pass.
+fn values<'a>(code: &'a str, at: usize, argument: &'a str) -> Vec<&'a str> {
+    if !argument.starts_with('$') {
+        return vec![argument];
+    }
+    let (before, _) = code[..at].rsplit_once("=> {").unwrap();
+    let (_, definition) = before.rsplit_once("macro_rules! ").unwrap();
+    let (name, pattern) = definition.split_once(" {").unwrap();
+    let (_, parameters) = pattern.split_once('(').unwrap();
+    let parameter = format!("{argument}:");
+    let position = arguments(parameters)
+        .iter()
+        .position(|known| known.starts_with(&parameter));
+    let call = format!("{name}!(");
+    let calls = code.match_indices(&call);
+    calls
+        .map(|(at, _)| arguments(&code[at + call.len()..])[position.unwrap()])
+        .collect()
+}
+
 fn read(folder: &Path, events: &mut Events) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             read(&path, events);
+            continue;
+        }
+        // The definitions of the macros.
+        if path.ends_with("src/events.rs") {
             continue;
         }
         let code = fs::read_to_string(&path).unwrap();
@@ -79,29 +104,45 @@ fn read(folder: &Path, events: &mut Events) {
             assert!(!written, "{} writes past the macro", path.display());
         }
         for (start, found) in code.match_indices("event!(") {
-            if code[..start].ends_with("tracing::") {
+            let is_of_lock = code[..start].ends_with("lock_");
+            if code[..start].ends_with([':', '_']) && !is_of_lock {
                 continue;
             }
             let arguments = arguments(&code[start + found.len()..]);
-            let name = arguments[1].trim_matches('"').to_owned();
-            // The level is a parameter of a macro that has the name of the event.
-            let levels = if arguments[0].starts_with('$') {
-                let call = format!("{}!(", name.trim_start_matches("tenure."));
-                let calls = code.match_indices(&call);
-                set(calls.map(|(at, _)| code[at + call.len()..].split(')').next().unwrap()))
-            } else {
-                set([arguments[0]])
-            };
-            let fields = arguments[2..]
+            // The third argument of `lock_event!` is the configuration of the lock.
+            let fields = &arguments[if is_of_lock { 3 } else { 2 }..];
+            let fields = fields
                 .iter()
-                .take_while(|text| !text.starts_with('"'));
+                .take_while(|text| !text.starts_with(['"', '$']));
             let fields = fields.map(|field| field.split([' ', '=']).next().unwrap());
             let fields = set(fields.filter(|field| !ALWAYS.contains(field)));
-            let event = events.entry(name).or_default();
-            event.0.extend(levels);
-            event.1.extend(fields);
+            let levels = set(values(&code, start, arguments[0]));
+            for name in values(&code, start, arguments[1]) {
+                let event = events.entry(name.trim_matches('"').to_owned()).or_default();
+                event.0.extend(levels.clone());
+                event.1.extend(fields.clone());
+            }
         }
     }
+}
+
+/// The names of events in a line of the readme.
+fn named(line: &str) -> impl Iterator<Item = String> {
+    let words = quoted(line).into_iter();
+    words.filter(|word| word.starts_with("tenure."))
+}
+
+#[test]
+fn every_event_that_the_readme_names_is_in_the_table() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(root).unwrap();
+    let rows = readme.lines().filter(|line| line.starts_with("| `tenure."));
+    assert_ne!(rows.flat_map(named).count(), 0, "the readme has no table");
+    let documented = documented();
+    let unknown: Vec<_> = (readme.lines().flat_map(named))
+        .filter(|name| !documented.contains_key(name))
+        .collect();
+    assert!(unknown.is_empty(), "not in the table: {unknown:?}");
 }
 
 #[test]

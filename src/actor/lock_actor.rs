@@ -121,9 +121,7 @@ impl LockActor {
             self.deliver();
             match self.poll_reply(cx) {
                 Poll::Ready(Ok(())) => continue,
-                Poll::Ready(Err(error)) => {
-                    let now = self.clock.now();
-                    self.health.failed(error, self.election.config(), now);
+                Poll::Ready(Err(_)) => {
                     self.deliver();
                     ctx.stop();
                     return Poll::Pending;
@@ -159,7 +157,7 @@ impl LockActor {
     }
 
     /// Handles the reply of the store when it is there.
-    fn poll_reply(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), StoreError>> {
+    fn poll_reply(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Arc<StoreError>>> {
         let awaited = self.election.in_flight().map(|(id, _)| id);
         let completed = ready!(self.request_slot.poll(awaited, cx));
         let CompletedRequest { id, reply, .. } = completed;
@@ -171,10 +169,15 @@ impl LockActor {
         if mutant!(SentTimeFromReply) {
             sent_at = now;
         }
-        let result = completed.outcome.map(|record| {
-            self.health.succeeded(self.election.config(), now);
-            self.leader_view.handle_reply(&reply, record, now);
-        });
+        let config = self.election.config();
+        let result = match completed.outcome {
+            Ok(record) => {
+                self.health.succeeded(config, now);
+                self.leader_view.handle_reply(&reply, record, now);
+                Ok(())
+            }
+            Err(error) => Err(self.health.request_failed(error, config, sent_at, now)),
+        };
         self.election.handle_reply(id, sent_at, reply, now);
         if result.is_ok() {
             let resource = &self.election.config().resource;
@@ -255,7 +258,7 @@ impl LockActor {
         let Some(lock) = self.lock.clone() else {
             return;
         };
-        // The log has the begin of a lease before a subscriber can use it, and its end after.
+        // Logged before a subscriber can use the lease, and again below after its end is delivered.
         self.log_lease();
         loop {
             while let Some(transition) = self.election.poll_transition() {
@@ -269,12 +272,14 @@ impl LockActor {
                         self.leader_view.acquired(config, leadership.token());
                     }
                     Transition::BecameFollower { token, reason } => {
-                        let leader = self.leader_view.leader(Some(token), self.clock.now());
+                        let now = self.clock.now();
+                        let leader = self.leader_view.leader(Some(token), now);
                         LeaseEvents::became_follower(
                             self.config(),
                             token,
                             &reason,
                             leader.as_ref(),
+                            self.health.failing_for(now),
                         );
                         self.subscribers.became_follower(reason, leader);
                     }

@@ -22,11 +22,10 @@ impl NoSubscriberWarning {
             if warn_at <= now {
                 self.warned = true;
                 self.warn_at = None;
-                event!(
+                lock_event!(
                     warn,
                     "tenure.no_subscriber",
-                    resource = %config.resource,
-                    candidate = %config.candidate,
+                    config,
                     "no live actor is subscribed, so this lock does not contend: keep the address of \
                      the actor, or shut the lock down"
                 );

@@ -82,16 +82,28 @@ impl SlowSubscriberWarning {
     }
 }
 
+/// Writes a warning of a subscriber, with the fields that all of them have.
+macro_rules! subscriber_event {
+    ($name:literal, $config:ident, $awaited:ident, $waiting_for:ident, $($message:tt)+) => {
+        lock_event!(
+            warn,
+            $name,
+            $config,
+            actor = $awaited.actor,
+            awaits = $awaited.message,
+            waiting_for = %human($waiting_for),
+            subscribers = $awaited.subscribers,
+            $($message)+
+        )
+    };
+}
+
 fn slow(config: &Config, awaited: &LongestUnacknowledged, waiting_for: Duration) {
-    event!(
-        warn,
+    subscriber_event!(
         "tenure.subscriber_slow",
-        resource = %config.resource,
-        candidate = %config.candidate,
-        actor = awaited.actor,
-        awaits = awaited.message,
-        waiting_for = %human(waiting_for),
-        subscribers = awaited.subscribers,
+        config,
+        awaited,
+        waiting_for,
         "{} has not acknowledged {} for {}: its handler has not completed",
         awaited.actor,
         awaited.message,
@@ -100,15 +112,11 @@ fn slow(config: &Config, awaited: &LongestUnacknowledged, waiting_for: Duration)
 }
 
 fn given_up(config: &Config, awaited: &LongestUnacknowledged, waiting_for: Duration) {
-    event!(
-        warn,
+    subscriber_event!(
         "tenure.subscriber_given_up",
-        resource = %config.resource,
-        candidate = %config.candidate,
-        actor = awaited.actor,
-        awaits = awaited.message,
-        waiting_for = %human(waiting_for),
-        subscribers = awaited.subscribers,
+        config,
+        awaited,
+        waiting_for,
         "{} has not acknowledged {} in time: the lease is left to expire",
         awaited.actor,
         awaited.message
@@ -116,15 +124,11 @@ fn given_up(config: &Config, awaited: &LongestUnacknowledged, waiting_for: Durat
 }
 
 fn not_contending(config: &Config, awaited: &LongestUnacknowledged, waiting_for: Duration) {
-    event!(
-        warn,
+    subscriber_event!(
         "tenure.not_contending",
-        resource = %config.resource,
-        candidate = %config.candidate,
-        actor = awaited.actor,
-        awaits = awaited.message,
-        waiting_for = %human(waiting_for),
-        subscribers = awaited.subscribers,
+        config,
+        awaited,
+        waiting_for,
         "this process does not contend until {} has acknowledged {}, which it has not for {}",
         awaited.actor,
         awaited.message,

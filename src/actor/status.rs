@@ -51,7 +51,8 @@ pub struct Status {
     pub unacknowledged: usize,
     /// How the store answers.
     pub store: StoreStatus,
-    /// How often the lock actor was restarted after a store error.
+    /// How many times the lock actor was restarted since the lock started: once for each failed request to the
+    /// store. A restart ends no leadership.
     pub restarts: u64,
 }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crate::{
     clock::Moment,
     duration::human,
@@ -7,49 +9,48 @@ use crate::{
     store::LeaseStore,
 };
 
-/// What a lock writes to `tracing`; names and fields are stable and listed in the crate's
+/// Writes the events of one lock to `tracing`. Names and fields are stable, and listed in the crate's
 /// documentation.
 ///
-/// Moments are nanoseconds of the lock's clock, so that the logs of several processes of one host can
-/// be laid side by side: the times from `tenure.lease_extended` (its first) to its last `deadline`, or
-/// to `tenure.lease_ended`, of different tokens never overlap.
+/// Moments are nanoseconds of the lock's clock, so that you can compare the logs of several processes of one
+/// host. A token is believed in from its first `tenure.lease_extended` until `tenure.lease_ended`, or until
+/// its last `deadline` if there is no such event. These intervals of different tokens never overlap.
 #[derive(Debug, Default)]
 pub(crate) struct LeaseEvents {
+    /// The present term and its deadline, as last logged.
     term: Option<(Leadership, Moment)>,
-    /// The last token of another that was followed.
+    /// The token of the last other leader that was logged.
     followed: Option<FencingToken>,
 }
 
 impl LeaseEvents {
     pub(crate) fn started(config: &Config, store: &dyn LeaseStore) {
         let (kind, location) = (store.kind(), store.location());
-        event!(
+        lock_event!(
             info,
             "tenure.lock_started",
-            resource = %config.resource,
-            candidate = %config.candidate,
+            config,
             store = kind,
             location,
-            "contending for {} in {kind} {location}", config.resource
+            "contending for {} in {kind} {location}",
+            config.resource
         );
     }
 
-    /// How a step-down, a pause or a shutdown has come out.
+    /// Logs the outcome of a step-down, a pause or a shutdown.
     pub(crate) fn ended_on_purpose(config: &Config, outcome: StepDownOutcome) {
         match outcome {
             StepDownOutcome::NotLeading => {}
-            StepDownOutcome::Released => event!(
+            StepDownOutcome::Released => lock_event!(
                 info,
                 "tenure.lease_released",
-                resource = %config.resource,
-                candidate = %config.candidate,
+                config,
                 "the lease was released"
             ),
-            StepDownOutcome::LeftToExpire => event!(
+            StepDownOutcome::LeftToExpire => lock_event!(
                 warn,
                 "tenure.lease_left_to_expire",
-                resource = %config.resource,
-                candidate = %config.candidate,
+                config,
                 ttl = %human(config.timing.ttl()),
                 "the lease was not released: nobody else leads until it expires, up to one ttl from now"
             ),
@@ -57,11 +58,10 @@ impl LeaseEvents {
     }
 
     pub(crate) fn became_leader(config: &Config, token: FencingToken) {
-        event!(
+        lock_event!(
             info,
             "tenure.became_leader",
-            resource = %config.resource,
-            candidate = %config.candidate,
+            config,
             token = token.get(),
             "became leader"
         );
@@ -72,20 +72,28 @@ impl LeaseEvents {
         token: FencingToken,
         reason: &Reason,
         leader: Option<&CandidateId>,
+        failing_for: Option<Duration>,
     ) {
         let leader = leader.map(tracing::field::display);
-        // The level is a constant of the event.
+        let outage = failing_for.map_or_else(String::new, |time| {
+            format!(
+                "; the store has not answered as it should for {}",
+                human(time)
+            )
+        });
+        let failing_for = failing_for.map(|time| tracing::field::display(human(time)));
+        // `tracing` needs the level of an event as a constant.
         macro_rules! became_follower {
             ($level:ident) => {
-                event!(
+                lock_event!(
                     $level,
                     "tenure.became_follower",
-                    resource = %config.resource,
-                    candidate = %config.candidate,
+                    config,
                     token = token.get(),
                     reason = %reason,
                     leader,
-                    "became follower: {reason}"
+                    failing_for,
+                    "became follower: {reason}{outage}"
                 )
             };
         }
@@ -96,14 +104,13 @@ impl LeaseEvents {
         }
     }
 
-    /// Says whom a lock follows, once for each leader.
+    /// Logs which leader a lock follows, once for each leader.
     pub(crate) fn following(&mut self, config: &Config, leader: &CandidateId, token: FencingToken) {
         if self.followed.replace(token) != Some(token) {
-            event!(
+            lock_event!(
                 info,
                 "tenure.following",
-                resource = %config.resource,
-                candidate = %config.candidate,
+                config,
                 leader = %leader,
                 token = token.get(),
                 "following {leader}"
@@ -112,30 +119,28 @@ impl LeaseEvents {
     }
 
     pub(crate) fn lock_acquired(config: &Config, token: FencingToken) {
-        event!(
+        lock_event!(
             debug,
             "tenure.lock_acquired",
-            resource = %config.resource,
-            candidate = %config.candidate,
+            config,
             token = token.get(),
             "lock acquired"
         );
     }
 
     pub(crate) fn lock_lost(config: &Config, token: FencingToken, reason: &Reason) {
-        event!(
+        lock_event!(
             warn,
             "tenure.lock_lost",
-            resource = %config.resource,
-            candidate = %config.candidate,
+            config,
             token = token.get(),
             reason = %reason,
             "lock lost: {reason}"
         );
     }
 
-    /// Writes down how far the present term reaches, and that the last one has ended. Called before
-    /// the next request is sent, so that an end stands in the log before a release is under way.
+    /// Logs the deadline of the present term if it is new, and the end of the last term. Call it before the
+    /// next request is sent, so that the log has the end of a term before its release is sent.
     pub(crate) fn follow(
         &mut self,
         config: &Config,
@@ -145,17 +150,16 @@ impl LeaseEvents {
         if let Some((last, deadline)) = &self.term
             && term.is_none_or(|(present, _)| present != last)
         {
-            // A lease left to expire is believed in until its deadline.
+            // If the lease is left to expire, `is_current` stays true until the deadline.
             let ended_at = if last.is_current() {
                 *deadline
             } else {
                 now.min(*deadline)
             };
-            event!(
+            lock_event!(
                 debug,
                 "tenure.lease_ended",
-                resource = %config.resource,
-                candidate = %config.candidate,
+                config,
                 token = last.token().get(),
                 at = ended_at.as_nanos(),
                 "lease ended"
@@ -167,11 +171,10 @@ impl LeaseEvents {
                 .as_ref()
                 .is_none_or(|(last, known)| last != present || *known != deadline)
         {
-            event!(
+            lock_event!(
                 debug,
                 "tenure.lease_extended",
-                resource = %config.resource,
-                candidate = %config.candidate,
+                config,
                 token = present.token().get(),
                 at = now.as_nanos(),
                 deadline = deadline.as_nanos(),

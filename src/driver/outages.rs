@@ -15,13 +15,13 @@ use crate::{
     store::{LeaseStore, StoreError, StoreErrorKind, WithCauses},
 };
 
-/// How often the log is reminded of an outage.
+/// How often an outage that goes on is logged again.
 const REMIND_EVERY: Duration = Duration::from_secs(60);
-/// How often locks that no longer send requests are removed.
+/// How often an outage forgets the locks that no longer send requests.
 const PRUNE_EVERY: Duration = Duration::from_secs(1);
 
-/// The outages of this process. A store has one, however many locks it concerns, so that the log has one
-/// line of each store and not one of each lock.
+/// The outages of this process. All locks of a store share one outage, so that the log has one line for each
+/// store instead of one for each lock.
 static OUTAGES: LazyLock<Mutex<HashMap<OutageKey, Outage>>> = LazyLock::new(Mutex::default);
 
 fn outages() -> MutexGuard<'static, HashMap<OutageKey, Outage>> {
@@ -31,7 +31,7 @@ fn outages() -> MutexGuard<'static, HashMap<OutageKey, Outage>> {
 /// What fails: a store, or one record of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct OutageKey {
-    /// The address of the store, which stays alive as long as a lock fails on it.
+    /// The address of the store. A lock that takes part in the outage keeps the store alive.
     store: usize,
     resource: Option<ResourceName>,
 }
@@ -46,33 +46,34 @@ impl OutageKey {
     }
 }
 
-/// An outage, from the first request that failed until all locks that it concerns have an answer again.
+/// An outage. It lasts until every lock that it concerns has an answer again.
 #[derive(Debug)]
 struct Outage {
+    /// When the first request that failed was sent.
     since: Moment,
-    /// When the log was last told of it.
-    told_at: Moment,
+    /// When it was last logged.
+    logged_at: Moment,
     pruned_at: Moment,
-    /// The kinds of errors that the log was told of.
+    /// The kinds of errors that were logged.
     kinds: Vec<StoreErrorKind>,
     failures: u64,
-    /// The locks that it concerns, and until when each counts without another failure: one that is
-    /// paused asks no more, and will not say that it has an answer.
+    /// The locks that it concerns, and until when each counts if it reports no other failure. A paused lock
+    /// sends no requests, so it reports neither a failure nor an answer.
     locks: HashMap<u64, Moment>,
 }
 
-/// What the log is told of a failure.
+/// What is logged of a failure.
 enum OutageReport {
     Nothing,
-    Failing,
+    Failing { failing_for: Duration },
     StillFailing { failing_for: Duration, locks: usize },
 }
 
 impl Outage {
-    fn new(now: Moment) -> Self {
+    fn new(since: Moment, now: Moment) -> Self {
         Self {
-            since: now,
-            told_at: now,
+            since,
+            logged_at: now,
             pruned_at: now,
             kinds: Vec::new(),
             failures: 0,
@@ -89,18 +90,19 @@ impl Outage {
     ) -> OutageReport {
         self.failures += 1;
         self.locks.insert(lock, until);
+        let failing_for = self.since.until(now);
         if !self.kinds.contains(&kind) {
             self.kinds.push(kind);
-            self.told_at = now;
-            return OutageReport::Failing;
+            self.logged_at = now;
+            return OutageReport::Failing { failing_for };
         }
-        if now < self.told_at + REMIND_EVERY {
+        if now < self.logged_at + REMIND_EVERY {
             return OutageReport::Nothing;
         }
-        self.told_at = now;
+        self.logged_at = now;
         self.prune(now);
         OutageReport::StillFailing {
-            failing_for: self.since.until(now),
+            failing_for,
             locks: self.locks.len(),
         }
     }
@@ -110,7 +112,7 @@ impl Outage {
         self.locks.retain(|_, until| now < *until);
     }
 
-    /// Removes this lock; true if the outage concerns no other.
+    /// Removes this lock. Returns true if the outage concerns no other lock.
     fn is_over_without(&mut self, lock: u64, now: Moment) -> bool {
         self.locks.remove(&lock);
         if self.pruned_at + PRUNE_EVERY <= now {
@@ -128,7 +130,7 @@ pub(super) struct Concerned {
 }
 
 impl Concerned {
-    /// Takes part in the outage of a store from now on.
+    /// Makes a lock take part in the outage of its store.
     pub(super) fn new(
         store: &Arc<dyn LeaseStore>,
         kind: StoreErrorKind,
@@ -141,51 +143,51 @@ impl Concerned {
         }
     }
 
-    /// Whether an error of this kind is of the same outage.
+    /// Whether an error of this kind belongs to the same outage.
     pub(super) fn covers(&self, kind: StoreErrorKind) -> bool {
         use StoreErrorKind::{Corrupt, Unsupported};
         self.key.resource.is_some() == matches!(kind, Corrupt | Unsupported)
     }
 
-    /// Tells the log of a failure, if it is the first of its outage, the first of its kind, or the
-    /// first for a minute.
-    pub(super) fn failed(&self, error: &StoreError, config: &Config, now: Moment) {
-        // A lock that asks does so within a ttl, and an answer takes no longer.
+    /// Logs the failure of a request that was sent at `sent_at`, if it is the first of its outage, the first
+    /// of its kind, or the first for a minute.
+    pub(super) fn failed(&self, error: &StoreError, config: &Config, sent_at: Moment, now: Moment) {
+        // A lock that contends sends its next request within a ttl, and waits for the reply for up to a ttl.
         let until = now + config.timing.ttl() * 2;
-        let told = outages()
+        let report = outages()
             .entry(self.key.clone())
-            .or_insert_with(|| Outage::new(now))
+            .or_insert_with(|| Outage::new(sent_at, now))
             .failed(self.lock, until, error.kind(), now);
-        match told {
+        match report {
             OutageReport::Nothing => {}
-            OutageReport::Failing => event!(
+            OutageReport::Failing { failing_for } => lock_event!(
                 warn,
                 "tenure.store_failing",
-                resource = %config.resource,
-                candidate = %config.candidate,
+                config,
                 store = error.store(),
                 kind = %error.kind(),
                 error = %WithCauses(error),
-                "the store does not answer as it should; it is asked again"
+                failing_for = %human(failing_for),
+                "the store has not answered as it should for {}; the request is repeated",
+                human(failing_for)
             ),
-            OutageReport::StillFailing { failing_for, locks } => event!(
+            OutageReport::StillFailing { failing_for, locks } => lock_event!(
                 warn,
                 "tenure.store_still_failing",
-                resource = %config.resource,
-                candidate = %config.candidate,
+                config,
                 store = error.store(),
                 kind = %error.kind(),
                 error = %WithCauses(error),
                 failing_for = %human(failing_for),
                 locks,
-                "the store has not answered as it should for {}, which concerns {locks} lock(s) of this \
-                 process",
-                human(failing_for)
+                "the store has not answered as it should for {}, which concerns {locks} {} of this process",
+                human(failing_for),
+                if locks == 1 { "lock" } else { "locks" }
             ),
         }
     }
 
-    /// The lock has an answer. Tells the log if it was the last that had none.
+    /// The lock has an answer. Logs the end of the outage if no other lock takes part in it.
     pub(super) fn recovered(self, store: &dyn LeaseStore, config: &Config, now: Moment) {
         let over = {
             let mut outages = outages();
@@ -194,11 +196,10 @@ impl Concerned {
             is_over.then(|| outages.remove(&self.key)).flatten()
         };
         if let Some(outage) = over {
-            event!(
+            lock_event!(
                 info,
                 "tenure.store_recovered",
-                resource = %config.resource,
-                candidate = %config.candidate,
+                config,
                 store = store.kind(),
                 failures = outage.failures,
                 failing_for = %human(outage.since.until(now)),

@@ -14,7 +14,7 @@ use crate::{
     store::{LeaseStore, Operation, StoreError},
 };
 
-/// The requests of one election, one at a time, and their answers.
+/// Sends the requests of one election, one at a time, and receives their answers.
 #[derive(Debug)]
 pub(crate) struct RequestSlot {
     store: Arc<dyn LeaseStore>,
@@ -28,14 +28,14 @@ struct InFlight {
     answer: BoxFuture<'static, Result<Answer, StoreError>>,
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub(crate) struct CompletedRequest {
     pub(crate) id: RequestId,
     pub(crate) sent_at: Moment,
     pub(crate) operation: Operation,
     pub(crate) reply: Reply,
-    /// The record that the store showed, or why there is no answer.
+    /// The record in the answer, if it has one; or why there is no answer.
     pub(crate) outcome: Result<Option<LeaseRecord>, StoreError>,
 }
 
@@ -59,17 +59,17 @@ impl RequestSlot {
         });
     }
 
-    /// Ready when the store has answered, or the election waits for this request no longer (`asked` is
-    /// what it waits for), which counts as an error. Pending for ever while none is under way.
+    /// Ready when the store has answered. If the request is not the one that the election `awaits`, the
+    /// election has given it up, and it fails. Always pending if no request is in flight.
     pub(crate) fn poll(
         &mut self,
-        asked: Option<RequestId>,
+        awaits: Option<RequestId>,
         cx: &mut Context<'_>,
     ) -> Poll<CompletedRequest> {
         let Some(sending) = &mut self.sending else {
             return Poll::Pending;
         };
-        let answer = if asked == Some(sending.id) {
+        let answer = if awaits == Some(sending.id) {
             ready!(sending.answer.as_mut().poll(cx))
         } else {
             Err(call::unanswered(&*self.store, sending.operation))
@@ -91,7 +91,8 @@ impl RequestSlot {
         })
     }
 
-    /// Drops the request under way. It may have been applied: the election must be told so.
+    /// Drops the request in flight. The store may have applied it: the caller must pass
+    /// [`Reply::Unknown`] to the election.
     pub(crate) fn drop_request(&mut self) {
         self.sending = None;
     }

@@ -14,7 +14,8 @@ use crate::{
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct StoreStatus {
-    /// For how long no request has succeeded; `None` while they do.
+    /// How long ago the first of the [`failures`](Self::failures) was sent; `None` if the last request
+    /// succeeded.
     #[serde(rename = "failing_for_ms", serialize_with = "millis::serialize_option")]
     pub failing_for: Option<Duration>,
     /// Failed requests since the last one that succeeded.
@@ -23,11 +24,11 @@ pub struct StoreStatus {
     pub last_error: Option<Arc<StoreError>>,
 }
 
-/// Whether the store answers one lock. What the log is told of it, it is told of all locks of the store
-/// together.
+/// Whether the store answers one lock. The log has one line for all locks of a store: see [`Concerned`].
 #[derive(Debug)]
 pub(crate) struct StoreHealth {
     store: Arc<dyn LeaseStore>,
+    /// When the first of the failed requests was sent.
     failing_since: Option<Moment>,
     failures: u64,
     last_error: Option<Arc<StoreError>>,
@@ -53,21 +54,32 @@ impl StoreHealth {
         self.failures = 0;
     }
 
-    /// Gives the error back, shared.
+    /// A request has failed, and it is not known when it was sent. Returns the error, shared.
     pub(crate) fn failed(
         &mut self,
         error: StoreError,
         config: &Config,
         now: Moment,
     ) -> Arc<StoreError> {
+        self.request_failed(error, config, now, now)
+    }
+
+    /// A request that was sent at `sent_at` has failed. Returns the error, shared.
+    pub(crate) fn request_failed(
+        &mut self,
+        error: StoreError,
+        config: &Config,
+        sent_at: Moment,
+        now: Moment,
+    ) -> Arc<StoreError> {
         self.failures += 1;
-        self.failing_since.get_or_insert(now);
+        let since = *self.failing_since.get_or_insert(sent_at);
         let kind = error.kind();
-        // Dropped before the next is made: a lock takes part in one outage.
+        // A lock takes part in one outage: it leaves the old one before it joins another.
         self.concerned = self.concerned.take().filter(|known| known.covers(kind));
         self.concerned
             .get_or_insert_with(|| Concerned::new(&self.store, kind, &config.resource))
-            .failed(&error, config, now);
+            .failed(&error, config, since, now);
         let error = Arc::new(error);
         self.last_error = Some(error.clone());
         error
@@ -78,9 +90,14 @@ impl StoreHealth {
         self.failing_since.and_then(|_| self.last_error.clone())
     }
 
+    /// How long ago the first failed request was sent; `None` if the last request succeeded.
+    pub(crate) fn failing_for(&self, now: Moment) -> Option<Duration> {
+        self.failing_since.map(|since| since.until(now))
+    }
+
     pub(crate) fn status(&self, now: Moment) -> StoreStatus {
         StoreStatus {
-            failing_for: self.failing_since.map(|since| since.until(now)),
+            failing_for: self.failing_for(now),
             failures: self.failures,
             last_error: self.last_error.clone(),
         }

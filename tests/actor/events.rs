@@ -117,6 +117,7 @@ fn an_involuntary_end_is_logged_as_a_warning() {
     assert_eq!(journal.warnings(), ["tenure.became_follower"]);
     let ends = journal.named("tenure.became_follower");
     assert_eq!(ends.last().unwrap()["reason"], "evicted");
+    assert!(ends.iter().all(|end| !end.contains_key("failing_for")));
 }
 
 #[test]

@@ -2,10 +2,55 @@
 
 use std::sync::Arc;
 
-use tenure::{LeaseStore, store::StoreErrorKind, testing::Fault};
+use tenure::{LeaseStore, Reason, Timing, store::StoreErrorKind, testing::Fault};
 
-use super::journal::journal;
+use super::journal::{Fields, journal};
 use crate::support::*;
+
+/// The field `failing_for` in seconds.
+fn failing_for(fields: &Fields) -> f64 {
+    let (number, unit) = fields["failing_for"].split_once(' ').unwrap();
+    let number: f64 = number.parse().unwrap();
+    match unit {
+        "s" => number,
+        "ms" => number / 1000.0,
+        _ => panic!("{fields:?}"),
+    }
+}
+
+#[test]
+fn within_a_ttl_the_log_says_why_and_for_how_long_the_store_has_failed() {
+    let journal = journal();
+    paused(async {
+        let lab = Lab::new();
+        let timing = Timing::builder().ttl(secs(3.0)).build().unwrap();
+        let lock = lab.lock("me").timing(timing);
+        let lock = lock.start_on_current_runtime().unwrap();
+        let _recorder = Recorder::follow(&lock, &lab.log);
+        lab.log.wait(2).await;
+        lab.store.always(Fault::Hang);
+        sleep(3.0).await;
+    });
+    let told = ["tenure.store_failing", "tenure.became_follower"];
+    assert_eq!(journal.warnings(), told);
+    // The first renewal is sent after 0.9 to 1 s, and gets no answer within the call_timeout of 0.6 s.
+    let failing = &journal.named(told[0])[0];
+    assert_eq!(
+        failing["error"],
+        "memory renew: outcome unknown: no answer within the time limit"
+    );
+    assert!((0.6..0.65).contains(&failing_for(failing)), "{failing:?}");
+    // The deadline is 2.7 s after the grant was requested.
+    let ended = &journal.named(told[1])[0];
+    assert_eq!(ended["reason"], Reason::StoreLost.to_string());
+    assert!((1.65..1.85).contains(&failing_for(ended)), "{ended:?}");
+    for fields in [failing, ended] {
+        assert!(
+            fields["message"].contains(&fields["failing_for"]),
+            "{fields:?}"
+        );
+    }
+}
 
 #[test]
 fn an_outage_is_logged_once_when_it_begins_and_once_when_it_ends() {
@@ -64,6 +109,7 @@ fn an_outage_is_logged_every_minute_for_all_locks_of_a_store_together() {
             (&*reminders[0]["locks"], &*reminders[2]["locks"]),
             ("100", "99")
         );
+        assert!(reminders[0]["message"].contains("100 locks of this process"));
         assert!(
             reminders[1]["failing_for"].starts_with("2 min"),
             "{reminders:?}"
