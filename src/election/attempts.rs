@@ -5,12 +5,12 @@ use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 use crate::lease::AttemptId;
 
-/// Where an election draws its attempts from.
+/// The source of an election's attempts.
 ///
-/// It is not the generator of the jitter: a `fork` or a snapshot copies the state of a generator, two
-/// processes draw the same attempt from it, and a store grants both of them one token.
+/// It is not the generator of the jitter, because a `fork` or a snapshot copies the state of a generator. Two
+/// processes would draw the same attempt, and a store would grant both the same token.
 pub(crate) trait AttemptSource: fmt::Debug + Send {
-    /// An attempt that no other process draws; `None` if there is none now, and the bid has to wait.
+    /// An attempt that no other process draws; `None` if there is none now, so that the bid must wait.
     fn draw(&mut self) -> Option<AttemptId>;
 }
 

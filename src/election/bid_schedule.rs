@@ -7,7 +7,7 @@ use crate::{
     timing::{POLL_JITTER, Timing},
 };
 
-/// When a follower asks next.
+/// When a follower bids or reads next.
 #[derive(Debug)]
 pub(super) struct BidSchedule {
     pub(super) next_bid: Moment,
@@ -28,7 +28,7 @@ impl BidSchedule {
 
     pub(super) fn bid(&mut self, timing: &Timing, now: Moment) {
         self.last_bid = now;
-        // A bid that is refused shows the record, too.
+        // A refused bid also shows the record, so a read can wait.
         self.next_read = now + timing.poll_every() * 2 + timing.call_timeout();
     }
 
@@ -36,8 +36,8 @@ impl BidSchedule {
         self.failures = 0;
     }
 
-    /// The lease is another's for this long: look again then, or to see whether it was released.
-    /// The jitter keeps the followers of one leader from coming at the same instant.
+    /// Another candidate holds the lease for the time `left`: bids again when that is over, but at least every
+    /// `poll_every`, because it may be released. Jitter spreads the bids of the followers.
     pub(super) fn wait(
         &mut self,
         timing: &Timing,
@@ -49,9 +49,8 @@ impl BidSchedule {
         self.next_bid = now + delay + jitter(timing, rng);
     }
 
-    /// Backs off with full jitter, capped at `poll_every` (Brooker, *Exponential Backoff and
-    /// Jitter*, 2015). From a quarter of it on, so that the average rate stays below four times the
-    /// undisturbed one even at the start.
+    /// Backs off with jitter, at most `poll_every` (Brooker, *Exponential Backoff and Jitter*, 2015). It starts
+    /// at a quarter of that, so the average rate never exceeds four times the undisturbed one.
     pub(super) fn failed(&mut self, timing: &Timing, rng: &mut SmallRng, now: Moment) {
         let least = timing.poll_every() / 4;
         let most = (least * 2u32.saturating_pow(self.failures.min(8))).min(timing.poll_every());
@@ -63,18 +62,18 @@ impl BidSchedule {
         self.next_read = self.next_read.max(self.next_bid);
     }
 
-    /// A leadership has ended: others come first by a little.
+    /// A leadership has ended: other candidates may bid first.
     pub(super) fn after_term(&mut self, timing: &Timing, rng: &mut SmallRng, now: Moment) {
         self.next_bid = now + timing.floor() + jitter(timing, rng);
     }
 
-    /// Stays away for as long as it takes every other follower to ask once.
+    /// Waits until every other follower could bid once.
     pub(super) fn let_others_try(&mut self, timing: &Timing, now: Moment) {
         let polled = timing.poll_every().mul_f64(1.0 + POLL_JITTER);
         self.next_bid = now + polled + timing.call_timeout();
     }
 
-    /// The store says that something changed.
+    /// The store hints that the record changed.
     pub(super) fn hurry(&mut self, timing: &Timing, rng: &mut SmallRng, now: Moment) {
         let floor = timing.floor();
         let soon = now.max(self.last_bid + floor) + rng.random_range(Duration::ZERO..=floor);

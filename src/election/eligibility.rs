@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::IdleReason;
 use crate::clock::Moment;
 
-/// What the election knows of its subscribers.
+/// The state of the subscribers, as far as the election needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SubscriberState {
     /// At least one live actor is subscribed.
@@ -15,7 +15,7 @@ pub(crate) struct SubscriberState {
     pub(crate) clean: bool,
 }
 
-/// Everything that keeps a candidate from contending.
+/// Whether a candidate may contend, and why not.
 #[derive(Debug)]
 pub(super) struct Eligibility {
     pub(super) subscriber_state: SubscriberState,
@@ -23,7 +23,7 @@ pub(super) struct Eligibility {
     pub(super) shut_down: bool,
     pub(super) observed: bool,
     held_off_until: Moment,
-    /// The hold-off to begin when the present leadership has been given up.
+    /// How long to hold off once the present leadership is given up.
     to_hold_off: Option<Duration>,
 }
 
@@ -45,7 +45,7 @@ impl Default for Eligibility {
 }
 
 impl Eligibility {
-    /// When the candidate contends; `None` while only an input can make it eligible.
+    /// From when on the candidate contends; `None` if it first needs an input, for instance a subscriber.
     pub(super) fn opens_at(&self) -> Option<Moment> {
         let mut acknowledged = self.subscriber_state.acknowledged;
         if mutant!(LeaderToldBeforeAcknowledgement) {
@@ -55,7 +55,7 @@ impl Eligibility {
         (subscriber_state && !self.paused && !self.shut_down).then_some(self.held_off_until)
     }
 
-    /// What keeps the candidate from contending, if anything does.
+    /// Why the candidate does not contend; `None` if it does.
     pub(super) fn idle_reason(&self, now: Moment) -> Option<IdleReason> {
         if self.opens_at().is_some_and(|opens| opens <= now) {
             return None;
@@ -79,14 +79,14 @@ impl Eligibility {
         self.to_hold_off = Some(time);
     }
 
-    /// Counts the hold-off from now: the leadership that it followed has been given up only now.
+    /// Starts the hold-off of a leadership that was given up just now.
     pub(super) fn start_hold_off(&mut self, now: Moment) {
         if let Some(time) = self.to_hold_off.take() {
             self.held_off_until = now + time;
         }
     }
 
-    /// No leadership is there to be given up: the hold-off counts from the command.
+    /// Lets the hold-off count from the command, because there is no leadership to give up.
     pub(super) fn hold_off_has_begun(&mut self) {
         self.to_hold_off = None;
     }

@@ -9,10 +9,10 @@ use crate::{
     timing::Timing,
 };
 
-/// Leases to give back: that of the last term, and grants that came too late to be taken.
+/// Leases to release: that of the last term, and grants that came too late to be taken.
 ///
-/// A release is a courtesy: when it fails for good, the lease runs out by itself. To keep a lease for
-/// longer than that is a promise, and is tried until it has run out.
+/// A release is tried a few times; if it fails, the lease expires on its own. While `min_hold` must keep the
+/// lease from others, its renewal is tried until the lease has expired.
 #[derive(Debug, Default)]
 pub(super) struct ReleaseQueue {
     queue: VecDeque<Pending>,
@@ -22,18 +22,18 @@ pub(super) struct ReleaseQueue {
 #[derive(Debug)]
 struct Pending {
     claim: ReleaseTarget,
-    /// Until when others shall not have it.
+    /// Until when no other candidate may acquire it.
     kept_until: Moment,
-    /// Whether it ends a term, so that somebody may wait for the outcome.
+    /// Whether it ends a term, so that a caller may wait for the outcome.
     own: bool,
     next_at: Moment,
-    /// The lease has run out by then.
+    /// When the lease has expired in any case.
     until: Moment,
     tries: u32,
 }
 
 const TRIES: u32 = 3;
-/// A backlog that long comes from a store that answers out of all order; the oldest run out first.
+/// The largest number of pending releases. If there are more, the oldest is dropped, which expires first.
 const BACKLOG: usize = 8;
 
 impl ReleaseQueue {
@@ -41,7 +41,7 @@ impl ReleaseQueue {
         self.queue.is_empty()
     }
 
-    /// Whether the release that ends a term is still under way.
+    /// Whether the release that ends a term is still pending.
     pub(super) fn has_own(&self) -> bool {
         self.queue.iter().any(|pending| pending.own)
     }
@@ -81,7 +81,7 @@ impl ReleaseQueue {
         });
     }
 
-    /// The request to send now; its answer must be told by [`answered`](Self::answered).
+    /// The request to send now. Pass its answer to [`answered`](Self::answered).
     pub(super) fn due(&mut self, min_ttl: Duration, now: Moment) -> Option<Call> {
         let front = self.queue.front().filter(|front| front.next_at <= now)?;
         self.asked = true;
@@ -90,8 +90,7 @@ impl ReleaseQueue {
             left = Duration::ZERO;
         }
         Some(match &front.claim {
-            // Instead of freeing it: nobody renews it again, so it runs out by itself, also when this
-            // process has ended.
+            // Renewed instead of released. It then expires on its own, also if this process has ended.
             ReleaseTarget::Lease(lease) if !left.is_zero() => Call::Renew {
                 lease: lease.clone(),
                 ttl: left.max(min_ttl),
@@ -105,8 +104,8 @@ impl ReleaseQueue {
         Some(front.next_at.min(front.until))
     }
 
-    /// Takes the store's answer, `None` for an error. When the release of a term has come to its end,
-    /// tells whether the lease was given back.
+    /// Takes the store's answer, `None` for an error. Returns whether the lease was released, once this is
+    /// certain and the release ends a term.
     pub(super) fn answered(
         &mut self,
         was_held: Option<bool>,
@@ -127,7 +126,7 @@ impl ReleaseQueue {
         done.own.then_some(was_held == Some(true))
     }
 
-    /// Forgets leases that have run out.
+    /// Drops the releases of leases that have expired.
     pub(super) fn expire(&mut self, now: Moment) {
         if !self.asked {
             self.queue.retain(|pending| now < pending.until);

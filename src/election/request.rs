@@ -5,20 +5,20 @@ use crate::{
     lease::{AttemptId, Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName},
 };
 
-/// Names one request; it also carries the attempt that a late grant has to be judged by.
+/// The id of one request. It contains the attempt, which decides what happens to a late grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RequestId {
     pub(super) number: u64,
     pub(super) attempt: Option<AttemptId>,
 }
 
-/// A request that the driver shall send now.
+/// A request for the driver to send now.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) id: RequestId,
-    /// When it was handed out. The deadline counts from here, so it is never later than the sending.
+    /// When the driver got it. The deadline counts from here, so this must not be later than the sending.
     pub(crate) sent_at: Moment,
-    /// When the election no longer waits for the answer.
+    /// Until when the election waits for the answer.
     pub(crate) give_up_at: Moment,
     pub(crate) call: Call,
 }
@@ -31,7 +31,7 @@ pub(crate) enum Call {
     Read(ResourceName),
 }
 
-/// What a store answered, in the words of the election.
+/// The answer of a store.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     Granted {

@@ -2,18 +2,18 @@ use std::collections::VecDeque;
 
 use crate::{clock::Moment, timing::Timing};
 
-/// How many requests may be sent over any ttl: four times what an undisturbed candidate sends, also
-/// to a store that refuses at once, and right after an outage.
+/// Limits the requests over any ttl to four times those of an undisturbed candidate, also if the store refuses
+/// at once, and right after an outage.
 ///
-/// It never holds a due renewal up, but spaces out the tries after one that failed. Bids leave some of
-/// it to releases, which others may be waiting for.
+/// It never delays a renewal that is due; it only spaces out the retries after a failed one. Bids leave a part
+/// of it to releases, because other candidates may be waiting for them.
 #[derive(Debug, Default)]
 pub(super) struct RequestBudget {
     sent: VecDeque<SentBatch>,
 }
 
-/// Requests that were sent shortly after each other. All count as if they were sent with the last, so
-/// that never too many are allowed.
+/// Requests that were sent shortly after each other. All count as if they were sent with the last one, so the
+/// limit is never exceeded.
 #[derive(Clone, Copy, Debug)]
 struct SentBatch {
     first: Moment,
@@ -21,7 +21,8 @@ struct SentBatch {
     count: usize,
 }
 
-/// Where more requests than this are allowed over a ttl, those of this part of it are kept as one.
+/// If more requests than this are allowed over a ttl, the ttl is divided into this many parts, and the requests
+/// of one part are kept as one batch.
 const PARTS: u32 = 64;
 
 impl RequestBudget {
@@ -59,17 +60,17 @@ impl RequestBudget {
         self.room_at(Self::most(timing), timing)
     }
 
-    /// From when on a bid may be sent, or a look.
+    /// From when on a bid or a read may be sent.
     pub(super) fn bid_at(&self, timing: &Timing) -> Moment {
         self.room_at(Self::most(timing) * 3 / 4, timing)
     }
 
-    /// From when on a renewal may be tried again that has failed more than once.
+    /// From when on a renewal that has failed more than once may be retried.
     pub(super) fn retry_at(&self, timing: &Timing) -> Moment {
         self.release_at(timing)
     }
 
-    /// How many requests may follow at once.
+    /// How many requests may be sent now.
     pub(super) fn room(&self, timing: &Timing, now: Moment) -> usize {
         let begin = now - timing.ttl();
         let recent = self.sent.iter().filter(|sent| begin < sent.last);
@@ -77,7 +78,7 @@ impl RequestBudget {
         Self::most(timing).saturating_sub(count)
     }
 
-    /// When fewer than this many lie in the ttl before.
+    /// From when on the ttl before contains fewer requests than this.
     fn room_at(&self, most: usize, timing: &Timing) -> Moment {
         let mut count = 0;
         let filling = self.sent.iter().rev().find(|sent| {

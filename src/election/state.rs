@@ -29,9 +29,9 @@ pub enum ElectionState {
 #[serde(tag = "idle_because", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum IdleReason {
-    /// It was shut down, for good.
+    /// It was shut down, and never contends again.
     ShutDown,
-    /// It was paused, and was not resumed since.
+    /// It was paused and not resumed.
     Paused,
     /// No live actor is subscribed.
     NoSubscriber,
@@ -39,7 +39,7 @@ pub enum IdleReason {
     AwaitingAcknowledgement,
     /// It has stepped down, and lets others lead first.
     HeldOff {
-        /// How long it does not contend yet.
+        /// How long it still does not contend.
         #[serde(rename = "held_off_for_ms", with = "millis")]
         remaining: Duration,
     },

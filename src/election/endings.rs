@@ -1,0 +1,165 @@
+use super::{
+    Election, Phase, Reply, StepDownOutcome, Transition, in_flight::Kind,
+    stepping_down::SteppingDown,
+};
+use crate::{clock::Moment, leadership::Reason};
+
+/// How a term is renewed, ends and is released.
+impl Election {
+    /// Ends the term if its deadline has passed.
+    pub(super) fn check_deadline(&mut self, now: Moment) {
+        if self.deadline_waits_for_renewal() {
+            return;
+        }
+        match &mut self.phase {
+            Phase::Leading(term) if term.has_lapsed(now) => {
+                let renewing =
+                    matches!(&self.in_flight, Some(request) if request.kind == Kind::Renew);
+                let mut failed = term.failures > 0 || renewing;
+                if mutant!(StoreLostCalledExpired) {
+                    failed = false;
+                }
+                if mutant!(ExpiredCalledStoreLost) {
+                    failed = true;
+                }
+                let reason = if term.is_over(now) {
+                    Reason::MaxHold
+                } else if failed {
+                    Reason::StoreLost
+                } else {
+                    Reason::Expired
+                };
+                self.yield_term(reason, false, now);
+            }
+            Phase::Yielding(yielding) => yielding.check(now),
+            _ => {}
+        }
+    }
+
+    /// The fault of that name.
+    fn deadline_waits_for_renewal(&self) -> bool {
+        mutant!(DeadlineWaitsForRenewal) && self.in_flight.is_some()
+    }
+
+    pub(super) fn renewal_answered(&mut self, mut sent_at: Moment, reply: Reply, now: Moment) {
+        let timing = self.config.timing;
+        match reply {
+            Reply::Renewed => {
+                if mutant!(DeadlineFromReply) {
+                    sent_at = now;
+                }
+                if let Some(term) = self.phase.term() {
+                    term.renewed(&timing, sent_at, now, &mut self.rng);
+                }
+                // A reader may have seen the deadline pass before this reply arrived.
+                self.check_deadline(now);
+            }
+            Reply::Lost(record) => match &mut self.phase {
+                Phase::Leading(term) => {
+                    let reason = term.lose(record.as_ref());
+                    self.yield_term(reason, false, now);
+                }
+                Phase::Yielding(yielding) => yielding.lose(record.as_ref()),
+                Phase::Following => {}
+            },
+            _ if mutant!(FailedRenewalEndsTerm) => {
+                self.yield_term(Reason::StoreLost, false, now);
+            }
+            _ => {
+                if let Some(term) = self.phase.term() {
+                    term.renewal_failed(&timing, &self.request_budget, now, &mut self.rng);
+                }
+            }
+        }
+    }
+
+    pub(super) fn release_answered(&mut self, reply: &Reply, now: Moment) {
+        let done = match reply {
+            Reply::Released { was_held } => Some(*was_held),
+            // Renewed for the rest of `min_hold` instead of released. It expires on its own.
+            Reply::Renewed => Some(true),
+            Reply::Lost(_) => Some(false),
+            _ => None,
+        };
+        let own = self
+            .releases
+            .answered(done, &self.config.timing, &mut self.rng, now);
+        if let Some(released) = own {
+            self.outcome = if released {
+                StepDownOutcome::Released
+            } else {
+                StepDownOutcome::LeftToExpire
+            };
+        }
+    }
+
+    /// Stops leading: tells the subscribers now, and the store when they have acknowledged.
+    pub(super) fn yield_term(&mut self, reason: Reason, planned: bool, now: Moment) {
+        let mut term = match std::mem::replace(&mut self.phase, Phase::Following) {
+            Phase::Leading(term) => term,
+            other => {
+                self.phase = other;
+                return;
+            }
+        };
+        let token = term.lease().token;
+        term.tell(&reason);
+        if !planned {
+            term.kill();
+        }
+        self.transitions
+            .push_back(Transition::BecameFollower { token, reason });
+        self.eligibility.subscriber_state.acknowledged = false;
+        self.outcome = StepDownOutcome::LeftToExpire;
+        let until = now + self.config.timing.yield_for();
+        self.phase = Phase::Yielding(SteppingDown::new(term, planned, until));
+    }
+
+    /// Does what follows from an input: releases the lease of a term that all have acknowledged, and ends the
+    /// attempt of a candidate that no longer contends.
+    pub(super) fn settle(&mut self, now: Moment) {
+        let mut acknowledged = self.eligibility.subscriber_state.acknowledged;
+        if mutant!(ReleasedBeforeAcknowledgement) {
+            acknowledged = true;
+        }
+        if mutant!(LeaderToldBeforeAcknowledgement) {
+            acknowledged = true;
+        }
+        if acknowledged && matches!(self.phase, Phase::Yielding(_)) {
+            let phase = std::mem::replace(&mut self.phase, Phase::Following);
+            if let Phase::Yielding(yielding) = phase {
+                self.give_up(yielding, now);
+            }
+        }
+        let mut ends = !self.contends(now) && self.in_flight.is_none();
+        if mutant!(AttemptKeptWhilePaused) {
+            ends = false;
+        }
+        if ends {
+            self.give_attempt_back(now);
+        }
+        self.releases.expire(now);
+    }
+
+    /// Gives up the lease of a term whose end was acknowledged.
+    fn give_up(&mut self, yielding: SteppingDown, now: Moment) {
+        self.eligibility.start_hold_off(now);
+        self.bid_schedule
+            .after_term(&self.config.timing, &mut self.rng, now);
+        if self.reenters {
+            return;
+        }
+        let kept_until = yielding.term.kept_until();
+        let mut clean = self.eligibility.subscriber_state.clean;
+        if mutant!(ReleasedThoughSubscriberDied) {
+            clean = true;
+        }
+        if mutant!(LeaderToldBeforeAcknowledgement) {
+            clean = false;
+        }
+        if let Some(lease) = yielding.give_up(clean, now) {
+            self.releases
+                .add_own(lease, kept_until, &self.config.timing, now);
+        }
+    }
+}

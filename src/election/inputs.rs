@@ -1,0 +1,125 @@
+use std::time::Duration;
+
+use super::{Election, Phase, Reply, RequestId, StepDownOutcome, SubscriberState, in_flight::Kind};
+use crate::{clock::Moment, leadership::Reason};
+
+/// What the driver tells the election. Every input checks the deadline before anything else.
+impl Election {
+    /// Takes the answer to a request, however late it is.
+    pub(crate) fn handle_reply(
+        &mut self,
+        id: RequestId,
+        sent_at: Moment,
+        reply: Reply,
+        now: Moment,
+    ) {
+        self.check_deadline(now);
+        let answered = self.in_flight.take_if(|request| request.id == id);
+        match answered {
+            Some(request) => match request.kind {
+                Kind::Acquire => self.bid_answered(sent_at, reply, now),
+                Kind::Renew => self.renewal_answered(sent_at, reply, now),
+                Kind::Release => self.release_answered(&reply, now),
+                Kind::Read => {}
+            },
+            None => {
+                if let Reply::Granted { token } = reply {
+                    self.late_grant(id, token, now);
+                }
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Does what is due. You may call it at any time.
+    pub(crate) fn handle_timeout(&mut self, now: Moment) {
+        self.advance(now);
+    }
+
+    /// Takes a hint of the store that the record changed: a follower asks soon. A leader does not, because the
+    /// hint may come from its own renewal, and its next renewal shows what has changed.
+    pub(crate) fn handle_store_changed(&mut self, now: Moment) {
+        self.advance(now);
+        self.bid_schedule
+            .hurry(&self.config.timing, &mut self.rng, now);
+    }
+
+    /// Stops leading, and does not contend until `hold_off` after the lease was given up.
+    pub(crate) fn step_down(&mut self, hold_off: Duration, now: Moment) {
+        self.check_deadline(now);
+        self.eligibility.hold_off(hold_off, now);
+        self.command(Reason::SteppedDown, now);
+    }
+
+    /// Stops leading, and does not contend until [`resume`](Self::resume).
+    pub(crate) fn pause(&mut self, now: Moment) {
+        self.check_deadline(now);
+        self.eligibility.paused = true;
+        self.command(Reason::Paused, now);
+    }
+
+    /// Contends again, also after a step-down.
+    pub(crate) fn resume(&mut self, now: Moment) {
+        self.check_deadline(now);
+        self.eligibility.resume();
+        self.settle(now);
+    }
+
+    /// Stops leading, and never contends again.
+    pub(crate) fn shutdown(&mut self, now: Moment) {
+        self.check_deadline(now);
+        self.eligibility.shut_down = true;
+        self.command(Reason::Shutdown, now);
+    }
+
+    /// No work has run under the present leadership, so `min_hold` does not apply.
+    pub(crate) fn forgo(&mut self) {
+        if let Some(term) = self.phase.term() {
+            term.forgo();
+        }
+    }
+
+    /// Takes the state of the subscribers.
+    pub(crate) fn subscribers_changed(&mut self, subscriber_state: SubscriberState, now: Moment) {
+        self.check_deadline(now);
+        self.eligibility.subscriber_state = subscriber_state;
+        // An acknowledgement does not count for transitions that are not delivered yet.
+        let mut stands = self.transitions.is_empty();
+        if mutant!(EarlyAcknowledgementCounts) {
+            stands = true;
+        }
+        self.eligibility.subscriber_state.acknowledged &= stands;
+        if !subscriber_state.present {
+            self.yield_term(Reason::SteppedDown, true, now);
+        }
+        self.settle(now);
+    }
+
+    /// Sets whether to read the record while not contending, for observers of the leader.
+    pub(crate) fn observe(&mut self, observed: bool) {
+        self.eligibility.observed = observed;
+    }
+
+    /// Checks the deadline first, then whether the request in flight has timed out.
+    pub(super) fn advance(&mut self, now: Moment) {
+        self.check_deadline(now);
+        if let Some(request) = self.in_flight.take_if(|request| request.give_up_at <= now) {
+            let (id, sent_at) = (request.id, request.sent_at);
+            self.in_flight = Some(request);
+            self.handle_reply(id, sent_at, Reply::Unknown, now);
+        }
+        self.settle(now);
+    }
+
+    /// Carries out a command to stop leading.
+    fn command(&mut self, reason: Reason, now: Moment) {
+        if matches!(self.phase, Phase::Following) {
+            self.eligibility.hold_off_has_begun();
+            if !self.releases.has_own() {
+                self.outcome = StepDownOutcome::NotLeading;
+            }
+        }
+        self.yield_term(reason, true, now);
+        self.settle(now);
+    }
+}

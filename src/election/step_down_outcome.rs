@@ -1,0 +1,12 @@
+/// What became of the lease when a candidate was told to stop leading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StepDownOutcome {
+    /// It did not lead.
+    NotLeading,
+    /// Every subscriber acknowledged and the store confirmed the release.
+    Released,
+    /// The lease was not released, so it expires on its own. A subscriber did not acknowledge in time or died
+    /// before it acknowledged, or the store did not confirm the release.
+    LeftToExpire,
+}
