@@ -184,7 +184,7 @@ impl Once {
                 let _ = guard.release().await;
                 return Err(OnceError::Failed(error));
             }
-            Err(lost) => return Err(from_lock_error(lost).with_error_type()),
+            Err(lost) => return Err(OnceError::from_lock_error(lost).with_error_type()),
         };
         match self.mark_record.write(guard, WorkState::Done).await {
             Ok(()) => Ok(Completed::ByThisCall { value, token }),
@@ -257,7 +257,7 @@ impl Once {
                 .mark_record
                 .write(guard, WorkState::Open)
                 .await
-                .map_err(from_lock_error);
+                .map_err(OnceError::from_lock_error);
         }
     }
 
@@ -320,14 +320,14 @@ impl Once {
                 Err(LockError::Store(error)) if !is_for_good(&error) => {
                     self.mark_record.wait_after_error().await?;
                 }
-                Err(error) => return Err(from_lock_error(error)),
+                Err(error) => return Err(OnceError::from_lock_error(error)),
             }
         }
     }
 
     /// A new mutex for each call: its guard has a candidate id of its own.
     fn mutex(&self) -> Mutex {
-        let mutex = self.locks.mutex_with(self.options.clone());
+        let mutex = self.locks.mutex(self.options.clone());
         mutex.expect("a mutex with these options was made when this was built")
     }
 
@@ -361,12 +361,4 @@ fn completion(seen: Option<DatedMark>) -> Option<Completion> {
         token: seen.mark.token,
         at: seen.at,
     })
-}
-
-fn from_lock_error(error: LockError) -> OnceError {
-    match error {
-        LockError::Lost { resource, reason } => OnceError::Lost { resource, reason },
-        LockError::Store(error) => OnceError::Store(error),
-        _ => OnceError::ThreadEnded,
-    }
 }

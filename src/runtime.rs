@@ -2,14 +2,18 @@
 //! `System::stop()` of the application delays a step-down. The clients that `open_store` makes run there, too.
 
 mod current_runtime;
+mod current_tokio;
 mod library_thread;
 #[cfg(any(feature = "dynamodb", feature = "sqlite"))]
 mod run_blocking;
+mod task_with_result;
 
 pub(crate) use current_runtime::{NoActorRuntime, on_current_runtime};
-pub(crate) use library_thread::{LibraryThread, TaskLost};
+pub(crate) use current_tokio::{run_on_current_tokio, spawn_on_current_tokio};
+pub(crate) use library_thread::LibraryThread;
 #[cfg(any(feature = "dynamodb", feature = "sqlite"))]
 pub(crate) use run_blocking::run_blocking;
+pub(crate) use task_with_result::TaskLost;
 
 use std::{
     any::Any,

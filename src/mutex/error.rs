@@ -77,6 +77,16 @@ pub enum LockError {
     /// The library's lock thread has ended; it renews and releases no lock any more.
     #[error("the library's lock thread has ended: restart the process")]
     ThreadEnded,
+    /// The lock runs on the current tokio runtime, but the call was awaited where there is none, the runtime has
+    /// no timers, or it has ended before the call did.
+    ///
+    /// Only locks that were built by
+    /// [`build_on_current_runtime`](super::LockManagerBuilder::build_on_current_runtime) return it.
+    #[error(
+        "this lock runs on the current tokio runtime, but there is none, it has no timers, or it has ended: \
+         await the call on a runtime with timers, or use `build` instead of `build_on_current_runtime`"
+    )]
+    NoRuntime,
 }
 
 fn holder(by: &Option<CandidateId>) -> String {

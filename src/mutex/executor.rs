@@ -2,7 +2,7 @@ use std::{future::Future, io};
 
 use crate::{
     mutex::LockError,
-    runtime::{LibraryThread, TaskLost},
+    runtime::{LibraryThread, TaskLost, run_on_current_tokio, spawn_on_current_tokio},
 };
 
 /// What runs the tasks of a manager's locks.
@@ -19,15 +19,16 @@ impl Executor {
         LibraryThread::of_locks().map(Self::LockThread)
     }
 
-    /// Starts work and does not wait for its end. False if the lock thread has ended.
-    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> bool {
-        match self {
+    /// Starts work and does not wait for its end.
+    pub(crate) fn spawn(
+        &self,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), LockError> {
+        let started = match self {
             Self::LockThread(thread) => thread.spawn(work),
-            Self::CurrentRuntime => {
-                tokio::spawn(work);
-                true
-            }
-        }
+            Self::CurrentRuntime => spawn_on_current_tokio(work),
+        };
+        if started { Ok(()) } else { Err(self.ended()) }
     }
 
     /// Runs the work there and returns its result. Dropping the returned future drops the work.
@@ -35,11 +36,20 @@ impl Executor {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, LockError> {
+        let done = match self {
+            Self::LockThread(thread) => thread.run(work).await,
+            Self::CurrentRuntime => run_on_current_tokio(work).await,
+        };
+        done.map_err(|lost| match lost {
+            TaskLost::Gone | TaskLost::Ended | TaskLost::Panicked(_) => self.ended(),
+        })
+    }
+
+    /// The error of work that was not started or has ended without a result.
+    pub(crate) fn ended(&self) -> LockError {
         match self {
-            Self::LockThread(thread) => thread.run(work).await.map_err(|lost| match lost {
-                TaskLost::Gone | TaskLost::Ended | TaskLost::Panicked(_) => LockError::ThreadEnded,
-            }),
-            Self::CurrentRuntime => Ok(work.await),
+            Self::LockThread(_) => LockError::ThreadEnded,
+            Self::CurrentRuntime => LockError::NoRuntime,
         }
     }
 

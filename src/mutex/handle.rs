@@ -33,7 +33,8 @@ use crate::{
 /// so all processes of one host hold it together. To exclude processes of one host, use a guard or give each
 /// an [owner](super::MutexOptions::owner) of its own.
 ///
-/// You may await the futures of a mutex on any runtime. The requests run on the library's lock thread.
+/// You may await the futures of a mutex on any runtime. The requests run on the library's lock thread, unless the
+/// manager was [built for the current runtime](super::LockManagerBuilder::build_on_current_runtime).
 #[derive(Debug)]
 pub struct Mutex {
     config: Arc<MutexConfig>,
@@ -264,11 +265,10 @@ impl Mutex {
         let after = self.open_acquisitions.add(acquisition_end.clone());
         let (waiter, granted) = oneshot::channel();
         let task = LockTask::new(&self.config, mode, wait_limit, waiter, after, end);
-        if !self.config.executor.spawn(task) {
-            return Err(LockError::ThreadEnded);
-        }
+        let executor = &self.config.executor;
+        executor.spawn(task)?;
         let abandon_on_drop = AbandonOnDrop::new(acquisition_end);
-        let granted = granted.await.map_err(|_| LockError::ThreadEnded)??;
+        let granted = granted.await.map_err(|_| executor.ended())??;
         Ok((granted, abandon_on_drop))
     }
 

@@ -62,18 +62,19 @@ impl LockManager {
     /// # Errors
     /// [`StartError`] if a name or a time is out of range.
     pub fn mutex(&self, options: impl Into<MutexOptions>) -> Result<Mutex, StartError> {
-        self.mutex_with(options.into())
-    }
-
-    /// A mutex with these options. This sends no request.
-    ///
-    /// # Errors
-    /// [`StartError`] if a name or a time is out of range.
-    pub fn mutex_with(&self, options: MutexOptions) -> Result<Mutex, StartError> {
+        let options = options.into();
         let (store, executor) = (self.store.clone(), self.executor.clone());
         let clock = self.clock.clone();
         let config = MutexConfig::new(store, executor, clock, &self.owner, self.timing, options)?;
         Ok(Mutex::new(config))
+    }
+
+    /// The same as [`mutex`](Self::mutex), for options that are already complete.
+    ///
+    /// # Errors
+    /// As [`mutex`](Self::mutex).
+    pub fn mutex_with(&self, options: MutexOptions) -> Result<Mutex, StartError> {
+        self.mutex(options)
     }
 
     /// The owner of a mutex that has none of its own.
@@ -160,7 +161,8 @@ impl LockManagerBuilder {
 
     /// Builds a manager whose locks run on the tokio runtime of the caller, for tests under paused time.
     ///
-    /// On that runtime, work that blocks its thread delays renewals.
+    /// On that runtime, work that blocks its thread delays renewals. A call that is awaited outside a runtime with
+    /// timers returns [`LockError::NoRuntime`](super::LockError::NoRuntime).
     ///
     /// # Errors
     /// [`StartError`] if a name or a time is out of range.

@@ -98,7 +98,8 @@ impl OnceBuilder {
 
     /// Builds work whose lock runs on the tokio runtime of the caller, for tests under paused time.
     ///
-    /// On that runtime, work that blocks its thread delays renewals.
+    /// On that runtime, work that blocks its thread delays renewals. A call that is awaited outside a runtime with
+    /// timers returns [`OnceError::NoRuntime`](super::OnceError::NoRuntime).
     ///
     /// # Errors
     /// [`StartError`] if a name or a time is out of range.
@@ -122,7 +123,7 @@ impl OnceBuilder {
         if let Some(longest) = self.max_hold {
             options = options.max_hold(longest);
         }
-        let mutex = locks.mutex_with(options.clone())?;
+        let mutex = locks.mutex(options.clone())?;
         Ok(Once {
             mark_record: MarkStore::new(&locks, name, mark_record, *mutex.timing()),
             locks,

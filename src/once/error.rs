@@ -19,8 +19,9 @@ pub enum OnceError<E = Infallible> {
     Failed(E),
     /// The lock was lost while the work ran, and the work was dropped. The next call may try.
     ///
-    /// From [`reset`](super::Once::reset): the lock was lost before the store confirmed the reset.
-    #[error("the lock {resource} was lost, and its work was dropped: {reason}")]
+    /// From [`reset`](super::Once::reset): the lock was lost before the store confirmed the reset, which may
+    /// have happened.
+    #[error("the lock {resource} was lost, so the work or reset under it was stopped: {reason}")]
     Lost {
         /// The resource.
         resource: ResourceName,
@@ -68,9 +69,29 @@ pub enum OnceError<E = Infallible> {
     /// The library's lock thread has ended; it renews and releases no lock any more.
     #[error("the library's lock thread has ended: restart the process")]
     ThreadEnded,
+    /// The work was built for the current tokio runtime, but the call was awaited where there is none, the runtime
+    /// has no timers, or it has ended before the call did.
+    ///
+    /// Only work that was built by
+    /// [`build_on_current_runtime`](super::OnceBuilder::build_on_current_runtime) returns it.
+    #[error(
+        "this work runs on the current tokio runtime, but there is none, it has no timers, or it has ended: \
+         await the call on a runtime with timers, or use `build` instead of `build_on_current_runtime`"
+    )]
+    NoRuntime,
 }
 
 impl OnceError {
+    /// The error of a lock that the work needs.
+    pub(super) fn from_lock_error(error: LockError) -> Self {
+        match error {
+            LockError::Lost { resource, reason } => Self::Lost { resource, reason },
+            LockError::Store(error) => Self::Store(error),
+            LockError::NoRuntime => Self::NoRuntime,
+            _ => Self::ThreadEnded,
+        }
+    }
+
     /// The same error, for work that may fail with `E`.
     pub(super) fn with_error_type<E>(self) -> OnceError<E> {
         match self {
@@ -97,6 +118,7 @@ impl OnceError {
             Self::Corrupt { mark_record, what } => OnceError::Corrupt { mark_record, what },
             Self::Store(error) => OnceError::Store(error),
             Self::ThreadEnded => OnceError::ThreadEnded,
+            Self::NoRuntime => OnceError::NoRuntime,
         }
     }
 }

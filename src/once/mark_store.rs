@@ -111,7 +111,7 @@ impl MarkStore {
     pub(super) async fn write(&self, guard: Guard, state: WorkState) -> Result<(), LockError> {
         let (sender, written) = oneshot::channel();
         let this = self.clone();
-        let begun = self.executor.spawn(async move {
+        self.executor.spawn(async move {
             let mark = OnceMark {
                 state,
                 token: guard.token(),
@@ -129,12 +129,8 @@ impl MarkStore {
             let _ = futures::join!(guard.release(), this.release_mark(lease));
             // The caller may have dropped its future.
             let _ = sender.send(marked);
-        });
-        if begun {
-            written.await.unwrap_or(Err(LockError::ThreadEnded))
-        } else {
-            Err(LockError::ThreadEnded)
-        }
+        })?;
+        written.await.unwrap_or_else(|_| Err(self.executor.ended()))
     }
 
     /// Acquires the mark record with this mark as its holder; all retries are one attempt. Returns the lease to
@@ -255,7 +251,7 @@ impl MarkStore {
     {
         match self.executor.run(Box::pin(work(self.clone()))).await {
             Ok(done) => Ok(done?),
-            Err(_) => Err(OnceError::ThreadEnded),
+            Err(error) => Err(OnceError::from_lock_error(error)),
         }
     }
 }

@@ -1,24 +1,11 @@
-use std::{future::Future, io, panic::AssertUnwindSafe, pin::pin};
+use std::{future::Future, io};
 
 use actix::ArbiterHandle;
-use futures::{
-    FutureExt as _,
-    future::{Either, select},
+
+use super::{
+    locks,
+    task_with_result::{TaskLost, task_with_result},
 };
-use tokio::sync::oneshot;
-
-use super::{locks, text_of};
-
-/// Why a thread did not complete a task.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum TaskLost {
-    /// The thread has ended before; the task was not started.
-    Gone,
-    /// The thread ended before the task did.
-    Ended,
-    /// The task panicked with this message.
-    Panicked(String),
-}
 
 /// A thread of this crate that runs tasks. If it ends, no other takes its place: sockets belong to the runtime
 /// on which they were opened.
@@ -41,29 +28,19 @@ impl LibraryThread {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, TaskLost> {
-        let (mut sender, result) = oneshot::channel();
-        let task = async move {
-            let done = {
-                let work = pin!(AssertUnwindSafe(work).catch_unwind());
-                // In this order: if the future was dropped while the thread was busy, the task is not started.
-                match select(pin!(sender.closed()), work).await {
-                    Either::Left(_) => return,
-                    Either::Right((done, _)) => done,
-                }
-            };
-            // This fails only if the future is dropped at this moment.
-            let _ = sender.send(done.map_err(|panic| TaskLost::Panicked(text_of(&*panic))));
-        };
+        let (task, result) = task_with_result(work);
         if !self.spawn(task) {
             return Err(TaskLost::Gone);
         }
-        result.await.unwrap_or(Err(TaskLost::Ended))
+        result.wait().await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::{future::pending, sync::mpsc, thread, time::Duration};
+
+    use futures::FutureExt as _;
 
     use super::*;
     use crate::runtime::system;

@@ -5,6 +5,7 @@ mod bad_input;
 #[path = "../common/locks.rs"]
 mod locks;
 mod memory;
+mod no_runtime;
 mod several;
 #[cfg(feature = "sqlite")]
 mod sqlite;

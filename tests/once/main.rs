@@ -4,6 +4,7 @@
 mod bad_input;
 mod chance;
 mod memory;
+mod no_runtime;
 #[path = "../common/once.rs"]
 mod once;
 #[cfg(feature = "sqlite")]

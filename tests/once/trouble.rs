@@ -229,7 +229,7 @@ fn work_is_dropped_at_the_deadline_when_the_store_is_unreachable() {
         let since = tokio::time::Instant::now();
         let error = a.run(work).await.unwrap_err();
         assert_eq!(since.elapsed(), TTL - TTL / 10);
-        let text = "the lock m was lost, and its work was dropped: ";
+        let text = "the lock m was lost, so the work or reset under it was stopped: ";
         assert!(error.to_string().starts_with(text), "{error}");
         assert!(b.run(works).await.unwrap().was_by_this_call());
     });
