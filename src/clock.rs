@@ -1,4 +1,4 @@
-//! Clocks that only go forward, and that go on while the machine sleeps.
+//! Monotonic clocks that also run while the machine sleeps.
 
 pub(crate) mod testing;
 
@@ -55,8 +55,9 @@ impl Sub<Duration> for Moment {
     }
 }
 
-/// The instant of the runtime's timers that comes after this time; 30 years from now if it lies beyond
-/// what they can count. The only sum of an instant and a duration that a user may have chosen.
+/// The instant after this time, for the runtime's timers; 30 years from now if they cannot count that far.
+///
+/// Durations from users may be as long as `Duration::MAX`, so add them to an instant only here.
 pub(crate) fn instant_after(time: Duration) -> tokio::time::Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
     let now = tokio::time::Instant::now();
@@ -71,10 +72,9 @@ pub trait Clock: Send + Sync + fmt::Debug {
 
 /// The clock of the running machine.
 ///
-/// `CLOCK_BOOTTIME` on Linux: [`std::time::Instant`] stands still there while the machine sleeps
-/// (rust-lang/rust#87906), and a laptop or a suspended virtual machine would wake up as a leader.
-/// `CLOCK_MONOTONIC` on macOS and the BSDs, and `QueryPerformanceCounter` on Windows, run through
-/// sleep by themselves.
+/// It is `CLOCK_BOOTTIME` on Linux. [`std::time::Instant`] stops there while the machine sleeps
+/// (rust-lang/rust#87906), so a laptop or a suspended virtual machine would wake up as a leader. Elsewhere it is
+/// `CLOCK_MONOTONIC` (macOS and the BSDs) or `QueryPerformanceCounter` (Windows), which also run during sleep.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BootClock;
 
@@ -94,7 +94,7 @@ impl Clock for BootClock {
     fn now(&self) -> Moment {
         use std::{sync::OnceLock, time::Instant};
         static ORIGIN: OnceLock<Instant> = OnceLock::new();
-        // One tick after the origin at the least: a moment of zero marks what has ended.
+        // At least one tick after the origin, because a moment of zero means "ended".
         Moment(nanos(ORIGIN.get_or_init(Instant::now).elapsed()).saturating_add(1))
     }
 }

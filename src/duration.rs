@@ -1,4 +1,4 @@
-//! How durations are written: in messages for people, and as milliseconds for programs.
+//! Durations as text for people, and as milliseconds for programs.
 
 pub(crate) mod millis;
 
@@ -6,8 +6,8 @@ use std::{fmt, time::Duration};
 
 /// Writes a duration for people: `366 days`, `2 h 5 min`, `1.5 s`, `20 ms`.
 ///
-/// Up to a minute it has three digits after the point at most, above it whole seconds. What is
-/// beyond is cut off, not rounded, so that it never reads as more than it is.
+/// Below a minute it has at most three decimals; from a minute on, it has whole seconds. Further digits are cut
+/// off, not rounded, so the text never says more than the duration.
 pub(crate) const fn human(duration: Duration) -> Human {
     Human(duration)
 }
@@ -16,7 +16,7 @@ pub(crate) const fn human(duration: Duration) -> Human {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Human(Duration);
 
-/// The units of a duration of a minute and more, with their seconds.
+/// The units of durations of a minute and more, in seconds.
 const LONG_UNITS: [(&str, u64); 4] = [("day", 86_400), ("h", 3600), ("min", 60), ("s", 1)];
 
 impl fmt::Display for Human {

@@ -1,4 +1,4 @@
-//! Whether an acquisition still leads: answered on any thread, without a lock and without a request.
+//! Tells on any thread whether an acquisition still leads, without a lock and without a request.
 
 use std::{
     fmt,
@@ -29,10 +29,10 @@ use crate::{
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
-    /// It has not led yet, or has restarted and does not know: the first state.
+    /// It has not led yet, or its lock has restarted: the first state.
     #[error("not elected yet")]
     NotElected,
-    /// It was asked to step down, or has no subscriber left.
+    /// It was told to step down, or its last subscriber is gone.
     #[error("stepped down")]
     SteppedDown,
     /// It was paused.
@@ -41,7 +41,7 @@ pub enum Reason {
     /// It was shut down.
     #[error("shut down")]
     Shutdown,
-    /// Another acquisition has the lease; only with a record that shows a newer token.
+    /// Another candidate has acquired the lease: the record shows a newer token.
     #[error("deposed by {by}")]
     Deposed {
         /// Who holds, or last held, the newer token.
@@ -56,14 +56,14 @@ pub enum Reason {
     /// It was held for the `max_hold` that was set for it.
     #[error("held for as long as allowed")]
     MaxHold,
-    /// The deadline passed without a failed request, for instance while the process was frozen, or
-    /// the store's clock says that the lease has lapsed.
+    /// The deadline passed without a failed request, for instance while the process was frozen. Or the lease has
+    /// expired by the clock of the store.
     #[error("the lease expired before it was renewed: this process was frozen or short of CPU")]
     Expired,
 }
 
 impl Reason {
-    /// Whether the end was not asked for, so that the work may have been cut off.
+    /// Whether the leadership ended without a command, so that its work may have been interrupted.
     #[must_use]
     pub const fn is_involuntary(&self) -> bool {
         match self {
@@ -77,7 +77,7 @@ impl Reason {
     }
 }
 
-/// Less time is left than was asked for.
+/// The leadership has less time left than was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
     "the leadership of {resource} (token {token}) has {} left, {} is needed",
@@ -95,10 +95,10 @@ pub struct NotEnoughTime {
     pub needed: Duration,
 }
 
-/// The leadership that **one acquisition** gave. Clones are cheap and share one state.
+/// The leadership of **one acquisition**. Clones are cheap and share one state.
 ///
-/// Every two calls of [`is_current`](Self::is_current) that answer true for different acquisitions of
-/// a resource are ordered, provided what the [crate](crate#the-guarantee) assumes of clocks and stores.
+/// At any moment, at most one acquisition of a resource gets `true` from [`is_current`](Self::is_current), under the
+/// [assumptions](crate#the-guarantee) of the crate about clocks and stores.
 #[derive(Clone)]
 pub struct Leadership(Arc<Cell>);
 
@@ -110,18 +110,19 @@ struct Cell {
     lost: Shared<BoxFuture<'static, Reason>>,
 }
 
-/// Once here, a cell stays here: only a deadline that still stands can be replaced.
+/// The value of a deadline once the leadership has ended. It is final, because only a deadline that has not ended
+/// is replaced.
 const ENDED: u64 = 0;
 
 impl Leadership {
     /// Whether this acquisition still leads.
     ///
-    /// Compares the deadline with the clock; takes about as long as reading the clock. During a
-    /// planned step-down it stays true, while [`lost`](Self::lost) has completed, until the lease is
-    /// given back: work that winds down may still write. Once false, it stays false.
+    /// It compares the deadline with the clock, and takes about as long as reading the clock. During a planned
+    /// step-down, [`lost`](Self::lost) completes first; this stays `true` until the lease is released, so that your
+    /// work can still write while it stops. Once `false`, it stays `false`.
     ///
-    /// The process may freeze between the answer and what you do next. Only the
-    /// [fencing token](Self::token) protects against that.
+    /// The process may freeze between the answer and your next step. Only the [fencing token](Self::token) protects
+    /// against that.
     #[must_use]
     pub fn is_current(&self) -> bool {
         !self.remaining().is_zero()
@@ -139,14 +140,14 @@ impl Leadership {
             if mutant!(SeenExpiryNotFinal) {
                 return left;
             }
-            // A lapse that was seen is made final, so that a renewal under way cannot undo it.
+            // Once a caller has seen the deadline pass, this is final: a renewal in flight must not undo it.
             if !left.is_zero() || self.end(deadline) {
                 return left;
             }
         }
     }
 
-    /// Asks for at least this much time, for instance before a step that must not be interrupted.
+    /// Checks that at least this much time is left, for instance before a step that must not be interrupted.
     ///
     /// # Errors
     /// [`NotEnoughTime`] if less is left.
@@ -163,22 +164,21 @@ impl Leadership {
         })
     }
 
-    /// Completes, with the reason, when the leadership ends or is asked to end: stop then.
+    /// Waits until the leadership ends or is told to end, and returns the reason. Stop your work then.
     ///
     /// # Cancel safety
-    /// May be dropped and called again at any time.
+    /// You may drop the future and call this again at any time.
     pub async fn lost(&self) -> Reason {
         self.0.lost.clone().await
     }
 
-    /// Runs a future for as long as the leadership lasts, and drops it when that ends or is asked to
-    /// end.
+    /// Runs a future, and drops it if the leadership ends or is told to end before it completes.
     ///
     /// # Errors
-    /// The reason of the loss, if it came first.
+    /// The [`Reason`] if the leadership ended first.
     ///
     /// # Cancel safety
-    /// As the given future.
+    /// That of the given future.
     pub async fn run<F: Future>(&self, work: F) -> Result<F::Output, Reason> {
         let mut lost = pin!(self.lost());
         let mut work = pin!(work);
@@ -186,7 +186,7 @@ impl Leadership {
             if let Poll::Ready(reason) = lost.as_mut().poll(cx) {
                 return Poll::Ready(Err(reason));
             }
-            // Even if the thread that would tell of the loss is stuck.
+            // The thread that reports the loss may be blocked.
             if !self.is_current() {
                 return Poll::Ready(Err(Reason::Expired));
             }
@@ -195,7 +195,7 @@ impl Leadership {
         .await
     }
 
-    /// The fencing token of this acquisition, to be passed along with every write.
+    /// The fencing token of this acquisition. Send it with every write.
     #[must_use]
     pub fn token(&self) -> FencingToken {
         self.0.lease.token
@@ -207,13 +207,13 @@ impl Leadership {
         &self.0.lease.resource
     }
 
-    /// The acquisition as a whole.
+    /// The acquisition: resource, holder and token.
     #[must_use]
     pub fn lease(&self) -> &Lease {
         &self.0.lease
     }
 
-    /// Ends the cell if its deadline is still this one; tells whether it has ended.
+    /// Ends the leadership if its deadline is still this one. Returns whether it has ended.
     fn end(&self, deadline: u64) -> bool {
         let cell = &self.0.deadline;
         match cell.compare_exchange(deadline, ENDED, Ordering::SeqCst, Ordering::SeqCst) {
@@ -233,7 +233,7 @@ impl fmt::Debug for Leadership {
 }
 
 impl Serialize for Leadership {
-    /// As `{"token", "remaining_ms"}`; the resource and the holder stand beside it.
+    /// As `{"token", "remaining_ms"}`. What contains it has the resource and the holder.
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut fields = to.serialize_struct("Leadership", 2)?;
         fields.serialize_field("token", &self.token())?;
@@ -243,7 +243,7 @@ impl Serialize for Leadership {
 }
 
 impl PartialEq for Leadership {
-    /// Whether both are of the same acquisition.
+    /// Whether both are clones of one leadership.
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -251,7 +251,7 @@ impl PartialEq for Leadership {
 
 impl Eq for Leadership {}
 
-/// The side of a [`Leadership`] that the election keeps. Dropping it ends the leadership.
+/// The election's part of a [`Leadership`]. Dropping it ends the leadership.
 #[derive(Debug)]
 pub(crate) struct Hold {
     leadership: Leadership,
@@ -262,7 +262,7 @@ pub(crate) struct Hold {
 impl Hold {
     pub(crate) fn new(lease: Lease, deadline: Moment, clock: Arc<dyn Clock>) -> Self {
         let (tell, told) = oneshot::channel();
-        // A hold dropped without a word is one that nobody renews any more.
+        // If the hold is dropped without a reason, nothing renews the lease.
         let lost = told
             .map(|told| told.unwrap_or(Reason::Expired))
             .boxed()
@@ -288,14 +288,13 @@ impl Hold {
         self.leadership.lease()
     }
 
-    /// The deadline that stands; `None` once the leadership has ended.
+    /// The deadline; `None` once the leadership has ended.
     pub(crate) fn deadline(&self) -> Option<Moment> {
         let deadline = self.leadership.0.deadline.load(Ordering::SeqCst);
         (deadline != ENDED).then(|| Moment::from_nanos(deadline))
     }
 
-    /// Moves the deadline on, unless it has passed by `now` or somebody has seen it pass. It never
-    /// moves back.
+    /// Extends the deadline, unless it has passed by `now` or a caller has seen it pass. It never moves back.
     pub(crate) fn extend(&self, deadline: Moment, now: Moment) -> bool {
         if mutant!(ExpiredDeadlineExtended) {
             let deadline = deadline.as_nanos();
@@ -315,21 +314,21 @@ impl Hold {
             .is_ok()
     }
 
-    /// Lets [`Leadership::lost`] complete.
+    /// Completes [`Leadership::lost`] with this reason.
     pub(crate) fn tell(&mut self, reason: &Reason) {
         if let Some(tell) = self.tell.take() {
-            // Nobody may be listening.
+            // It fails if no caller waits for it, which is no error.
             let _ = tell.send(reason.clone());
         }
     }
 
-    /// Ends the leadership for every holder of a clone, at once and for good.
+    /// Ends the leadership for all clones, at once and finally.
     pub(crate) fn kill(&self) {
-        // As one step with the extension that it may race with.
+        // A swap, so that an extension at the same moment comes either before it or fails.
         (self.leadership.0.deadline).swap(ENDED, Ordering::SeqCst);
     }
 
-    /// Gives up the hold and lets the leadership run to its deadline, which nobody moves any more.
+    /// Drops the hold and lets the leadership last until its deadline, which no longer moves.
     pub(crate) fn leave(mut self) {
         self.left = true;
     }

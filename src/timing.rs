@@ -1,4 +1,4 @@
-//! How long a lease lives and how often it is renewed and asked for.
+//! The times of an election: how long a lease lives, and how often it is renewed and bid for.
 
 mod invalid;
 
@@ -6,7 +6,7 @@ pub use invalid::InvalidTiming;
 
 use std::time::Duration;
 
-/// The spread of the poll delay: a poll comes up to this part of `poll_every` later.
+/// The jitter of polls: each is up to this part of `poll_every` later.
 pub const POLL_JITTER: f64 = 0.2;
 
 const DEFAULT_TTL: Duration = Duration::from_secs(15);
@@ -33,7 +33,7 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// Times that follow from a ttl of 15 s, unless they are set.
+    /// Sets up times. Those that you do not set follow from the ttl, which is 15 s by default.
     pub fn builder() -> TimingBuilder {
         TimingBuilder::default()
     }
@@ -56,7 +56,7 @@ impl Timing {
         self.poll_every
     }
 
-    /// How much earlier than the ttl the holder stops believing in its lease.
+    /// How much earlier than the ttl a lease ends for its holder.
     #[must_use]
     pub const fn margin(&self) -> Duration {
         self.margin
@@ -77,7 +77,7 @@ impl Timing {
     /// Checks the ttl against the minimum of a store.
     ///
     /// # Errors
-    /// [`InvalidTiming::BelowStoreMinimum`].
+    /// [`InvalidTiming::BelowStoreMinimum`] if the ttl is shorter.
     pub fn check_minimum(&self, store: &'static str, min: Duration) -> Result<(), InvalidTiming> {
         let ttl = self.ttl;
         if ttl < min {
@@ -99,8 +99,8 @@ impl Timing {
         check_range("min_hold", min_hold, SHORTEST)
     }
 
-    /// When a renewal is answered at the latest, counted from when the one before it was sent, if that one
-    /// was answered before this one was due.
+    /// The longest time from sending a renewal to the answer of the next one, if the first was answered before
+    /// the next was due.
     fn slow_renewal_answered_after(&self) -> Duration {
         if mutant!(NoRoomForSlowRenewals) {
             return self.renew_every;
@@ -108,7 +108,7 @@ impl Timing {
         self.renew_every + self.call_timeout
     }
 
-    /// The same, if the one before it was slow, too: this one is sent when that one has been answered.
+    /// The same if the first renewal was slow, too: the next is sent when the first is answered.
     fn second_slow_renewal_answered_after(&self) -> Duration {
         if mutant!(SecondSlowRenewalIgnored) {
             return self.call_timeout;
@@ -130,7 +130,7 @@ impl Default for Timing {
     }
 }
 
-/// Sets the times of a [`Timing`]; what is not set follows from the ttl.
+/// Sets the times of a [`Timing`]. Those that you do not set follow from the ttl.
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use = "a builder does nothing until build() is called"]
 pub struct TimingBuilder {
@@ -145,39 +145,39 @@ pub struct TimingBuilder {
 impl TimingBuilder {
     /// How long a lease lives in the store without renewal.
     ///
-    /// Default 15 s, at least 10 ms, at most 366 days; each store has a minimum of its own. After a crash
-    /// the resource is without a leader for up to a ttl.
+    /// Default: 15 s; at least 10 ms, at most 366 days. Each store also has a minimum. After a crash, the resource
+    /// has no leader for up to a ttl.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
     }
 
-    /// The time between renewals. A renewal comes up to a tenth of it early, so that the leases of one
-    /// process do not renew at one instant.
+    /// The time between renewals. Each is up to a tenth of it early, so that the leases of one process are not all
+    /// renewed at the same moment.
     ///
-    /// Default ttl / 3, or what margin and call_timeout leave of the ttl if that is less, down to
-    /// ttl / 10. At least 1 ms; renew_every + margin + call_timeout must not exceed the ttl, so that a
-    /// slow renewal does not lose the lease.
+    /// Default: ttl / 3, or what margin and call_timeout leave of the ttl if that is less, but at least ttl / 10.
+    /// At least 1 ms. renew_every + margin + call_timeout must not exceed the ttl, so that one slow renewal does
+    /// not lose the lease.
     ///
-    /// If call_timeout is longer, a renewal may have to wait for the answer to the one before.
+    /// If call_timeout is longer than this, a renewal may have to wait for the answer to the one before.
     pub fn renew_every(mut self, every: Duration) -> Self {
         self.renew_every = Some(every);
         self
     }
 
-    /// The time between the bids of a follower, each up to [`POLL_JITTER`] of it later. After a release
-    /// the next leader is found within about this time.
+    /// The time between the bids of a follower. Each is up to [`POLL_JITTER`] of it later. After a release, the
+    /// next leader is elected within about this time.
     ///
-    /// Default ttl / 5, at least 1 ms, at most one ttl.
+    /// Default: ttl / 5; at least 1 ms, at most one ttl.
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.poll_every = Some(every);
         self
     }
 
-    /// How much earlier than the ttl the holder stops believing in its lease. It must exceed what the
-    /// store's clock and the holder's can drift apart over one ttl.
+    /// How much earlier than the ttl a lease ends for its holder. It must exceed the time by which the clocks of
+    /// the store and of the holder can drift apart over one ttl.
     ///
-    /// Default ttl / 10, at least 1 ms.
+    /// Default: ttl / 10; at least 1 ms.
     pub fn margin(mut self, margin: Duration) -> Self {
         self.margin = Some(margin);
         self
@@ -185,16 +185,17 @@ impl TimingBuilder {
 
     /// The time limit of one store request.
     ///
-    /// Default ttl / 5, or what renew_every and margin leave of the ttl if that is less, down to
-    /// ttl / 10. At least 1 ms. None of these may exceed the ttl: renew_every + margin + call_timeout,
+    /// Default: ttl / 5, or what renew_every and margin leave of the ttl if that is less, but at least ttl / 10.
+    /// At least 1 ms. None of these sums may exceed the ttl: renew_every + margin + call_timeout,
     /// margin + 2 · call_timeout, call_timeout + 2 · margin.
     pub fn call_timeout(mut self, limit: Duration) -> Self {
         self.call_timeout = Some(limit);
         self
     }
 
-    /// How long a planned step-down keeps the lease renewed while the subscribers stop. Default one
-    /// ttl. Zero gives nobody time: the lease is always left to expire.
+    /// How long a planned step-down keeps the lease renewed while the subscribers stop.
+    ///
+    /// Default: one ttl. With zero the subscribers have no time to stop, so the lease is always left to expire.
     pub fn yield_for(mut self, limit: Duration) -> Self {
         self.yield_for = Some(limit);
         self
@@ -203,7 +204,8 @@ impl TimingBuilder {
     /// Checks the times as a whole.
     ///
     /// # Errors
-    /// [`InvalidTiming`] names the times that conflict, of those that were set and the ttl.
+    /// [`InvalidTiming`] if times are out of range or conflict. It names the ttl, and those of the times that you
+    /// have set.
     pub fn build(self) -> Result<Timing, InvalidTiming> {
         let ttl = self.ttl.unwrap_or(DEFAULT_TTL);
         self.check_ranges(ttl)?;
@@ -237,7 +239,7 @@ impl TimingBuilder {
             ("poll_every", self.poll_every, SHORTEST),
             ("margin", self.margin, SHORTEST),
             ("call_timeout", self.call_timeout, SHORTEST),
-            // Zero gives nobody time to stop, which may be wanted.
+            // Zero is allowed: the lease is then always left to expire.
             ("yield_for", self.yield_for, Duration::ZERO),
         ] {
             if let Some(given) = given {
@@ -247,7 +249,7 @@ impl TimingBuilder {
         Ok(())
     }
 
-    /// The least ttl from which no time that was not set becomes too short.
+    /// The least ttl with which no default becomes too short.
     fn least_ttl(&self) -> Duration {
         let part = match (self.margin, self.call_timeout, self.poll_every) {
             (None, _, _) => 10,

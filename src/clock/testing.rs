@@ -10,7 +10,7 @@ use std::{
 
 use super::{Clock, Moment, nanos};
 
-/// A clock that stands still until a test moves it. Clones share one time.
+/// A clock that moves only when a test moves it. Clones share one time.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<AtomicU64>);
 
@@ -24,13 +24,13 @@ impl ManualClock {
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         let later = |now: u64| Some(now.saturating_add(nanos(by)));
-        // It always gives a later moment, so the update is always made.
+        // `later` always returns `Some`, so this cannot fail.
         let _ = self
             .0
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
     }
 
-    /// Sets the clock; a moment that has passed is ignored, for the clock only goes forward.
+    /// Moves the clock forward to this moment. A moment that has passed is ignored.
     pub fn advance_to(&self, moment: Moment) {
         self.0.fetch_max(moment.0, Ordering::SeqCst);
     }
@@ -50,9 +50,9 @@ impl Clock for ManualClock {
 
 /// The clock of the tokio runtime that asks, for tests under paused time.
 ///
-/// Each runtime has a time of its own, and a thread outside any runtime sees the real one: use it
-/// with [`start_on_current_runtime`](crate::LockBuilder::start_on_current_runtime) and on one thread only. It stands still while
-/// the machine sleeps, so it is not for production.
+/// Each runtime has its own time, and a thread outside any runtime sees the real time. Use this clock with
+/// [`start_on_current_runtime`](crate::LockBuilder::start_on_current_runtime), and on one thread only. It stops
+/// while the machine sleeps, so do not use it in production.
 #[derive(Clone, Copy, Debug)]
 pub struct TokioClock {
     origin: tokio::time::Instant,

@@ -1,4 +1,4 @@
-/// What became of the lease when a candidate was told to stop leading.
+/// The outcome of a command to stop leading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StepDownOutcome {

@@ -38,7 +38,7 @@ fn an_expired_leadership_never_becomes_current_again() {
     let before = clock.now();
     clock.advance(SECOND * 2);
     assert!(!hold.leadership().is_current());
-    // A renewal whose reply was judged before the lapse was seen.
+    // The reply to a renewal was handled by a time before the deadline.
     assert!(!hold.extend(before + SECOND * 10, before));
     assert!(!hold.leadership().is_current());
 }

@@ -74,7 +74,7 @@ pub enum LockError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] Arc<StoreError>),
-    /// The library's lock thread has ended; it renews and releases no lock any more.
+    /// The library's lock thread has ended, so it no longer renews or releases locks.
     #[error("the library's lock thread has ended: restart the process")]
     ThreadEnded,
     /// The lock runs on the current tokio runtime, but the call was awaited where there is none, the runtime has

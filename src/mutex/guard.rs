@@ -159,7 +159,7 @@ impl Guard {
         let sent = self.send_release(used, Some(reply));
         match replied.await {
             Ok(outcome) if sent => outcome,
-            // The task that renewed the lock has ended before, and has left the reason.
+            // The task that renewed the lock has ended before. The leadership has the reason.
             _ => Err(self.lost_by(self.leadership.lost().await)),
         }
     }

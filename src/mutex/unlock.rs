@@ -69,7 +69,7 @@ fn is_held_by_its_owner(claim: &ReleaseTarget, record: Option<&LeaseRecord>) -> 
     }
 }
 
-/// Whether the lock is free and this owner was its last holder. Without a token, no more can be told.
+/// Whether the lock is free and this owner was its last holder. Without a token, this says nothing about which acquisition that was.
 fn was_last(claim: &ReleaseTarget, record: &LeaseRecord) -> bool {
     let last = record.history.last().map(|last| &last.holder);
     match claim {

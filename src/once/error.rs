@@ -66,7 +66,7 @@ pub enum OnceError<E = Infallible> {
     /// The store failed in a way that a retry does not fix.
     #[error(transparent)]
     Store(#[from] Arc<StoreError>),
-    /// The library's lock thread has ended; it renews and releases no lock any more.
+    /// The library's lock thread has ended, so it no longer renews or releases locks.
     #[error("the library's lock thread has ended: restart the process")]
     ThreadEnded,
     /// The work was built for the current tokio runtime, but the call was awaited where there is none, the runtime

@@ -4,12 +4,11 @@ use thiserror::Error;
 
 use crate::duration::human;
 
-/// Why times do not go together. A time that is `None` was not set, and follows from the ttl.
+/// Why times are refused. A time that is `None` was not set, so it follows from the ttl.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidTiming {
-    /// A time is so short that the lock would do nothing but ask, or a ttl so short that a time which
-    /// follows from it would be.
+    /// A time is too short, or the ttl is so short that a time which follows from it would be too short.
     #[error(
         "{name} of {} is too short: at least {} is needed",
         human(*given),
@@ -23,7 +22,7 @@ pub enum InvalidTiming {
         /// The least that is allowed.
         min: Duration,
     },
-    /// A time is absurdly long.
+    /// A time is too long.
     #[error(
         "{name} of {} is too long: at most {} is allowed",
         human(*given),
@@ -37,8 +36,8 @@ pub enum InvalidTiming {
         /// The most that is allowed.
         max: Duration,
     },
-    /// One renewal that takes as long as a request may would be answered after the deadline:
-    /// renew_every + margin + call_timeout exceed the ttl.
+    /// renew_every + margin + call_timeout exceed the ttl: a renewal that takes `call_timeout` would be answered
+    /// after the deadline.
     #[error(fmt = renews_too_late)]
     RenewsTooLate {
         /// The time between renewals.
@@ -50,9 +49,8 @@ pub enum InvalidTiming {
         /// The ttl.
         ttl: Duration,
     },
-    /// Two renewals in a row that each take as long as a request may would be answered after the
-    /// deadline, for the second is sent when the first is answered: margin + 2 · call_timeout exceed the
-    /// ttl.
+    /// margin + 2 · call_timeout exceed the ttl: if two renewals in a row take `call_timeout`, the second is sent
+    /// when the first is answered, and would be answered after the deadline.
     #[error(fmt = slow_renewals_too_late)]
     SlowRenewalsTooLate {
         /// The margin.
@@ -62,8 +60,7 @@ pub enum InvalidTiming {
         /// The ttl.
         ttl: Duration,
     },
-    /// A grant that takes as long as a request may would come too late to be taken:
-    /// call_timeout + 2 · margin exceed the ttl.
+    /// call_timeout + 2 · margin exceed the ttl: a grant that takes `call_timeout` would come too late to be taken.
     #[error(fmt = grants_too_late)]
     GrantsTooLate {
         /// The margin.
@@ -73,7 +70,7 @@ pub enum InvalidTiming {
         /// The ttl.
         ttl: Duration,
     },
-    /// A follower would not ask even once per ttl.
+    /// A follower would bid less than once per ttl.
     #[error(
         "poll_every of {} is longer than the ttl of {}: poll more often or lengthen the ttl",
         human(*poll_every),
@@ -85,7 +82,7 @@ pub enum InvalidTiming {
         /// The ttl.
         ttl: Duration,
     },
-    /// A lock that may be held for less than its ttl.
+    /// `max_hold` is shorter than the ttl.
     #[error(
         "max_hold of {} is shorter than the ttl of {}: lengthen it or shorten the ttl",
         human(*max_hold),
@@ -97,7 +94,7 @@ pub enum InvalidTiming {
         /// The ttl.
         ttl: Duration,
     },
-    /// The ttl is shorter than the store can keep.
+    /// The ttl is below the minimum of the store.
     #[error(
         "a ttl of {} is below the minimum of the {store} store, {}: lengthen the ttl",
         human(*ttl),
@@ -164,7 +161,7 @@ fn grants_too_late(
     )
 }
 
-/// Says that times add up to more than the ttl. Of those that were not set it gives the names only.
+/// Writes that times add up to more than the ttl. Of times that were not set, it writes only the names.
 fn write_too_much_of_ttl(
     f: &mut fmt::Formatter<'_>,
     times: &[(&str, &str, Option<Duration>)],

@@ -236,6 +236,20 @@ fn work_is_dropped_at_the_deadline_when_the_store_is_unreachable() {
 }
 
 #[test]
+fn a_reset_stops_at_the_deadline_when_the_store_is_unreachable() {
+    paused(async {
+        let Trouble { store, a, .. } = trouble();
+        store.always(Fault::Hang);
+        // The bid and the read of the mark, which takes two requests the first time.
+        store.script([Fault::None; 3]);
+        let error = a.reset().await.unwrap_err();
+        assert!(matches!(error, OnceError::Lost { .. }), "{error}");
+        let text = "the lock m was lost, so the work or reset under it was stopped: ";
+        assert!(error.to_string().starts_with(text), "{error}");
+    });
+}
+
+#[test]
 fn work_beyond_max_hold_is_dropped_and_the_next_call_tries() {
     paused(async {
         let clock = Arc::new(TokioClock::new());

@@ -158,7 +158,7 @@ pub(super) fn granted(token: u64) -> Reply {
     Reply::Granted { token }
 }
 
-/// The record of somebody else's lease.
+/// The record of another candidate's lease.
 pub(super) fn record(holder: &str, token: u64, remaining: f64) -> LeaseRecord {
     let resource = ResourceName::new("r").unwrap();
     let mut record = LeaseRecord::new(resource, FencingToken::new(token));

@@ -83,7 +83,7 @@ fn a_bid_for_which_no_attempt_can_be_drawn_is_tried_again_later() {
 fn a_candidate_replaces_an_attempt_that_is_spent() {
     let mut bench = Bench::new();
     let bid = bench.request();
-    // An operator freed the grant that we never heard of.
+    // An operator freed the grant whose reply was lost.
     let mut freed = record("me", 1, 0.0);
     freed.holder = None;
     bench.reply(&bid, Reply::Refused(freed));

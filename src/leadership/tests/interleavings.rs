@@ -48,7 +48,7 @@ impl Scene {
         self.now.store(now, SeqCst);
     }
 
-    /// Asks whether it is current: never again once any thread knows that it has ended.
+    /// Checks `is_current`, which must be false once any thread knows that the leadership has ended.
     fn ask(&self, leadership: &Leadership) -> bool {
         let ended = self.ended.load(SeqCst);
         let current = leadership.is_current();
@@ -69,7 +69,7 @@ impl Scene {
     }
 }
 
-/// The answer to a renewal arrives that was sent at the start.
+/// Takes the answer to a renewal that was sent at the start.
 fn renew(hold: &Hold) -> bool {
     hold.extend(Moment::from_nanos(RENEWED), Moment::from_nanos(START))
 }
@@ -104,7 +104,7 @@ fn lapsed_during_a_renewal() {
     assert!(!scene.ask(&leadership), "a stale answer");
 }
 
-/// The owner renews once more and lets go, while time passes and another thread asks.
+/// The owner renews once more and leaves, while time passes and another thread asks.
 fn let_go_after_a_renewal(let_go: fn(Hold, &Scene)) -> (Arc<Scene>, Leadership, bool) {
     let (scene, hold) = Scene::new();
     let leadership = hold.leadership().clone();

@@ -60,7 +60,7 @@ fn rule_2_every_input_checks_the_deadline_before_anything_else() {
     for input in inputs {
         let (mut bench, leadership) = Bench::leading();
         let renewal = bench.request();
-        // The process was frozen; nobody called in time.
+        // The process was frozen, so no call came in time.
         bench.clock.advance(secs(20.0));
         input(&mut bench, &renewal);
         assert_eq!(bench.ended(), Some(Reason::StoreLost));
