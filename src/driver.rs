@@ -1,5 +1,5 @@
-//! What lock actors and guards share to drive an election: the request under way, the timer, the events of
-//! the store, and the log. It decides nothing.
+//! What lock actors and guards share to drive an election: the request in flight, the timer, the change hints of
+//! the store, and the log. All decisions are the election's.
 
 mod call;
 mod change_hints;

@@ -20,7 +20,7 @@ use tenure::{
 };
 
 const TTL: Duration = Duration::from_secs(10);
-/// The time limit of a call that is not about it: longer than what a store of the tests needs.
+/// The time limit of calls whose limit does not matter to the test.
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, PartialEq, Eq)]

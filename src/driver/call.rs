@@ -13,21 +13,21 @@ use crate::{
     },
 };
 
-/// The time limit of the store if the caller waits for `wait`: a tenth less, so that the store's own error,
-/// which names the cause, comes before the caller gives up.
+/// The time limit for the store if the caller waits for `wait`. It is a tenth shorter, so that the caller gets
+/// the store's own error, which names the cause, before it gives up.
 fn limit_of_store(wait: Duration) -> Duration {
     wait - wait / 10
 }
 
-/// A store's answer, and the record that it showed on the way.
+/// The answer of a store, and the record in it if it has one.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) reply: Reply,
     pub(crate) record: Option<LeaseRecord>,
 }
 
-/// Puts a request of the election to the store, for a caller that waits so long for the answer. A panic in
-/// the store is an error like another.
+/// Sends a request of the election to the store, for a caller that waits for `wait`. A panic in the store is
+/// returned as an error.
 pub(super) fn call(
     store: Arc<dyn LeaseStore>,
     call: Call,
@@ -54,7 +54,7 @@ pub(super) fn call(
         .boxed()
 }
 
-/// The same, and waits for the answer, on a runtime of tokio.
+/// Sends a request, and waits for the answer. It needs a tokio runtime.
 pub(crate) async fn call_within(
     store: &Arc<dyn LeaseStore>,
     call: Call,
@@ -94,7 +94,7 @@ async fn answer(store: &dyn LeaseStore, call: Call, limit: Duration) -> Result<A
         Call::Release(claim) => match store.release(&claim, limit).await? {
             ReleaseOutcome::Released => (Reply::Released { was_held: true }, None),
             ReleaseOutcome::NotHeld(record) => {
-                // Nobody holds it and nobody has since: an earlier copy of this request freed it.
+                // The record still has this token and no holder: an earlier copy of this request released it.
                 let freed = |record: &LeaseRecord| match &claim {
                     ReleaseTarget::Lease(lease) => {
                         record.holder.is_none() && record.token == lease.token

@@ -12,7 +12,7 @@ use crate::{lease::ResourceName, store::LeaseStore};
 #[derive(Default)]
 pub(crate) struct ChangeHints {
     stream: Option<BoxStream<'static, ()>>,
-    /// It panicked: the lock goes on without it.
+    /// The stream panicked, so the lock only polls.
     broken: bool,
 }
 
@@ -20,7 +20,7 @@ pub(crate) struct ChangeHints {
 const AT_ONCE: usize = 16;
 
 impl ChangeHints {
-    /// Opens the stream, if the store can push and it is not open yet.
+    /// Opens the stream of the store, if it has one and it is not open yet.
     pub(crate) fn listen(&mut self, store: &dyn LeaseStore, resource: &ResourceName) {
         if self.stream.is_none() && !self.broken {
             let stream = catch_unwind(AssertUnwindSafe(|| store.watch(resource)));

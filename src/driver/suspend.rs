@@ -1,5 +1,5 @@
-//! Timers run on the ordinary monotonic clock, which stands still while the machine sleeps; leases
-//! do not. One watcher per thread compares the two clocks and wakes every driver after a jump.
+//! Timers use the monotonic clock, which does not advance while the machine sleeps. Leases expire meanwhile. One
+//! watcher per thread compares that clock with the boot clock, and wakes every driver after a jump.
 
 use std::{
     cell::RefCell,
@@ -9,7 +9,8 @@ use std::{
 use crate::clock::{BootClock, Clock as _, Moment};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// More than the two readings can lie apart on a busy machine, less than any useful margin.
+/// A larger change of the gap between the clocks is a jump. It is longer than the time between the two readings
+/// on a busy machine, and shorter than any useful margin.
 const JUMP: Duration = Duration::from_millis(20);
 
 /// Wakes a driver if the argument is true. Returns false when the driver has ended.
@@ -28,12 +29,12 @@ pub(crate) fn watch(wake: impl Fn(bool) -> bool + 'static) {
         running
     });
     if !running {
-        // While nothing is borrowed: a runtime that ends drops the task at once.
+        // `DRIVERS` must not be borrowed here: a runtime that is ending drops the task at once, which borrows it.
         actix::spawn(run(ClearOnDrop));
     }
 }
 
-/// The loop ends with the thread's runtime; the list must not outlive it.
+/// Wakes the drivers of this thread. The loop ends with the thread's runtime, and then the list is cleared.
 async fn run(_list: ClearOnDrop) {
     let mut gap = ClockGap::new(BootClock.now(), Instant::now());
     loop {
@@ -51,12 +52,12 @@ struct ClearOnDrop;
 
 impl Drop for ClearOnDrop {
     fn drop(&mut self) {
-        // At the end of the thread the list may be gone already.
+        // When the thread ends, the list may have been dropped before.
         let _ = DRIVERS.try_with(RefCell::take);
     }
 }
 
-/// What the sleep-proof clock is ahead of the other one.
+/// How far the boot clock is ahead of the monotonic clock.
 #[derive(Debug)]
 struct ClockGap {
     boot: Moment,

@@ -12,7 +12,7 @@ use crate::clock::{Moment, instant_after};
 pub(crate) struct Timer(Option<(Moment, Pin<Box<Sleep>>)>);
 
 impl Timer {
-    /// Ready when `next` has come, if there is a next.
+    /// Ready at `next`. Always pending if there is no next moment.
     pub(crate) fn poll(
         &mut self,
         next: Option<Moment>,
