@@ -11,7 +11,7 @@ mod mailbox_id;
 mod messages;
 mod no_subscriber_warning;
 mod signal;
-mod slow_subscribers;
+mod slow_subscriber_warning;
 mod start_actor;
 mod status;
 mod subscribers;
@@ -33,7 +33,7 @@ pub use messages::{
 };
 pub use signal::shutdown_on_signal;
 pub use start_actor::start_actor;
-pub use status::{Seen, Status};
+pub use status::{SeenRecord, Status};
 
 use actix::{Actor, AsyncContext, Handler, dev::ToEnvelope};
 

@@ -15,7 +15,7 @@ mod timer;
 pub use start_error::StartError;
 pub use store_health::StoreStatus;
 
-pub(crate) use call::{Answer, call_within};
+pub(crate) use call::{ReplyWithRecord, call_within};
 pub(crate) use change_hints::ChangeHints;
 pub(crate) use lease_events::LeaseEvents;
 pub(crate) use os_attempts::OsAttempts;

@@ -197,7 +197,7 @@ impl<C: LeaderCallbacks> Follow<C> {
     pub fn start(self) -> Result<RunningFollow<C>, StartError> {
         let (sender, events) = mpsc::unbounded();
         Ok(RunningFollow {
-            subscription: Subscription::start(
+            subscription: SubscribedLock::start(
                 self.lock,
                 EventForwarder::new(sender),
                 type_name::<C>(),
@@ -214,7 +214,7 @@ impl<C: LeaderCallbacks> Follow<C> {
 /// awaited.
 #[must_use = "it takes part only while it is awaited"]
 pub struct RunningFollow<C> {
-    subscription: Subscription,
+    subscription: SubscribedLock,
     events: mpsc::UnboundedReceiver<LeadershipEvent>,
     callbacks: C,
     stop: Option<BoxFuture<'static, ()>>,
@@ -310,12 +310,12 @@ where
 }
 
 /// The lock, and the actor that is subscribed to it. Dropping it shuts the lock down in the background.
-struct Subscription {
+struct SubscribedLock {
     lock: LockHandle,
     forwarder: Addr<EventForwarder>,
 }
 
-impl Subscription {
+impl SubscribedLock {
     /// `callbacks` is the name of the type of the callbacks, for the log.
     fn start(
         lock: LockBuilder,
@@ -342,7 +342,7 @@ impl Subscription {
     }
 }
 
-impl Drop for Subscription {
+impl Drop for SubscribedLock {
     fn drop(&mut self) {
         self.forwarder
             .do_send(event_forwarder::ShutDownLock(self.lock.clone()));

@@ -100,9 +100,9 @@ pub struct NotEnoughTime {
 /// At any moment, at most one acquisition of a resource gets `true` from [`is_current`](Self::is_current), under the
 /// [assumptions](crate#the-guarantee) of the crate about clocks and stores.
 #[derive(Clone)]
-pub struct Leadership(Arc<Cell>);
+pub struct Leadership(Arc<LeadershipState>);
 
-struct Cell {
+struct LeadershipState {
     lease: Lease,
     clock: Arc<dyn Clock>,
     /// The deadline in nanoseconds of the clock, or [`ENDED`].
@@ -253,13 +253,13 @@ impl Eq for Leadership {}
 
 /// The election's part of a [`Leadership`]. Dropping it ends the leadership.
 #[derive(Debug)]
-pub(crate) struct Hold {
+pub(crate) struct LeadershipControl {
     leadership: Leadership,
     tell: Option<oneshot::Sender<Reason>>,
     left: bool,
 }
 
-impl Hold {
+impl LeadershipControl {
     pub(crate) fn new(lease: Lease, deadline: Moment, clock: Arc<dyn Clock>) -> Self {
         let (tell, told) = oneshot::channel();
         // If the hold is dropped without a reason, nothing renews the lease.
@@ -267,7 +267,7 @@ impl Hold {
             .map(|told| told.unwrap_or(Reason::Expired))
             .boxed()
             .shared();
-        let cell = Cell {
+        let cell = LeadershipState {
             lease,
             clock,
             deadline: AtomicU64::new(deadline.as_nanos()),
@@ -315,7 +315,7 @@ impl Hold {
     }
 
     /// Completes [`Leadership::lost`] with this reason.
-    pub(crate) fn tell(&mut self, reason: &Reason) {
+    pub(crate) fn notify_lost(&mut self, reason: &Reason) {
         if let Some(tell) = self.tell.take() {
             // It fails if no caller waits for it, which is no error.
             let _ = tell.send(reason.clone());
@@ -323,21 +323,21 @@ impl Hold {
     }
 
     /// Ends the leadership for all clones, at once and finally.
-    pub(crate) fn kill(&self) {
+    pub(crate) fn revoke(&self) {
         // A swap, so that an extension at the same moment comes either before it or fails.
         (self.leadership.0.deadline).swap(ENDED, Ordering::SeqCst);
     }
 
     /// Drops the hold and lets the leadership last until its deadline, which no longer moves.
-    pub(crate) fn leave(mut self) {
+    pub(crate) fn let_expire(mut self) {
         self.left = true;
     }
 }
 
-impl Drop for Hold {
+impl Drop for LeadershipControl {
     fn drop(&mut self) {
         if !self.left {
-            self.kill();
+            self.revoke();
         }
     }
 }

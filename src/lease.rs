@@ -6,7 +6,7 @@ mod record;
 
 pub(crate) use bid::{AttemptId, Bid, ReleaseTarget};
 pub use name::{CandidateId, InvalidName, Metadata, ResourceName, Scope};
-pub use record::{LeaseRecord, PastAcquisition};
+pub use record::{HistoryEntry, LeaseRecord};
 
 use std::fmt;
 

@@ -137,7 +137,7 @@
 //! | `tenure.not_contending` | warn | `actor`, `awaits`, `waiting_for`, `subscribers` | this process does not contend until the actor acknowledges; written `yield_for` after the first message, or a ttl after `subscriber_given_up` | restart the process, if the actor is stuck |
 //! | `tenure.no_random_bits` | error | `error` | the operating system gives no random bits: no lock can bid until it does | look at what limits the process; it tries again |
 //! | `tenure.lock_acquired` | debug | `token` | a [`Mutex`] was locked, also by [`Once`] | nothing |
-//! | `tenure.lock_lost` | warn | `token`, `reason` | a [`Guard`] was lost, also that of a [`Once`] | as for `tenure.became_follower`; the work was cut off, or ran on unprotected |
+//! | `tenure.lock_lost` | warn | `token`, `reason`, `failing_for` | a [`Guard`] was lost, also that of a [`Once`] | as for `tenure.became_follower`; the work was cut off, or ran on unprotected |
 //! | `tenure.lease_extended` | debug | `token`, `at`, `deadline` | each grant and renewal, of guards, too | nothing; to see who believed in which lease when |
 //! | `tenure.lease_ended` | debug | `token`, `at` | a lease is not believed in any more, from `at` on | nothing |
 //! | `tenure.signal` | info | | [`shutdown_on_signal`] has got a signal and gives the leases back | nothing |

@@ -169,13 +169,13 @@ mod switch {
 
     /// Runs work on this thread with a fault switched on.
     pub(crate) fn with<T>(mutant: Option<Mutant>, work: impl FnOnce() -> T) -> T {
-        struct Off;
-        impl Drop for Off {
+        struct SwitchOffOnDrop;
+        impl Drop for SwitchOffOnDrop {
             fn drop(&mut self) {
                 ON.set(None);
             }
         }
-        let _off = Off;
+        let _off = SwitchOffOnDrop;
         ON.set(mutant);
         work()
     }

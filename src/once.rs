@@ -15,7 +15,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use self::{
     mark_store::MarkStore,
-    once_mark::{DatedMark, WorkState},
+    once_mark::{DatedMark, MarkState},
 };
 use crate::{
     driver::StartError,
@@ -186,7 +186,7 @@ impl Once {
             }
             Err(lost) => return Err(OnceError::from_lock_error(lost).with_error_type()),
         };
-        match self.mark_record.write(guard, WorkState::Done).await {
+        match self.mark_record.write(guard, MarkState::Done).await {
             Ok(()) => Ok(Completed::ByThisCall { value, token }),
             Err(source) => Err(self.unmarked(token, source).with_error_type()),
         }
@@ -255,7 +255,7 @@ impl Once {
             }
             return self
                 .mark_record
-                .write(guard, WorkState::Open)
+                .write(guard, MarkState::Open)
                 .await
                 .map_err(OnceError::from_lock_error);
         }
@@ -355,7 +355,7 @@ impl Once {
 }
 
 fn completion(seen: Option<DatedMark>) -> Option<Completion> {
-    let seen = seen.filter(|seen| seen.mark.state == WorkState::Done)?;
+    let seen = seen.filter(|seen| seen.mark.state == MarkState::Done)?;
     Some(Completion {
         by: seen.mark.by,
         token: seen.mark.token,

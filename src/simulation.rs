@@ -5,9 +5,9 @@
 //! default, 100,000 in release builds). `TENURE_SIM_SEED=n` runs one and prints its timeline.
 
 mod actors;
+mod candidate_checks;
 mod counts;
-mod duties;
-mod handle;
+mod event_handlers;
 mod mutations;
 mod nemesis;
 mod network;
@@ -18,7 +18,7 @@ mod shrink;
 mod store;
 mod table_port;
 mod timings;
-mod traffic;
+mod transport;
 mod world;
 
 use std::{

@@ -24,7 +24,7 @@ const TTL: Duration = Duration::from_secs(10);
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Said {
+enum CallbackEvent {
     Led(u64),
     ThreadEnded,
     Followed(Reason),
@@ -32,31 +32,31 @@ enum Said {
 
 /// Leads until it is dropped, and records the callbacks.
 #[derive(Clone, Default)]
-struct Diary(Arc<Mutex<Vec<Said>>>);
+struct CallbackLog(Arc<Mutex<Vec<CallbackEvent>>>);
 
-impl Diary {
-    fn add(&self, said: Said) {
+impl CallbackLog {
+    fn add(&self, said: CallbackEvent) {
         self.0.lock().unwrap().push(said);
     }
 
-    fn take(&self) -> Vec<Said> {
+    fn take(&self) -> Vec<CallbackEvent> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
 }
 
 /// Records that the work was dropped.
-struct Work(Diary);
+struct Work(CallbackLog);
 
 impl Drop for Work {
     fn drop(&mut self) {
-        self.0.add(Said::ThreadEnded);
+        self.0.add(CallbackEvent::ThreadEnded);
     }
 }
 
 #[async_trait]
-impl LeaderCallbacks for Diary {
+impl LeaderCallbacks for CallbackLog {
     async fn became_leader(&mut self, leadership: Leadership) {
-        self.add(Said::Led(leadership.token().get()));
+        self.add(CallbackEvent::Led(leadership.token().get()));
         let _work = Work(self.clone());
         pending::<()>().await;
     }
@@ -64,7 +64,7 @@ impl LeaderCallbacks for Diary {
     async fn became_follower(&mut self, reason: Reason) {
         // Slow, to show that callbacks do not overlap.
         tokio::time::sleep(Duration::from_millis(100)).await;
-        self.add(Said::Followed(reason));
+        self.add(CallbackEvent::Followed(reason));
     }
 }
 
@@ -85,8 +85,8 @@ fn following(
     store: Arc<dyn LeaseStore>,
     clock: &Arc<TokioClock>,
     name: &str,
-) -> (Diary, Follow<Diary>) {
-    let diary = Diary::default();
+) -> (CallbackLog, Follow<CallbackLog>) {
+    let diary = CallbackLog::default();
     let timing = Timing::builder().ttl(TTL).build().unwrap();
     let lock = LockActor::builder("r", store)
         .candidate(name)
@@ -95,7 +95,7 @@ fn following(
     (diary.clone(), lock.follow(diary).on_current_runtime())
 }
 
-fn start(follow: Follow<Diary>) -> AbortHandle {
+fn start(follow: Follow<CallbackLog>) -> AbortHandle {
     let (work, handle) = abortable(follow.into_future());
     actix::spawn(work);
     handle
@@ -119,16 +119,22 @@ fn one_leads_and_the_other_takes_over_when_it_stops() {
         pause(TTL * 2).await;
         assert_eq!(
             first.take(),
-            [Said::Followed(Reason::NotElected), Said::Led(1)]
+            [
+                CallbackEvent::Followed(Reason::NotElected),
+                CallbackEvent::Led(1)
+            ]
         );
-        assert_eq!(second.take(), [Said::Followed(Reason::NotElected)]);
+        assert_eq!(second.take(), [CallbackEvent::Followed(Reason::NotElected)]);
         ended.await.unwrap().unwrap();
-        let end = [Said::ThreadEnded, Said::Followed(Reason::Shutdown)];
+        let end = [
+            CallbackEvent::ThreadEnded,
+            CallbackEvent::Followed(Reason::Shutdown),
+        ];
         assert_eq!(first.take(), end, "told before the future completes");
         pause(TTL / 3).await;
         assert_eq!(
             second.take(),
-            [Said::Led(2)],
+            [CallbackEvent::Led(2)],
             "long before a ttl has passed"
         );
     });
@@ -148,9 +154,15 @@ fn dropping_the_future_stops_the_work_and_releases_the_lease() {
         first.take();
         handle.abort();
         pause(TTL / 3).await;
-        assert_eq!(first.take(), [Said::ThreadEnded]);
+        assert_eq!(first.take(), [CallbackEvent::ThreadEnded]);
         let told = second.take();
-        assert_eq!(told, [Said::Followed(Reason::NotElected), Said::Led(2)]);
+        assert_eq!(
+            told,
+            [
+                CallbackEvent::Followed(Reason::NotElected),
+                CallbackEvent::Led(2)
+            ]
+        );
     });
 }
 
@@ -167,18 +179,21 @@ fn stops_the_work_by_the_deadline_when_the_store_hangs_and_leads_again_later() {
         pause(TTL).await;
         assert_eq!(
             diary.take(),
-            [Said::ThreadEnded, Said::Followed(Reason::StoreLost)]
+            [
+                CallbackEvent::ThreadEnded,
+                CallbackEvent::Followed(Reason::StoreLost)
+            ]
         );
         store.always(None);
         pause(TTL * 2).await;
-        assert_eq!(diary.take(), [Said::Led(2)]);
+        assert_eq!(diary.take(), [CallbackEvent::Led(2)]);
     });
 }
 
 #[test]
 fn an_invalid_name_is_an_error_and_calls_nothing() {
     paused(async {
-        let diary = Diary::default();
+        let diary = CallbackLog::default();
         let store = Arc::new(MemoryStore::new());
         let error = follow(store, "two\nlines", diary.clone())
             .await
@@ -190,11 +205,11 @@ fn an_invalid_name_is_an_error_and_calls_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runs_on_a_tokio_runtime_of_several_threads() {
-    let diary = Diary::default();
+    let diary = CallbackLog::default();
     let (tell, told) = tokio::sync::oneshot::channel::<()>();
     let followed = follow(Arc::new(MemoryStore::new()), "r", diary.clone()).until(told);
     let task = tokio::spawn(followed.into_future());
-    while !diary.0.lock().unwrap().contains(&Said::Led(1)) {
+    while !diary.0.lock().unwrap().contains(&CallbackEvent::Led(1)) {
         pause(Duration::from_millis(5)).await;
     }
     drop(tell);
@@ -202,7 +217,7 @@ async fn runs_on_a_tokio_runtime_of_several_threads() {
     let said = diary.take();
     assert_eq!(
         said.last(),
-        Some(&Said::Followed(Reason::Shutdown)),
+        Some(&CallbackEvent::Followed(Reason::Shutdown)),
         "{said:?}"
     );
 }
@@ -224,7 +239,10 @@ fn the_handle_shows_the_leader_steps_down_and_shuts_down() {
         assert!(lock.is_leader() && lock.liveness().is_ok());
         assert_eq!(lock.status().await.unwrap().subscribers, 1);
         assert_eq!(lock.step_down().await, Ok(StepDownOutcome::Released));
-        let end = [Said::ThreadEnded, Said::Followed(Reason::SteppedDown)];
+        let end = [
+            CallbackEvent::ThreadEnded,
+            CallbackEvent::Followed(Reason::SteppedDown),
+        ];
         assert_eq!(diary.take(), end);
         assert!(!lock.is_leader() && leader.borrow().is_none());
         lock.resume().await.unwrap();
@@ -256,7 +274,7 @@ fn does_not_contend_before_it_is_awaited() {
 }
 
 /// Its `became_follower` takes longer than `yield_for`.
-struct Slow(Diary);
+struct Slow(CallbackLog);
 
 #[async_trait]
 impl LeaderCallbacks for Slow {
@@ -267,7 +285,7 @@ impl LeaderCallbacks for Slow {
     async fn became_follower(&mut self, reason: Reason) {
         let _work = Work(self.0.clone());
         tokio::time::sleep(TTL * 3).await;
-        self.0.add(Said::Followed(reason));
+        self.0.add(CallbackEvent::Followed(reason));
     }
 }
 
@@ -276,7 +294,7 @@ fn a_callback_that_exceeds_yield_for_is_dropped_and_the_lease_expires() {
     paused(async {
         let clock = Arc::new(TokioClock::new());
         let store = memory(&clock);
-        let diary = Diary::default();
+        let diary = CallbackLog::default();
         let timing = Timing::builder().ttl(TTL).build().unwrap();
         let lock = LockActor::builder("r", store.clone());
         let lock = lock.timing(timing).clock(clock.clone());
@@ -289,7 +307,10 @@ fn a_callback_that_exceeds_yield_for_is_dropped_and_the_lease_expires() {
         let until = clock.now() + TTL * 5 + timing.yield_for();
         follow.until(stop).await.unwrap();
         assert_eq!(clock.now(), until);
-        assert_eq!(diary.take(), [Said::ThreadEnded, Said::ThreadEnded]);
+        assert_eq!(
+            diary.take(),
+            [CallbackEvent::ThreadEnded, CallbackEvent::ThreadEnded]
+        );
         let record = store.read(&"r".try_into().unwrap(), LIMIT).await.unwrap();
         assert!(
             record.unwrap().is_held(),
@@ -307,11 +328,17 @@ async fn leads_and_releases_the_lease_under_paused_tokio_time() {
     let lock = following.handle().clone();
     let ended = tokio::spawn(following.into_future());
     pause(TTL).await;
-    let led = [Said::Followed(Reason::NotElected), Said::Led(1)];
+    let led = [
+        CallbackEvent::Followed(Reason::NotElected),
+        CallbackEvent::Led(1),
+    ];
     assert_eq!(first.take(), led);
     assert!(lock.is_leader());
     ended.await.unwrap().unwrap();
-    let end = [Said::ThreadEnded, Said::Followed(Reason::Shutdown)];
+    let end = [
+        CallbackEvent::ThreadEnded,
+        CallbackEvent::Followed(Reason::Shutdown),
+    ];
     assert_eq!(first.take(), end);
     let record = store.read(&"r".try_into().unwrap(), LIMIT).await.unwrap();
     assert!(!record.unwrap().is_held());
@@ -328,7 +355,7 @@ async fn dropping_the_future_releases_the_lease_on_a_tokio_runtime() {
     handle.abort();
     assert!(task.await.unwrap().is_err(), "aborted");
     pause(TTL / 10).await;
-    assert_eq!(first.take().last(), Some(&Said::ThreadEnded));
+    assert_eq!(first.take().last(), Some(&CallbackEvent::ThreadEnded));
     let record = store.read(&"r".try_into().unwrap(), LIMIT).await.unwrap();
     assert!(!record.unwrap().is_held());
 }
@@ -336,7 +363,7 @@ async fn dropping_the_future_releases_the_lease_on_a_tokio_runtime() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fails_on_a_runtime_of_several_threads() {
     let store = Arc::new(MemoryStore::new());
-    let follow = follow(store.clone(), "r", Diary::default()).on_current_runtime();
+    let follow = follow(store.clone(), "r", CallbackLog::default()).on_current_runtime();
     let error = follow.await.unwrap_err().to_string();
     assert!(error.contains("current-thread runtime"), "{error}");
     let error = LockActor::builder("r", store)

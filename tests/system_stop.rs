@@ -6,9 +6,9 @@ use std::{sync::Arc, time::Duration};
 use actix::prelude::*;
 use tenure::{LockActor, MemoryStore, Timing, start_actor};
 
-struct Stops;
+struct SystemStopper;
 
-impl Actor for Stops {
+impl Actor for SystemStopper {
     type Context = Context<Self>;
 }
 
@@ -25,7 +25,7 @@ fn an_actor_of_start_actor_that_stops_its_system_does_not_stop_the_locks() {
         .unwrap();
     let _stops = start_actor(move |_| {
         System::current().stop();
-        Stops
+        SystemStopper
     });
     std::thread::sleep(Duration::from_secs_f64(0.5));
     System::new().block_on(async {

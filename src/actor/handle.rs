@@ -9,7 +9,7 @@ use super::{
     GetStatus, KnownLeader, Leader, LeaderChanged, LockActor, Observe, Shutdown, Status, Subscribe,
     ThreadStalled, Unsubscribe,
     liveness::Liveness,
-    messages::{Command, CommandKind, WatchStarted},
+    messages::{Command, CommandKind, LeaderWatchStarted},
 };
 use crate::{
     election::{Config, StepDownOutcome},
@@ -212,7 +212,7 @@ impl LockHandle {
     #[must_use]
     pub fn watch_leader(&self) -> watch::Receiver<Option<KnownLeader>> {
         let leader = self.0.leader.clone();
-        self.0.address.do_send(WatchStarted);
+        self.0.address.do_send(LeaderWatchStarted);
         leader
     }
 

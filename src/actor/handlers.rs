@@ -4,8 +4,8 @@ use futures::channel::oneshot;
 use super::{
     LockActor, Status,
     messages::{
-        ClockJumped, Command, CommandKind, DeliveryEnded, GetStatus, Observe, Pause, Resume,
-        Shutdown, StepDown, Subscribe, Unsubscribe, WatchStarted,
+        ClockJumped, Command, CommandKind, DeliveryEnded, GetStatus, LeaderWatchStarted, Observe,
+        Pause, Resume, Shutdown, StepDown, Subscribe, Unsubscribe,
     },
 };
 use crate::election::StepDownOutcome;
@@ -132,10 +132,10 @@ impl Handler<Observe> for LockActor {
     }
 }
 
-impl Handler<WatchStarted> for LockActor {
+impl Handler<LeaderWatchStarted> for LockActor {
     type Result = ();
 
-    fn handle(&mut self, _: WatchStarted, _: &mut Context<Self>) {
+    fn handle(&mut self, _: LeaderWatchStarted, _: &mut Context<Self>) {
         self.deliver();
     }
 }

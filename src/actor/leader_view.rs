@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use actix::{Recipient, WeakRecipient};
 
-use super::{KnownLeader, LeaderChanged, status::Seen};
+use super::{KnownLeader, LeaderChanged, status::SeenRecord};
 use crate::{
     clock::Moment,
     election::{Config, Reply},
@@ -24,12 +24,12 @@ pub(super) struct LeaderView {
 
 impl LeaderView {
     /// The record that was read last, with the remaining time counted down.
-    pub(super) fn last_seen(&self, now: Moment) -> Option<Seen> {
+    pub(super) fn last_seen(&self, now: Moment) -> Option<SeenRecord> {
         let (record, seen_at) = self.seen.as_ref()?;
         let age = seen_at.until(now);
         let mut record = record.clone();
         record.remaining = record.remaining.saturating_sub(age);
-        Some(Seen { record, age })
+        Some(SeenRecord { record, age })
     }
 
     pub(super) fn is_observed(&self) -> bool {

@@ -14,7 +14,7 @@ use rand::rngs::SmallRng;
 use super::{
     builder::LockBuilder, known_leader::LeaderPublisher, leader_view::LeaderView,
     liveness::Liveness, messages::ClockJumped, no_subscriber_warning::NoSubscriberWarning,
-    slow_subscribers::SlowSubscriberWarning, subscribers::Subscribers,
+    slow_subscriber_warning::SlowSubscriberWarning, subscribers::Subscribers,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -50,7 +50,7 @@ pub struct LockActor {
     pub(super) health: StoreHealth,
     pub(super) restarts: u64,
     no_subscriber_warning: NoSubscriberWarning,
-    slow_subscribers: SlowSubscriberWarning,
+    slow_subscriber_warning: SlowSubscriberWarning,
     lease_events: LeaseEvents,
     /// Where acknowledgements are sent. Weak, so that it does not keep the lock running.
     pub(super) lock: Option<WeakAddr<LockActor>>,
@@ -97,7 +97,7 @@ impl LockActor {
             health: StoreHealth::new(store),
             restarts: 0,
             no_subscriber_warning: NoSubscriberWarning::default(),
-            slow_subscribers: SlowSubscriberWarning::default(),
+            slow_subscriber_warning: SlowSubscriberWarning::default(),
             lease_events: LeaseEvents::default(),
             lock: None,
             address: None,
@@ -176,7 +176,7 @@ impl LockActor {
                 self.leader_view.handle_reply(&reply, record, now);
                 Ok(())
             }
-            Err(error) => Err(self.health.request_failed(error, config, sent_at, now)),
+            Err(error) => Err(self.health.failed(error, config, sent_at, now)),
         };
         self.election.handle_reply(id, sent_at, reply, now);
         if result.is_ok() {
@@ -194,7 +194,7 @@ impl LockActor {
         let check = self.subscribers.check_at();
         let due = self.election.poll_timeout();
         let expiry = self.leader.expires_at();
-        let slow = self.slow_subscribers.warn_at();
+        let slow = self.slow_subscriber_warning.warn_at();
         let next = [due, warning, check, expiry, slow]
             .into_iter()
             .flatten()
@@ -304,7 +304,7 @@ impl LockActor {
         self.no_subscriber_warning
             .check(is_unused, self.election.config(), self.clock.now());
         let awaited = self.subscribers.awaited();
-        self.slow_subscribers
+        self.slow_subscriber_warning
             .check(awaited, &self.election, self.clock.now());
         if self.election.is_settled() {
             self.complete_commands();

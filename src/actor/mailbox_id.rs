@@ -15,16 +15,16 @@ impl MailboxId {
         M: Message + Send,
         M::Result: Send,
     {
-        let mut hasher = Identity(0);
+        let mut hasher = IdentityHasher(0);
         address.hash(&mut hasher);
         Self(hasher.finish())
     }
 }
 
 /// Hashes one number to itself.
-struct Identity(u64);
+struct IdentityHasher(u64);
 
-impl Hasher for Identity {
+impl Hasher for IdentityHasher {
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = self.0 << 8 | u64::from(*byte);

@@ -210,21 +210,21 @@ impl Message for Command {
 #[derive(Debug)]
 pub(super) struct DeliveryEnded {
     pub(super) subscriber: u64,
-    /// The [name](Notice::NAME) of the message.
+    /// The [name](SubscriberMessage::NAME) of the message.
     pub(super) message: &'static str,
     pub(super) handled: bool,
 }
 
 /// A message that subscribers must acknowledge.
-pub(super) trait Notice: Message<Result = ()> + Send + 'static {
+pub(super) trait SubscriberMessage: Message<Result = ()> + Send + 'static {
     const NAME: &'static str;
 }
 
-impl Notice for BecameLeader {
+impl SubscriberMessage for BecameLeader {
     const NAME: &'static str = "BecameLeader";
 }
 
-impl Notice for BecameFollower {
+impl SubscriberMessage for BecameFollower {
     const NAME: &'static str = "BecameFollower";
 }
 
@@ -234,9 +234,9 @@ impl Message for DeliveryEnded {
 
 /// A receiver of who leads was handed out: the lock must read the record.
 #[derive(Debug)]
-pub(super) struct WatchStarted;
+pub(super) struct LeaderWatchStarted;
 
-impl Message for WatchStarted {
+impl Message for LeaderWatchStarted {
     type Result = ();
 }
 

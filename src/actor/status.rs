@@ -44,7 +44,7 @@ pub struct Status {
     /// A lock that contends or is observed reads it every `poll_every`; a paused lock does not. A grant
     /// comes without a record and makes the last one out of date, so a leader has none until the store says
     /// to whom it lost the lease.
-    pub last_seen: Option<Seen>,
+    pub last_seen: Option<SeenRecord>,
     /// How many actors are subscribed.
     pub subscribers: usize,
     /// How many of them have not yet acknowledged a message.
@@ -59,7 +59,7 @@ pub struct Status {
 /// A record of the store, and how old it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Seen {
+pub struct SeenRecord {
     /// The record. Its [`remaining`](LeaseRecord::remaining) has been counted down since it was read:
     /// zero if the lease has run out, unless it was renewed since.
     pub record: LeaseRecord,

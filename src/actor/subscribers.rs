@@ -1,7 +1,7 @@
-mod acknowledgements;
 mod dead_subscribers;
+mod indexed_subscribers;
+mod message_sender;
 mod subscriber;
-mod subscriber_index;
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::{
     LockActor,
     mailbox_id::MailboxId,
     messages::{BecameFollower, BecameLeader, DeliveryEnded, Subscribe, Unsubscribe},
-    slow_subscribers::LongestUnacknowledged,
+    slow_subscriber_warning::LongestUnacknowledged,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -19,9 +19,9 @@ use crate::{
     leadership::{Leadership, Reason},
     lease::{CandidateId, ResourceName},
 };
-use acknowledgements::Acknowledgements;
+use indexed_subscribers::IndexedSubscribers;
+use message_sender::MessageSender;
 use subscriber::Subscriber;
-use subscriber_index::SubscriberIndex;
 
 /// How many subscribers one lock handles (their messages, messages to them, checks whether they are alive)
 /// before the other locks of the thread run.
@@ -36,8 +36,8 @@ pub(super) const BATCH_SIZE: usize = 128;
 pub(super) struct Subscribers {
     resource: ResourceName,
     clock: Arc<dyn Clock>,
-    index: SubscriberIndex,
-    acknowledgements: Acknowledgements,
+    index: IndexedSubscribers,
+    acknowledgements: MessageSender,
     clean: bool,
     /// The end of a leadership, until it was sent to every subscriber that got its begin.
     ended: Option<LeadershipEnd>,
@@ -65,8 +65,8 @@ impl Subscribers {
         Self {
             resource,
             clock,
-            index: SubscriberIndex::default(),
-            acknowledgements: Acknowledgements::default(),
+            index: IndexedSubscribers::default(),
+            acknowledgements: MessageSender::default(),
             clean: true,
             ended: None,
             batch_size,

@@ -2,7 +2,7 @@
 
 mod acquire;
 mod client;
-mod owners;
+mod shared_owner;
 
 use std::{
     any::Any,
@@ -65,7 +65,7 @@ pub(super) enum Fault {
 
 /// The database: its records, its clock and its state.
 #[derive(Debug)]
-struct Shared {
+struct Database {
     records: Mutex<BTreeMap<String, StoredRecord>>,
     clock: ManualClock,
     clients: AtomicU64,
@@ -76,14 +76,14 @@ struct Shared {
 /// A subject whose store has this fault, or no fault.
 pub(super) struct Broken {
     fault: Option<Fault>,
-    shared: Arc<Shared>,
+    shared: Arc<Database>,
 }
 
 impl Broken {
     pub(super) fn new(fault: impl Into<Option<Fault>>) -> Self {
         Self {
             fault: fault.into(),
-            shared: Arc::new(Shared {
+            shared: Arc::new(Database {
                 records: Mutex::default(),
                 clock: ManualClock::new(),
                 clients: AtomicU64::new(0),

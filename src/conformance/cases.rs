@@ -3,11 +3,11 @@
 mod acquire;
 mod evict;
 mod lost_replies;
-mod owners;
 mod races;
 mod records;
 mod release;
 mod renew;
+mod shared_owner;
 
 use futures::future::BoxFuture;
 
@@ -29,15 +29,6 @@ use lost_replies::{
     a_late_retry_of_an_acquire_does_not_undo_its_release, a_lost_reply_does_not_lose_the_lease,
     a_write_that_gets_no_answer_fails_within_its_limit,
 };
-use owners::{
-    a_reentrant_bid_does_not_take_the_lease_of_another_candidate,
-    a_reentrant_bid_gives_a_whole_ttl_again, a_reentrant_bid_is_refused_while_the_lease_is_closing,
-    a_reentrant_bid_takes_the_lease_of_its_candidate_with_a_new_token,
-    a_release_by_another_owner_changes_nothing, a_release_by_owner_clears_an_expired_lease,
-    a_release_by_owner_creates_no_record, a_release_by_owner_needs_no_token,
-    a_token_grows_across_a_release_by_owner, an_attempt_released_by_owner_is_never_granted_again,
-    one_release_by_owner_ends_all_reentrant_bids_of_the_owner,
-};
 use races::{
     a_renewed_lease_is_never_taken_over, an_observation_counts_from_the_reply,
     one_of_32_simultaneous_bids_wins, one_of_32_simultaneous_bids_wins_a_resource_without_a_record,
@@ -56,6 +47,15 @@ use renew::{
     a_lease_of_another_token_or_holder_is_not_renewed, a_lease_that_was_taken_over_is_not_renewed,
     a_renewal_gives_a_whole_ttl_again, a_renewal_with_a_shorter_ttl_shortens_the_lease,
     an_expired_lease_is_not_renewed, renew_many_renews_each_lease,
+};
+use shared_owner::{
+    a_reentrant_bid_does_not_take_the_lease_of_another_candidate,
+    a_reentrant_bid_gives_a_whole_ttl_again, a_reentrant_bid_is_refused_while_the_lease_is_closing,
+    a_reentrant_bid_takes_the_lease_of_its_candidate_with_a_new_token,
+    a_release_by_another_owner_changes_nothing, a_release_by_owner_clears_an_expired_lease,
+    a_release_by_owner_creates_no_record, a_release_by_owner_needs_no_token,
+    a_token_grows_across_a_release_by_owner, an_attempt_released_by_owner_is_never_granted_again,
+    one_release_by_owner_ends_all_reentrant_bids_of_the_owner,
 };
 
 type Case = for<'a> fn(&'a Trial) -> BoxFuture<'a, ()>;

@@ -26,7 +26,7 @@ pub struct Capabilities {
     pub observed: bool,
     /// Whether the [`Subject`] can change records without the store: it has its own
     /// [`add_unknown_field`](Subject::add_unknown_field) and the two methods after it. Default: `false`.
-    pub meddles: bool,
+    pub can_edit_records: bool,
 }
 
 impl Capabilities {
@@ -37,7 +37,7 @@ impl Capabilities {
             ttl,
             slack: ttl / 10,
             observed: false,
-            meddles: false,
+            can_edit_records: false,
         }
     }
 }
@@ -179,10 +179,10 @@ pub(super) fn metadata(text: &str) -> Metadata {
     Metadata::new(text).expect("a text that is short enough")
 }
 
-type Answer<T> = Result<T, crate::store::StoreError>;
+type StoreResult<T> = Result<T, crate::store::StoreError>;
 
 #[track_caller]
-pub(super) fn granted(answer: Answer<AcquireOutcome>) -> FencingToken {
+pub(super) fn granted(answer: StoreResult<AcquireOutcome>) -> FencingToken {
     match answer.expect("an answer") {
         AcquireOutcome::Granted { token } => token,
         AcquireOutcome::Refused(record) => panic!("not granted, but refused for {record:?}"),
@@ -190,7 +190,7 @@ pub(super) fn granted(answer: Answer<AcquireOutcome>) -> FencingToken {
 }
 
 #[track_caller]
-pub(super) fn refused(answer: Answer<AcquireOutcome>) -> LeaseRecord {
+pub(super) fn refused(answer: StoreResult<AcquireOutcome>) -> LeaseRecord {
     match answer.expect("an answer") {
         AcquireOutcome::Refused(record) => record,
         AcquireOutcome::Granted { token } => panic!("not refused, but granted {token}"),
@@ -198,13 +198,13 @@ pub(super) fn refused(answer: Answer<AcquireOutcome>) -> LeaseRecord {
 }
 
 #[track_caller]
-pub(super) fn renewed(answer: Answer<RenewOutcome>) {
+pub(super) fn renewed(answer: StoreResult<RenewOutcome>) {
     let outcome = answer.expect("an answer");
     assert_eq!(outcome, RenewOutcome::Renewed);
 }
 
 #[track_caller]
-pub(super) fn lost(answer: Answer<RenewOutcome>) -> Option<LeaseRecord> {
+pub(super) fn lost(answer: StoreResult<RenewOutcome>) -> Option<LeaseRecord> {
     match answer.expect("an answer") {
         RenewOutcome::Lost(record) => record,
         RenewOutcome::Renewed => panic!("not lost, but renewed"),
@@ -212,12 +212,12 @@ pub(super) fn lost(answer: Answer<RenewOutcome>) -> Option<LeaseRecord> {
 }
 
 #[track_caller]
-pub(super) fn released(answer: Answer<ReleaseOutcome>) {
+pub(super) fn released(answer: StoreResult<ReleaseOutcome>) {
     assert_eq!(answer.expect("an answer"), ReleaseOutcome::Released);
 }
 
 #[track_caller]
-pub(super) fn not_held(answer: Answer<ReleaseOutcome>) -> Option<LeaseRecord> {
+pub(super) fn not_held(answer: StoreResult<ReleaseOutcome>) -> Option<LeaseRecord> {
     match answer.expect("an answer") {
         ReleaseOutcome::NotHeld(record) => record,
         ReleaseOutcome::Released => panic!("released what was not held as claimed"),

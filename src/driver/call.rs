@@ -21,7 +21,7 @@ fn limit_of_store(wait: Duration) -> Duration {
 
 /// The answer of a store, and the record in it if it has one.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ReplyWithRecord {
     pub(crate) reply: Reply,
     pub(crate) record: Option<LeaseRecord>,
 }
@@ -32,7 +32,7 @@ pub(super) fn call(
     store: Arc<dyn LeaseStore>,
     call: Call,
     wait: Duration,
-) -> BoxFuture<'static, Result<Answer, StoreError>> {
+) -> BoxFuture<'static, Result<ReplyWithRecord, StoreError>> {
     let (kind, operation) = (store.kind(), operation(&call));
     let limit = limit_of_store(wait);
     let answer = AssertUnwindSafe(async move { answer(&*store, call, limit).await }).catch_unwind();
@@ -59,7 +59,7 @@ pub(crate) async fn call_within(
     store: &Arc<dyn LeaseStore>,
     call: Call,
     wait: Duration,
-) -> Result<Answer, StoreError> {
+) -> Result<ReplyWithRecord, StoreError> {
     let operation = operation(&call);
     let answer = self::call(store.clone(), call, wait);
     let answer = timeout(wait, answer).await;
@@ -81,7 +81,11 @@ pub(super) fn operation(call: &Call) -> Operation {
     }
 }
 
-async fn answer(store: &dyn LeaseStore, call: Call, limit: Duration) -> Result<Answer, StoreError> {
+async fn answer(
+    store: &dyn LeaseStore,
+    call: Call,
+    limit: Duration,
+) -> Result<ReplyWithRecord, StoreError> {
     let (reply, record) = match call {
         Call::Acquire(bid) => match store.acquire(&bid, limit).await? {
             AcquireOutcome::Granted { token } => (Reply::Granted { token }, None),
@@ -107,7 +111,7 @@ async fn answer(store: &dyn LeaseStore, call: Call, limit: Duration) -> Result<A
         },
         Call::Read(resource) => (Reply::Read, store.read(&resource, limit).await?),
     };
-    Ok(Answer { reply, record })
+    Ok(ReplyWithRecord { reply, record })
 }
 
 #[cfg(test)]

@@ -75,12 +75,7 @@ impl LeaseEvents {
         failing_for: Option<Duration>,
     ) {
         let leader = leader.map(tracing::field::display);
-        let outage = failing_for.map_or_else(String::new, |time| {
-            format!(
-                "; the store has not answered as it should for {}",
-                human(time)
-            )
-        });
+        let outage = of_outage(failing_for);
         let failing_for = failing_for.map(|time| tracing::field::display(human(time)));
         // `tracing` needs the level of an event as a constant.
         macro_rules! became_follower {
@@ -128,14 +123,22 @@ impl LeaseEvents {
         );
     }
 
-    pub(crate) fn lock_lost(config: &Config, token: FencingToken, reason: &Reason) {
+    pub(crate) fn lock_lost(
+        config: &Config,
+        token: FencingToken,
+        reason: &Reason,
+        failing_for: Option<Duration>,
+    ) {
+        let outage = of_outage(failing_for);
+        let failing_for = failing_for.map(|time| tracing::field::display(human(time)));
         lock_event!(
             warn,
             "tenure.lock_lost",
             config,
             token = token.get(),
             reason = %reason,
-            "lock lost: {reason}"
+            failing_for,
+            "lock lost: {reason}{outage}"
         );
     }
 
@@ -183,4 +186,11 @@ impl LeaseEvents {
         }
         self.term = term.map(|(present, deadline)| (present.clone(), deadline));
     }
+}
+
+/// Says in a message for how long the store has been failing, if it has.
+fn of_outage(failing_for: Option<Duration>) -> String {
+    failing_for.map_or_else(String::new, |time| {
+        format!("; the store has been failing for {}", human(time))
+    })
 }

@@ -124,12 +124,12 @@ impl Outage {
 
 /// One lock's membership in an outage. Dropping it ends the membership.
 #[derive(Debug)]
-pub(super) struct Concerned {
+pub(super) struct OutageMembership {
     key: OutageKey,
     lock: u64,
 }
 
-impl Concerned {
+impl OutageMembership {
     /// Makes a lock take part in the outage of its store.
     pub(super) fn new(
         store: &Arc<dyn LeaseStore>,
@@ -168,7 +168,7 @@ impl Concerned {
                 kind = %error.kind(),
                 error = %WithCauses(error),
                 failing_for = %human(failing_for),
-                "the store has not answered as it should for {}; the request is repeated",
+                "the store has been failing for {}; the request is repeated",
                 human(failing_for)
             ),
             OutageReport::StillFailing { failing_for, locks } => lock_event!(
@@ -180,7 +180,7 @@ impl Concerned {
                 error = %WithCauses(error),
                 failing_for = %human(failing_for),
                 locks,
-                "the store has not answered as it should for {}, which concerns {locks} {} of this process",
+                "the store has been failing for {}, which concerns {locks} {} of this process",
                 human(failing_for),
                 if locks == 1 { "lock" } else { "locks" }
             ),
@@ -209,7 +209,7 @@ impl Concerned {
     }
 }
 
-impl Drop for Concerned {
+impl Drop for OutageMembership {
     fn drop(&mut self) {
         let mut outages = outages();
         if let Some(outage) = outages.get_mut(&self.key) {

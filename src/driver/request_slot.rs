@@ -6,7 +6,7 @@ use std::{
 
 use futures::future::BoxFuture;
 
-use super::call::{self, Answer};
+use super::call::{self, ReplyWithRecord};
 use crate::{
     clock::Moment,
     election::{Reply, Request, RequestId},
@@ -25,7 +25,7 @@ struct InFlight {
     id: RequestId,
     sent_at: Moment,
     operation: Operation,
-    answer: BoxFuture<'static, Result<Answer, StoreError>>,
+    answer: BoxFuture<'static, Result<ReplyWithRecord, StoreError>>,
 }
 
 /// The result of a request.
@@ -77,7 +77,7 @@ impl RequestSlot {
         let (id, sent_at, operation) = (sending.id, sending.sent_at, sending.operation);
         self.sending = None;
         let (reply, outcome) = match answer {
-            Ok(Answer { reply, record }) => (reply, Ok(record)),
+            Ok(ReplyWithRecord { reply, record }) => (reply, Ok(record)),
             Err(error) if error.kind().may_have_been_applied() => (Reply::Unknown, Err(error)),
             Err(error) if mutant!(ErrorTakenForRenewal) => (Reply::Renewed, Err(error)),
             Err(error) => (Reply::Failed, Err(error)),

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::outages::Concerned;
+use super::outages::OutageMembership;
 use crate::{
     clock::Moment,
     duration::millis,
@@ -24,7 +24,7 @@ pub struct StoreStatus {
     pub last_error: Option<Arc<StoreError>>,
 }
 
-/// Whether the store answers one lock. The log has one line for all locks of a store: see [`Concerned`].
+/// Whether the store answers one lock. The log has one line for all locks of a store: see [`OutageMembership`].
 #[derive(Debug)]
 pub(crate) struct StoreHealth {
     store: Arc<dyn LeaseStore>,
@@ -32,7 +32,7 @@ pub(crate) struct StoreHealth {
     failing_since: Option<Moment>,
     failures: u64,
     last_error: Option<Arc<StoreError>>,
-    concerned: Option<Concerned>,
+    concerned: Option<OutageMembership>,
 }
 
 impl StoreHealth {
@@ -54,18 +54,8 @@ impl StoreHealth {
         self.failures = 0;
     }
 
-    /// A request has failed, and it is not known when it was sent. Returns the error, shared.
-    pub(crate) fn failed(
-        &mut self,
-        error: StoreError,
-        config: &Config,
-        now: Moment,
-    ) -> Arc<StoreError> {
-        self.request_failed(error, config, now, now)
-    }
-
     /// A request that was sent at `sent_at` has failed. Returns the error, shared.
-    pub(crate) fn request_failed(
+    pub(crate) fn failed(
         &mut self,
         error: StoreError,
         config: &Config,
@@ -78,7 +68,7 @@ impl StoreHealth {
         // A lock takes part in one outage: it leaves the old one before it joins another.
         self.concerned = self.concerned.take().filter(|known| known.covers(kind));
         self.concerned
-            .get_or_insert_with(|| Concerned::new(&self.store, kind, &config.resource))
+            .get_or_insert_with(|| OutageMembership::new(&self.store, kind, &config.resource))
             .failed(&error, config, since, now);
         let error = Arc::new(error);
         self.last_error = Some(error.clone());

@@ -30,13 +30,13 @@ pub(crate) fn watch(wake: impl Fn(bool) -> bool + 'static) {
     });
     if !running {
         // `DRIVERS` must not be borrowed here: a runtime that is ending drops the task at once, which borrows it.
-        actix::spawn(run(ClearOnDrop));
+        actix::spawn(run(ClearDriversOnDrop));
     }
 }
 
 /// Wakes the drivers of this thread. The loop ends with the thread's runtime, and then the list is cleared.
-async fn run(_list: ClearOnDrop) {
-    let mut gap = ClockGap::new(BootClock.now(), Instant::now());
+async fn run(_list: ClearDriversOnDrop) {
+    let mut gap = SuspendDetector::new(BootClock.now(), Instant::now());
     loop {
         actix::clock::sleep(LOOK_EVERY).await;
         let jumped = gap.has_jumped(BootClock.now(), Instant::now());
@@ -48,9 +48,9 @@ async fn run(_list: ClearOnDrop) {
     }
 }
 
-struct ClearOnDrop;
+struct ClearDriversOnDrop;
 
-impl Drop for ClearOnDrop {
+impl Drop for ClearDriversOnDrop {
     fn drop(&mut self) {
         // When the thread ends, the list may have been dropped before.
         let _ = DRIVERS.try_with(RefCell::take);
@@ -59,12 +59,12 @@ impl Drop for ClearOnDrop {
 
 /// How far the boot clock is ahead of the monotonic clock.
 #[derive(Debug)]
-struct ClockGap {
+struct SuspendDetector {
     boot: Moment,
     monotonic: Instant,
 }
 
-impl ClockGap {
+impl SuspendDetector {
     fn new(boot: Moment, monotonic: Instant) -> Self {
         Self { boot, monotonic }
     }

@@ -74,7 +74,7 @@ impl BidSchedule {
     }
 
     /// The store hints that the record changed.
-    pub(super) fn hurry(&mut self, timing: &Timing, rng: &mut SmallRng, now: Moment) {
+    pub(super) fn bring_forward(&mut self, timing: &Timing, rng: &mut SmallRng, now: Moment) {
         let floor = timing.floor();
         let soon = now.max(self.last_bid + floor) + rng.random_range(Duration::ZERO..=floor);
         self.next_bid = self.next_bid.min(soon);

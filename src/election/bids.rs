@@ -58,7 +58,7 @@ impl Election {
                 self.bid_schedule.succeeded();
                 self.bid_schedule
                     .wait(&timing, &mut self.rng, record.remaining, now);
-                self.look_for_own(&record, now);
+                self.detect_reentry(&record, now);
                 // The lease is free, so the store refused only this attempt. It may grant a new one.
                 self.pending_bid = self.pending_bid.filter(|_| record.is_held());
                 if let Some(pending_bid) = &mut self.pending_bid {
@@ -82,7 +82,7 @@ impl Election {
     /// The first bid is never reentrant. So the election knows whether a granted lease was free before or is
     /// shared with another mutex of the owner. Only a lease that was free may be released if its caller no
     /// longer waits.
-    fn look_for_own(&mut self, record: &LeaseRecord, now: Moment) {
+    fn detect_reentry(&mut self, record: &LeaseRecord, now: Moment) {
         let own = record.is_held() && record.holder.as_ref() == Some(&self.config.candidate);
         let before = std::mem::replace(&mut self.reenters, own && self.options.reentrant);
         if self.reenters && !before {
@@ -101,13 +101,13 @@ impl Election {
         };
         let since = *pending_bid.maybe_granted_since.get_or_insert(sent_at);
         if since + self.config.timing.ttl() <= now {
-            self.give_attempt_back(now);
+            self.abandon_attempt(now);
             self.bid_schedule.let_others_try(&self.config.timing, now);
         }
     }
 
     /// Ends the attempt, and releases the lease if the attempt may have been granted.
-    pub(super) fn give_attempt_back(&mut self, now: Moment) {
+    pub(super) fn abandon_attempt(&mut self, now: Moment) {
         if let Some(pending_bid) = self.pending_bid.take()
             && pending_bid.maybe_granted_since.is_some()
         {

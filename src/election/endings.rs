@@ -103,9 +103,9 @@ impl Election {
             }
         };
         let token = term.lease().token;
-        term.tell(&reason);
+        term.notify_lost(&reason);
         if !planned {
-            term.kill();
+            term.revoke();
         }
         self.transitions
             .push_back(Transition::BecameFollower { token, reason });
@@ -136,7 +136,7 @@ impl Election {
             ends = false;
         }
         if ends {
-            self.give_attempt_back(now);
+            self.abandon_attempt(now);
         }
         self.releases.expire(now);
     }

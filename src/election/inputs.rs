@@ -41,7 +41,7 @@ impl Election {
     pub(crate) fn handle_store_changed(&mut self, now: Moment) {
         self.advance(now);
         self.bid_schedule
-            .hurry(&self.config.timing, &mut self.rng, now);
+            .bring_forward(&self.config.timing, &mut self.rng, now);
     }
 
     /// Stops leading, and does not contend until `hold_off` after the lease was given up.
@@ -73,9 +73,9 @@ impl Election {
     }
 
     /// No work has run under the present leadership, so `min_hold` does not apply.
-    pub(crate) fn forgo(&mut self) {
+    pub(crate) fn waive_min_hold(&mut self) {
         if let Some(term) = self.phase.term() {
-            term.forgo();
+            term.waive_min_hold();
         }
     }
 

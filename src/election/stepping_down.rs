@@ -55,13 +55,13 @@ impl SteppingDown {
         if !self.is_over && clean && self.term.may_be_ours(now) {
             let lease = self.term.lease().clone();
             if mutant!(ReleasedWhileCurrent) {
-                self.term.leave();
+                self.term.let_expire();
                 return Some(lease);
             }
-            self.term.kill();
+            self.term.revoke();
             return Some(lease);
         }
-        self.term.leave();
+        self.term.let_expire();
         None
     }
 }

@@ -5,7 +5,7 @@ use rand::{RngExt as _, rngs::SmallRng};
 use super::{hold_limits::HoldLimits, request_budget::RequestBudget};
 use crate::{
     clock::{Clock, Moment},
-    leadership::{Hold, Leadership, Reason},
+    leadership::{Leadership, LeadershipControl, Reason},
     lease::{Lease, LeaseRecord},
     timing::Timing,
 };
@@ -13,7 +13,7 @@ use crate::{
 /// One acquisition while it is led.
 #[derive(Debug)]
 pub(super) struct Term {
-    hold: Hold,
+    hold: LeadershipControl,
     /// When the last confirmed grant or renewal was sent.
     pub(super) confirmed_at: Moment,
     /// Failed renewals since then.
@@ -34,7 +34,7 @@ impl Term {
         rng: &mut SmallRng,
     ) -> Self {
         Self {
-            hold: Hold::new(lease, limits.deadline(timing, sent_at), clock),
+            hold: LeadershipControl::new(lease, limits.deadline(timing, sent_at), clock),
             confirmed_at: sent_at,
             failures: 0,
             renew_at: renewal_after(timing, sent_at, rng),
@@ -75,7 +75,7 @@ impl Term {
     }
 
     /// Ends the claim to the lease that `min_hold` gives.
-    pub(super) fn forgo(&mut self) {
+    pub(super) fn waive_min_hold(&mut self) {
         self.limits.kept_until = Moment::default();
     }
 
@@ -176,7 +176,7 @@ impl Term {
         if reason != Reason::Evicted {
             self.ours_until = Moment::default();
         }
-        self.kill();
+        self.revoke();
         reason
     }
 
@@ -207,18 +207,18 @@ impl Term {
     }
 
     /// Tells the holders of the leadership why it ends.
-    pub(super) fn tell(&mut self, reason: &Reason) {
-        self.hold.tell(reason);
+    pub(super) fn notify_lost(&mut self, reason: &Reason) {
+        self.hold.notify_lost(reason);
     }
 
     /// Ends the leadership at once.
-    pub(super) fn kill(&self) {
-        self.hold.kill();
+    pub(super) fn revoke(&self) {
+        self.hold.revoke();
     }
 
     /// Lets the leadership last until its deadline.
-    pub(super) fn leave(self) {
-        self.hold.leave();
+    pub(super) fn let_expire(self) {
+        self.hold.let_expire();
     }
 }
 

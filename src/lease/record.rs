@@ -39,12 +39,12 @@ pub struct LeaseRecord {
     /// What the last holder published.
     pub metadata: Option<Metadata>,
     /// The last acquisitions, at most [`LeaseRecord::HISTORY`] (8), the oldest first.
-    pub history: Vec<PastAcquisition>,
+    pub history: Vec<HistoryEntry>,
 }
 
 /// One acquisition in the history of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PastAcquisition {
+pub struct HistoryEntry {
     /// The token that was granted.
     pub token: FencingToken,
     /// The candidate that acquired the lease.

@@ -38,13 +38,13 @@ use crate::{
 #[derive(Debug)]
 pub struct Mutex {
     config: Arc<MutexConfig>,
-    state: std::sync::Mutex<HeldLock>,
+    state: std::sync::Mutex<MutexState>,
     open_acquisitions: OpenAcquisitions,
 }
 
 /// What this handle holds, as far as it knows.
 #[derive(Debug)]
-enum HeldLock {
+enum MutexState {
     Nothing,
     Locked {
         lease: Lease,
@@ -60,7 +60,7 @@ impl Mutex {
     pub(super) fn new(config: MutexConfig) -> Self {
         Self {
             config: Arc::new(config),
-            state: std::sync::Mutex::new(HeldLock::Nothing),
+            state: std::sync::Mutex::new(MutexState::Nothing),
             open_acquisitions: OpenAcquisitions::default(),
         }
     }
@@ -142,7 +142,7 @@ impl Mutex {
     /// owner has locked since.
     pub async fn unlock(&self) -> Result<(), LockError> {
         let known = match &*self.state() {
-            HeldLock::Locked { lease, until } => Some((lease.clone(), *until)),
+            MutexState::Locked { lease, until } => Some((lease.clone(), *until)),
             _ => None,
         };
         let expired = known
@@ -238,7 +238,7 @@ impl Mutex {
         }
         abandon_on_drop.disarm();
         let known = lease.clone();
-        *self.state() = HeldLock::Locked {
+        *self.state() = MutexState::Locked {
             lease: known,
             until,
         };
@@ -249,7 +249,7 @@ impl Mutex {
         self.check_held(LockKind::Guarded)?;
         let (granted, abandon_on_drop) = self.contend(LockKind::Guarded, wait_limit).await?;
         let alive = Arc::new(());
-        *self.state() = HeldLock::Guarded {
+        *self.state() = MutexState::Guarded {
             guard_alive: Arc::downgrade(&alive),
             leadership: granted.leadership.clone(),
         };
@@ -275,11 +275,13 @@ impl Mutex {
     /// Refuses to wait for a lock that this handle holds: that would be a deadlock.
     fn check_held(&self, mode: LockKind) -> Result<(), LockError> {
         let remaining = match &*self.state() {
-            HeldLock::Guarded {
+            MutexState::Guarded {
                 guard_alive,
                 leadership,
             } if guard_alive.strong_count() > 0 => leadership.remaining(),
-            HeldLock::Locked { until, .. } if mode == LockKind::Guarded => self.now().until(*until),
+            MutexState::Locked { until, .. } if mode == LockKind::Guarded => {
+                self.now().until(*until)
+            }
             _ => return Ok(()),
         };
         // A guard that has lost the lock does not block the next one.
@@ -319,10 +321,10 @@ impl Mutex {
     /// Forgets the lease that was released, but not one that was locked meanwhile.
     fn forget(&self, known: Option<&(Lease, Moment)>) {
         let mut state = self.state();
-        if let (HeldLock::Locked { lease, .. }, Some((known, _))) = (&*state, known)
+        if let (MutexState::Locked { lease, .. }, Some((known, _))) = (&*state, known)
             && lease == known
         {
-            *state = HeldLock::Nothing;
+            *state = MutexState::Nothing;
         }
     }
 
@@ -330,7 +332,7 @@ impl Mutex {
         self.config.plain.clock.now()
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, HeldLock> {
+    fn state(&self) -> std::sync::MutexGuard<'_, MutexState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

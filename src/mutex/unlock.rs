@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tokio::time::sleep;
 
 use crate::{
-    driver::{Answer, call_within},
+    driver::{ReplyWithRecord, call_within},
     election::{Call, Reply},
     lease::{LeaseRecord, ReleaseTarget},
     store::{LeaseStore, StoreError},
@@ -32,7 +32,7 @@ pub(super) async fn unlock(
         tries += 1;
         let request = Call::Release(claim.clone());
         let error = match call_within(&store, request, timing.call_timeout()).await {
-            Ok(Answer { reply, record }) => {
+            Ok(ReplyWithRecord { reply, record }) => {
                 let was_held = matches!(reply, Reply::Released { was_held: true })
                     || record.as_ref().is_some_and(|found| was_last(&claim, found));
                 // The record says that the lock is free. If the reply of an earlier try was lost, that

@@ -6,10 +6,10 @@ use tokio::time::sleep;
 
 use super::{
     OnceError,
-    once_mark::{DatedMark, OnceMark, WorkState},
+    once_mark::{DatedMark, MarkState, OnceMark},
 };
 use crate::{
-    driver::{Answer, StoreHealth, call_within},
+    driver::{ReplyWithRecord, StoreHealth, call_within},
     election::{Call, Config, Reply},
     lease::{AttemptId, Bid, Lease, LeaseRecord, ReleaseTarget, ResourceName},
     mutex::{Executor, Guard, LockError, LockManager, is_for_good},
@@ -108,7 +108,7 @@ impl MarkStore {
     }
 
     /// Writes the mark and releases the guard. Dropping the future stops neither.
-    pub(super) async fn write(&self, guard: Guard, state: WorkState) -> Result<(), LockError> {
+    pub(super) async fn write(&self, guard: Guard, state: MarkState) -> Result<(), LockError> {
         let (sender, written) = oneshot::channel();
         let this = self.clone();
         self.executor.spawn(async move {
@@ -193,9 +193,10 @@ impl MarkStore {
     }
 
     /// Sends a request until there is an answer, or an error that a retry does not fix.
-    async fn send(&self, request: Call) -> Result<Answer, Arc<StoreError>> {
+    async fn send(&self, request: Call) -> Result<ReplyWithRecord, Arc<StoreError>> {
         let mut health = StoreHealth::new(self.store.clone());
         loop {
+            let sent_at = self.config.clock.now();
             let answer = self.send_once(request.clone()).await;
             let now = self.config.clock.now();
             match answer {
@@ -204,13 +205,13 @@ impl MarkStore {
                     return Ok(answer);
                 }
                 Err(error) if is_for_good(&error) => return Err(Arc::new(error)),
-                Err(error) => health.failed(error, &self.config, now),
+                Err(error) => health.failed(error, &self.config, sent_at, now),
             };
             sleep(self.backoff()).await;
         }
     }
 
-    async fn send_once(&self, request: Call) -> Result<Answer, StoreError> {
+    async fn send_once(&self, request: Call) -> Result<ReplyWithRecord, StoreError> {
         call_within(&self.store, request, self.timing().call_timeout()).await
     }
 

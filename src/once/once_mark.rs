@@ -10,14 +10,14 @@ use crate::lease::{CandidateId, FencingToken, LeaseRecord};
 /// acquisitions: a mark that arrives late is added beside the newer one and does not replace it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OnceMark {
-    pub(super) state: WorkState,
+    pub(super) state: MarkState,
     /// The token of the guard under which it was written.
     pub(super) token: FencingToken,
     pub(super) by: CandidateId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WorkState {
+pub(super) enum MarkState {
     Done,
     Open,
 }
@@ -31,7 +31,7 @@ pub(super) struct DatedMark {
 
 /// Why no mark could be read from a record.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(super) enum Unreadable {
+pub(super) enum UnreadableMark {
     #[error("{0} has acquired it, which is not a mark")]
     Foreign(CandidateId),
     #[error("its history does not contain its last acquisition")]
@@ -48,8 +48,8 @@ impl OnceMark {
     fn parse(holder: &CandidateId) -> Option<Self> {
         let mut parts = holder.as_str().splitn(3, ' ');
         let state = match parts.next()? {
-            "done" => WorkState::Done,
-            "open" => WorkState::Open,
+            "done" => MarkState::Done,
+            "open" => MarkState::Open,
             _ => return None,
         };
         let mark = Self {
@@ -62,9 +62,9 @@ impl OnceMark {
     }
 
     /// The mark that counts: the one with the largest token, whatever was written after it.
-    pub(super) fn read_from(record: &LeaseRecord) -> Result<DatedMark, Unreadable> {
+    pub(super) fn read_from(record: &LeaseRecord) -> Result<DatedMark, UnreadableMark> {
         if !ends_with_the_last_acquisition(record) {
-            return Err(Unreadable::NoHistory);
+            return Err(UnreadableMark::NoHistory);
         }
         let marks = record.history.iter().filter_map(|acquired| {
             let seen = DatedMark {
@@ -81,8 +81,8 @@ impl OnceMark {
         });
         match (foreign, newest) {
             (None, Some((_, seen))) => Ok(seen),
-            (Some(foreign), _) => Err(Unreadable::Foreign(foreign.holder.clone())),
-            (None, None) => Err(Unreadable::NoHistory),
+            (Some(foreign), _) => Err(UnreadableMark::Foreign(foreign.holder.clone())),
+            (None, None) => Err(UnreadableMark::NoHistory),
         }
     }
 }
@@ -106,8 +106,8 @@ fn millis(moment: SystemTime) -> Option<u128> {
 impl fmt::Display for OnceMark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
-            WorkState::Done => "done",
-            WorkState::Open => "open",
+            MarkState::Done => "done",
+            MarkState::Open => "open",
         };
         write!(f, "{state} {} {}", self.token, self.by)
     }

@@ -52,7 +52,7 @@ fn is_in_system() -> bool {
 fn tasks(runtime: &Handle) -> Rc<LocalSet> {
     TASKS.with_borrow_mut(|tasks| {
         let start = || {
-            runtime.spawn(Run);
+            runtime.spawn(LocalSetRunner);
             Rc::default()
         };
         tasks.get_or_insert_with(start).clone()
@@ -60,9 +60,9 @@ fn tasks(runtime: &Handle) -> Rc<LocalSet> {
 }
 
 /// Runs the actors of the thread, as a task of its runtime.
-struct Run;
+struct LocalSetRunner;
 
-impl Future for Run {
+impl Future for LocalSetRunner {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -74,7 +74,7 @@ impl Future for Run {
     }
 }
 
-impl Drop for Run {
+impl Drop for LocalSetRunner {
     fn drop(&mut self) {
         // The runtime ends. A destructor of a task may access `TASKS` again.
         let tasks = TASKS.try_with(RefCell::take);

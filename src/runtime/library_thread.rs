@@ -77,15 +77,15 @@ mod tests {
 
     #[test]
     fn dropping_the_future_drops_the_task() {
-        struct Dropped(mpsc::Sender<()>);
-        impl Drop for Dropped {
+        struct NotifyOnDrop(mpsc::Sender<()>);
+        impl Drop for NotifyOnDrop {
             fn drop(&mut self) {
                 let _ = self.0.send(());
             }
         }
         let (thread, (tell, told)) = (thread_to_end(), mpsc::channel());
         let (begin, begun) = mpsc::channel();
-        let witness = Dropped(tell);
+        let witness = NotifyOnDrop(tell);
         let mut call = Box::pin(thread.run(async move {
             let _witness = witness;
             let _ = begin.send(());

@@ -7,11 +7,11 @@
 //! timeline. `TENURE_SIM_ACTOR_FROM=n` begins with another seed than 0.
 
 mod delivery_checks;
-mod director;
 mod faults;
 mod mutations;
 mod observer;
 mod plan;
+mod plan_runner;
 mod process;
 mod subscriber;
 mod wire;
@@ -26,28 +26,28 @@ use std::{
 use actix::System;
 
 use super::{counts::Counts, number, properties::Violation};
-use director::Director;
 use plan::Plan;
-use world::Shared;
+use plan_runner::PlanRunner;
+use world::SharedWorld;
 
 /// The outcome of a run, and its timeline, if it is recorded.
-struct Run {
+struct RunReport {
     outcome: Result<(), Violation>,
     counts: Counts,
     timeline: Vec<String>,
 }
 
-fn run(plan: &Plan, traced: bool) -> Run {
+fn run(plan: &Plan, traced: bool) -> RunReport {
     let runtime = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let builder = builder.enable_all().start_paused(true);
         builder.build().expect("a runtime")
     };
     System::with_tokio_rt(runtime).block_on(async {
-        let shared = Shared::new(plan, traced);
-        let outcome = Director::new(&shared, plan).run().await;
+        let shared = SharedWorld::new(plan, traced);
+        let outcome = PlanRunner::new(&shared, plan).run().await;
         let world = &mut *shared.world();
-        Run {
+        RunReport {
             outcome,
             counts: std::mem::take(&mut world.counts),
             timeline: world.trace.take().unwrap_or_default(),

@@ -46,18 +46,18 @@ impl World {
             FaultKind::StepDown { node, hold_off } if running(self, node) => {
                 let now = self.nodes[node].clock.now();
                 self.nodes[node].facts.stepped_down = true;
-                self.nodes[node].duties.told_to_step_down(hold_off, now);
+                self.nodes[node].duties.step_down(hold_off, now);
                 return self.command(node, "step down", |election, now| {
                     election.step_down(hold_off, now);
                 });
             }
             FaultKind::PauseLock { node } if running(self, node) => {
                 self.nodes[node].facts.paused = true;
-                self.nodes[node].duties.told_to_pause();
+                self.nodes[node].duties.pause();
                 return self.command(node, "pause", Election::pause);
             }
             FaultKind::ResumeLock { node } if running(self, node) => {
-                self.nodes[node].duties.told_to_resume();
+                self.nodes[node].duties.resume();
                 return self.command(node, "resume", Election::resume);
             }
             FaultKind::Hint { node } if running(self, node) => {
@@ -127,7 +127,7 @@ impl World {
                 self.nodes[index].start(self.now, &mut self.rng);
             }
             let node = &mut self.nodes[index];
-            node.duties.told_to_resume();
+            node.duties.resume();
             node.undisturbed_since = Some(node.clock.now());
             self.command(index, "resume", Election::resume)?;
         }

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 use super::{
-    duties::Duties,
+    candidate_checks::CandidateChecks,
     plan::NodePlan,
     properties::{Property, Violation},
     table_port::{TablePort, TableReply, TableRequest},
@@ -23,8 +23,8 @@ use crate::{
     leadership::{Leadership, Reason},
     lease::{CandidateId, FencingToken, ResourceName},
     store::{
-        AcquireOutcome, ReleaseOutcome, RenewOutcome, StoreErrorKind, failure::Answer,
-        observed::Observer,
+        AcquireOutcome, ReleaseOutcome, RenewOutcome, StoreErrorKind, failure::RequestResult,
+        observed::ExpiryObserver,
     },
     testing::ManualClock,
 };
@@ -41,7 +41,7 @@ pub(super) struct Node {
     pub(super) paused: bool,
     /// The leaderships of this incarnation, and whether each was seen to have ended.
     pub(super) leaderships: Vec<(Leadership, bool)>,
-    pub(super) told_leader: Option<FencingToken>,
+    pub(super) delivered_token: Option<FencingToken>,
     /// Deliveries not yet acknowledged.
     pub(super) pending: u32,
     pub(super) clean: bool,
@@ -50,20 +50,20 @@ pub(super) struct Node {
     pub(super) misled_since: Option<u64>,
     /// When it sent the requests of the last ttl, by its own clock.
     pub(super) sent: VecDeque<Moment>,
-    pub(super) facts: TermHistory,
-    pub(super) duties: Duties,
+    pub(super) facts: TermFacts,
+    pub(super) duties: CandidateChecks,
     /// Since when there are no faults.
     pub(super) undisturbed_since: Option<Moment>,
     /// The deadline of the last grant.
     pub(super) granted_until: Moment,
-    observer: Arc<Observer>,
-    op: Option<ObservingOperation>,
+    observer: Arc<ExpiryObserver>,
+    op: Option<TableOperation>,
     ops: u64,
 }
 
 /// What has happened in the current term, to check the reason of its end.
 #[derive(Debug, Default)]
-pub(super) struct TermHistory {
+pub(super) struct TermFacts {
     pub(super) stepped_down: bool,
     pub(super) paused: bool,
     /// A renewal was sent after the last confirmed one.
@@ -79,16 +79,16 @@ pub(super) struct TermHistory {
 }
 
 /// An operation of an observing client that is in progress.
-struct ObservingOperation {
+struct TableOperation {
     number: u64,
     id: RequestId,
     sent_at: Moment,
     port: Arc<TablePort>,
-    answer: BoxFuture<'static, Answer<Reply>>,
+    answer: BoxFuture<'static, RequestResult<Reply>>,
 }
 
 /// The next step of an operation.
-pub(super) enum OpProgress {
+pub(super) enum OperationStep {
     TableRequest(u64, TableRequest),
     Done(RequestId, Moment, Reply),
 }
@@ -96,7 +96,7 @@ pub(super) enum OpProgress {
 impl Node {
     pub(super) fn new(index: usize, plan: &NodePlan) -> Self {
         let clock = ManualClock::new();
-        let index = if plan.impostor { 0 } else { index };
+        let index = if plan.duplicate_id { 0 } else { index };
         Self {
             name: CandidateId::new(format!("node{index}")).expect("a good name"),
             plan: *plan,
@@ -104,17 +104,17 @@ impl Node {
             incarnation: 0,
             paused: false,
             leaderships: Vec::new(),
-            told_leader: None,
+            delivered_token: None,
             pending: 0,
             clean: true,
             wake_at: None,
             misled_since: None,
             sent: VecDeque::new(),
-            facts: TermHistory::default(),
-            duties: Duties::default(),
+            facts: TermFacts::default(),
+            duties: CandidateChecks::default(),
             undisturbed_since: None,
             granted_until: Moment::default(),
-            observer: Arc::new(Observer::new(Arc::new(clock.clone()))),
+            observer: Arc::new(ExpiryObserver::new(Arc::new(clock.clone()))),
             clock,
             op: None,
             ops: 0,
@@ -146,14 +146,14 @@ impl Node {
         self.leaderships.clear();
         self.wake_at = None;
         self.paused = false;
-        self.told_leader = None;
+        self.delivered_token = None;
         self.pending = 0;
         self.clean = true;
         self.misled_since = None;
         self.sent.clear();
-        self.facts = TermHistory::default();
-        self.duties = Duties::default();
-        self.observer = Arc::new(Observer::new(Arc::new(self.clock.clone())));
+        self.facts = TermFacts::default();
+        self.duties = CandidateChecks::default();
+        self.observer = Arc::new(ExpiryObserver::new(Arc::new(self.clock.clone())));
         self.op = None;
     }
 
@@ -213,7 +213,7 @@ impl Node {
         };
         let told = |text: &str| Err(Violation::new(Property::Messages, text));
         match &transition {
-            Transition::BecameLeader { .. } if self.told_leader.is_some() => {
+            Transition::BecameLeader { .. } if self.delivered_token.is_some() => {
                 return told("BecameLeader twice");
             }
             Transition::BecameLeader { .. } if self.pending > 0 => {
@@ -221,9 +221,9 @@ impl Node {
                 return Err(Violation::new(Property::Acknowledged, text));
             }
             Transition::BecameLeader { leadership } => {
-                self.told_leader = Some(leadership.token());
+                self.delivered_token = Some(leadership.token());
                 self.clean = true;
-                self.facts = TermHistory::default();
+                self.facts = TermFacts::default();
                 let older = self.leaderships.len().saturating_sub(4);
                 self.leaderships.drain(..older);
                 self.leaderships.push((leadership.clone(), false));
@@ -231,7 +231,7 @@ impl Node {
                 (self.duties).leads(leadership.token(), keep, self.clock.now())?;
             }
             Transition::BecameFollower { token, .. } => {
-                if self.told_leader.take() != Some(*token) {
+                if self.delivered_token.take() != Some(*token) {
                     return told("BecameFollower of what it was not told to lead");
                 }
             }
@@ -273,7 +273,7 @@ impl Node {
         } = request;
         let answer = async move { operate(&observer, &table, call).await };
         self.ops += 1;
-        self.op = Some(ObservingOperation {
+        self.op = Some(TableOperation {
             number: self.ops,
             id,
             sent_at,
@@ -289,7 +289,7 @@ impl Node {
         }
     }
 
-    pub(super) fn step(&mut self) -> Option<OpProgress> {
+    pub(super) fn step(&mut self) -> Option<OperationStep> {
         let op = self.op.as_mut()?;
         match op
             .answer
@@ -299,13 +299,13 @@ impl Node {
             Poll::Pending => op
                 .port
                 .asked()
-                .map(|ask| OpProgress::TableRequest(op.number, ask)),
+                .map(|ask| OperationStep::TableRequest(op.number, ask)),
             Poll::Ready(answer) => {
                 let reply = answer.unwrap_or_else(|failure| match failure.kind {
                     StoreErrorKind::Unknown => Reply::Unknown,
                     _ => Reply::Failed,
                 });
-                let done = OpProgress::Done(op.id, op.sent_at, reply);
+                let done = OperationStep::Done(op.id, op.sent_at, reply);
                 self.op = None;
                 Some(done)
             }
@@ -313,7 +313,7 @@ impl Node {
     }
 }
 
-async fn operate(observer: &Observer, table: &TablePort, call: Call) -> Answer<Reply> {
+async fn operate(observer: &ExpiryObserver, table: &TablePort, call: Call) -> RequestResult<Reply> {
     let since = SystemTime::UNIX_EPOCH;
     Ok(match call {
         Call::Acquire(bid) => match observer.acquire(table, &bid, since).await? {

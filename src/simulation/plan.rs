@@ -44,7 +44,7 @@ pub(super) struct NodePlan {
     pub(super) clock: ClockDrift,
     pub(super) starts: Duration,
     /// It has the same candidate id as the first node, by mistake.
-    pub(super) impostor: bool,
+    pub(super) duplicate_id: bool,
     /// The state of its random generator, if it shares that with others as forks of one process do.
     pub(super) generator: Option<u64>,
 }
@@ -107,7 +107,7 @@ pub(super) enum Clocks {
 
 impl Plan {
     /// Faults stop after this time.
-    pub(super) const PEACE: Duration = Duration::from_secs(100);
+    pub(super) const FAULTS_STOP_AT: Duration = Duration::from_secs(100);
 
     pub(super) fn new(seed: u64, clocks: Clocks) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
@@ -118,7 +118,7 @@ impl Plan {
                 returns_record: other == 4,
             },
         };
-        let impostor = rng.random_bool(0.2);
+        let duplicate_id = rng.random_bool(0.2);
         let generator = rng.random_bool(0.3).then(|| rng.random());
         let nodes = (0..rng.random_range(2..=7)).map(|index| {
             let timing = timings::random(&mut rng);
@@ -130,7 +130,7 @@ impl Plan {
                     ahead: Duration::from_secs(rng.random_range(3_600..1_000_000)),
                 },
                 starts: rng.random_range(Duration::ZERO..Duration::from_secs(5)),
-                impostor: impostor && index == 1,
+                duplicate_id: duplicate_id && index == 1,
                 generator: generator.filter(|_| index < 2),
             }
         });
@@ -189,7 +189,7 @@ impl Plan {
         let mut at = Duration::ZERO;
         loop {
             at += seconds(6.0, rng);
-            if at >= Self::PEACE {
+            if at >= Self::FAULTS_STOP_AT {
                 break;
             }
             let node = rng.random_range(0..self.nodes.len());
@@ -227,7 +227,7 @@ impl Plan {
             self.faults.push(Fault { at, kind });
         }
         if newer_library {
-            let at = Self::PEACE - seconds(50.0, rng);
+            let at = Self::FAULTS_STOP_AT - seconds(50.0, rng);
             let kind = FaultKind::NewerLibrary;
             self.faults.push(Fault { at, kind });
             self.faults.sort_by_key(|fault| fault.at);

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use crate::{
     lease::ResourceName,
     store::{
-        failure::{Answer, Failure},
+        failure::{Failure, RequestResult},
         observed::{RecordChange, Table, TableRecord, WriteCondition, WriteOutcome},
     },
 };
@@ -72,7 +72,7 @@ impl Table for TablePort {
         _: &ResourceName,
         change: &RecordChange,
         guard: &WriteCondition,
-    ) -> Answer<WriteOutcome> {
+    ) -> RequestResult<WriteOutcome> {
         match self
             .ask(TableRequest::Write(change.clone(), guard.clone()))
             .await
@@ -83,7 +83,7 @@ impl Table for TablePort {
         }
     }
 
-    async fn get(&self, _: &ResourceName) -> Answer<Option<TableRecord>> {
+    async fn get(&self, _: &ResourceName) -> RequestResult<Option<TableRecord>> {
         match self.ask(TableRequest::Get).await {
             TableReply::Got(found) => Ok(found),
             TableReply::Failed(failure) => Err(failure),

@@ -172,8 +172,8 @@ impl World {
         for fault in self.plan.faults.clone() {
             self.after(fault.at, Event::Fault(fault.kind));
         }
-        let verdict = Plan::PEACE + self.bound();
-        self.after(Plan::PEACE, Event::FaultsStop);
+        let verdict = Plan::FAULTS_STOP_AT + self.bound();
+        self.after(Plan::FAULTS_STOP_AT, Event::FaultsStop);
         self.after(verdict, Event::CheckLeader);
         let ttl = self.plan.longest(|node| node.timing.ttl());
         self.after(verdict + ttl * 2, Event::End);
@@ -250,7 +250,7 @@ impl World {
             let node = &mut self.nodes[index];
             let late = node.plan.timer_lateness(false) + AT_ONCE;
             let misled = node
-                .told_leader
+                .delivered_token
                 .filter(|token| !node.paused && !node.leads(*token));
             node.misled_since = misled.map(|_| node.misled_since.unwrap_or(now));
             if let (Some(token), Some(since)) = (misled, node.misled_since)

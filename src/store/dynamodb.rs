@@ -14,10 +14,10 @@ mod item;
 mod requests;
 mod table;
 
-use self::{failure::Answer, requests::DynamoOperation};
+use self::{failure::RequestResult, requests::DynamoOperation};
 use super::{
     AcquireOutcome, EvictionMode, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
-    observed::Observer, request_limiter::RequestLimiter,
+    observed::ExpiryObserver, request_limiter::RequestLimiter,
 };
 use crate::{
     clock::BootClock,
@@ -159,7 +159,7 @@ pub struct DynamoStore {
     client: Client,
     table: Arc<str>,
     call_limit: Duration,
-    observer: Arc<Observer>,
+    observer: Arc<ExpiryObserver>,
     limiter: RequestLimiter,
 }
 
@@ -177,7 +177,7 @@ impl DynamoStore {
             client,
             table,
             call_limit: Duration::from_secs(2),
-            observer: Arc::new(Observer::new(Arc::new(BootClock))),
+            observer: Arc::new(ExpiryObserver::new(Arc::new(BootClock))),
         }
     }
 
@@ -196,7 +196,11 @@ impl DynamoStore {
         self
     }
 
-    fn in_context<T>(&self, operation: Operation, answer: Answer<T>) -> Result<T, StoreError> {
+    fn in_context<T>(
+        &self,
+        operation: Operation,
+        answer: RequestResult<T>,
+    ) -> Result<T, StoreError> {
         let place = || format!("table `{}`", self.table);
         answer.map_err(|failure| failure.of(KIND, operation, &place()))
     }

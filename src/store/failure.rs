@@ -10,7 +10,7 @@ pub(crate) struct Failure {
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
-pub(crate) type Answer<T> = Result<T, Failure>;
+pub(crate) type RequestResult<T> = Result<T, Failure>;
 
 impl Failure {
     pub(crate) fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {

@@ -14,7 +14,7 @@ mod servers;
 
 pub(crate) use self::servers::Servers;
 use self::{
-    document::ReadPurpose, failure::Answer, operation_deadline::OperationDeadline,
+    document::ReadPurpose, failure::RequestResult, operation_deadline::OperationDeadline,
     request_gate::RequestGate,
 };
 
@@ -182,7 +182,11 @@ impl MongoStore {
         OperationDeadline::new(limit.min(self.call_limit))
     }
 
-    fn in_context<T>(&self, operation: Operation, answer: Answer<T>) -> Result<T, StoreError> {
+    fn in_context<T>(
+        &self,
+        operation: Operation,
+        answer: RequestResult<T>,
+    ) -> Result<T, StoreError> {
         answer.map_err(|failure| {
             failure.of(KIND, operation, &self.collection.namespace().to_string())
         })

@@ -3,12 +3,12 @@
 #[cfg(any(test, feature = "dynamodb"))]
 mod change;
 #[cfg(any(test, feature = "dynamodb"))]
-mod observer;
+mod expiry_observer;
 
 #[cfg(any(test, feature = "dynamodb"))]
 pub(crate) use self::{
     change::{RecordChange, WriteCondition},
-    observer::{Observer, Table, TableRecord, WriteOutcome},
+    expiry_observer::{ExpiryObserver, Table, TableRecord, WriteOutcome},
 };
 
 use std::{collections::HashMap, time::Duration};

@@ -7,7 +7,7 @@ use super::{AcquireOutcome, EvictionMode, ReleaseOutcome, RenewOutcome};
 use crate::{
     clock::Moment,
     lease::{
-        AttemptId, Bid, CandidateId, FencingToken, Lease, LeaseRecord, Metadata, PastAcquisition,
+        AttemptId, Bid, CandidateId, FencingToken, HistoryEntry, Lease, LeaseRecord, Metadata,
         ReleaseTarget, ResourceName,
     },
 };
@@ -29,7 +29,7 @@ pub(crate) struct StoredRecord {
     pub(crate) since: SystemTime,
     pub(crate) closing: bool,
     pub(crate) metadata: Option<Metadata>,
-    pub(crate) history: Vec<PastAcquisition>,
+    pub(crate) history: Vec<HistoryEntry>,
 }
 
 impl Default for StoredRecord {
@@ -77,7 +77,7 @@ impl StoredRecord {
         if self.history.len() >= LeaseRecord::HISTORY {
             self.history.remove(0);
         }
-        self.history.push(PastAcquisition {
+        self.history.push(HistoryEntry {
             token: self.token,
             holder: bid.candidate.clone(),
             since: wall,

@@ -14,7 +14,7 @@ mod wal;
 mod worker;
 
 use self::{
-    failure::{Answer, Failure},
+    failure::{Failure, RequestResult},
     files::Files,
     session::{HostClock, Session},
     worker::Worker,
@@ -230,7 +230,7 @@ impl SqliteStore {
         &self,
         operation: Operation,
         limit: Duration,
-        work: impl FnOnce(&mut Session) -> Answer<T> + Send + 'static,
+        work: impl FnOnce(&mut Session) -> RequestResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let done = self.worker.call(limit, work).await;
         done.map_err(|failure| failure.of(KIND, operation, &self.path.display().to_string()))

@@ -143,6 +143,13 @@ fn a_guard_logs_its_acquisition_and_its_loss() {
     let lost = journal.named("tenure.lock_lost");
     assert_eq!(lost.len(), 1);
     assert_eq!((&*lost[0]["resource"], &*lost[0]["token"]), ("m", "2"));
+    // From the first renewal that hung, 3 to 3.33 s after the grant, until the deadline after 9 s.
+    let failing_for: f64 = lost[0]["failing_for"]
+        .strip_suffix(" s")
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((5.6..=6.0).contains(&failing_for), "{failing_for}");
 }
 
 #[test]

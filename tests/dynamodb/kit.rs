@@ -20,7 +20,7 @@ impl Subject for Dynamo {
         // Much longer than a round trip on a machine that runs all cases at once.
         let mut capabilities = Capabilities::new(Duration::from_secs(4));
         capabilities.observed = true;
-        capabilities.meddles = true;
+        capabilities.can_edit_records = true;
         capabilities
     }
 

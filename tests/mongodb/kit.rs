@@ -30,7 +30,7 @@ impl Subject for Mongo {
     fn capabilities(&self) -> Capabilities {
         // Much longer than a round trip on a machine that runs all cases at once.
         let mut capabilities = Capabilities::new(Duration::from_secs(4));
-        capabilities.meddles = true;
+        capabilities.can_edit_records = true;
         capabilities
     }
 

@@ -56,7 +56,7 @@ impl Subject for Single {
         // Much longer than a round trip on a machine that also runs replica sets.
         let mut capabilities = Capabilities::new(Duration::from_secs(2));
         capabilities.slack = Duration::from_millis(400);
-        capabilities.meddles = true;
+        capabilities.can_edit_records = true;
         capabilities
     }
 

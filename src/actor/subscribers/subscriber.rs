@@ -2,7 +2,7 @@ use actix::{Message, Recipient, WeakRecipient};
 
 use super::MailboxId;
 use crate::{
-    actor::messages::{BecameFollower, BecameLeader, Notice as _, Subscribe},
+    actor::messages::{BecameFollower, BecameLeader, Subscribe, SubscriberMessage as _},
     clock::Moment,
     lease::FencingToken,
 };

@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Fault, Shared};
+use super::{Database, Fault};
 use crate::{
     clock::{Clock as _, Moment},
     lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope},
@@ -24,13 +24,13 @@ type Observation = (FencingToken, u64, Moment);
 #[derive(Debug)]
 pub(super) struct Client {
     fault: Option<Fault>,
-    shared: Arc<Shared>,
+    shared: Arc<Database>,
     number: u64,
     seen: Mutex<BTreeMap<String, Observation>>,
 }
 
 impl Client {
-    pub(super) fn new(fault: Option<Fault>, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(fault: Option<Fault>, shared: Arc<Database>) -> Self {
         Self {
             fault,
             number: shared.clients.fetch_add(1, Ordering::SeqCst),

@@ -116,7 +116,7 @@ pub(super) async fn the_history_holds_the_last_eight_acquisitions(t: &Trial) {
 }
 
 pub(super) async fn unknown_fields_are_kept(t: &Trial) {
-    if !t.capabilities.meddles {
+    if !t.capabilities.can_edit_records {
         return;
     }
     let token = t.held().await;
@@ -128,7 +128,7 @@ pub(super) async fn unknown_fields_are_kept(t: &Trial) {
 }
 
 pub(super) async fn a_record_of_a_newer_format_is_not_written(t: &Trial) {
-    if !t.capabilities.meddles {
+    if !t.capabilities.can_edit_records {
         return;
     }
     let token = t.held().await;

@@ -6,9 +6,9 @@ use super::*;
 
 /// The same, with the moment of each request.
 #[derive(Default)]
-struct Exact(Vec<Moment>);
+struct ExactBudget(Vec<Moment>);
 
-impl Exact {
+impl ExactBudget {
     fn room_at(&self, most: usize, timing: &Timing) -> Moment {
         let oldest = self.0.len().checked_sub(most);
         oldest.map_or(Moment::default(), |oldest| self.0[oldest] + timing.ttl())
@@ -47,7 +47,7 @@ proptest! {
         let ttl = Duration::from_secs(24 * 3600);
         let timing = day(ttl / per_ttl);
         let most = RequestBudget::most(&timing);
-        let (mut request_budget, mut exact) = (RequestBudget::default(), Exact::default());
+        let (mut request_budget, mut exact) = (RequestBudget::default(), ExactBudget::default());
         let mut now = Moment::default() + ttl;
         for gap in gaps {
             now = now + (ttl / per_ttl / 4).mul_f64(gap);

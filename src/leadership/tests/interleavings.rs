@@ -16,20 +16,20 @@ const RENEWED: u64 = 120;
 
 /// A clock that one thread moves while others read it, and what they know.
 #[derive(Debug)]
-struct Scene {
+struct SharedClock {
     now: AtomicU64,
     /// Whether any thread knows that the leadership has ended.
     ended: AtomicBool,
 }
 
-impl Clock for Scene {
+impl Clock for SharedClock {
     fn now(&self) -> Moment {
         Moment::from_nanos(self.now.load(SeqCst))
     }
 }
 
-impl Scene {
-    fn new() -> (Arc<Self>, Hold) {
+impl SharedClock {
+    fn new() -> (Arc<Self>, LeadershipControl) {
         let lease = Lease {
             resource: ResourceName::new("r").unwrap(),
             holder: CandidateId::new("a").unwrap(),
@@ -40,7 +40,7 @@ impl Scene {
             ended: AtomicBool::new(false),
         });
         let deadline = Moment::from_nanos(DEADLINE);
-        let hold = Hold::new(lease, deadline, scene.clone());
+        let hold = LeadershipControl::new(lease, deadline, scene.clone());
         (scene, hold)
     }
 
@@ -70,18 +70,18 @@ impl Scene {
 }
 
 /// Takes the answer to a renewal that was sent at the start.
-fn renew(hold: &Hold) -> bool {
+fn renew(hold: &LeadershipControl) -> bool {
     hold.extend(Moment::from_nanos(RENEWED), Moment::from_nanos(START))
 }
 
 /// One thread renews, one gives up, and one asks.
 fn killed_during_a_renewal() {
-    let (scene, hold) = Scene::new();
+    let (scene, hold) = SharedClock::new();
     let hold = Arc::new(hold);
     let renewing = hold.clone();
     let renewal = thread::spawn(move || renew(&renewing));
     let reader = scene.reader(hold.leadership());
-    hold.kill();
+    hold.revoke();
     scene.ended.store(true, SeqCst);
     assert!(!scene.ask(hold.leadership()));
     renewal.join().unwrap();
@@ -91,7 +91,7 @@ fn killed_during_a_renewal() {
 
 /// Time passes beyond the deadline while one thread renews and two ask.
 fn lapsed_during_a_renewal() {
-    let (scene, hold) = Scene::new();
+    let (scene, hold) = SharedClock::new();
     let leadership = hold.leadership().clone();
     let renewal = thread::spawn(move || (renew(&hold), hold));
     let reader = scene.reader(&leadership);
@@ -105,8 +105,10 @@ fn lapsed_during_a_renewal() {
 }
 
 /// The owner renews once more and leaves, while time passes and another thread asks.
-fn let_go_after_a_renewal(let_go: fn(Hold, &Scene)) -> (Arc<Scene>, Leadership, bool) {
-    let (scene, hold) = Scene::new();
+fn let_go_after_a_renewal(
+    let_go: fn(LeadershipControl, &SharedClock),
+) -> (Arc<SharedClock>, Leadership, bool) {
+    let (scene, hold) = SharedClock::new();
     let leadership = hold.leadership().clone();
     let for_owner = scene.clone();
     let owner = thread::spawn(move || {
@@ -122,7 +124,7 @@ fn let_go_after_a_renewal(let_go: fn(Hold, &Scene)) -> (Arc<Scene>, Leadership, 
 }
 
 fn left_after_a_renewal() {
-    let (scene, leadership, renewed) = let_go_after_a_renewal(|hold, _| hold.leave());
+    let (scene, leadership, renewed) = let_go_after_a_renewal(|hold, _| hold.let_expire());
     assert_eq!(scene.ask(&leadership), renewed);
     scene.set_clock(RENEWED);
     assert!(!scene.ask(&leadership), "a stale answer");

@@ -40,12 +40,12 @@ impl LockTask {
                 }
                 Poll::Ready(Ok(HolderCommand::Release { used, reply })) => {
                     if !used {
-                        self.election.forgo();
+                        self.election.waive_min_hold();
                     }
                     TaskState::Releasing(reply)
                 }
                 Poll::Ready(Err(_)) => {
-                    self.election.forgo();
+                    self.election.waive_min_hold();
                     TaskState::Releasing(None)
                 }
                 Poll::Pending => return HolderPoll::Nothing,
@@ -66,7 +66,8 @@ impl LockTask {
                     Transition::BecameLeader { leadership } => self.granted(leadership),
                     Transition::BecameFollower { token, reason } => {
                         if matches!(self.state, TaskState::Held(_)) && reason.is_involuntary() {
-                            LeaseEvents::lock_lost(self.config(), token, &reason);
+                            let failing_for = self.health.failing_for(self.clock.now());
+                            LeaseEvents::lock_lost(self.config(), token, &reason, failing_for);
                         }
                         self.end_reason.get_or_insert(reason);
                         // A task is for one acquisition.
@@ -113,7 +114,7 @@ impl LockTask {
             }
         }
         // The caller has dropped its future.
-        self.election.forgo();
+        self.election.waive_min_hold();
         self.election.shutdown(self.clock.now());
     }
 

@@ -59,7 +59,10 @@ impl LockTask {
                     .listen(self.request_slot.store(), resource);
                 None
             }
-            Err(error) => Some(self.health.failed(error, self.election.config(), now)),
+            Err(error) => Some(
+                self.health
+                    .failed(error, self.election.config(), sent_at, now),
+            ),
         };
         self.election
             .handle_reply(id, sent_at, completed.reply, now);

@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::lease::{PastAcquisition, ResourceName};
+use crate::lease::{HistoryEntry, ResourceName};
 
 /// A mark record that these holders have acquired, one after the other.
 fn record(holders: &[&str]) -> LeaseRecord {
@@ -13,7 +13,7 @@ fn record(holders: &[&str]) -> LeaseRecord {
     for (index, holder) in holders.iter().enumerate() {
         let number = index as u64 + 1;
         record.since = SystemTime::UNIX_EPOCH + Duration::from_secs(number);
-        record.history.push(PastAcquisition {
+        record.history.push(HistoryEntry {
             token: FencingToken::new(number),
             holder: CandidateId::new(holder).unwrap(),
             since: record.since,
@@ -73,9 +73,9 @@ fn a_foreign_holder_makes_the_record_unreadable_until_the_next_mark() {
 fn a_record_without_its_last_acquisition_is_unreadable() {
     let mut cut = record(&["done 1 a", "done 2 a"]);
     cut.history.pop();
-    assert_eq!(OnceMark::read_from(&cut), Err(Unreadable::NoHistory));
+    assert_eq!(OnceMark::read_from(&cut), Err(UnreadableMark::NoHistory));
     cut.history.clear();
-    assert_eq!(OnceMark::read_from(&cut), Err(Unreadable::NoHistory));
+    assert_eq!(OnceMark::read_from(&cut), Err(UnreadableMark::NoHistory));
 }
 
 #[test]
@@ -89,17 +89,20 @@ fn raising_the_token_after_a_restore_changes_no_mark() {
         );
         let mut cut = raised;
         cut.history.pop();
-        assert_eq!(OnceMark::read_from(&cut), Err(Unreadable::NoHistory));
+        assert_eq!(OnceMark::read_from(&cut), Err(UnreadableMark::NoHistory));
     }
     let mut lowered = record(&["done 1 a", "done 2 a"]);
     lowered.token = FencingToken::new(1);
-    assert_eq!(OnceMark::read_from(&lowered), Err(Unreadable::NoHistory));
+    assert_eq!(
+        OnceMark::read_from(&lowered),
+        Err(UnreadableMark::NoHistory)
+    );
 }
 
 #[test]
 fn a_mark_with_the_longest_id_of_a_guard_fits_in_a_holder() {
     let by = CandidateId::generate_for(&CandidateId::new("x".repeat(255)).unwrap());
-    let (state, token) = (WorkState::Done, FencingToken::new(u64::MAX));
+    let (state, token) = (MarkState::Done, FencingToken::new(u64::MAX));
     let mark = OnceMark { state, token, by };
     assert_eq!(OnceMark::parse(&mark.to_holder()), Some(mark));
 }
@@ -111,7 +114,7 @@ proptest! {
         token: u64,
         by in "[^\\p{Cc}]{1,50}",
     ) {
-        let state = if done { WorkState::Done } else { WorkState::Open };
+        let state = if done { MarkState::Done } else { MarkState::Open };
         let (token, by) = (FencingToken::new(token), CandidateId::new(by).unwrap());
         let mark = OnceMark { state, token, by };
         prop_assert_eq!(OnceMark::parse(&mark.to_holder()), Some(mark));

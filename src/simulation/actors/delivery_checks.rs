@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl World {
-    pub(super) fn told_leader(&mut self, index: usize, leadership: &Leadership) {
+    pub(super) fn received_became_leader(&mut self, index: usize, leadership: &Leadership) {
         let (now, token) = (self.now(), leadership.token());
         self.log(|| format!("subscriber {index} is told that it leads with token {token}"));
         let seen = &mut self.subscribers[index];
@@ -73,7 +73,7 @@ impl World {
         }
     }
 
-    pub(super) fn told_follower(
+    pub(super) fn received_became_follower(
         &mut self,
         index: usize,
         token: Option<FencingToken>,
@@ -107,13 +107,13 @@ impl World {
                 format!("the end of token {token}, never granted"),
             );
         };
-        let commanded = |command| life.was_told(command, term.granted_at);
+        let commanded = |command| life.was_commanded(command, term.granted_at);
         let fits = match reason {
             Reason::NotElected => again,
             Reason::SteppedDown => commanded(Command::StepDown) || commanded(Command::Leave),
             Reason::Paused => commanded(Command::Pause),
             // A command that is not yet answered may hold the last handle for long.
-            Reason::Shutdown => life.was_told(Command::Shutdown, Moment::default()),
+            Reason::Shutdown => life.was_commanded(Command::Shutdown, Moment::default()),
             Reason::Deposed { by } => {
                 let mut newer = self.acquired.range(token.get() + 1..);
                 term.refused && newer.any(|(_, holders)| holders.contains(by))

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use super::{director::Director, plan::ActorFault, subscriber::SubscriberStimulus, world::Command};
+use super::{
+    plan::ActorFault, plan_runner::PlanRunner, subscriber::SubscriberStimulus, world::Command,
+};
 use crate::{
     clock::Clock as _,
     simulation::{plan::FaultKind, properties::Property},
 };
 
-impl Director {
+impl PlanRunner {
     /// Sends a command, and checks that it is answered.
     pub(super) fn command(&self, index: usize, what: Option<Command>, hold_off: Duration) {
         let node = &self.nodes[index];
@@ -70,11 +72,11 @@ impl Director {
             ActorFault::ObserverStimulus {
                 node,
                 observer,
-                prod,
+                stimulus,
             } => {
                 let all = &self.nodes[node].observers;
                 if let Some(address) = all.get(observer % all.len().max(1)) {
-                    address.do_send(prod);
+                    address.do_send(stimulus);
                 }
             }
             ActorFault::Shutdown {

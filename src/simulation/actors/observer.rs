@@ -6,7 +6,7 @@ use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler,
 
 use super::{
     plan::ObserverStimulus,
-    world::{ObserverState, Shared, World},
+    world::{ObserverState, SharedWorld, World},
 };
 use crate::{
     actor::{LeaderChanged, LockActor, Observe},
@@ -17,7 +17,7 @@ use crate::{
 
 /// An actor that observes a lock.
 pub(super) struct Observer {
-    shared: Shared,
+    shared: SharedWorld,
     lock: Addr<LockActor>,
     /// Whether it restarts and observes again when it stops.
     supervised: bool,
@@ -27,7 +27,7 @@ pub(super) struct Observer {
 
 impl Observer {
     pub(super) fn new(
-        shared: &Shared,
+        shared: &SharedWorld,
         life: usize,
         lock: &Addr<LockActor>,
         supervised: bool,
@@ -80,15 +80,17 @@ impl Handler<LeaderChanged> for Observer {
     type Result = ();
 
     fn handle(&mut self, message: LeaderChanged, _: &mut Context<Self>) {
-        self.shared.world().told_change(self.index, &message.record);
+        self.shared
+            .world()
+            .received_leader_changed(self.index, &message.record);
     }
 }
 
 impl Handler<ObserverStimulus> for Observer {
     type Result = ();
 
-    fn handle(&mut self, prod: ObserverStimulus, ctx: &mut Context<Self>) {
-        match prod {
+    fn handle(&mut self, stimulus: ObserverStimulus, ctx: &mut Context<Self>) {
+        match stimulus {
             ObserverStimulus::Stop => ctx.stop(),
             ObserverStimulus::Observe => self.observe(ctx),
         }
@@ -98,7 +100,7 @@ impl Handler<ObserverStimulus> for Observer {
 impl World {
     /// Checks a change that an observer gets: no older acquisition after a newer one, each change once, and no
     /// leader that the store did not have.
-    fn told_change(&mut self, index: usize, record: &LeaseRecord) {
+    fn received_leader_changed(&mut self, index: usize, record: &LeaseRecord) {
         let (token, holder) = (record.token, record.holder.clone());
         let holder = holder.filter(|_| record.is_held());
         self.log(|| format!("observer {index} is told of token {token}, {holder:?}"));

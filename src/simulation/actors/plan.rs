@@ -82,7 +82,7 @@ pub(super) enum ActorFault {
     ObserverStimulus {
         node: usize,
         observer: usize,
-        prod: ObserverStimulus,
+        stimulus: ObserverStimulus,
     },
     /// The lock is shut down, by a command or by dropping its last handle, and another starts.
     Shutdown {
@@ -163,10 +163,10 @@ impl Plan {
             }
         }
         if rng.random_bool(0.04) {
-            let at = plan::Plan::PEACE.mul_f64(rng.random_range(0.5..1.0));
+            let at = plan::Plan::FAULTS_STOP_AT.mul_f64(rng.random_range(0.5..1.0));
             troubles.push((at, ActorFault::Common(FaultKind::NewerLibrary)));
         }
-        troubles.retain(|(at, _)| *at < plan::Plan::PEACE);
+        troubles.retain(|(at, _)| *at < plan::Plan::FAULTS_STOP_AT);
         troubles.sort_by_key(|(at, _)| *at);
         Self {
             base,
@@ -198,7 +198,7 @@ impl Plan {
             9 => ActorFault::ObserverStimulus {
                 node,
                 observer: subscriber,
-                prod: if rng.random_bool(0.5) {
+                stimulus: if rng.random_bool(0.5) {
                     ObserverStimulus::Stop
                 } else {
                     ObserverStimulus::Observe

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{task::LocalSet, time::Instant};
 
-use super::world::{LockLife, Shared, World};
+use super::world::{LockLife, SharedWorld, World};
 use crate::{clock::Clock as _, simulation::properties::Property};
 
 /// Everything that runs in one process: a lock, its subscribers, and what they have spawned.
@@ -20,12 +20,12 @@ use crate::{clock::Clock as _, simulation::properties::Property};
 pub(super) struct Process(Rc<LocalSet>);
 
 impl Process {
-    pub(super) fn start(shared: &Shared, life: usize) -> Self {
+    pub(super) fn start(shared: &SharedWorld, life: usize) -> Self {
         let tasks = Rc::new(LocalSet::new());
         let (running, shared) = (tasks.clone(), shared.clone());
         actix::spawn(async move {
             let mut run = pin!(running.run_until(pending::<()>()));
-            let mut busy = BusyInstant::new();
+            let mut busy = LivelockDetector::new();
             poll_fn(|cx| {
                 let frozen = shared.world().is_frozen(life, cx.waker());
                 if frozen || busy.is_endless(&shared) {
@@ -48,12 +48,12 @@ impl Process {
 
 /// Counts the polls of a process at one instant. Paused time passes only when nothing is left to do, so a process
 /// that always has something to do would never end the run.
-struct BusyInstant {
+struct LivelockDetector {
     at: Instant,
     polls: u32,
 }
 
-impl BusyInstant {
+impl LivelockDetector {
     /// A hundred times what a run without faults needs.
     const MOST: u32 = 20_000;
 
@@ -62,7 +62,7 @@ impl BusyInstant {
         Self { at, polls: 0 }
     }
 
-    fn is_endless(&mut self, shared: &Shared) -> bool {
+    fn is_endless(&mut self, shared: &SharedWorld) -> bool {
         let now = Instant::now();
         if now != self.at {
             (self.at, self.polls) = (now, 0);

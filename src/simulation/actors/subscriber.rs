@@ -9,7 +9,7 @@ use rand::RngExt as _;
 
 use super::{
     plan::{Style, SubscriberPlan},
-    world::{Command, Shared, SubscriberLog},
+    world::{Command, SharedWorld, SubscriberLog},
 };
 use crate::{
     actor::{BecameFollower, BecameLeader, LockActor, Subscribe, Unsubscribe},
@@ -19,7 +19,7 @@ use crate::{
 
 /// A subscriber of a lock that acknowledges in its own style.
 pub(super) struct Subscriber {
-    pub(super) shared: Shared,
+    pub(super) shared: SharedWorld,
     pub(super) lock: Addr<LockActor>,
     pub(super) plan: SubscriberPlan,
     /// Its index in the world.
@@ -28,7 +28,7 @@ pub(super) struct Subscriber {
 
 impl Subscriber {
     pub(super) fn new(
-        shared: &Shared,
+        shared: &SharedWorld,
         life: usize,
         lock: &Addr<LockActor>,
         plan: SubscriberPlan,
@@ -86,7 +86,7 @@ impl Subscriber {
     }
 
     /// Handles a message in the style of the subscriber.
-    fn take(&self, token: Option<FencingToken>, ctx: &mut Context<Self>) -> HandlerCompletion {
+    fn take(&self, token: Option<FencingToken>, ctx: &mut Context<Self>) -> HandlerResponse {
         let (stops, faults_stopped, time) = {
             let world = &mut *self.shared.world();
             world.check();
@@ -99,9 +99,9 @@ impl Subscriber {
             ctx.stop();
         }
         if self.plan.style == Style::Prompt || faults_stopped {
-            return HandlerCompletion::Now;
+            return HandlerResponse::Now;
         }
-        let run = HandlerRun::begin(&self.shared, self.index, token);
+        let run = RunningHandler::begin(&self.shared, self.index, token);
         let shared = self.shared.clone();
         let work = async move {
             shared.wait(time).await;
@@ -110,10 +110,10 @@ impl Subscriber {
         match self.plan.style {
             Style::Prompt => unreachable!("answered above"),
             Style::Slow => {
-                HandlerCompletion::Atomic(AtomicResponse::new(Box::pin(work.into_actor(self))))
+                HandlerResponse::Atomic(AtomicResponse::new(Box::pin(work.into_actor(self))))
             }
-            Style::Overlapping => HandlerCompletion::Overlapping(Box::pin(work.into_actor(self))),
-            Style::Detached => HandlerCompletion::Detached(Box::pin(work)),
+            Style::Overlapping => HandlerResponse::Overlapping(Box::pin(work.into_actor(self))),
+            Style::Detached => HandlerResponse::Detached(Box::pin(work)),
         }
     }
 }
@@ -148,24 +148,24 @@ impl Drop for Subscriber {
 }
 
 impl Handler<BecameLeader> for Subscriber {
-    type Result = HandlerCompletion;
+    type Result = HandlerResponse;
 
-    fn handle(&mut self, message: BecameLeader, ctx: &mut Context<Self>) -> HandlerCompletion {
+    fn handle(&mut self, message: BecameLeader, ctx: &mut Context<Self>) -> HandlerResponse {
         let token = message.leadership.token();
         self.shared
             .world()
-            .told_leader(self.index, &message.leadership);
+            .received_became_leader(self.index, &message.leadership);
         self.take(Some(token), ctx)
     }
 }
 
 impl Handler<BecameFollower> for Subscriber {
-    type Result = HandlerCompletion;
+    type Result = HandlerResponse;
 
-    fn handle(&mut self, message: BecameFollower, ctx: &mut Context<Self>) -> HandlerCompletion {
+    fn handle(&mut self, message: BecameFollower, ctx: &mut Context<Self>) -> HandlerResponse {
         self.shared
             .world()
-            .told_follower(self.index, message.token, &message.reason);
+            .received_became_follower(self.index, message.token, &message.reason);
         self.take(message.token, ctx)
     }
 }
@@ -204,15 +204,15 @@ impl Handler<SubscriberStimulus> for Subscriber {
 }
 
 /// A handler in progress. If it is dropped, the message is not acknowledged.
-struct HandlerRun {
-    shared: Shared,
+struct RunningHandler {
+    shared: SharedWorld,
     subscriber: usize,
     number: u64,
     complete: bool,
 }
 
-impl HandlerRun {
-    fn begin(shared: &Shared, subscriber: usize, token: Option<FencingToken>) -> Self {
+impl RunningHandler {
+    fn begin(shared: &SharedWorld, subscriber: usize, token: Option<FencingToken>) -> Self {
         let world = &mut *shared.world();
         let now = world.now();
         let seen = &mut world.subscribers[subscriber];
@@ -230,7 +230,7 @@ impl HandlerRun {
     }
 }
 
-impl Drop for HandlerRun {
+impl Drop for RunningHandler {
     fn drop(&mut self) {
         let world = &mut *self.shared.world();
         let index = self.subscriber;
@@ -247,14 +247,14 @@ impl Drop for HandlerRun {
 }
 
 /// How a handler completes.
-pub(super) enum HandlerCompletion {
+pub(super) enum HandlerResponse {
     Now,
     Atomic(AtomicResponse<Subscriber, ()>),
     Overlapping(ResponseActFuture<Subscriber, ()>),
     Detached(ResponseFuture<()>),
 }
 
-impl<M: Message<Result = ()>> MessageResponse<Subscriber, M> for HandlerCompletion {
+impl<M: Message<Result = ()>> MessageResponse<Subscriber, M> for HandlerResponse {
     fn handle(self, ctx: &mut Context<Subscriber>, sender: Option<OneshotSender<()>>) {
         match self {
             Self::Now => {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use rand::RngExt as _;
 
-use super::world::{OwnClock, Shared};
+use super::world::{DriftingClock, SharedWorld};
 use crate::{
     clock::Clock as _,
     election::{Call, Reply},
@@ -18,7 +18,7 @@ use crate::{
     simulation::plan::StoreKind,
     store::{
         AcquireOutcome, EvictionMode, LeaseStore, Operation, ReleaseOutcome, RenewOutcome,
-        StoreError, StoreErrorKind, failure::Failure, observed::Observer,
+        StoreError, StoreErrorKind, failure::Failure, observed::ExpiryObserver,
     },
 };
 
@@ -26,15 +26,15 @@ use crate::{
 /// rely on a store that keeps them.
 #[derive(Debug)]
 pub(super) struct Wire {
-    shared: Shared,
+    shared: SharedWorld,
     life: usize,
-    clock: OwnClock,
-    observer: Arc<Observer>,
+    clock: DriftingClock,
+    observer: Arc<ExpiryObserver>,
 }
 
 impl Wire {
-    pub(super) fn new(shared: Shared, life: usize, clock: OwnClock) -> Self {
-        let observer = Arc::new(Observer::new(Arc::new(clock)));
+    pub(super) fn new(shared: SharedWorld, life: usize, clock: DriftingClock) -> Self {
+        let observer = Arc::new(ExpiryObserver::new(Arc::new(clock)));
         Self {
             shared,
             life,

@@ -26,16 +26,16 @@ use crate::{
 
 /// What the actors of a run share. They run on one thread.
 #[derive(Clone)]
-pub(super) struct Shared(Arc<Mutex<World>>, Arc<Notify>);
+pub(super) struct SharedWorld(Arc<Mutex<World>>, Arc<Notify>);
 
 /// A clock with its own rate over the paused time of the runtime.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct OwnClock {
+pub(super) struct DriftingClock {
     pub(super) origin: Instant,
     pub(super) rate: ClockDrift,
 }
 
-impl Clock for OwnClock {
+impl Clock for DriftingClock {
     fn now(&self) -> Moment {
         let own = self.origin.elapsed().as_nanos() as f64 * self.rate.rate;
         Moment::default() + self.rate.ahead + Duration::from_nanos(own as u64)
@@ -70,7 +70,7 @@ pub(super) struct World {
 /// One lock from its start to its end.
 pub(super) struct LockLife {
     pub(super) node: usize,
-    pub(super) clock: OwnClock,
+    pub(super) clock: DriftingClock,
     pub(super) gate: FreezeState,
     /// It has crashed: it is never resumed.
     pub(super) crashed: bool,
@@ -78,7 +78,7 @@ pub(super) struct LockLife {
     pub(super) unanswered: u64,
     pub(super) leaderships: Vec<(Leadership, bool)>,
     /// Its terms by token.
-    pub(super) terms: BTreeMap<u64, Term>,
+    pub(super) terms: BTreeMap<u64, TermFacts>,
     /// When each command was sent, and when subscribers have unsubscribed.
     pub(super) commands: Vec<(Moment, Command)>,
     pub(super) sent: VecDeque<Moment>,
@@ -113,7 +113,7 @@ pub(super) enum Command {
 
 /// What has happened under one token, to check the reason of its end.
 #[derive(Debug, Default)]
-pub(super) struct Term {
+pub(super) struct TermFacts {
     pub(super) granted_at: Moment,
     pub(super) deadline: Moment,
     pub(super) unanswered: bool,
@@ -147,13 +147,13 @@ impl SubscriberLog {
     }
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for SharedWorld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("World")
     }
 }
 
-impl Shared {
+impl SharedWorld {
     pub(super) fn new(plan: &Plan, traced: bool) -> Self {
         // `Notify` wakes in a fixed order; a watch channel does not.
         let stop_waiting = Arc::new(Notify::new());
@@ -351,7 +351,7 @@ impl World {
 }
 
 impl LockLife {
-    pub(super) fn new(node: usize, clock: OwnClock) -> Self {
+    pub(super) fn new(node: usize, clock: DriftingClock) -> Self {
         Self {
             node,
             clock,
@@ -370,11 +370,11 @@ impl LockLife {
         given.any(|(given, _)| given.token() == token && given.is_current())
     }
 
-    pub(super) fn term(&mut self, token: FencingToken) -> &mut Term {
+    pub(super) fn term(&mut self, token: FencingToken) -> &mut TermFacts {
         self.terms.entry(token.get()).or_default()
     }
 
-    pub(super) fn was_told(&self, command: Command, since: Moment) -> bool {
+    pub(super) fn was_commanded(&self, command: Command, since: Moment) -> bool {
         let mut told = self.commands.iter();
         told.any(|(at, what)| *what == command && *at >= since)
     }

@@ -2,7 +2,7 @@ use std::{error::Error, time::Duration};
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-pub(super) use crate::store::failure::{Answer, Failure};
+pub(super) use crate::store::failure::{Failure, RequestResult};
 use crate::{duration::human, store::StoreErrorKind};
 
 /// Whether a request could have changed something.

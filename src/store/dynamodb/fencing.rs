@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::{
 use super::{
     DynamoStore,
     conditional_update::ConditionExpression,
-    item::{self, Item, NAME, SCOPE, Stored},
+    item::{self, DecodedItem, Item, NAME, SCOPE},
     requests::DynamoOperation,
 };
 use crate::{
@@ -114,7 +114,7 @@ impl DynamoStore {
     /// Why the check failed.
     async fn refused<E>(&self, lease: &Lease, item: Option<&Item>) -> FencingError<E> {
         let found = match item.filter(|item| !item.is_empty()) {
-            Some(item) => Stored::decode(item).map(|stored| Some(stored.found)),
+            Some(item) => DecodedItem::decode(item).map(|stored| Some(stored.found)),
             // There is no record, or DynamoDB did not return it.
             None => {
                 DynamoOperation::new(self, self.call_limit)

@@ -14,12 +14,12 @@ use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use crate::{
     clock::Moment,
     lease::{
-        AttemptId, CandidateId, FencingToken, LeaseRecord, Metadata, PastAcquisition, ResourceName,
+        AttemptId, CandidateId, FencingToken, HistoryEntry, LeaseRecord, Metadata, ResourceName,
         Scope,
     },
     store::{
         StoreErrorKind,
-        failure::{Answer, Failure},
+        failure::{Failure, RequestResult},
         observed::TableRecord,
         record::{READER, StoredRecord},
     },
@@ -72,13 +72,13 @@ pub(super) fn line_name(index: usize) -> String {
 
 /// A decoded item.
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(super) struct DecodedItem {
     pub(super) name: ResourceName,
     pub(super) found: TableRecord,
 }
 
-impl Stored {
-    pub(super) fn decode(item: &Item) -> Answer<Self> {
+impl DecodedItem {
+    pub(super) fn decode(item: &Item) -> RequestResult<Self> {
         let fields = Fields(item);
         let min_reader = fields.number("min_reader");
         match (fields.record(), min_reader) {
@@ -95,7 +95,7 @@ impl Stored {
     }
 }
 
-type Checked<T> = Result<T, String>;
+type DecodeResult<T> = Result<T, String>;
 
 struct Fields<'a>(&'a Item);
 
@@ -117,7 +117,7 @@ impl Fields<'_> {
         Failure::new(StoreErrorKind::Corrupt, message)
     }
 
-    fn record(&self) -> Checked<(ResourceName, StoredRecord)> {
+    fn record(&self) -> DecodeResult<(ResourceName, StoredRecord)> {
         let name = named(NAME, ResourceName::new(self.id()))?;
         let keys = [(SCOPE, scope_key(&name.scope())), (NAME, name_key(&name))];
         for (field, key) in keys {
@@ -155,7 +155,7 @@ impl Fields<'_> {
         Ok((name, record))
     }
 
-    fn attempt(&self, field: &'static str) -> Checked<AttemptId> {
+    fn attempt(&self, field: &'static str) -> DecodeResult<AttemptId> {
         let bytes = match self.0.get(field) {
             Some(AttributeValue::B(bytes)) => bytes.as_ref(),
             other => return Err(mistyped(field, other, "16 bytes")),
@@ -165,7 +165,7 @@ impl Fields<'_> {
             .map_err(|_| format!("`{field}` has {} bytes, not 16", bytes.len()))
     }
 
-    fn since(&self) -> Checked<SystemTime> {
+    fn since(&self) -> DecodeResult<SystemTime> {
         let since = Duration::from_millis(self.number("since_ms")?);
         SystemTime::UNIX_EPOCH
             .checked_add(since)
@@ -174,14 +174,14 @@ impl Fields<'_> {
 
     /// The oldest first. An entry that cannot be read is left out: nothing depends on it, and a bid moves the
     /// entries without reading them.
-    fn history(&self, token: u64) -> Vec<PastAcquisition> {
+    fn history(&self, token: u64) -> Vec<HistoryEntry> {
         let line = |index: usize| {
             let AttributeValue::M(line) = self.0.get(&line_name(index))? else {
                 return None;
             };
             let fields = Fields(line);
             let age = u64::try_from(index).ok()?;
-            Some(PastAcquisition {
+            Some(HistoryEntry {
                 token: FencingToken::new(token.checked_sub(age)?),
                 holder: CandidateId::new(fields.text("holder").ok()?).ok()?,
                 since: fields.since().ok()?,
@@ -193,8 +193,8 @@ impl Fields<'_> {
     fn optional<'a, T>(
         &'a self,
         field: &'static str,
-        read: impl FnOnce(&'a Self, &'static str) -> Checked<T>,
-    ) -> Checked<Option<T>> {
+        read: impl FnOnce(&'a Self, &'static str) -> DecodeResult<T>,
+    ) -> DecodeResult<Option<T>> {
         if self.0.contains_key(field) {
             read(self, field).map(Some)
         } else {
@@ -202,14 +202,14 @@ impl Fields<'_> {
         }
     }
 
-    fn text(&self, field: &'static str) -> Checked<&str> {
+    fn text(&self, field: &'static str) -> DecodeResult<&str> {
         match self.0.get(field) {
             Some(AttributeValue::S(text)) => Ok(text),
             other => Err(mistyped(field, other, "a string")),
         }
     }
 
-    fn number(&self, field: &'static str) -> Checked<u64> {
+    fn number(&self, field: &'static str) -> DecodeResult<u64> {
         match self.0.get(field) {
             Some(AttributeValue::N(number)) => (number.parse().ok())
                 .filter(|number| *number <= MOST)
@@ -219,7 +219,7 @@ impl Fields<'_> {
     }
 }
 
-fn named<T>(field: &str, name: Result<T, impl Display>) -> Checked<T> {
+fn named<T>(field: &str, name: Result<T, impl Display>) -> DecodeResult<T> {
     name.map_err(|error| format!("`{field}`: {error}"))
 }
 

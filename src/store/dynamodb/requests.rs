@@ -12,8 +12,8 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     DynamoStore,
     conditional_update::ConditionalUpdate,
-    failure::{Access, Answer, Failure},
-    item::{self, NAME, SCOPE, Stored},
+    failure::{Access, Failure, RequestResult},
+    item::{self, DecodedItem, NAME, SCOPE},
 };
 use crate::{
     clock::instant_after,
@@ -66,7 +66,7 @@ impl<'a> DynamoOperation<'a> {
         &self,
         access: Access,
         request: impl Future<Output = T>,
-    ) -> Answer<T> {
+    ) -> RequestResult<T> {
         let permit = timeout_at(self.end, self.store.limiter.acquire(self.limit)).await;
         let permit = permit.map_err(|_| Access::held_back(self.limit))?;
         let answer = timeout_at(self.end, request).await;
@@ -77,7 +77,7 @@ impl<'a> DynamoOperation<'a> {
     }
 
     /// Reads the records that are directly in a scope.
-    pub(super) async fn query(&self, scope: &Scope) -> Answer<Vec<Stored>> {
+    pub(super) async fn query(&self, scope: &Scope) -> RequestResult<Vec<DecodedItem>> {
         let request = self.store.client.query().table_name(&*self.store.table);
         let mut pages = request
             .key_condition_expression("#scope = :scope")
@@ -90,7 +90,7 @@ impl<'a> DynamoOperation<'a> {
         while let Some(page) = self.limited(Access::Read, pages.next()).await? {
             let page = page.map_err(|error| Access::Read.failure(error))?;
             for item in page.items() {
-                found.push(Stored::decode(item)?);
+                found.push(DecodedItem::decode(item)?);
             }
         }
         Ok(found)
@@ -104,7 +104,7 @@ impl Table for DynamoOperation<'_> {
         resource: &ResourceName,
         change: &RecordChange,
         guard: &WriteCondition,
-    ) -> Answer<WriteOutcome> {
+    ) -> RequestResult<WriteOutcome> {
         let ConditionalUpdate {
             update,
             condition,
@@ -140,14 +140,14 @@ impl Table for DynamoOperation<'_> {
         };
         match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                let found = refused.item().map(Stored::decode).transpose()?;
+                let found = refused.item().map(DecodedItem::decode).transpose()?;
                 Ok(WriteOutcome::Refused(found.map(|stored| stored.found)))
             }
             _ => Err(Access::Write.failure(error)),
         }
     }
 
-    async fn get(&self, resource: &ResourceName) -> Answer<Option<TableRecord>> {
+    async fn get(&self, resource: &ResourceName) -> RequestResult<Option<TableRecord>> {
         let request = self.store.client.get_item();
         let request = request
             .table_name(&*self.store.table)
@@ -156,7 +156,7 @@ impl Table for DynamoOperation<'_> {
             .consistent_read(is_consistent());
         let answer = self.limited(Access::Read, request.send()).await?;
         let answer = answer.map_err(|error| Access::Read.failure(error))?;
-        let stored = answer.item.as_ref().map(Stored::decode).transpose()?;
+        let stored = answer.item.as_ref().map(DecodedItem::decode).transpose()?;
         Ok(stored.map(|stored| stored.found))
     }
 }

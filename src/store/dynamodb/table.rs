@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     DynamoStore,
-    failure::{Access, Answer, Failure, NO_TABLE, OTHER_KEYS},
+    failure::{Access, Failure, NO_TABLE, OTHER_KEYS, RequestResult},
     item::{NAME, SCOPE},
     requests::DynamoOperation,
 };
@@ -40,14 +40,14 @@ impl DynamoStore {
         self.in_context(Operation::Prepare, self.create_and_wait().await)
     }
 
-    async fn create_and_wait(&self) -> Answer<()> {
+    async fn create_and_wait(&self) -> RequestResult<()> {
         let end = Instant::now() + READY_WITHIN;
         loop {
             match self.table_state().await? {
-                State::Ready => return Ok(()),
-                State::OtherKeys => return Err(other_keys()),
-                State::Missing => self.create().await?,
-                State::InTransition => {}
+                TableState::Ready => return Ok(()),
+                TableState::OtherKeys => return Err(other_keys()),
+                TableState::Missing => self.create().await?,
+                TableState::InTransition => {}
             }
             if Instant::now() >= end {
                 let message = format!(
@@ -61,29 +61,34 @@ impl DynamoStore {
     }
 
     /// Checks that the table exists and has the right keys.
-    pub(super) async fn check_table(&self) -> Answer<()> {
+    pub(super) async fn check_table(&self) -> RequestResult<()> {
         match self.table_state().await? {
-            State::Ready => Ok(()),
-            State::OtherKeys => Err(other_keys()),
-            State::Missing => Err(Failure::new(StoreErrorKind::Misconfigured, NO_TABLE)),
-            State::InTransition => Err(Failure::new(
+            TableState::Ready => Ok(()),
+            TableState::OtherKeys => Err(other_keys()),
+            TableState::Missing => Err(Failure::new(StoreErrorKind::Misconfigured, NO_TABLE)),
+            TableState::InTransition => Err(Failure::new(
                 StoreErrorKind::Unavailable,
                 "the table is being created or deleted: wait until it is active",
             )),
         }
     }
 
-    async fn table_state(&self) -> Answer<State> {
+    async fn table_state(&self) -> RequestResult<TableState> {
         let request = self.client.describe_table().table_name(&*self.table);
         let call = DynamoOperation::new(self, REACHED_WITHIN);
         match call.limited(Access::Read, request.send()).await? {
-            Ok(answer) => Ok(answer.table.as_ref().map_or(State::Missing, State::of)),
-            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(State::Missing),
+            Ok(answer) => Ok(answer
+                .table
+                .as_ref()
+                .map_or(TableState::Missing, TableState::of)),
+            Err(error) if error.code() == Some("ResourceNotFoundException") => {
+                Ok(TableState::Missing)
+            }
             Err(error) => Err(Access::Read.failure(error)),
         }
     }
 
-    async fn create(&self) -> Answer<()> {
+    async fn create(&self) -> RequestResult<()> {
         let request = self
             .client
             .create_table()
@@ -104,7 +109,7 @@ impl DynamoStore {
     }
 }
 
-enum State {
+enum TableState {
     Missing,
     /// The table is being created or deleted.
     InTransition,
@@ -112,7 +117,7 @@ enum State {
     OtherKeys,
 }
 
-impl State {
+impl TableState {
     fn of(table: &TableDescription) -> Self {
         let has_key = |name: &str, kind: KeyType| {
             let is_text = table.attribute_definitions().iter().any(|definition| {
@@ -134,7 +139,7 @@ fn other_keys() -> Failure {
     Failure::new(StoreErrorKind::Misconfigured, OTHER_KEYS)
 }
 
-fn text(name: &str) -> Answer<AttributeDefinition> {
+fn text(name: &str) -> RequestResult<AttributeDefinition> {
     let definition = AttributeDefinition::builder()
         .attribute_name(name)
         .attribute_type(ScalarAttributeType::S)
@@ -142,7 +147,7 @@ fn text(name: &str) -> Answer<AttributeDefinition> {
     definition.map_err(incomplete)
 }
 
-fn key(name: &str, kind: KeyType) -> Answer<KeySchemaElement> {
+fn key(name: &str, kind: KeyType) -> RequestResult<KeySchemaElement> {
     let element = KeySchemaElement::builder()
         .attribute_name(name)
         .key_type(kind)

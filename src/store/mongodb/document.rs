@@ -8,19 +8,19 @@ use std::{
 use mongodb::bson::{Bson, DateTime, Document, spec::BinarySubtype};
 
 use super::{
-    failure::{Answer, Failure},
+    failure::{Failure, RequestResult},
     pipeline::{BARE, NOW},
 };
 use crate::{
     lease::{
-        AttemptId, Bid, CandidateId, FencingToken, LeaseRecord, Metadata, PastAcquisition,
+        AttemptId, Bid, CandidateId, FencingToken, HistoryEntry, LeaseRecord, Metadata,
         ResourceName,
     },
     store::{AcquireOutcome, StoreErrorKind, record::READER},
 };
 
 /// The outcome of a bid. `found` is the document after it.
-pub(super) fn outcome(mut found: Document, bid: &Bid) -> Answer<AcquireOutcome> {
+pub(super) fn outcome(mut found: Document, bid: &Bid) -> RequestResult<AcquireOutcome> {
     if !found.contains_key(NOW) {
         // The driver has sent the bid twice, and the server repeats the document that it stored for the first
         // one, without the projection. It stores only writes, and a refusal is not a write, so this is a grant.
@@ -54,7 +54,7 @@ pub(super) enum ReadPurpose {
 }
 
 /// The record in a document that was read with `pipeline::view`; `None` if it has only a name.
-pub(super) fn record(found: &Document, purpose: ReadPurpose) -> Answer<Option<LeaseRecord>> {
+pub(super) fn record(found: &Document, purpose: ReadPurpose) -> RequestResult<Option<LeaseRecord>> {
     if found.get(BARE) == Some(&Bson::Boolean(true)) {
         return Ok(None);
     }
@@ -79,7 +79,7 @@ pub(super) fn record(found: &Document, purpose: ReadPurpose) -> Answer<Option<Le
     }
 }
 
-type Checked<T> = Result<T, String>;
+type DecodeResult<T> = Result<T, String>;
 
 struct Fields<'a>(&'a Document);
 
@@ -107,7 +107,7 @@ impl Fields<'_> {
         Failure::new(StoreErrorKind::Corrupt, message)
     }
 
-    fn record(&self) -> Checked<LeaseRecord> {
+    fn record(&self) -> DecodeResult<LeaseRecord> {
         let name = named("_id", ResourceName::new(self.text("_id")?))?;
         if self.text("scope")? != name.scope().as_prefix() {
             return Err("`scope` is not the scope of its name".to_owned());
@@ -138,7 +138,7 @@ impl Fields<'_> {
     }
 
     /// The time left until the end of the millisecond in which the lease expires.
-    fn remaining(&self, ttl: Duration) -> Checked<Duration> {
+    fn remaining(&self, ttl: Duration) -> DecodeResult<Duration> {
         let date = |field| match self.0.get(field) {
             Some(Bson::DateTime(date)) => Ok(date.timestamp_millis()),
             other => Err(mistyped(field, other, "a date")),
@@ -152,7 +152,7 @@ impl Fields<'_> {
         Ok((left + Duration::from_millis(1)).min(ttl).max(left))
     }
 
-    fn attempt(&self) -> Checked<Option<AttemptId>> {
+    fn attempt(&self) -> DecodeResult<Option<AttemptId>> {
         match self.0.get("attempt") {
             Some(Bson::Null) => Ok(None),
             Some(Bson::Binary(binary)) if binary.subtype == BinarySubtype::Generic => {
@@ -164,7 +164,7 @@ impl Fields<'_> {
         }
     }
 
-    fn history(&self) -> Checked<Vec<PastAcquisition>> {
+    fn history(&self) -> DecodeResult<Vec<HistoryEntry>> {
         let entries = match self.0.get("history") {
             Some(Bson::Array(entries)) => entries,
             other => return Err(mistyped("history", other, "an array")),
@@ -174,7 +174,7 @@ impl Fields<'_> {
     }
 
     /// Checks that every number can still grow, and that the whole history is valid.
-    fn check_to_write(&self) -> Checked<()> {
+    fn check_to_write(&self) -> DecodeResult<()> {
         let grows = |fields: &Self, field: &'static str| match fields.number(field)? {
             GREATEST.. => Err(format!("`{field}` is too large to grow")),
             _ => Ok(()),
@@ -196,22 +196,22 @@ impl Fields<'_> {
     fn optional<'a, T>(
         &'a self,
         field: &'static str,
-        read: impl FnOnce(&'a Self, &'static str) -> Checked<T>,
-    ) -> Checked<Option<T>> {
+        read: impl FnOnce(&'a Self, &'static str) -> DecodeResult<T>,
+    ) -> DecodeResult<Option<T>> {
         match self.0.get(field) {
             Some(Bson::Null) => Ok(None),
             _ => read(self, field).map(Some),
         }
     }
 
-    fn text(&self, field: &'static str) -> Checked<&str> {
+    fn text(&self, field: &'static str) -> DecodeResult<&str> {
         match self.0.get(field) {
             Some(Bson::String(text)) => Ok(text),
             other => Err(mistyped(field, other, "a string")),
         }
     }
 
-    fn number(&self, field: &'static str) -> Checked<u64> {
+    fn number(&self, field: &'static str) -> DecodeResult<u64> {
         let number = match self.0.get(field) {
             Some(Bson::Int64(number)) => *number,
             Some(Bson::Int32(number)) => i64::from(*number),
@@ -220,7 +220,7 @@ impl Fields<'_> {
         u64::try_from(number).map_err(|_| format!("`{field}` is negative"))
     }
 
-    fn moment(&self, field: &'static str) -> Checked<SystemTime> {
+    fn moment(&self, field: &'static str) -> DecodeResult<SystemTime> {
         match self.0.get(field) {
             Some(Bson::DateTime(moment)) => {
                 since_1970(*moment).ok_or_else(|| format!("`{field}` is a date too far away"))
@@ -233,12 +233,12 @@ impl Fields<'_> {
 /// The limit for numbers that the server increases.
 const GREATEST: u64 = i64::MAX as u64;
 
-fn acquisition(entry: &Bson) -> Checked<PastAcquisition> {
+fn acquisition(entry: &Bson) -> DecodeResult<HistoryEntry> {
     let Bson::Document(entry) = entry else {
         return Err(mistyped("history", Some(entry), "an array of documents"));
     };
     let fields = Fields(entry);
-    Ok(PastAcquisition {
+    Ok(HistoryEntry {
         token: FencingToken::new(fields.number("token")?),
         holder: named("history", CandidateId::new(fields.text("holder")?))?,
         since: fields.moment("since")?,
@@ -250,7 +250,7 @@ fn since_1970(moment: DateTime) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis))
 }
 
-fn named<T>(field: &str, name: Result<T, impl Display>) -> Checked<T> {
+fn named<T>(field: &str, name: Result<T, impl Display>) -> DecodeResult<T> {
     name.map_err(|error| format!("`{field}`: {error}"))
 }
 

@@ -3,7 +3,7 @@ use std::{io, time::Duration};
 use mongodb::error::{CommandError, Error, ErrorKind, WriteFailure};
 
 use super::servers::RequestTrace;
-pub(super) use crate::store::failure::{Answer, Failure};
+pub(super) use crate::store::failure::{Failure, RequestResult};
 use crate::{duration::human, store::StoreErrorKind};
 
 impl Failure {

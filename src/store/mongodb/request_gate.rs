@@ -17,7 +17,7 @@ use mongodb::{
 };
 
 use super::{
-    failure::{Access, Answer, Failure, TracedError, is_of_credentials},
+    failure::{Access, Failure, RequestResult, TracedError, is_of_credentials},
     operation_deadline::OperationDeadline,
     requests::primary,
     servers::{RequestTrace, Servers},
@@ -63,7 +63,7 @@ impl RequestGate {
         limit: OperationDeadline,
         access: Access,
         request: impl FnOnce(Duration) -> R,
-    ) -> Answer<Result<T, TracedError>>
+    ) -> RequestResult<Result<T, TracedError>>
     where
         R: IntoFuture<Output = Result<T, Error>>,
     {

@@ -13,7 +13,7 @@ use mongodb::{
 use super::{
     MongoStore,
     document::{self, ReadPurpose},
-    failure::{Access, Answer, Failure, TracedError, is_duplicate_key},
+    failure::{Access, Failure, RequestResult, TracedError, is_duplicate_key},
     operation_deadline::OperationDeadline,
     pipeline::{self, FilteredUpdate},
     request_gate,
@@ -28,7 +28,7 @@ impl MongoStore {
         &self,
         bid: &Bid,
         limit: OperationDeadline,
-    ) -> Answer<Result<Option<Document>, TracedError>> {
+    ) -> RequestResult<Result<Option<Document>, TracedError>> {
         let request = self
             .collection
             .find_one_and_update(pipeline::by_name(&bid.resource), pipeline::acquire(bid))
@@ -41,7 +41,11 @@ impl MongoStore {
         self.request_gate.send(limit, Access::Write, sent).await
     }
 
-    pub(super) async fn bid(&self, bid: &Bid, limit: OperationDeadline) -> Answer<AcquireOutcome> {
+    pub(super) async fn bid(
+        &self,
+        bid: &Bid,
+        limit: OperationDeadline,
+    ) -> RequestResult<AcquireOutcome> {
         let mut answer = self.acquire_once(bid, limit).await?;
         // Another upsert has created the document, so the second request finds it.
         if (answer.as_ref()).is_err_and(|refused| is_duplicate_key(&refused.error)) {
@@ -62,7 +66,7 @@ impl MongoStore {
         resource: &ResourceName,
         change: FilteredUpdate,
         limit: OperationDeadline,
-    ) -> Answer<ChangeOutcome> {
+    ) -> RequestResult<ChangeOutcome> {
         let (filter, change) = change;
         let request = self
             .collection
@@ -88,7 +92,7 @@ impl MongoStore {
         resource: &ResourceName,
         purpose: ReadPurpose,
         limit: OperationDeadline,
-    ) -> Answer<Option<LeaseRecord>> {
+    ) -> RequestResult<Option<LeaseRecord>> {
         let request = self
             .collection
             .find_one(pipeline::by_name(resource))
@@ -106,7 +110,7 @@ impl MongoStore {
         &self,
         scope: &Scope,
         limit: OperationDeadline,
-    ) -> Answer<Vec<LeaseRecord>> {
+    ) -> RequestResult<Vec<LeaseRecord>> {
         let request = self
             .collection
             .find(doc! { "scope": scope.as_prefix() })
@@ -125,7 +129,7 @@ impl MongoStore {
     }
 
     /// Creates the index that [`find_records`](Self::find_records) reads.
-    pub(super) async fn create_index(&self) -> Answer<()> {
+    pub(super) async fn create_index(&self) -> RequestResult<()> {
         let index = IndexModel::builder()
             .keys(doc! { "scope": 1, "_id": 1 })
             .options(IndexOptions::builder().collation(exact()).build())

@@ -20,11 +20,11 @@ use mongodb::{
 /// A request that times out gets no error from the driver. The states tell which server fails, and why.
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
-    last: Mutex<BTreeMap<String, State>>,
+    last: Mutex<BTreeMap<String, ServerState>>,
 }
 
 #[derive(Debug)]
-enum State {
+enum ServerState {
     Reached(ServerType),
     Failed(String),
 }
@@ -42,28 +42,31 @@ impl Servers {
 
     fn record(&self, event: SdamEvent) {
         let (address, state) = match event {
-            SdamEvent::ServerOpening(event) => (event.address, State::Reached(ServerType::Unknown)),
+            SdamEvent::ServerOpening(event) => {
+                (event.address, ServerState::Reached(ServerType::Unknown))
+            }
             SdamEvent::ServerClosed(event) => {
                 self.last().remove(&event.address.to_string());
                 return;
             }
             SdamEvent::ServerDescriptionChanged(event) => {
                 let state = match event.new_description.error() {
-                    Some(error) => State::Failed(cause(error)),
-                    None => State::Reached(event.new_description.server_type()),
+                    Some(error) => ServerState::Failed(cause(error)),
+                    None => ServerState::Reached(event.new_description.server_type()),
                 };
                 (event.address, state)
             }
             // If the server was unknown before, its description does not change.
-            SdamEvent::ServerHeartbeatFailed(event) => {
-                (event.server_address, State::Failed(cause(&event.failure)))
-            }
+            SdamEvent::ServerHeartbeatFailed(event) => (
+                event.server_address,
+                ServerState::Failed(cause(&event.failure)),
+            ),
             _ => return,
         };
         self.last().insert(address.to_string(), state);
     }
 
-    fn last(&self) -> MutexGuard<'_, BTreeMap<String, State>> {
+    fn last(&self) -> MutexGuard<'_, BTreeMap<String, ServerState>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -78,9 +81,9 @@ impl fmt::Display for Servers {
             let comma = if index == 0 { "" } else { ", " };
             write!(f, "{comma}{address}: ")?;
             match state {
-                State::Failed(cause) => f.write_str(cause)?,
-                State::Reached(ServerType::Unknown) => f.write_str("no answer yet")?,
-                State::Reached(kind) => write!(f, "{kind}")?,
+                ServerState::Failed(cause) => f.write_str(cause)?,
+                ServerState::Reached(ServerType::Unknown) => f.write_str("no answer yet")?,
+                ServerState::Reached(kind) => write!(f, "{kind}")?,
             }
         }
         Ok(())

@@ -85,14 +85,14 @@ fn a_request_to_a_thread_that_has_ended_is_an_error_that_says_so() {
 
 /// A store that notes the thread of each request.
 #[derive(Debug)]
-struct Watched;
+struct ThreadReportingStore;
 
 fn name_of_thread() -> String {
     thread::current().name().unwrap_or_default().to_owned()
 }
 
 #[async_trait]
-impl LeaseStore for Watched {
+impl LeaseStore for ThreadReportingStore {
     fn kind(&self) -> &'static str {
         "watched"
     }
@@ -136,13 +136,13 @@ impl LeaseStore for Watched {
 
 #[test]
 fn requests_run_on_the_thread_of_the_locks() {
-    let error = block_on(hosted(Watched).prepare()).unwrap_err();
+    let error = block_on(hosted(ThreadReportingStore).prepare()).unwrap_err();
     assert!(error.to_string().ends_with("tenure-locks"), "{error}");
 }
 
 #[test]
 fn changes_are_passed_on_until_there_are_no_more() {
-    let changes = hosted(Watched).watch(&resource()).unwrap();
+    let changes = hosted(ThreadReportingStore).watch(&resource()).unwrap();
     let count = block_on(changes.count());
     assert!((1..=2).contains(&count), "{count}");
 }

@@ -1,7 +1,7 @@
 use rusqlite::ErrorCode;
 
 use crate::store::StoreErrorKind;
-pub(super) use crate::store::failure::{Answer, Failure};
+pub(super) use crate::store::failure::{Failure, RequestResult};
 
 impl Failure {
     pub(super) fn misconfigured(message: impl Into<String>) -> Self {

@@ -4,8 +4,8 @@ mod token_claim;
 
 use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior};
 
-use self::token_claim::{ClaimOutcome, ClaimStatements};
-use super::{KIND, SqliteStore, failure::Answer, row::Row, session::is_foreign};
+use self::token_claim::{ClaimStatements, RowToken};
+use super::{KIND, SqliteStore, failure::RequestResult, row::LeaseRow, session::is_foreign};
 use crate::{
     lease::Lease,
     store::{
@@ -76,9 +76,9 @@ impl TokenGuard {
         let claim = ClaimStatements::new(table, &self.field, key.iter().map(|(column, _)| *column));
         let found = claim.execute(transaction, token, key);
         match found.map_err(FencingError::Failed)? {
-            ClaimOutcome::Nothing => Err(FencingError::NotFound),
-            ClaimOutcome::Token(found) if found == token => Ok(()),
-            ClaimOutcome::Token(found) => {
+            RowToken::Nothing => Err(FencingError::NotFound),
+            RowToken::Token(found) if found == token => Ok(()),
+            RowToken::Token(found) => {
                 let newer = u64::try_from(found).ok();
                 match newer.and_then(|found| self.refused_by(found)) {
                     Some(rejected) => Err(rejected.into()),
@@ -88,11 +88,11 @@ impl TokenGuard {
                     )),
                 }
             }
-            ClaimOutcome::Other(what) => unguardable(format!(
+            RowToken::Other(what) => unguardable(format!(
                 "`{}` of `{table}` holds {what}: make it a column of type INTEGER",
                 self.field
             )),
-            ClaimOutcome::Several => unguardable(format!(
+            RowToken::Several => unguardable(format!(
                 "the key fits several rows of `{table}`: give the columns of a unique key"
             )),
         }
@@ -194,10 +194,14 @@ impl SqliteStore {
         immediate(connection, confirm, work)
     }
 
-    fn judge(&self, connection: &Connection, lease: &Lease) -> Answer<Result<(), RejectedWrite>> {
+    fn judge(
+        &self,
+        connection: &Connection,
+        lease: &Lease,
+    ) -> RequestResult<Result<(), RejectedWrite>> {
         self.files.check_same(connection)?;
         let resource = &lease.resource;
-        let found = Row::find(connection, resource)?;
+        let found = LeaseRow::find(connection, resource)?;
         // After the read, as in every request, because the read may have waited.
         self.files.check()?;
         let now = self.clock.clock.now();

@@ -5,12 +5,12 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::failure::{Answer, Failure};
+use super::failure::{Failure, RequestResult};
 use crate::store::StoreErrorKind;
 
 /// The absolute path, if a database can be there. SQLite's own messages do not distinguish a missing directory
 /// from a missing permission.
-pub(super) fn check_path(path: &Path) -> Answer<PathBuf> {
+pub(super) fn check_path(path: &Path) -> RequestResult<PathBuf> {
     if path == Path::new(":memory:") || path.as_os_str().is_empty() {
         let message = "a database in memory cannot be shared: give the path of a file, or use the \
                        memory store";
@@ -88,7 +88,7 @@ type Inode = (u64, u64);
 #[cfg(unix)]
 impl Files {
     /// Call it once the log is open, which is after the first read.
-    pub(super) fn opened(path: &Path, connection: &Connection) -> Answer<Self> {
+    pub(super) fn opened(path: &Path, connection: &Connection) -> RequestResult<Self> {
         let real = path
             .canonicalize()
             .map_err(|error| changed(path).because(error))?;
@@ -101,13 +101,13 @@ impl Files {
         let opened = [path.to_owned(), companion("-wal"), companion("-shm")]
             .into_iter()
             .map(|path| Ok((path.clone(), inode(&path)?)))
-            .collect::<Answer<_>>()?;
+            .collect::<RequestResult<_>>()?;
         check_unmoved(path, connection)?;
         Ok(Self { opened })
     }
 
     /// Checks that a connection of the application is to the same database file.
-    pub(super) fn check_same(&self, connection: &Connection) -> Answer<()> {
+    pub(super) fn check_same(&self, connection: &Connection) -> RequestResult<()> {
         let path = connection.path().filter(|path| !path.is_empty());
         let path = Path::new(path.ok_or_else(another)?);
         let (_, main) = &self.opened[0];
@@ -117,7 +117,7 @@ impl Files {
         check_unmoved(path, connection)
     }
 
-    pub(super) fn check(&self) -> Answer<()> {
+    pub(super) fn check(&self) -> RequestResult<()> {
         for (path, opened) in &self.opened {
             if inode(path)? != *opened {
                 return Err(changed(path));
@@ -129,7 +129,7 @@ impl Files {
 
 /// Checks that the path still names the file that the connection has opened.
 #[cfg(unix)]
-fn check_unmoved(path: &Path, connection: &Connection) -> Answer<()> {
+fn check_unmoved(path: &Path, connection: &Connection) -> RequestResult<()> {
     let mut moved = 0;
     connection.file_control(Some("main"), rusqlite::FileControl::HasMoved(&mut moved))?;
     match moved {
@@ -143,7 +143,7 @@ fn another() -> Failure {
 }
 
 #[cfg(unix)]
-fn inode(path: &Path) -> Answer<Inode> {
+fn inode(path: &Path) -> RequestResult<Inode> {
     use std::os::unix::fs::MetadataExt as _;
     match path.metadata() {
         Ok(found) => Ok((found.dev(), found.ino())),
@@ -166,18 +166,18 @@ fn changed(path: &Path) -> Failure {
 #[cfg(not(unix))]
 impl Files {
     /// An open file cannot be deleted or replaced here.
-    pub(super) fn opened(path: &Path, _connection: &Connection) -> Answer<Self> {
+    pub(super) fn opened(path: &Path, _connection: &Connection) -> RequestResult<Self> {
         let real = path.canonicalize();
         let real = real.map_err(|error| cannot_look("the file", error))?;
         Ok(Self { real })
     }
 
-    pub(super) fn check(&self) -> Answer<()> {
+    pub(super) fn check(&self) -> RequestResult<()> {
         Ok(())
     }
 
     /// Checks that a connection of the application is to the same database file.
-    pub(super) fn check_same(&self, connection: &Connection) -> Answer<()> {
+    pub(super) fn check_same(&self, connection: &Connection) -> RequestResult<()> {
         let path = connection.path().filter(|path| !path.is_empty());
         let path = Path::new(path.ok_or_else(another)?);
         if path.canonicalize().is_ok_and(|path| path == self.real) {

@@ -5,11 +5,11 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension as _, ToSql, types::ValueRef};
 
-use super::failure::{Answer, Failure};
+use super::failure::{Failure, RequestResult};
 use crate::{
     clock::Moment,
     lease::{
-        AttemptId, CandidateId, FencingToken, LeaseRecord, Metadata, PastAcquisition, ResourceName,
+        AttemptId, CandidateId, FencingToken, HistoryEntry, LeaseRecord, Metadata, ResourceName,
         Scope,
     },
     store::{
@@ -43,13 +43,13 @@ const UPDATE: &str = "UPDATE tenure_leases SET token = ?2, version = ?3, holder 
 
 /// A row of the table. `record.expires_at` is on the clock that `clock` names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
+pub(super) struct LeaseRow {
     pub(super) record: StoredRecord,
     pub(super) clock: String,
     min_reader: i64,
 }
 
-impl Row {
+impl LeaseRow {
     /// The row of a resource that was never acquired.
     pub(super) fn new() -> Self {
         Self {
@@ -59,7 +59,10 @@ impl Row {
         }
     }
 
-    pub(super) fn find(connection: &Connection, resource: &ResourceName) -> Answer<Option<Self>> {
+    pub(super) fn find(
+        connection: &Connection,
+        resource: &ResourceName,
+    ) -> RequestResult<Option<Self>> {
         let found = connection
             .prepare_cached(FIND)?
             .query_row([resource.as_str()], |row| Ok(Self::decode(row)))
@@ -80,7 +83,7 @@ impl Row {
     pub(super) fn list(
         connection: &Connection,
         scope: &Scope,
-    ) -> Answer<Vec<(ResourceName, Self)>> {
+    ) -> RequestResult<Vec<(ResourceName, Self)>> {
         let mut statement = connection.prepare_cached(LIST)?;
         let mut rows = statement.query([scope.as_prefix()])?;
         let mut listed = Vec::new();
@@ -93,7 +96,7 @@ impl Row {
     }
 
     /// Refuses to write a record that only a newer library may write.
-    pub(super) fn check_reader(&self, resource: &ResourceName) -> Answer<()> {
+    pub(super) fn check_reader(&self, resource: &ResourceName) -> RequestResult<()> {
         if self.min_reader > i64::from(READER) {
             Err(Failure::unsupported(resource.as_str(), self.min_reader))
         } else {
@@ -106,7 +109,7 @@ impl Row {
         connection: &Connection,
         resource: &ResourceName,
         is_new: bool,
-    ) -> Answer<()> {
+    ) -> RequestResult<()> {
         let damaged = |column| Damage::new(column, "cannot grow any more").of(resource.as_str());
         let record = &self.record;
         let token = i64::try_from(record.token.get()).map_err(|_| damaged("token"))?;
@@ -162,7 +165,7 @@ impl Row {
         }
     }
 
-    fn decode(row: &rusqlite::Row<'_>) -> Answer<(ResourceName, Self)> {
+    fn decode(row: &rusqlite::Row<'_>) -> RequestResult<(ResourceName, Self)> {
         let columns = Columns(row);
         let name = columns.name();
         let min_reader = columns
@@ -227,7 +230,7 @@ impl Damage {
     }
 }
 
-type Checked<T> = std::result::Result<T, Damage>;
+type DecodeResult<T> = std::result::Result<T, Damage>;
 
 struct Columns<'a>(&'a rusqlite::Row<'a>);
 
@@ -240,7 +243,7 @@ impl Columns<'_> {
         }
     }
 
-    fn decode(&self) -> Checked<(ResourceName, StoredRecord, String)> {
+    fn decode(&self) -> DecodeResult<(ResourceName, StoredRecord, String)> {
         let name = ResourceName::new(self.required("name", Self::text)?)
             .map_err(|error| Damage::because("name", error))?;
         if self.required("scope", Self::text)? != name.scope().as_prefix() {
@@ -271,7 +274,7 @@ impl Columns<'_> {
         Ok((name, record, self.required("clock", Self::text)?.to_owned()))
     }
 
-    fn attempt(&self) -> Checked<Option<AttemptId>> {
+    fn attempt(&self) -> DecodeResult<Option<AttemptId>> {
         let bytes = match self.value("attempt")? {
             ValueRef::Null => return Ok(None),
             ValueRef::Blob(bytes) => bytes,
@@ -286,18 +289,18 @@ impl Columns<'_> {
         Ok(Some(AttemptId::new(u128::from_be_bytes(bytes))))
     }
 
-    fn since(&self) -> Checked<SystemTime> {
+    fn since(&self) -> DecodeResult<SystemTime> {
         let since = Duration::from_millis(self.number("since")?.unwrap_or(0));
         SystemTime::UNIX_EPOCH
             .checked_add(since)
             .ok_or_else(|| Damage::new("since", "is too far in the future"))
     }
 
-    fn history(&self) -> Checked<Vec<PastAcquisition>> {
+    fn history(&self) -> DecodeResult<Vec<HistoryEntry>> {
         let Some(text) = self.text("history")? else {
             return Ok(Vec::new());
         };
-        let mut history: Vec<PastAcquisition> =
+        let mut history: Vec<HistoryEntry> =
             serde_json::from_str(text).map_err(|error| Damage::because("history", error))?;
         history.drain(..history.len().saturating_sub(LeaseRecord::HISTORY));
         Ok(history)
@@ -306,17 +309,17 @@ impl Columns<'_> {
     fn required<'a, T>(
         &'a self,
         column: &'static str,
-        read: impl FnOnce(&'a Self, &'static str) -> Checked<Option<T>>,
-    ) -> Checked<T> {
+        read: impl FnOnce(&'a Self, &'static str) -> DecodeResult<Option<T>>,
+    ) -> DecodeResult<T> {
         read(self, column)?.ok_or_else(|| Damage::new(column, "is NULL"))
     }
 
-    fn number(&self, column: &'static str) -> Checked<Option<u64>> {
+    fn number(&self, column: &'static str) -> DecodeResult<Option<u64>> {
         let number = self.integer(column)?.map(u64::try_from).transpose();
         number.map_err(|_| Damage::new(column, "is negative"))
     }
 
-    fn integer(&self, column: &'static str) -> Checked<Option<i64>> {
+    fn integer(&self, column: &'static str) -> DecodeResult<Option<i64>> {
         match self.value(column)? {
             ValueRef::Null => Ok(None),
             ValueRef::Integer(number) => Ok(Some(number)),
@@ -324,7 +327,7 @@ impl Columns<'_> {
         }
     }
 
-    fn text(&self, column: &'static str) -> Checked<Option<&str>> {
+    fn text(&self, column: &'static str) -> DecodeResult<Option<&str>> {
         match self.value(column)? {
             ValueRef::Null => Ok(None),
             ValueRef::Text(text) => match std::str::from_utf8(text) {
@@ -335,7 +338,7 @@ impl Columns<'_> {
         }
     }
 
-    fn value(&self, column: &'static str) -> Checked<ValueRef<'_>> {
+    fn value(&self, column: &'static str) -> DecodeResult<ValueRef<'_>> {
         self.0
             .get_ref(column)
             .map_err(|error| Damage::because(column, error))

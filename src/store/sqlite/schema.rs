@@ -1,6 +1,6 @@
 use rusqlite::Connection;
 
-use super::failure::{Answer, Failure};
+use super::failure::{Failure, RequestResult};
 
 /// Name, type and constraint; the columns that may be added to an older table come last.
 const REQUIRED: [(&str, &str, &str); 10] = [
@@ -31,7 +31,7 @@ pub(super) struct PendingMigration(Vec<String>);
 
 impl PendingMigration {
     /// Compares the table with the expected layout. It changes nothing.
-    pub(super) fn check(connection: &Connection) -> Answer<Self> {
+    pub(super) fn check(connection: &Connection) -> RequestResult<Self> {
         let mut objects = connection.prepare(
             "SELECT type FROM sqlite_schema WHERE name IN ('tenure_leases', 'tenure_leases_scope') \
              COLLATE NOCASE",
@@ -95,7 +95,7 @@ impl PendingMigration {
     }
 
     /// Call it in the same transaction as [`check`](Self::check).
-    pub(super) fn add(&self, connection: &Connection) -> Answer<()> {
+    pub(super) fn add(&self, connection: &Connection) -> RequestResult<()> {
         for statement in &self.0 {
             connection.execute_batch(statement)?;
         }

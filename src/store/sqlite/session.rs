@@ -8,9 +8,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{
     busy_timeout::BusyTimeout,
-    failure::{Answer, Failure},
+    failure::{Failure, RequestResult},
     files::{Files, check_path},
-    row::Row,
+    row::LeaseRow,
     schema::PendingMigration,
     wal,
 };
@@ -47,7 +47,7 @@ struct LocalizedRow {
     /// The expiry is on another clock, so it is observed.
     foreign: bool,
     /// The row as it is stored, or `None` if there is none.
-    stored: Option<Row>,
+    stored: Option<LeaseRow>,
 }
 
 /// What a write does to the expiry in the row.
@@ -60,7 +60,7 @@ enum ExpiryUpdate {
 }
 
 impl Session {
-    pub(super) fn open(path: &Path, clock: HostClock, busy_limit: Duration) -> Answer<Self> {
+    pub(super) fn open(path: &Path, clock: HostClock, busy_limit: Duration) -> RequestResult<Self> {
         let path = check_path(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
@@ -100,22 +100,22 @@ impl Session {
         since: Instant,
         limit: Duration,
         caller: Weak<()>,
-    ) -> Answer<()> {
+    ) -> RequestResult<()> {
         self.busy_timeout.renew(since, limit, caller);
         self.end_transaction()
     }
 
     /// Rolls back the transaction that a failed or panicked request may have left open.
-    pub(super) fn end_transaction(&mut self) -> Answer<()> {
+    pub(super) fn end_transaction(&mut self) -> RequestResult<()> {
         roll_back(&self.connection)
     }
 
-    pub(super) fn prepare(&mut self) -> Answer<()> {
+    pub(super) fn prepare(&mut self) -> RequestResult<()> {
         self.files.check()?;
         add_missing(&self.connection)
     }
 
-    pub(super) fn acquire(&mut self, bid: &Bid) -> Answer<AcquireOutcome> {
+    pub(super) fn acquire(&mut self, bid: &Bid) -> RequestResult<AcquireOutcome> {
         self.change(&bid.resource, |observation| {
             let own_attempt = observation.record.attempt == Some(bid.attempt);
             if observation.foreign && own_attempt {
@@ -129,7 +129,7 @@ impl Session {
         })
     }
 
-    pub(super) fn renew(&mut self, lease: &Lease, ttl: Duration) -> Answer<RenewOutcome> {
+    pub(super) fn renew(&mut self, lease: &Lease, ttl: Duration) -> RequestResult<RenewOutcome> {
         self.change(&lease.resource, |observation| {
             let outcome = if observation.foreign {
                 RenewOutcome::Lost(observation.record.seen(&lease.resource, observation.now))
@@ -140,7 +140,7 @@ impl Session {
         })
     }
 
-    pub(super) fn release(&mut self, claim: &ReleaseTarget) -> Answer<ReleaseOutcome> {
+    pub(super) fn release(&mut self, claim: &ReleaseTarget) -> RequestResult<ReleaseOutcome> {
         self.change(claim.resource(), |observation| {
             (
                 observation.record.release(claim, observation.now),
@@ -154,7 +154,7 @@ impl Session {
         resource: &ResourceName,
         token: FencingToken,
         eviction: EvictionMode,
-    ) -> Answer<ReleaseOutcome> {
+    ) -> RequestResult<ReleaseOutcome> {
         self.change(resource, |observation| {
             let outcome = observation
                 .record
@@ -163,13 +163,13 @@ impl Session {
         })
     }
 
-    pub(super) fn read(&mut self, resource: &ResourceName) -> Answer<Option<LeaseRecord>> {
+    pub(super) fn read(&mut self, resource: &ResourceName) -> RequestResult<Option<LeaseRecord>> {
         let observation = self.observe(resource)?;
         Ok(observation.record.seen(resource, observation.now))
     }
 
-    pub(super) fn list(&mut self, scope: &Scope) -> Answer<Vec<LeaseRecord>> {
-        let rows = Row::list(&self.connection, scope)?;
+    pub(super) fn list(&mut self, scope: &Scope) -> RequestResult<Vec<LeaseRecord>> {
+        let rows = LeaseRow::list(&self.connection, scope)?;
         self.files.check()?;
         let now = self.clock.clock.now();
         let records = rows.into_iter().filter_map(|(name, row)| {
@@ -189,7 +189,7 @@ impl Session {
         &mut self,
         resource: &ResourceName,
         step: impl Fn(&mut LocalizedRow) -> (T, ExpiryUpdate),
-    ) -> Answer<T> {
+    ) -> RequestResult<T> {
         // A request that changes nothing, such as a follower's poll, must not wait for the write lock.
         let (outcome, written) = self.decide(resource, &step)?;
         if written.is_none() {
@@ -209,7 +209,7 @@ impl Session {
         &mut self,
         resource: &ResourceName,
         step: impl Fn(&mut LocalizedRow) -> (T, ExpiryUpdate),
-    ) -> Answer<(T, Option<(Row, bool)>)> {
+    ) -> RequestResult<(T, Option<(LeaseRow, bool)>)> {
         let mut observation = self.observe(resource)?;
         if let Some(row) = &observation.stored {
             row.check_reader(resource)?;
@@ -220,7 +220,7 @@ impl Session {
             return Ok((outcome, None));
         }
         let is_new = observation.stored.is_none();
-        let mut row = observation.stored.unwrap_or_else(Row::new);
+        let mut row = observation.stored.unwrap_or_else(LeaseRow::new);
         let stored = row.record.expires_at;
         row.record = observation.record;
         match expiry {
@@ -230,7 +230,7 @@ impl Session {
         Ok((outcome, Some((row, is_new))))
     }
 
-    fn observe(&mut self, resource: &ResourceName) -> Answer<LocalizedRow> {
+    fn observe(&mut self, resource: &ResourceName) -> RequestResult<LocalizedRow> {
         let (stored, now) = self.find(resource)?;
         let Some(row) = &stored else {
             return Ok(LocalizedRow {
@@ -259,12 +259,12 @@ impl Session {
     }
 
     /// The stored row, and the time of its arrival.
-    fn find(&self, resource: &ResourceName) -> Answer<(Option<Row>, Moment)> {
+    fn find(&self, resource: &ResourceName) -> RequestResult<(Option<LeaseRow>, Moment)> {
         if mutant!(ClockReadBeforeRow) {
             let now = self.clock.clock.now();
-            return Ok((Row::find(&self.connection, resource)?, now));
+            return Ok((LeaseRow::find(&self.connection, resource)?, now));
         }
-        let stored = Row::find(&self.connection, resource)?;
+        let stored = LeaseRow::find(&self.connection, resource)?;
         // After the read, which may have waited: the files may have been replaced meanwhile.
         self.files.check()?;
         // Also after the read, so that an observation counts from the arrival of the row. If the write lock is
@@ -274,7 +274,7 @@ impl Session {
     }
 
     /// Commits the work. If the disk is full, restarts the log, which makes space, and tries once more.
-    fn transact<T>(&mut self, work: impl Fn(&mut Self) -> Answer<T>) -> Answer<T> {
+    fn transact<T>(&mut self, work: impl Fn(&mut Self) -> RequestResult<T>) -> RequestResult<T> {
         match self.try_transact(&work) {
             Err(failure) if failure.is_full() && wal::restart(&self.connection) => {
                 self.try_transact(&work)
@@ -283,7 +283,10 @@ impl Session {
         }
     }
 
-    fn try_transact<T>(&mut self, work: impl FnOnce(&mut Self) -> Answer<T>) -> Answer<T> {
+    fn try_transact<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> RequestResult<T>,
+    ) -> RequestResult<T> {
         self.connection
             .prepare_cached("BEGIN IMMEDIATE")?
             .execute([])?;
@@ -312,7 +315,7 @@ pub(super) fn is_foreign(
     record.holder.is_some() && (clock != &*ours.identity || ahead)
 }
 
-fn roll_back(connection: &Connection) -> Answer<()> {
+fn roll_back(connection: &Connection) -> RequestResult<()> {
     if !connection.is_autocommit() {
         connection.prepare_cached("ROLLBACK")?.execute([])?;
     }
@@ -320,7 +323,7 @@ fn roll_back(connection: &Connection) -> Answer<()> {
 }
 
 /// Adds what the table lacks. Two processes may do it at once.
-fn add_missing(connection: &Connection) -> Answer<()> {
+fn add_missing(connection: &Connection) -> RequestResult<()> {
     if PendingMigration::check(connection)?.is_nothing() {
         return Ok(());
     }

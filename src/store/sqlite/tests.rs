@@ -18,10 +18,10 @@ mod clock_order;
 mod conformance;
 mod failures;
 mod fencing;
-mod foreign;
+mod foreign_clock;
 mod opening;
+mod operations;
 mod processes;
-mod requests;
 mod rows;
 mod trouble;
 

@@ -4,14 +4,14 @@ use rusqlite::Connection;
 
 use super::{
     busy_timeout::BusyTimeout,
-    failure::{Answer, Failure, is_busy},
+    failure::{Failure, RequestResult, is_busy},
 };
 
 /// The length at which the log is written back, in bytes. SQLite's default is 1000 pages, 4 MB.
 const LIMIT: i64 = 256 * 1024;
 
 /// Switches to the write-ahead log. SQLite does not call the busy handler for this.
-pub(super) fn switch_on(connection: &Connection, busy_timeout: &BusyTimeout) -> Answer<()> {
+pub(super) fn switch_on(connection: &Connection, busy_timeout: &BusyTimeout) -> RequestResult<()> {
     loop {
         let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
         let mode: String = match mode {
@@ -29,7 +29,7 @@ pub(super) fn switch_on(connection: &Connection, busy_timeout: &BusyTimeout) -> 
 }
 
 /// Lets this connection write the log back when it has grown to the limit, and cut it to the limit.
-pub(super) fn limit(connection: &Connection) -> Answer<()> {
+pub(super) fn limit(connection: &Connection) -> RequestResult<()> {
     let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     connection.pragma_update(None, "wal_autocheckpoint", (LIMIT / page).max(1))?;
     connection.pragma_update(None, "journal_size_limit", LIMIT)?;

@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    failure::{Answer, Failure},
+    failure::{Failure, RequestResult},
     session::Session,
 };
 use crate::store::StoreErrorKind;
@@ -39,8 +39,8 @@ impl Worker {
     pub(super) async fn call<T: Send + 'static>(
         &self,
         limit: Duration,
-        work: impl FnOnce(&mut Session) -> Answer<T> + Send + 'static,
-    ) -> Answer<T> {
+        work: impl FnOnce(&mut Session) -> RequestResult<T> + Send + 'static,
+    ) -> RequestResult<T> {
         let caller = Arc::new(());
         let (reply, answer) = oneshot::channel();
         let waiting = Arc::downgrade(&caller);

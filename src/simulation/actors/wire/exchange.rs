@@ -12,12 +12,12 @@ use crate::{
     election::{Call, Reply},
     lease::{LeaseRecord, ResourceName},
     simulation::{
-        actors::world::{Shared, World},
+        actors::world::{SharedWorld, World},
         plan::StoreKind,
     },
     store::{
         StoreErrorKind,
-        failure::{Answer, Failure},
+        failure::{Failure, RequestResult},
         observed::{RecordChange, Table, TableRecord, WriteCondition, WriteOutcome},
     },
     timing::Timing,
@@ -38,7 +38,7 @@ impl Wire {
     async fn exchange<T: Send + 'static>(
         &self,
         apply: impl Fn(&mut World) -> T + Clone + Send + Sync + 'static,
-    ) -> Answer<T> {
+    ) -> RequestResult<T> {
         let (delivery, kind) = {
             let world = &mut *self.shared.world();
             let timing = world.timing(self.life);
@@ -102,7 +102,7 @@ impl Wire {
         }
     }
 
-    pub(super) async fn ask(&self, call: Call) -> Answer<(Reply, Option<LeaseRecord>)> {
+    pub(super) async fn ask(&self, call: Call) -> RequestResult<(Reply, Option<LeaseRecord>)> {
         self.exchange(move |world| {
             let now = world.now();
             let reply = world.store.carry_out(&call, now);
@@ -121,13 +121,13 @@ impl Table for Wire {
         _: &ResourceName,
         change: &RecordChange,
         guard: &WriteCondition,
-    ) -> Answer<WriteOutcome> {
+    ) -> RequestResult<WriteOutcome> {
         let (change, guard) = (change.clone(), guard.clone());
         self.exchange(move |world| world.store.write(&change, &guard))
             .await
     }
 
-    async fn get(&self, _: &ResourceName) -> Answer<Option<TableRecord>> {
+    async fn get(&self, _: &ResourceName) -> RequestResult<Option<TableRecord>> {
         self.exchange(|world| world.store.get()).await
     }
 }
@@ -147,7 +147,11 @@ impl World {
 }
 
 /// Applies a request to the store. Returns the reply once a majority has its write.
-async fn carry_out<T>(shared: &Shared, life: usize, apply: &impl Fn(&mut World) -> T) -> Option<T> {
+async fn carry_out<T>(
+    shared: &SharedWorld,
+    life: usize,
+    apply: &impl Fn(&mut World) -> T,
+) -> Option<T> {
     let (answer, commit) = {
         let world = &mut *shared.world();
         let answer = apply(world);

@@ -7,7 +7,7 @@ use crate::{
     clock::Clock as _,
     lease::FencingToken,
     simulation::{actors::world::World, properties::Property},
-    store::{Operation, StoreError, failure::Answer},
+    store::{Operation, StoreError, failure::RequestResult},
 };
 
 impl Wire {
@@ -16,7 +16,7 @@ impl Wire {
         &self,
         operation: Operation,
         what: String,
-        request: impl Future<Output = Answer<T>> + Send,
+        request: impl Future<Output = RequestResult<T>> + Send,
     ) -> Result<T, StoreError>
     where
         T: std::fmt::Debug,

@@ -61,7 +61,7 @@ impl TokenGuard {
         &self,
         request: UpdateItemFluentBuilder,
     ) -> Result<UpdateItemOutput, FencingError<SdkError<UpdateItemError>>> {
-        let guarded = Guarded::new(
+        let guarded = GuardedExpressions::new(
             self,
             request.get_condition_expression(),
             request.get_expression_attribute_names(),
@@ -98,7 +98,7 @@ impl TokenGuard {
         &self,
         request: PutItemFluentBuilder,
     ) -> Result<PutItemOutput, FencingError<SdkError<PutItemError>>> {
-        let guarded = Guarded::new(
+        let guarded = GuardedExpressions::new(
             self,
             request.get_condition_expression(),
             request.get_expression_attribute_names(),
@@ -148,7 +148,7 @@ impl TokenGuard {
 }
 
 /// The expressions of a request, with the guard added to them.
-struct Guarded {
+struct GuardedExpressions {
     additions: Additions,
     condition: String,
     names: HashMap<String, String>,
@@ -156,7 +156,7 @@ struct Guarded {
     has_own_condition: bool,
 }
 
-impl Guarded {
+impl GuardedExpressions {
     fn new<E>(
         guard: &TokenGuard,
         condition: &Option<String>,

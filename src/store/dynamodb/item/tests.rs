@@ -66,8 +66,8 @@ fn any_value() -> impl Strategy<Value = AttributeValue> {
 }
 
 fn check(item: &Item) -> Result<(), TestCaseError> {
-    match Stored::decode(item) {
-        Ok(Stored { name, found }) => {
+    match DecodedItem::decode(item) {
+        Ok(DecodedItem { name, found }) => {
             // The record equals what is stored, and could be written again.
             prop_assert_eq!(item.get(SCOPE), Some(&scope_key(&name.scope())));
             prop_assert_eq!(item.get(NAME), Some(&name_key(&name)));
@@ -122,7 +122,7 @@ proptest! {
         let mut item = good(token, None);
         item.insert(SCOPE.to_owned(), scope_key(&name.scope()));
         item.insert(NAME.to_owned(), name_key(&name));
-        let stored = Stored::decode(&item).unwrap();
+        let stored = DecodedItem::decode(&item).unwrap();
         prop_assert_eq!(&stored.name, &name);
         prop_assert_eq!(stored.found.record.token.get(), token);
         prop_assert_eq!(stored.found.record.ttl, Duration::from_secs(15));
@@ -134,7 +134,7 @@ fn a_token_that_was_raised_is_that_of_the_last_acquisition() {
     let mut raised = good(3, None);
     let token = AttributeValue::N("1764000000000".to_owned());
     raised.insert("token".to_owned(), token);
-    let record = Stored::decode(&raised).unwrap().found.record;
+    let record = DecodedItem::decode(&raised).unwrap().found.record;
     let tokens: Vec<_> = record.history.iter().map(|line| line.token.get()).collect();
     assert_eq!(
         (record.token.get(), tokens),

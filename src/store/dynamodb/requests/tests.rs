@@ -21,9 +21,9 @@ use crate::{
 /// A server that takes every request down. It refuses every write and shows nothing, so that the store
 /// has to read.
 #[derive(Clone, Debug, Default)]
-struct Notebook(Arc<Mutex<Vec<(String, Value)>>>);
+struct RecordingConnector(Arc<Mutex<Vec<(String, Value)>>>);
 
-impl HttpConnector for Notebook {
+impl HttpConnector for RecordingConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap();
         let (_, operation) = target.split_once('.').unwrap();
@@ -43,7 +43,7 @@ impl HttpConnector for Notebook {
     }
 }
 
-impl Notebook {
+impl RecordingConnector {
     fn store(&self) -> DynamoStore {
         let connector = SharedHttpConnector::new(self.clone());
         let config = Config::builder()
@@ -81,7 +81,7 @@ async fn ask_all(store: &DynamoStore) {
 }
 
 fn reads_of_all(mutant: Option<Mutant>) -> (Vec<String>, usize) {
-    let notebook = Notebook::default();
+    let notebook = RecordingConnector::default();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -1,7 +1,7 @@
 use rusqlite::{ToSql, Transaction, types::ValueRef};
 
 /// The value of the row's token after a claim.
-pub(super) enum ClaimOutcome {
+pub(super) enum RowToken {
     Nothing,
     Token(i64),
     /// A value of this type.
@@ -43,7 +43,7 @@ impl ClaimStatements {
         transaction: &Transaction<'_>,
         token: i64,
         key: &[(&str, &dyn ToSql)],
-    ) -> rusqlite::Result<ClaimOutcome> {
+    ) -> rusqlite::Result<RowToken> {
         let mut values: Vec<&dyn ToSql> = vec![&token];
         values.extend(key.iter().map(|(_, value)| *value));
         // The write comes first, because a transaction that has read may fail to get the write lock later.
@@ -52,15 +52,15 @@ impl ClaimStatements {
         let mut look = transaction.prepare_cached(&self.look)?;
         let mut rows = look.query(&values[..])?;
         let found = match rows.next()? {
-            None => return Ok(ClaimOutcome::Nothing),
+            None => return Ok(RowToken::Nothing),
             Some(row) => match row.get_ref(0)? {
-                ValueRef::Integer(token) => ClaimOutcome::Token(token),
-                other => ClaimOutcome::Other(other.data_type().to_string()),
+                ValueRef::Integer(token) => RowToken::Token(token),
+                other => RowToken::Other(other.data_type().to_string()),
             },
         };
         Ok(match rows.next()? {
             None => found,
-            Some(_) => ClaimOutcome::Several,
+            Some(_) => RowToken::Several,
         })
     }
 }

@@ -8,13 +8,13 @@ use crate::{
     mutants::{Mutant, with},
 };
 
-type Meanwhile = Box<dyn FnOnce() + Send>;
+type Hook = Box<dyn FnOnce() + Send>;
 
 /// A clock whose reader is delayed once, right after it has read the time.
 #[derive(Clone)]
 struct DelayedReads {
     clock: ManualClock,
-    meanwhile: Arc<Mutex<Option<Meanwhile>>>,
+    meanwhile: Arc<Mutex<Option<Hook>>>,
 }
 
 impl fmt::Debug for DelayedReads {

@@ -35,7 +35,7 @@ impl Subject for Sqlite {
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = Capabilities::new(TTL);
         capabilities.observed = self.observed;
-        capabilities.meddles = true;
+        capabilities.can_edit_records = true;
         capabilities
     }
 

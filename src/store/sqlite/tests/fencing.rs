@@ -6,7 +6,7 @@ use crate::store::fencing::{FencingError, RejectedWrite, RejectionReason, TokenG
 mod leader;
 mod token;
 
-type Guarded<T = ()> = Result<T, FencingError<rusqlite::Error>>;
+type FencingResult<T = ()> = Result<T, FencingError<rusqlite::Error>>;
 
 const ROWS: &str = "CREATE TABLE accounts (
         id INTEGER PRIMARY KEY, shard TEXT, cents INTEGER NOT NULL DEFAULT 0, fencing_token INTEGER
@@ -34,7 +34,7 @@ fn pay(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
 }
 
 #[track_caller]
-fn rejected<T: std::fmt::Debug>(guarded: Guarded<T>) -> RejectedWrite {
+fn rejected<T: std::fmt::Debug>(guarded: FencingResult<T>) -> RejectedWrite {
     match guarded {
         Err(FencingError::Rejected(rejected)) => rejected,
         other => panic!("{other:?}"),
@@ -42,7 +42,7 @@ fn rejected<T: std::fmt::Debug>(guarded: Guarded<T>) -> RejectedWrite {
 }
 
 #[track_caller]
-fn unguardable<T: std::fmt::Debug>(guarded: Guarded<T>) -> String {
+fn unguardable<T: std::fmt::Debug>(guarded: FencingResult<T>) -> String {
     match guarded {
         Err(FencingError::Unguardable(why)) => why,
         other => panic!("{other:?}"),

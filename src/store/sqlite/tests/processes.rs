@@ -23,7 +23,7 @@ fn one_of_32_threads_on_4_stores_wins_each_round() {
         .map(|_| builder.clone().open(test_file.path()).unwrap())
         .collect();
     let barrier = Barrier::new(THREADS);
-    // Checked at the end, because a panic between the barriers would leave the other processes waiting.
+    // DecodeResult at the end, because a panic between the barriers would leave the other processes waiting.
     let outcomes = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for thread in 0..THREADS {

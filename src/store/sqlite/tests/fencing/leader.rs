@@ -3,12 +3,12 @@ use rusqlite::TransactionBehavior;
 use super::*;
 use crate::{lease::Lease, store::StoreErrorKind};
 
-fn write(store: &SqliteStore, sql: &mut Connection, lease: &Lease) -> Guarded<usize> {
+fn write(store: &SqliteStore, sql: &mut Connection, lease: &Lease) -> FencingResult<usize> {
     store.leader_transaction(sql, lease, pay)
 }
 
 #[track_caller]
-fn kind<T: std::fmt::Debug>(guarded: Guarded<T>) -> StoreErrorKind {
+fn kind<T: std::fmt::Debug>(guarded: FencingResult<T>) -> StoreErrorKind {
     match guarded {
         Err(FencingError::Lease(error)) => error.kind(),
         other => panic!("{other:?}"),

@@ -4,7 +4,7 @@ use super::*;
 
 const SEVEN: &[(&str, &dyn ToSql)] = &[("id", &7)];
 
-fn write(sql: &mut Connection, token: u64) -> Guarded<usize> {
+fn write(sql: &mut Connection, token: u64) -> FencingResult<usize> {
     TokenGuard::new(&lease("a", token)).transaction(sql, "accounts", SEVEN, pay)
 }
 

@@ -9,7 +9,7 @@ use crate::{
 
 /// The rules that one candidate must keep, judged by its commands and the replies that it received.
 #[derive(Debug, Default)]
-pub(super) struct Duties {
+pub(super) struct CandidateChecks {
     paused: bool,
     held_off_until: Moment,
     last_bid: Option<Moment>,
@@ -25,23 +25,23 @@ struct Attempt {
     /// Its last bid is in flight.
     asked: bool,
     /// Since when no bid is in flight, while an earlier one may have been granted.
-    unheard_since: Option<Moment>,
+    unanswered_since: Option<Moment>,
     /// Its candidate did not contend while no bid was in flight.
     over: bool,
 }
 
-type Checked = Result<(), Violation>;
+type CheckResult = Result<(), Violation>;
 
-impl Duties {
-    pub(super) fn told_to_pause(&mut self) {
+impl CandidateChecks {
+    pub(super) fn pause(&mut self) {
         self.paused = true;
     }
 
-    pub(super) fn told_to_step_down(&mut self, hold_off: Duration, now: Moment) {
+    pub(super) fn step_down(&mut self, hold_off: Duration, now: Moment) {
         self.held_off_until = now + hold_off;
     }
 
-    pub(super) fn told_to_resume(&mut self) {
+    pub(super) fn resume(&mut self) {
         self.paused = false;
         self.held_off_until = Moment::default();
     }
@@ -51,7 +51,12 @@ impl Duties {
     }
 
     /// The candidate begins to lead.
-    pub(super) fn leads(&mut self, token: FencingToken, keep: Duration, now: Moment) -> Checked {
+    pub(super) fn leads(
+        &mut self,
+        token: FencingToken,
+        keep: Duration,
+        now: Moment,
+    ) -> CheckResult {
         self.keeps = Some((token, now + keep));
         if self.contends(now) {
             return Ok(());
@@ -67,7 +72,7 @@ impl Duties {
         state: ElectionState,
         floor: Duration,
         now: Moment,
-    ) -> Checked {
+    ) -> CheckResult {
         self.nothing_under_way(now);
         match call {
             Call::Acquire(bid) => {
@@ -77,7 +82,7 @@ impl Duties {
             Call::Release(ReleaseTarget::Attempt { attempt, .. }) => {
                 let given_back = self.attempt.as_mut().filter(|own| own.id == *attempt);
                 if let Some(own) = given_back {
-                    own.unheard_since = None;
+                    own.unanswered_since = None;
                 }
             }
             Call::Release(ReleaseTarget::Lease(lease)) => {
@@ -98,13 +103,13 @@ impl Duties {
         let contends = self.contends(now);
         if let Some(attempt) = &mut self.attempt {
             if std::mem::take(&mut attempt.asked) {
-                attempt.unheard_since = Some(now);
+                attempt.unanswered_since = Some(now);
             }
             attempt.over |= !contends;
         }
     }
 
-    fn waits_between_bids(&mut self, floor: Duration, now: Moment) -> Checked {
+    fn waits_between_bids(&mut self, floor: Duration, now: Moment) -> CheckResult {
         match self.last_bid.replace(now) {
             Some(last) if last.until(now) < floor => {
                 let apart = last.until(now);
@@ -115,7 +120,7 @@ impl Duties {
         }
     }
 
-    fn bids(&mut self, id: AttemptId) -> Checked {
+    fn bids(&mut self, id: AttemptId) -> CheckResult {
         let same = self.attempt.take().filter(|attempt| attempt.id == id);
         if same.as_ref().is_some_and(|same| same.over) {
             let text = format!("{id:?} is bid again although its candidate had stopped contending");
@@ -124,13 +129,13 @@ impl Duties {
         self.attempt = Some(Attempt {
             id,
             asked: true,
-            unheard_since: same.and_then(|same| same.unheard_since),
+            unanswered_since: same.and_then(|same| same.unanswered_since),
             over: false,
         });
         Ok(())
     }
 
-    fn keeps(&self, token: FencingToken, free_at: Moment, what: &str) -> Checked {
+    fn keeps(&self, token: FencingToken, free_at: Moment, what: &str) -> CheckResult {
         match self.keeps {
             Some((kept, until)) if kept == token && free_at < until => {
                 let early = free_at.until(until);
@@ -148,14 +153,14 @@ impl Duties {
         };
         attempt.asked = false;
         match reply {
-            Reply::Granted { .. } | Reply::Refused(_) => attempt.unheard_since = None,
-            Reply::Unknown => attempt.unheard_since = Some(now),
+            Reply::Granted { .. } | Reply::Refused(_) => attempt.unanswered_since = None,
+            Reply::Unknown => attempt.unanswered_since = Some(now),
             _ => {}
         }
     }
 
     /// Checks that the candidate releases what it may have been granted.
-    pub(super) fn check(&mut self, election: &Election, ttl: Duration, now: Moment) -> Checked {
+    pub(super) fn check(&mut self, election: &Election, ttl: Duration, now: Moment) -> CheckResult {
         if election.in_flight().is_some() {
             return Ok(());
         }
@@ -164,7 +169,7 @@ impl Duties {
             return Ok(());
         };
         // After a ttl, a grant has expired.
-        let unheard = attempt.unheard_since;
+        let unheard = attempt.unanswered_since;
         let due = attempt.over && unheard.is_some_and(|since| now < since + ttl);
         if due && election.poll_timeout().is_none() {
             let text = format!("what may have been granted is not released: {attempt:?}");

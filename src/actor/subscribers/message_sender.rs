@@ -10,7 +10,7 @@ use futures::{
 
 use crate::actor::{
     LockActor,
-    messages::{DeliveryEnded, Notice},
+    messages::{DeliveryEnded, SubscriberMessage},
 };
 
 /// Sends messages to subscribers, and forwards their acknowledgements to the lock.
@@ -19,14 +19,14 @@ use crate::actor::{
 /// lock would drop it, and actix takes back a message whose sender was dropped. With one task for each
 /// message, the other locks of the thread would run only after all of these.
 #[derive(Debug, Default)]
-pub(super) struct Acknowledgements(Option<UnboundedSender<Pending>>);
+pub(super) struct MessageSender(Option<UnboundedSender<PendingDelivery>>);
 
-type Pending = LocalBoxFuture<'static, DeliveryEnded>;
+type PendingDelivery = LocalBoxFuture<'static, DeliveryEnded>;
 
 /// How many acknowledgements are forwarded before other tasks of the thread run.
 const BATCH_SIZE: usize = 128;
 
-impl Acknowledgements {
+impl MessageSender {
     /// Sends a message. Its acknowledgement is forwarded when it comes.
     ///
     /// `Recipient::send` queues at once, even if the mailbox is full, because each upgraded recipient has a
@@ -38,7 +38,7 @@ impl Acknowledgements {
         subscriber: u64,
         lock: &WeakAddr<LockActor>,
     ) where
-        M: Notice,
+        M: SubscriberMessage,
     {
         let reply: RecipientRequest<M> = recipient.send(message);
         let reply = reply.map(move |reply| DeliveryEnded {
@@ -57,7 +57,7 @@ impl Acknowledgements {
 }
 
 /// Ends when the lock is gone and all have acknowledged.
-async fn forward(mut new: UnboundedReceiver<Pending>, lock: WeakAddr<LockActor>) {
+async fn forward(mut new: UnboundedReceiver<PendingDelivery>, lock: WeakAddr<LockActor>) {
     let mut pending = FuturesUnordered::new();
     poll_fn(|cx| {
         let mut is_over = false;

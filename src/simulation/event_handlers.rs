@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::RngExt as _;
 
 use super::{
-    node::OpProgress,
+    node::OperationStep,
     plan::Clocks,
     properties::{Property, Violation},
     world::{Event, Incarnation, World},
@@ -17,10 +17,10 @@ use crate::{
     lease::{FencingToken, ReleaseTarget},
 };
 
-type Checked = Result<(), Violation>;
+type CheckResult = Result<(), Violation>;
 
 impl World {
-    pub(super) fn handle(&mut self, event: Event) -> Checked {
+    pub(super) fn handle(&mut self, event: Event) -> CheckResult {
         match event {
             Event::Arrive {
                 from,
@@ -102,7 +102,7 @@ impl World {
         Ok(())
     }
 
-    fn drive_of(&mut self, event: Event) -> Checked {
+    fn drive_of(&mut self, event: Event) -> CheckResult {
         match event {
             Event::Wake(node) => self.drive(node.0),
             _ => Ok(()),
@@ -115,7 +115,7 @@ impl World {
         id: RequestId,
         sent_at: Moment,
         reply: Reply,
-    ) -> Checked {
+    ) -> CheckResult {
         self.log(|| format!("node{index} receives {reply:?}"));
         let node = &mut self.nodes[index];
         let election = node.election.as_mut().expect("not void");
@@ -149,7 +149,7 @@ impl World {
     }
 
     /// Delivers the transitions of a node, sends its requests and sets its timer.
-    pub(super) fn drive(&mut self, index: usize) -> Checked {
+    pub(super) fn drive(&mut self, index: usize) -> CheckResult {
         let mut delivered = 0;
         while let Some(transition) = self.nodes[index].deliver()? {
             delivered += 1;
@@ -220,7 +220,7 @@ impl World {
         self.after(delay + late, event);
     }
 
-    fn elected(&mut self, index: usize, leadership: &Leadership) -> Checked {
+    fn elected(&mut self, index: usize, leadership: &Leadership) -> CheckResult {
         let token = leadership.token();
         self.log(|| format!("node{index} leads with token {token}"));
         let node = &mut self.nodes[index];
@@ -247,7 +247,7 @@ impl World {
         Ok(())
     }
 
-    fn explain(&self, index: usize, token: FencingToken, reason: &Reason) -> Checked {
+    fn explain(&self, index: usize, token: FencingToken, reason: &Reason) -> CheckResult {
         let node = &self.nodes[index];
         let fits = match reason {
             Reason::Deposed { by } => {
@@ -276,7 +276,7 @@ impl World {
         Ok(())
     }
 
-    fn send(&mut self, index: usize, request: Request) -> Checked {
+    fn send(&mut self, index: usize, request: Request) -> CheckResult {
         let node = &mut self.nodes[index];
         let timing = &node.plan.timing;
         let most = 4.0 * timing.ttl().as_secs_f64();
@@ -306,7 +306,7 @@ impl World {
 
     /// Checks that all known work under a lease has stopped before its release, and that the lease is no longer
     /// current.
-    fn check_release(&self, index: usize, call: &Call) -> Checked {
+    fn check_release(&self, index: usize, call: &Call) -> CheckResult {
         let Call::Release(ReleaseTarget::Lease(lease)) = call else {
             return Ok(());
         };
@@ -320,13 +320,13 @@ impl World {
     }
 
     /// Polls the operation of an observing client.
-    pub(super) fn poll_operation(&mut self, index: usize) -> Checked {
+    pub(super) fn poll_operation(&mut self, index: usize) -> CheckResult {
         match self.nodes[index].step() {
-            Some(OpProgress::TableRequest(op, ask)) => {
+            Some(OperationStep::TableRequest(op, ask)) => {
                 self.transmit((index, self.nodes[index].incarnation), op, ask);
                 Ok(())
             }
-            Some(OpProgress::Done(id, sent_at, reply)) => {
+            Some(OperationStep::Done(id, sent_at, reply)) => {
                 self.receive_reply(index, id, sent_at, reply)
             }
             None => Ok(()),

@@ -15,7 +15,7 @@ use crate::{
     lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName},
     store::{
         AcquireOutcome, EvictionMode, ReleaseOutcome, RenewOutcome, StoreErrorKind,
-        failure::{Answer, Failure},
+        failure::{Failure, RequestResult},
         record::{READER, StoredRecord},
     },
 };
@@ -29,10 +29,10 @@ pub(crate) trait Table: Sync {
         resource: &ResourceName,
         change: &RecordChange,
         guard: &WriteCondition,
-    ) -> Answer<WriteOutcome>;
+    ) -> RequestResult<WriteOutcome>;
 
     /// Reads the current record, never an older one.
-    async fn get(&self, resource: &ResourceName) -> Answer<Option<TableRecord>>;
+    async fn get(&self, resource: &ResourceName) -> RequestResult<Option<TableRecord>>;
 }
 
 /// The outcome of a write.
@@ -56,12 +56,12 @@ pub(crate) struct TableRecord {
 
 /// The operations of a store that observes expiry, and its observations.
 #[derive(Debug)]
-pub(crate) struct Observer {
+pub(crate) struct ExpiryObserver {
     clock: Arc<dyn Clock>,
     observations: Mutex<Observations>,
 }
 
-impl Observer {
+impl ExpiryObserver {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
@@ -74,7 +74,7 @@ impl Observer {
         table: &dyn Table,
         bid: &Bid,
         since: SystemTime,
-    ) -> Answer<AcquireOutcome> {
+    ) -> RequestResult<AcquireOutcome> {
         let take = || RecordChange::Take {
             bid: bid.clone(),
             since,
@@ -113,7 +113,7 @@ impl Observer {
         table: &dyn Table,
         lease: &Lease,
         ttl: Duration,
-    ) -> Answer<RenewOutcome> {
+    ) -> RequestResult<RenewOutcome> {
         let extend = RecordChange::Extend { ttl };
         let first = if self.may_have_lapsed(&lease.resource, lease.token) {
             None
@@ -132,7 +132,7 @@ impl Observer {
         &self,
         table: &dyn Table,
         claim: &ReleaseTarget,
-    ) -> Answer<ReleaseOutcome> {
+    ) -> RequestResult<ReleaseOutcome> {
         let first = Some((RecordChange::Release, WriteCondition::HeldAs(claim.clone())));
         let rules = |record: &mut StoredRecord, now| match record.release(claim, now) {
             ReleaseOutcome::Released => ControlFlow::Continue(RecordChange::Release),
@@ -148,7 +148,7 @@ impl Observer {
         resource: &ResourceName,
         token: FencingToken,
         eviction: EvictionMode,
-    ) -> Answer<ReleaseOutcome> {
+    ) -> RequestResult<ReleaseOutcome> {
         let change = match eviction {
             EvictionMode::Close => RecordChange::Close,
             EvictionMode::Force => RecordChange::Free,
@@ -171,7 +171,7 @@ impl Observer {
         &self,
         table: &dyn Table,
         resource: &ResourceName,
-    ) -> Answer<Option<LeaseRecord>> {
+    ) -> RequestResult<Option<LeaseRecord>> {
         let Some(found) = table.get(resource).await? else {
             return Ok(None);
         };
@@ -201,7 +201,7 @@ impl Observer {
         resource: &ResourceName,
         first: Option<(RecordChange, WriteCondition)>,
         rules: impl Fn(&mut StoredRecord, Moment) -> ControlFlow<T, RecordChange> + Send,
-    ) -> Answer<Result<Option<FencingToken>, T>> {
+    ) -> RequestResult<Result<Option<FencingToken>, T>> {
         /// Each write after the second means that another request wrote in between.
         const WRITES: usize = 4;
         let mut next = first;
@@ -249,7 +249,7 @@ impl Observer {
         change: &RecordChange,
         token: Option<FencingToken>,
         version: u64,
-    ) -> Answer<()> {
+    ) -> RequestResult<()> {
         let now = self.clock.now();
         let mut observations = self.observations();
         match change.ttl() {
@@ -268,7 +268,7 @@ impl Observer {
         resource: &ResourceName,
         found: Option<TableRecord>,
         now: Moment,
-    ) -> Answer<StoredRecord> {
+    ) -> RequestResult<StoredRecord> {
         let Some(TableRecord { record, min_reader }) = found else {
             self.observations().forget(resource);
             return Ok(StoredRecord::default());
@@ -336,7 +336,7 @@ mod tests {
             _: &ResourceName,
             _: &RecordChange,
             guard: &WriteCondition,
-        ) -> Answer<WriteOutcome> {
+        ) -> RequestResult<WriteOutcome> {
             let record = StoredRecord {
                 token: FencingToken::new(1),
                 version: 2,
@@ -354,14 +354,14 @@ mod tests {
             })
         }
 
-        async fn get(&self, _: &ResourceName) -> Answer<Option<TableRecord>> {
+        async fn get(&self, _: &ResourceName) -> RequestResult<Option<TableRecord>> {
             unreachable!("the refused write has returned the record")
         }
     }
 
     #[test]
     fn an_acquisition_without_a_returned_token_is_unknown_and_gets_no_older_token() {
-        let observer = Observer::new(Arc::new(BootClock));
+        let observer = ExpiryObserver::new(Arc::new(BootClock));
         let bid = fixtures::bid("a", 7);
         let acquired = observer.acquire(&TokenlessTable, &bid, SystemTime::UNIX_EPOCH);
         let failure = acquired.now_or_never().unwrap().unwrap_err();

@@ -9,7 +9,7 @@ use crate::clock::Moment;
 /// All subscribers, indexed for each question that is asked of them. Each answer and each change takes at
 /// most logarithmic time in their number.
 #[derive(Debug, Default)]
-pub(super) struct SubscriberIndex {
+pub(super) struct IndexedSubscribers {
     /// By key: the order in which they subscribed.
     by_key: BTreeMap<u64, Subscriber>,
     by_mailbox: HashMap<MailboxId, u64>,
@@ -24,7 +24,7 @@ pub(super) struct SubscriberIndex {
 
 /// Which of the indexes a subscriber is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct IndexEntry {
+struct IndexMembership {
     leading: bool,
     ready: bool,
     present: bool,
@@ -33,7 +33,7 @@ struct IndexEntry {
     awaited_since: Option<Moment>,
 }
 
-impl IndexEntry {
+impl IndexMembership {
     fn of(subscriber: &Subscriber) -> Self {
         let leading = subscriber.leads();
         let unacknowledged = subscriber.pending > 0;
@@ -52,7 +52,7 @@ impl IndexEntry {
     }
 }
 
-impl SubscriberIndex {
+impl IndexedSubscribers {
     pub(super) fn len(&self) -> usize {
         self.by_key.len()
     }
@@ -115,7 +115,7 @@ impl SubscriberIndex {
         self.last_key += 1;
         let key = self.last_key;
         self.by_mailbox.insert(subscriber.mailbox, key);
-        self.insert_entry(key, IndexEntry::of(&subscriber));
+        self.insert_entry(key, IndexMembership::of(&subscriber));
         self.by_key.insert(key, subscriber);
         key
     }
@@ -127,9 +127,9 @@ impl SubscriberIndex {
         change: impl FnOnce(&mut Subscriber) -> T,
     ) -> Option<T> {
         let subscriber = self.by_key.get_mut(&key)?;
-        let before = IndexEntry::of(subscriber);
+        let before = IndexMembership::of(subscriber);
         let changed = change(subscriber);
-        let after = IndexEntry::of(subscriber);
+        let after = IndexMembership::of(subscriber);
         if before != after {
             self.remove_entry(key, before);
             self.insert_entry(key, after);
@@ -140,11 +140,11 @@ impl SubscriberIndex {
     pub(super) fn remove(&mut self, key: u64) -> Option<Subscriber> {
         let subscriber = self.by_key.remove(&key)?;
         self.by_mailbox.remove(&subscriber.mailbox);
-        self.remove_entry(key, IndexEntry::of(&subscriber));
+        self.remove_entry(key, IndexMembership::of(&subscriber));
         Some(subscriber)
     }
 
-    fn insert_entry(&mut self, key: u64, entry: IndexEntry) {
+    fn insert_entry(&mut self, key: u64, entry: IndexMembership) {
         if entry.leading {
             self.leading.insert(key);
         }
@@ -159,7 +159,7 @@ impl SubscriberIndex {
         self.idle_leaders += usize::from(entry.idle_leader);
     }
 
-    fn remove_entry(&mut self, key: u64, entry: IndexEntry) {
+    fn remove_entry(&mut self, key: u64, entry: IndexMembership) {
         if entry.leading {
             self.leading.remove(&key);
         }

@@ -10,7 +10,7 @@ use super::{
     process::Process,
     subscriber::Subscriber,
     wire::Wire,
-    world::{Command, LockLife, OwnClock, Shared},
+    world::{Command, DriftingClock, LockLife, SharedWorld},
 };
 use crate::{
     actor::{LockActor, LockHandle},
@@ -25,8 +25,8 @@ use crate::{
 const TICK: Duration = Duration::from_millis(100);
 
 /// Starts and ends the processes, subscribers and observers of a run.
-pub(super) struct Director {
-    pub(super) shared: Shared,
+pub(super) struct PlanRunner {
+    pub(super) shared: SharedWorld,
     pub(super) nodes: Vec<Node>,
 }
 
@@ -42,10 +42,10 @@ pub(super) struct Node {
     pub(super) start_at: Option<Duration>,
 }
 
-impl Director {
-    pub(super) fn new(shared: &Shared, plan: &Plan) -> Self {
+impl PlanRunner {
+    pub(super) fn new(shared: &SharedWorld, plan: &Plan) -> Self {
         let nodes = plan.base.nodes.iter().enumerate().map(|(index, node)| {
-            let index = if node.impostor { 0 } else { index };
+            let index = if node.duplicate_id { 0 } else { index };
             Node {
                 name: format!("node{index}"),
                 starts: 0,
@@ -72,9 +72,9 @@ impl Director {
             self.wait_until(*at).await?;
             self.apply_fault(*trouble);
         }
-        self.wait_until(plan::Plan::PEACE).await?;
+        self.wait_until(plan::Plan::FAULTS_STOP_AT).await?;
         self.stop_faults();
-        let verdict = plan::Plan::PEACE + bound;
+        let verdict = plan::Plan::FAULTS_STOP_AT + bound;
         self.wait_until(verdict).await?;
         self.check_leader();
         let known = verdict + self.shared.world().bound_to_know();
@@ -84,7 +84,7 @@ impl Director {
         self.wait_until(verdict + ttl * 2).await?;
         self.check_leader();
         self.check_known();
-        self.check_told().await;
+        self.check_messages().await;
         self.check_step_down().await;
         self.outcome()
     }
@@ -133,7 +133,7 @@ impl Director {
             world.log(|| format!("node{index} starts"));
             let rate = world.plan.base.nodes[index].clock;
             let origin = world.origin;
-            let clock = OwnClock { origin, rate };
+            let clock = DriftingClock { origin, rate };
             let life = world.lives.len();
             world.lives.push(LockLife::new(index, clock));
             let rng = SmallRng::seed_from_u64(world.rng.random());
@@ -265,7 +265,7 @@ impl Director {
     }
 
     /// Checks that no subscriber has missed a message.
-    async fn check_told(&self) {
+    async fn check_messages(&self) {
         for node in &self.nodes {
             let lock = node
                 .lock
