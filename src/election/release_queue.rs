@@ -15,12 +15,12 @@ use crate::{
 /// lease from others, its renewal is tried until the lease has expired.
 #[derive(Debug, Default)]
 pub(super) struct ReleaseQueue {
-    queue: VecDeque<Pending>,
+    queue: VecDeque<PendingRelease>,
     asked: bool,
 }
 
 #[derive(Debug)]
-struct Pending {
+struct PendingRelease {
     claim: ReleaseTarget,
     /// Until when no other candidate may acquire it.
     kept_until: Moment,
@@ -71,7 +71,7 @@ impl ReleaseQueue {
         if self.queue.len() >= BACKLOG {
             self.queue.remove(usize::from(self.asked));
         }
-        self.queue.push_back(Pending {
+        self.queue.push_back(PendingRelease {
             claim,
             kept_until,
             own,
@@ -133,3 +133,6 @@ impl ReleaseQueue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,4 +3,5 @@ mod commands;
 mod options;
 mod pace;
 mod rules;
+mod schedule;
 mod timings;

@@ -6,13 +6,13 @@ use crate::testing::ManualClock;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn hold(clock: &ManualClock, seconds: u32) -> Hold {
+fn hold(clock: &ManualClock, seconds: u32) -> LeadershipControl {
     let lease = Lease {
         resource: ResourceName::new("r").unwrap(),
         holder: CandidateId::new("a").unwrap(),
         token: FencingToken::new(7),
     };
-    Hold::new(
+    LeadershipControl::new(
         lease,
         clock.now() + SECOND * seconds,
         Arc::new(clock.clone()),
@@ -68,8 +68,26 @@ fn require_checks_the_time_left() {
     assert!(hold.leadership().require(SECOND * 2).is_ok());
     let error = hold.leadership().require(SECOND * 3).unwrap_err();
     assert_eq!((error.remaining, error.needed), (SECOND * 2, SECOND * 3));
-    hold.kill();
+    hold.revoke();
     assert!(hold.leadership().require(Duration::ZERO).is_err());
+}
+
+#[test]
+fn clones_are_equal_and_another_acquisition_of_the_same_lease_is_not() {
+    let clock = ManualClock::new();
+    let (one, two) = (hold(&clock, 2), hold(&clock, 2));
+    assert_eq!(one.leadership(), &one.leadership().clone());
+    assert_ne!(one.leadership(), two.leadership());
+}
+
+#[test]
+fn debug_shows_the_lease_and_the_time_left() {
+    let hold = hold(&ManualClock::new(), 2);
+    let text = format!("{:?}", hold.leadership());
+    assert!(
+        text.contains("FencingToken(7)") && text.ends_with("remaining: 2s }"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -78,7 +96,7 @@ async fn lost_completes_with_the_reason_for_every_clone() {
     let mut hold = hold(&hold_clock, 2);
     let (one, two) = (hold.leadership().clone(), hold.leadership().clone());
     assert!(one.lost().now_or_never().is_none());
-    hold.tell(&Reason::Paused);
+    hold.notify_lost(&Reason::Paused);
     assert_eq!(one.lost().await, Reason::Paused);
     assert_eq!(two.lost().await, Reason::Paused);
     assert!(one.is_current(), "winding down is still leading");
@@ -92,7 +110,7 @@ async fn run_drops_the_work_when_the_leadership_ends() {
     assert_eq!(leadership.run(async { 5 }).await, Ok(5));
     let work = tokio::spawn(async move { leadership.run(std::future::pending::<()>()).await });
     tokio::task::yield_now().await;
-    hold.tell(&Reason::Evicted);
+    hold.notify_lost(&Reason::Evicted);
     assert_eq!(work.await.unwrap(), Err(Reason::Evicted));
 }
 
@@ -114,7 +132,7 @@ fn dropping_the_hold_ends_the_leadership_and_leaving_it_does_not() {
     assert_eq!(leadership.lost().now_or_never(), Some(Reason::Expired));
     let left = hold(&clock, 2);
     let leadership = left.leadership().clone();
-    left.leave();
+    left.let_expire();
     assert!(leadership.is_current());
 }
 

@@ -163,3 +163,32 @@ fn a_candidate_that_is_only_observed_reads() {
         bench.reply(&read, Reply::Read);
     }
 }
+
+#[test]
+fn a_hold_off_without_leadership_is_over_once_and_does_not_return_after_the_next_term() {
+    let mut bench = Bench::new();
+    bench.election.step_down(secs(5.0), bench.clock.now());
+    bench.advance(5.0);
+    drop(bench.win(1));
+    let renewal = bench.request();
+    bench.reply(&renewal, Reply::Lost(None));
+    let now = bench.clock.now();
+    assert_eq!(bench.ended(), Some(Reason::StoreLost));
+    bench.subscriber_state(READY);
+    assert_eq!(bench.election.state(now), ElectionState::Standby);
+}
+
+#[test]
+fn a_second_command_keeps_the_outcome_of_the_release_under_way_and_a_later_one_does_not() {
+    let (mut bench, _) = Bench::leading();
+    bench.election.step_down(secs(60.0), bench.clock.now());
+    drop(bench.transition());
+    bench.subscriber_state(READY);
+    let release = bench.request();
+    bench.election.pause(bench.clock.now());
+    assert_eq!(bench.election.outcome(), StepDownOutcome::LeftToExpire);
+    bench.reply(&release, Reply::Released { was_held: true });
+    assert_eq!(bench.election.outcome(), StepDownOutcome::Released);
+    bench.election.pause(bench.clock.now());
+    assert_eq!(bench.election.outcome(), StepDownOutcome::NotLeading);
+}

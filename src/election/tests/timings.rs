@@ -102,7 +102,7 @@ proptest! {
 
 /// What a store does with a request.
 #[derive(Clone, Copy, Debug)]
-enum Treatment {
+enum StoreBehavior {
     Answers,
     RefusesAtOnce,
     NeverAnswers,
@@ -110,7 +110,7 @@ enum Treatment {
 
 /// Has an election run on a store that treats each request in one of these ways, for some hundred
 /// requests, and gives the moments at which they were sent.
-fn requests_sent(timing: Timing, seed: u64, treatments: &[Treatment]) -> Vec<Moment> {
+fn requests_sent(timing: Timing, seed: u64, treatments: &[StoreBehavior]) -> Vec<Moment> {
     let mut bench = Bench::timed(timing, seed);
     let mut sent = Vec::new();
     while sent.len() < 200 {
@@ -124,8 +124,8 @@ fn requests_sent(timing: Timing, seed: u64, treatments: &[Treatment]) -> Vec<Mom
         };
         sent.push(request.sent_at);
         let reply = match (treatments[sent.len() % treatments.len()], &request.call) {
-            (Treatment::NeverAnswers, _) => continue,
-            (Treatment::RefusesAtOnce, _) => Reply::Failed,
+            (StoreBehavior::NeverAnswers, _) => continue,
+            (StoreBehavior::RefusesAtOnce, _) => Reply::Failed,
             (_, Call::Acquire(_)) => granted(sent.len() as u64),
             (_, Call::Renew { .. }) => Reply::Renewed,
             (_, Call::Release(_)) => Reply::Released { was_held: true },
@@ -150,9 +150,9 @@ proptest! {
         seed: u64,
         treatments in proptest::collection::vec(
             prop_oneof![
-                Just(Treatment::Answers),
-                Just(Treatment::RefusesAtOnce),
-                Just(Treatment::NeverAnswers),
+                Just(StoreBehavior::Answers),
+                Just(StoreBehavior::RefusesAtOnce),
+                Just(StoreBehavior::NeverAnswers),
             ],
             1..12,
         ),
