@@ -102,4 +102,16 @@ mod tests {
             assert_eq!(serde_json::to_string(&state).unwrap(), json);
         }
     }
+
+    #[test]
+    fn only_an_idle_election_is_idle() {
+        let idle = ElectionState::Idle(IdleReason::Paused);
+        assert!(idle.is_idle());
+        let others = [
+            ElectionState::Standby,
+            ElectionState::Leading,
+            ElectionState::Yielding,
+        ];
+        assert!(!others.iter().any(ElectionState::is_idle));
+    }
 }

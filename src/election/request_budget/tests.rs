@@ -36,6 +36,52 @@ fn a_ttl_of_a_day_polled_ten_times_a_second_needs_no_more_than_some_dozens_of_mo
     );
 }
 
+/// A ttl of a day over which this many requests are allowed.
+fn allowing(most: u32) -> Timing {
+    let timing = day(Duration::from_secs(24 * 3600) / (most / 4));
+    assert_eq!(RequestBudget::most(&timing), most as usize);
+    timing
+}
+
+fn spent(timing: &Timing, moments: impl IntoIterator<Item = Moment>) -> RequestBudget {
+    let mut request_budget = RequestBudget::default();
+    for now in moments {
+        request_budget.spend(timing, now);
+    }
+    request_budget
+}
+
+#[test]
+fn the_room_is_what_the_requests_of_the_last_ttl_leave() {
+    let timing = allowing(20);
+    let now = Moment::default() + timing.ttl();
+    let request_budget = spent(&timing, [now; 3]);
+    let later = now + timing.ttl();
+    let just_before = later - Duration::from_nanos(1);
+    let room = [now, just_before, later].map(|at| request_budget.room(&timing, at));
+    assert_eq!(room, [17, 17, 20]);
+}
+
+#[test]
+fn up_to_64_requests_per_ttl_are_kept_one_by_one_and_more_in_batches() {
+    let now = Moment::default() + Duration::from_secs(24 * 3600);
+    assert_eq!(spent(&allowing(64), [now; 3]).sent.len(), 3);
+    let timing = allowing(128);
+    let batched = spent(&timing, [now; 3]);
+    assert_eq!(batched.sent.len(), 1);
+    assert_eq!(batched.room(&timing, now), 128 - 3);
+}
+
+#[test]
+fn a_batch_is_as_long_as_a_64th_of_the_ttl() {
+    let timing = allowing(128);
+    let now = Moment::default() + timing.ttl();
+    let next = now + timing.ttl() / PARTS;
+    let just_before = next - Duration::from_nanos(1);
+    assert_eq!(spent(&timing, [now, just_before]).sent.len(), 1);
+    assert_eq!(spent(&timing, [now, next]).sent.len(), 2);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
 

@@ -109,6 +109,15 @@ fn rule_4_a_grant_with_less_than_the_margin_left_is_released() {
 }
 
 #[test]
+fn rule_4_a_grant_with_exactly_the_margin_left_is_taken() {
+    let mut bench = Bench::new();
+    let bid = bench.request();
+    bench.clock.advance(secs(8.0));
+    bench.reply(&bid, granted(1));
+    assert_eq!(bench.elected().remaining(), secs(1.0));
+}
+
+#[test]
 fn rule_5_returning_after_a_lapse_is_a_new_acquisition() {
     let (mut bench, first) = Bench::leading();
     bench.clock.advance(secs(9.0));
