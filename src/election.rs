@@ -27,6 +27,7 @@ mod inputs;
 mod outputs;
 mod phase;
 mod release_queue;
+mod renewal_retry;
 mod request;
 mod request_budget;
 mod state;

@@ -2,7 +2,11 @@ use std::{sync::Arc, time::Duration};
 
 use rand::{RngExt as _, rngs::SmallRng};
 
-use super::{hold_limits::HoldLimits, request_budget::RequestBudget};
+use super::{
+    hold_limits::HoldLimits,
+    renewal_retry::{RenewalRetry, shortest_try},
+    request_budget::RequestBudget,
+};
 use crate::{
     clock::{Clock, Moment},
     leadership::{Leadership, LeadershipControl, Reason},
@@ -13,7 +17,7 @@ use crate::{
 /// One acquisition while it is led.
 #[derive(Debug)]
 pub(super) struct Term {
-    hold: LeadershipControl,
+    control: LeadershipControl,
     /// When the last confirmed grant or renewal was sent.
     pub(super) confirmed_at: Moment,
     /// Failed renewals since then.
@@ -34,7 +38,7 @@ impl Term {
         rng: &mut SmallRng,
     ) -> Self {
         Self {
-            hold: LeadershipControl::new(lease, limits.deadline(timing, sent_at), clock),
+            control: LeadershipControl::new(lease, limits.deadline(timing, sent_at), clock),
             confirmed_at: sent_at,
             failures: 0,
             renew_at: renewal_after(timing, sent_at, rng),
@@ -44,20 +48,22 @@ impl Term {
     }
 
     pub(super) fn lease(&self) -> &Lease {
-        self.hold.lease()
+        self.control.lease()
     }
 
     pub(super) fn leadership(&self) -> &Leadership {
-        self.hold.leadership()
+        self.control.leadership()
     }
 
     pub(super) fn deadline(&self) -> Option<Moment> {
-        self.hold.deadline()
+        self.control.deadline()
     }
 
     /// Whether the deadline has passed, or a reader of the leadership has seen it pass.
     pub(super) fn has_lapsed(&self, now: Moment) -> bool {
-        self.hold.deadline().is_none_or(|deadline| deadline <= now)
+        self.control
+            .deadline()
+            .is_none_or(|deadline| deadline <= now)
     }
 
     /// Whether the store may still have the lease as this candidate's.
@@ -81,7 +87,7 @@ impl Term {
 
     /// The renewal that is due, and until when to wait for its answer.
     pub(super) fn renewal(&mut self, timing: &Timing, now: Moment) -> Option<(Lease, Moment)> {
-        let left = now.until(self.hold.deadline()?);
+        let left = now.until(self.control.deadline()?);
         if now < self.renew_at || left.is_zero() {
             return None;
         }
@@ -90,7 +96,7 @@ impl Term {
         // before the deadline, one more try must still fit in.
         let limit = match self.failures {
             0 => left,
-            _ => (left / 2).max(shortest(timing)).min(left),
+            _ => (left / 2).max(shortest_try(timing)).min(left),
         };
         Some((self.lease().clone(), now + limit.min(timing.call_timeout())))
     }
@@ -103,7 +109,7 @@ impl Term {
         rng: &mut SmallRng,
     ) {
         let deadline = self.limits.deadline(timing, sent_at);
-        if self.hold.extend(deadline, now) {
+        if self.control.extend(deadline, now) {
             self.confirmed_at = sent_at;
             self.failures = 0;
             self.renew_at = match self.limits.ends_at {
@@ -114,10 +120,7 @@ impl Term {
         }
     }
 
-    /// Plans the next try. It lies before the deadline, each time a little later, and leaves room for one more.
-    ///
-    /// The first tries follow each other quickly, if the budget then still has room for steady tries until the
-    /// deadline. If it has not, the tries that it has room for are spread over the time that is left.
+    /// Plans the next try.
     pub(super) fn renewal_failed(
         &mut self,
         timing: &Timing,
@@ -125,42 +128,29 @@ impl Term {
         now: Moment,
         rng: &mut SmallRng,
     ) {
-        let left = self
-            .hold
-            .deadline()
-            .map_or(Duration::ZERO, |deadline| now.until(deadline));
-        let backoff = timing.call_timeout() / 16 * 2u32.pow(self.failures.min(3));
+        let deadline = self.control.deadline();
+        let retry = RenewalRetry {
+            failures: self.failures,
+            left: deadline.map_or(Duration::ZERO, |deadline| now.until(deadline)),
+            room: request_budget.room(timing, now),
+        };
+        let backoff = retry.longest_backoff(timing);
         let backoff = backoff.mul_f64(rng.random_range(0.5..=1.0));
-        let room = u32::try_from(request_budget.room(timing, now)).unwrap_or(u32::MAX);
-        let steady = timing.poll_every().min(timing.renew_every()) / 4;
-        // Even if `Timing` leaves hardly any time after a renewal, one error does not end the term.
-        let pause = if self.failures == 0 {
-            shortest(timing).min(left / 2)
-        } else {
-            shortest(timing)
-        };
-        let quick = self.failures < QUICK_TRIES && left < steady.saturating_mul(room);
-        let least = if quick {
-            pause
-        } else {
-            let spread = left / room.max(1).saturating_add(1);
-            spread.max(steady.min(left / 2)).max(pause)
-        };
-        self.renew_at = now + backoff.min(left / 4).max(least);
+        self.renew_at = now + retry.pause(timing, backoff);
         // The budget never delays the first try after an error.
         if self.failures > 0 {
             self.renew_at = self.renew_at.max(request_budget.retry_at(timing));
         }
         self.failures = self.failures.saturating_add(1);
         if mutant!(NoBackoffOfRenewals) {
-            self.renew_at = now + shortest(timing) / 100;
+            self.renew_at = now + shortest_try(timing) / 100;
         }
     }
 
     /// When something is due. If `idle`, no request is in flight, so a renewal may be due.
     pub(super) fn next(&self, idle: bool) -> Moment {
         // If a reader has seen the deadline pass, the end of the term is due at once.
-        let deadline = self.hold.deadline().unwrap_or_default();
+        let deadline = self.control.deadline().unwrap_or_default();
         if idle {
             return deadline.min(self.renew_at);
         }
@@ -208,29 +198,24 @@ impl Term {
 
     /// Tells the holders of the leadership why it ends.
     pub(super) fn notify_lost(&mut self, reason: &Reason) {
-        self.hold.notify_lost(reason);
+        self.control.notify_lost(reason);
     }
 
     /// Ends the leadership at once.
     pub(super) fn revoke(&self) {
-        self.hold.revoke();
+        self.control.revoke();
     }
 
     /// Lets the leadership last until its deadline.
     pub(super) fn let_expire(self) {
-        self.hold.let_expire();
+        self.control.let_expire();
     }
 }
-
-/// How many tries of a failed renewal may follow each other quickly.
-const QUICK_TRIES: u32 = 3;
 
 /// Up to a tenth early, so that the leases of one process are not all renewed at the same moment.
 fn renewal_after(timing: &Timing, sent_at: Moment, rng: &mut SmallRng) -> Moment {
     sent_at + timing.renew_every().mul_f64(rng.random_range(0.9..=1.0))
 }
 
-/// The least time between two tries of a renewal, and the least time for one try.
-fn shortest(timing: &Timing) -> Duration {
-    timing.ttl() / 50
-}
+#[cfg(test)]
+mod tests;

@@ -198,3 +198,16 @@ fn a_last_renewal_is_retried_until_the_lease_expires() {
     assert_eq!(bench.election.outcome(), StepDownOutcome::Released);
     assert!(bench.election.is_shut_down());
 }
+
+#[test]
+fn a_last_renewal_that_the_store_refuses_is_not_retried() {
+    let mut bench = Bench::with(HoldOptions {
+        min_hold: secs(60.0),
+        ..HoldOptions::default()
+    });
+    bench.win(1);
+    let keep = given_back(&mut bench).unwrap();
+    bench.reply(&keep, Reply::Lost(None));
+    assert_eq!(bench.election.outcome(), StepDownOutcome::LeftToExpire);
+    assert!(bench.election.is_shut_down());
+}
