@@ -5,6 +5,7 @@ mod handle;
 mod handlers;
 mod known_leader;
 mod leader_view;
+mod leader_watch;
 mod liveness;
 mod lock_actor;
 mod mailbox_id;
@@ -25,6 +26,7 @@ pub use crate::{
 pub use builder::LockBuilder;
 pub use handle::{LockHandle, ThreadEnded};
 pub use known_leader::KnownLeader;
+pub use leader_watch::{LeaderWatch, LockEnded};
 pub use liveness::ThreadStalled;
 pub use lock_actor::LockActor;
 pub use messages::{

@@ -186,8 +186,7 @@ impl<C: LeaderCallbacks> Follow<C> {
     /// let following = follow(Arc::new(MemoryStore::new()), "reports", Reports).start()?;
     /// let lock = following.handle().clone();
     /// let task = tokio::spawn(following.into_future());
-    /// let mut leader = lock.watch_leader();
-    /// leader.wait_for(|leader| leader.is_some()).await?;
+    /// lock.watch_leader().known().await?;
     /// assert!(lock.is_leader());
     /// lock.shutdown().await?; // `became_follower` first, then the lease is released
     /// task.await??;

@@ -231,8 +231,7 @@ fn the_handle_shows_the_leader_steps_down_and_shuts_down() {
         let lock = following.handle().clone();
         let task = actix::spawn(following.into_future());
         let mut leader = lock.watch_leader();
-        leader.changed().await.unwrap();
-        let holder = leader.borrow_and_update().clone().unwrap().holder;
+        let holder = leader.changed().await.unwrap().unwrap().holder;
         assert_eq!(holder.as_str(), "first");
         pause(TTL).await;
         diary.take();
@@ -244,13 +243,13 @@ fn the_handle_shows_the_leader_steps_down_and_shuts_down() {
             CallbackEvent::Followed(Reason::SteppedDown),
         ];
         assert_eq!(diary.take(), end);
-        assert!(!lock.is_leader() && leader.borrow().is_none());
+        assert!(!lock.is_leader() && leader.leader().is_none());
         lock.resume().await.unwrap();
-        leader.wait_for(Option::is_some).await.unwrap();
+        leader.known().await.unwrap();
         assert_eq!(lock.pause().await, Ok(StepDownOutcome::Released));
         lock.shutdown().await.unwrap();
         task.await.unwrap().unwrap();
-        assert_eq!(*leader.borrow_and_update(), None);
+        assert_eq!(leader.leader(), None);
         assert!(leader.changed().await.is_err(), "the lock has ended");
     });
 }

@@ -6,8 +6,8 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use super::{
-    GetStatus, KnownLeader, Leader, LeaderChanged, LockActor, Observe, Shutdown, Status, Subscribe,
-    ThreadStalled, Unsubscribe,
+    GetStatus, KnownLeader, Leader, LeaderChanged, LeaderWatch, LockActor, Observe, Shutdown,
+    Status, Subscribe, ThreadStalled, Unsubscribe,
     liveness::Liveness,
     messages::{Command, CommandKind, LeaderWatchStarted},
 };
@@ -137,7 +137,7 @@ impl LockHandle {
     ///
     /// Completes at the latest after `yield_for`, plus the request under way and three release requests,
     /// each of at most `call_timeout`, plus the pauses between them. Afterwards the lock sends no request,
-    /// receivers of [`watch_leader`](Self::watch_leader) are closed, and commands complete with
+    /// watches of [`watch_leader`](Self::watch_leader) end, and commands complete with
     /// [`NotLeading`](StepDownOutcome::NotLeading).
     ///
     /// # Errors
@@ -183,7 +183,7 @@ impl LockHandle {
         self.0.liveness.is_leader()
     }
 
-    /// Returns a receiver of who leads. It works on any runtime.
+    /// Returns a watch of who leads. It works on any runtime.
     ///
     /// - `Some` while this lock's own lease is current, and while the last record that was read has a
     ///   holder and has not expired. A leader that has crashed is shown until its lease expires, for up to
@@ -192,9 +192,9 @@ impl LockHandle {
     ///   was read, for instance in an outage. Also when this lock's own lease has ended, until another
     ///   holder is read.
     /// - If the lock was shut down or its thread has ended, the value is `None` and
-    ///   [`changed`](watch::Receiver::changed) returns an error.
+    ///   [`changed`](LeaderWatch::changed) returns an error.
     ///
-    /// Use it for routing and status pages; it is no proof of leadership. While a receiver exists, a lock
+    /// Use it for routing and status pages; it is no proof of leadership. While a watch exists, a lock
     /// that does not lead reads the record every `poll_every`, also without subscribers and while paused.
     /// The lock's thread sets the value, so it is out of date if that thread is [stuck](Self::liveness).
     ///
@@ -204,14 +204,14 @@ impl LockHandle {
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let lock = LockActor::builder("jobs/reports", Arc::new(MemoryStore::new())).start()?;
-    /// let leader = lock.watch_leader();
-    /// assert!(leader.borrow().is_none(), "nobody leads yet");
+    /// let mut watch = lock.watch_leader();
+    /// assert!(watch.leader().is_none(), "nobody leads yet");
     /// # Ok(())
     /// # }
     /// ```
     #[must_use]
-    pub fn watch_leader(&self) -> watch::Receiver<Option<KnownLeader>> {
-        let leader = self.0.leader.clone();
+    pub fn watch_leader(&self) -> LeaderWatch {
+        let leader = LeaderWatch::new(self.0.leader.clone());
         self.0.address.do_send(LeaderWatchStarted);
         leader
     }

@@ -67,7 +67,7 @@ impl Election {
             }
             _ => {
                 if let Some(term) = self.phase.term() {
-                    term.renewal_failed(&timing, &self.request_budget, now, &mut self.rng);
+                    term.renewal_failed(&timing, &self.request_budget, sent_at, now, &mut self.rng);
                 }
             }
         }

@@ -41,7 +41,8 @@ impl RenewalRetry {
         } else {
             shortest_try(timing)
         };
-        let quick = self.failures < QUICK_TRIES && self.left < steady.saturating_mul(room);
+        let quick = self.failures < QUICK_TRIES
+            && self.left < steady.saturating_mul(room.saturating_sub(1));
         let least = if quick {
             least
         } else {
@@ -94,12 +95,12 @@ mod tests {
             (
                 1,
                 4999,
-                10,
+                11,
                 100,
                 200,
                 "there is room for steady tries besides",
             ),
-            (1, 5000, 10, 100, 500, "there is none"),
+            (1, 5000, 11, 100, 500, "there is none"),
             (1, 6000, 2, 100, 2000, "spread over what is left"),
             (1, 6000, 0, 100, 3000, "one more try in any case"),
             (0, 300, 0, 100, 150, "half of a short rest"),

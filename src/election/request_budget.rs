@@ -5,7 +5,7 @@ use crate::{clock::Moment, timing::Timing};
 /// Limits the requests over any ttl to four times those of an undisturbed candidate, also if the store refuses
 /// at once, and right after an outage.
 ///
-/// It never delays a renewal that is due; it only spaces out the retries after a failed one. Bids leave a part
+/// It never delays a renewal that is due, nor the first and the last retry of one that failed. Bids leave a part
 /// of it to releases, because other candidates may be waiting for them.
 #[derive(Debug, Default)]
 pub(super) struct RequestBudget {
@@ -32,7 +32,9 @@ impl RequestBudget {
             .min(timing.renew_every())
             .as_nanos()
             .max(1);
-        usize::try_from(timing.ttl().as_nanos() * 4 / every).unwrap_or(usize::MAX)
+        let most = usize::try_from(timing.ttl().as_nanos() * 4 / every).unwrap_or(usize::MAX);
+        // On a 32-bit target three times this must not overflow.
+        most.min(usize::MAX / 3)
     }
 
     pub(super) fn spend(&mut self, timing: &Timing, now: Moment) {

@@ -92,13 +92,20 @@ impl Term {
             return None;
         }
         self.ours_until = now + timing.ttl() + timing.call_timeout();
-        // After a failure, a try may not use up all the time that is left: if the store hangs until shortly
-        // before the deadline, one more try must still fit in.
-        let limit = match self.failures {
-            0 => left,
-            _ => (left / 2).max(shortest_try(timing)).min(left),
-        };
-        Some((self.lease().clone(), now + limit.min(timing.call_timeout())))
+        let mut limit = left.min(timing.call_timeout());
+        if self.failures > 0 {
+            // If the store hangs until shortly before the deadline, one more try must still fit in.
+            limit = limit.min((left / 2).max(shortest_try(timing)));
+            if let Some(last_try) = self.last_try(timing).filter(|last_try| now < *last_try) {
+                limit = limit.min(now.until(last_try));
+            }
+        }
+        Some((self.lease().clone(), now + limit))
+    }
+
+    /// When the last try of a renewal begins that can wait for `call_timeout` before the deadline.
+    fn last_try(&self, timing: &Timing) -> Option<Moment> {
+        Some(self.deadline()? - timing.call_timeout())
     }
 
     pub(super) fn renewed(
@@ -120,11 +127,12 @@ impl Term {
         }
     }
 
-    /// Plans the next try.
+    /// Plans the next try after one that was sent at `sent_at`.
     pub(super) fn renewal_failed(
         &mut self,
         timing: &Timing,
         request_budget: &RequestBudget,
+        sent_at: Moment,
         now: Moment,
         rng: &mut SmallRng,
     ) {
@@ -140,6 +148,13 @@ impl Term {
         // The budget never delays the first try after an error.
         if self.failures > 0 {
             self.renew_at = self.renew_at.max(request_budget.retry_at(timing));
+        }
+        // Nothing skips the last try that can wait for its whole limit.
+        if let Some(last_try) = self.last_try(timing).filter(|last_try| sent_at < *last_try) {
+            let last_try = last_try.max(now);
+            if last_try < self.renew_at + shortest_try(timing) {
+                self.renew_at = last_try;
+            }
         }
         self.failures = self.failures.saturating_add(1);
         if mutant!(NoBackoffOfRenewals) {

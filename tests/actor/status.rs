@@ -133,18 +133,16 @@ fn watch_leader_shows_the_leader_until_its_record_expires() {
         sleep(1.0).await;
         let lock = lab.lock("me").start_on_current_runtime().unwrap();
         let mut leader = lock.watch_leader();
-        assert_eq!(*leader.borrow_and_update(), None);
+        assert_eq!(leader.leader(), None);
         let _recorder = Recorder::follow(&lock, &lab.log);
-        leader.changed().await.unwrap();
-        let shown = leader.borrow_and_update().clone().unwrap();
+        let shown = leader.changed().await.unwrap().unwrap();
         assert_eq!((shown.holder.as_str(), shown.token.get()), ("rival", 1));
         sleep(60.0).await;
         assert!(!leader.has_changed().unwrap(), "it still leads");
         lab.store.always(Fault::Error(StoreErrorKind::Unavailable));
         let seen = lock.status().await.unwrap().last_seen.unwrap();
         let since = tokio::time::Instant::now();
-        leader.changed().await.unwrap();
-        assert_eq!(*leader.borrow_and_update(), None);
+        assert_eq!(leader.changed().await.unwrap(), None);
         let after = since.elapsed();
         let expected = seen.record.remaining;
         assert!(
@@ -152,14 +150,12 @@ fn watch_leader_shows_the_leader_until_its_record_expires() {
             "{after:?}"
         );
         lab.store.always(None);
-        leader.changed().await.unwrap();
-        assert!(leader.borrow_and_update().is_some());
+        assert!(leader.changed().await.unwrap().is_some());
         rival.shutdown().await.unwrap();
-        leader.changed().await.unwrap();
-        let shown = leader.borrow_and_update().clone().unwrap();
+        let shown = leader.changed().await.unwrap().unwrap();
         assert_eq!((shown.holder.as_str(), shown.token.get()), ("me", 2));
         lock.step_down().await.unwrap();
-        assert_eq!(*leader.borrow_and_update(), None, "given back");
+        assert_eq!(leader.leader(), None, "given back");
     });
 }
 
@@ -168,10 +164,10 @@ fn watch_leader_hides_an_own_lease_that_has_ended() {
     paused(async {
         let lab = Lab::new();
         let (lock, _recorder) = lab.leader().await;
-        let leader = lock.watch_leader();
+        let mut leader = lock.watch_leader();
         lab.store.always(Fault::Hang);
         sleep(9.5).await;
-        assert_eq!(*leader.borrow(), None);
+        assert_eq!(leader.leader(), None);
         lab.store.always(None);
         let status = lock.status().await.unwrap();
         assert!(status.leadership.is_none() && status.leader.is_none());
@@ -186,8 +182,7 @@ fn a_lock_that_is_only_watched_reads_without_contending() {
         let mut leader = lock.watch_leader();
         let rival = lab.healthy("rival").start_on_current_runtime().unwrap();
         let _rival = Recorder::follow(&rival, &Log::new());
-        leader.changed().await.unwrap();
-        let holder = leader.borrow_and_update().clone().unwrap().holder;
+        let holder = leader.changed().await.unwrap().unwrap().holder;
         assert_eq!(holder.as_str(), "rival");
         assert_eq!(lab.store.calls().acquire, 0);
         drop(leader);
@@ -204,9 +199,9 @@ fn watch_leader_closes_when_the_lock_is_shut_down() {
         let lab = Lab::new();
         let (lock, _recorder) = lab.leader().await;
         let mut leader = lock.watch_leader();
-        assert!(leader.borrow_and_update().is_some());
+        assert!(leader.leader().is_some());
         lock.shutdown().await.unwrap();
-        assert_eq!(*leader.borrow_and_update(), None);
+        assert_eq!(leader.leader(), None);
         assert!(leader.changed().await.is_err());
     });
 }

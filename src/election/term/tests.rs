@@ -69,8 +69,8 @@ fn the_budget_delays_the_second_try_of_a_renewal_and_never_the_first() {
     while request_budget.room(&timing(), at(104)) > 0 {
         request_budget.spend(&timing(), at(104));
     }
-    term.renewal_failed(&timing(), &request_budget, at(105), &mut rng());
+    term.renewal_failed(&timing(), &request_budget, at(104), at(105), &mut rng());
     assert_eq!(term.next(true), at(107), "half of what is left");
-    term.renewal_failed(&timing(), &request_budget, at(107), &mut rng());
+    term.renewal_failed(&timing(), &request_budget, at(107), at(107), &mut rng());
     assert_eq!(term.next(true), at(109), "no request before the deadline");
 }

@@ -143,7 +143,7 @@ fn requests_sent(timing: Timing, seed: u64, treatments: &[StoreBehavior]) -> Vec
 proptest! {
     #![proptest_config(config())]
 
-    /// Any window of a ttl begins just before a request; it holds one more than the rate times the ttl.
+    /// Besides, the first and the last retry of a renewal are never delayed.
     #[test]
     fn no_store_is_asked_more_than_four_times_as_often_as_one_that_answers(
         timing in accepted_timings(),
@@ -158,7 +158,7 @@ proptest! {
         ),
     ) {
         let every = timing.poll_every().min(timing.renew_every());
-        let most = (timing.ttl().as_nanos() * 4 / every.as_nanos()) as usize + 1;
+        let most = (timing.ttl().as_nanos() * 4 / every.as_nanos()) as usize + 2;
         let sent = requests_sent(timing, seed, &treatments);
         for window in sent.windows(most + 1) {
             let took = window[0].until(window[most]);
@@ -186,6 +186,39 @@ proptest! {
             bench.reply(&again, Reply::Renewed);
             prop_assert!(leadership.is_current());
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// The rule of the README. The outage begins with the first renewal.
+    #[test]
+    fn an_outage_that_ends_a_call_timeout_before_the_deadline_keeps_the_lease(
+        timing in accepted_timings(),
+        seed: u64,
+        hangs: bool,
+    ) {
+        let mut bench = Bench::timed(timing, seed);
+        let leadership = bench.win(1);
+        let ends = bench.clock.now() + (timing.ttl() - timing.margin() - timing.call_timeout());
+        let last = loop {
+            let Some(renewal) = bench.poll() else {
+                let next = bench.election.poll_timeout().unwrap();
+                bench.clock.advance_to(next);
+                bench.election.handle_timeout(next);
+                prop_assert_eq!(bench.ended(), None, "timing {:?}", timing);
+                continue;
+            };
+            if renewal.sent_at >= ends {
+                break renewal;
+            }
+            if !hangs {
+                bench.reply(&renewal, Reply::Failed);
+            }
+        };
+        bench.reply(&last, Reply::Renewed);
+        prop_assert!(leadership.is_current());
     }
 }
 
