@@ -170,6 +170,10 @@ mod tests {
         assert_eq!(peek(&seen, at(5)), at(15));
         look(&mut seen, 0, 1, at(6));
         assert_eq!(peek(&seen, at(7)), at(16));
+        let other = seen.peek(&name(0), FencingToken::new(1), 2, TTL, at(7));
+        assert_eq!(other, at(17), "another version");
+        let last = Some((FencingToken::new(1), 1, at(16)));
+        assert_eq!((seen.last(&name(0)), seen.last(&name(1))), (last, None));
         seen.forget(&name(0));
         assert_eq!(peek(&seen, at(8)), at(18));
     }
@@ -204,5 +208,41 @@ mod tests {
         assert_eq!(look(&mut seen, 2, 1, at(61)), at(71), "the first is stale");
         assert_eq!(look(&mut seen, 2, 1, at(62)), at(71));
         assert_eq!(look(&mut seen, 1, 1, at(62)), at(10), "the second is kept");
+    }
+
+    #[test]
+    fn a_stale_observation_is_kept_while_there_is_room() {
+        let mut seen = Observations::with_room(2);
+        look(&mut seen, 0, 1, at(0));
+        look(&mut seen, 1, 1, at(1000));
+        assert_eq!(look(&mut seen, 0, 1, at(1001)), at(10));
+    }
+
+    #[test]
+    fn an_observation_is_stale_exactly_after_the_documented_time_and_swept_at_the_next_sweep() {
+        let stale = (TTL * 2).max(Observations::STALE);
+        let swept = |at: Moment| {
+            let mut seen = Observations::with_room(1);
+            look(&mut seen, 0, 1, self::at(0));
+            look(&mut seen, 1, 1, at);
+            seen.last(&name(0)).is_none()
+        };
+        assert!(!swept(at(0) + stale - Duration::from_nanos(1)));
+        assert!(swept(at(0) + stale));
+    }
+
+    #[test]
+    fn a_full_table_is_swept_no_more_often_than_documented() {
+        let mut seen = Observations::with_room(1);
+        let stale = (TTL * 2).max(Observations::STALE);
+        look(&mut seen, 0, 1, at(0));
+        // A sweep that finds nothing stale, just before the first observation is.
+        let swept_at = at(0) + stale - Duration::from_nanos(1);
+        look(&mut seen, 1, 1, swept_at);
+        let next = swept_at + Observations::SWEEP_EVERY;
+        look(&mut seen, 1, 1, next - Duration::from_nanos(1));
+        assert!(seen.last(&name(0)).is_some());
+        look(&mut seen, 1, 1, next);
+        assert!(seen.last(&name(0)).is_none());
     }
 }
