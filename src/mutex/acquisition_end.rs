@@ -1,9 +1,6 @@
-use std::{
-    fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
 use futures::{
@@ -16,9 +13,10 @@ use futures::{
 ///
 /// The next acquisition of the mutex waits for it. Otherwise a guard would find the lock held, and a plain
 /// lock would take it for one that another mutex of its owner holds.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct AcquisitionEnd(Arc<Inner>);
 
+#[derive(Debug)]
 struct Inner {
     begun: AtomicBool,
     done: Shared<oneshot::Receiver<()>>,
@@ -35,14 +33,6 @@ impl AcquisitionEnd {
     /// The caller has dropped its guard or its wait: the release begins.
     pub(super) fn begin(&self) {
         self.0.begun.store(true, Ordering::SeqCst);
-    }
-}
-
-impl fmt::Debug for AcquisitionEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AcquisitionEnd")
-            .field("begun", &self.0.begun)
-            .finish_non_exhaustive()
     }
 }
 

@@ -156,23 +156,20 @@ impl Guard {
 
     async fn release_after(mut self, used: bool) -> Result<(), LockError> {
         let (reply, replied) = oneshot::channel();
-        let sent = self.send_release(used, Some(reply));
+        self.send_release(used, Some(reply));
         match replied.await {
-            Ok(outcome) if sent => outcome,
+            Ok(outcome) => outcome,
             // The task that renewed the lock has ended before. The leadership has the reason.
-            _ => Err(self.lost_by(self.leadership.lost().await)),
+            Err(_) => Err(self.lost_by(self.leadership.lost().await)),
         }
     }
 
-    /// Tells the task to release the lock; false if it was told before or has ended.
-    fn send_release(
-        &mut self,
-        used: bool,
-        reply: Option<oneshot::Sender<Result<(), LockError>>>,
-    ) -> bool {
-        let command = HolderCommand::Release { used, reply };
-        let commands = self.commands.take();
-        commands.is_some_and(|commands| commands.send(command).is_ok())
+    /// Tells the task to release the lock, unless it was told before.
+    fn send_release(&mut self, used: bool, reply: Option<oneshot::Sender<Result<(), LockError>>>) {
+        if let Some(commands) = self.commands.take() {
+            // If the task has ended, the lock is no longer held. Dropping the reply tells the caller.
+            let _ = commands.send(HolderCommand::Release { used, reply });
+        }
     }
 
     pub(super) fn lost_by(&self, reason: Reason) -> LockError {

@@ -8,7 +8,6 @@ pub(super) use granted_lock::{GrantedLock, HolderCommand};
 pub(super) use wait_limit::WaitLimit;
 
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -142,15 +141,6 @@ impl LockTask {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
-    }
-}
-
-impl fmt::Debug for LockTask {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LockTask")
-            .field("election", &self.election)
-            .field("state", &self.state)
-            .finish_non_exhaustive()
     }
 }
 

@@ -65,7 +65,8 @@ impl LockTask {
                 match transition {
                     Transition::BecameLeader { leadership } => self.granted(leadership),
                     Transition::BecameFollower { token, reason } => {
-                        if matches!(self.state, TaskState::Held(_)) && reason.is_involuntary() {
+                        // A release leaves this state before it ends the leadership, so this is a loss.
+                        if matches!(self.state, TaskState::Held(_)) {
                             let failing_for = self.health.failing_for(self.clock.now());
                             LeaseEvents::lock_lost(self.config(), token, &reason, failing_for);
                         }

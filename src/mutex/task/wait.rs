@@ -49,7 +49,7 @@ impl LockTask {
         let now = self.clock.now();
         let (id, sent_at) = (completed.id, completed.sent_at);
         let is_bid = completed.operation == Operation::Acquire;
-        let refused = is_bid && matches!(completed.reply, Reply::Refused(_));
+        let refused = matches!(completed.reply, Reply::Refused(_));
         let failed = match completed.outcome {
             Ok(record) => {
                 self.health.succeeded(self.election.config(), now);
