@@ -58,3 +58,6 @@ impl Executor {
         matches!(self, Self::LockThread(_))
     }
 }
+
+#[cfg(test)]
+mod tests;

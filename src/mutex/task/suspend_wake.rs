@@ -17,15 +17,22 @@ pub(super) struct SuspendWake {
 impl SuspendWake {
     /// Watches for a suspend for as long as the task exists.
     pub(super) fn start_watch(self: &Arc<Self>) {
+        watch_for_suspend(self.tick_callback());
+    }
+
+    /// Wakes the task if the argument is true. Returns false when the task has ended.
+    fn tick_callback(self: &Arc<Self>) -> impl Fn(bool) -> bool + 'static {
         let suspend_wake = Arc::downgrade(self);
-        watch_for_suspend(move |jumped| match suspend_wake.upgrade() {
-            Some(suspend_wake) if jumped => {
+        move |jumped| {
+            let Some(suspend_wake) = suspend_wake.upgrade() else {
+                return false;
+            };
+            if jumped {
                 suspend_wake.is_over.store(true, Ordering::SeqCst);
                 suspend_wake.waker.wake();
-                true
             }
-            suspend_wake => suspend_wake.is_some(),
-        });
+            true
+        }
     }
 
     /// Whether a suspend has ended since the last call.
@@ -33,3 +40,6 @@ impl SuspendWake {
         self.is_over.swap(false, Ordering::SeqCst)
     }
 }
+
+#[cfg(test)]
+mod tests;
