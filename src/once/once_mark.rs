@@ -1,4 +1,4 @@
-use std::{fmt, time::SystemTime};
+use std::{cmp::Ordering, fmt, time::SystemTime};
 
 use thiserror::Error;
 
@@ -66,19 +66,21 @@ impl OnceMark {
         if !ends_with_the_last_acquisition(record) {
             return Err(UnreadableMark::NoHistory);
         }
-        let marks = record.history.iter().filter_map(|acquired| {
+        let entries = record.history.iter().enumerate();
+        let marks = entries.filter_map(|(index, acquired)| {
             let seen = DatedMark {
                 mark: Self::parse(&acquired.holder)?,
                 at: acquired.since,
             };
-            Some((acquired.token, seen))
+            Some((index, seen))
         });
         let newest = marks.max_by_key(|(_, seen)| seen.mark.token);
-        let since = newest.as_ref().map(|(token, _)| *token);
         // A foreign acquisition before that mark does not matter.
-        let foreign = record.history.iter().rev().find(|acquired| {
-            Some(acquired.token) > since && Self::parse(&acquired.holder).is_none()
-        });
+        let since = newest.as_ref().map_or(0, |(index, _)| *index);
+        let foreign = record.history[since..]
+            .iter()
+            .rev()
+            .find(|acquired| Self::parse(&acquired.holder).is_none());
         match (foreign, newest) {
             (None, Some((_, seen))) => Ok(seen),
             (Some(foreign), _) => Err(UnreadableMark::Foreign(foreign.holder.clone())),
@@ -93,8 +95,11 @@ fn ends_with_the_last_acquisition(record: &LeaseRecord) -> bool {
     let Some(last) = record.history.last() else {
         return false;
     };
-    let was_raised = last.token < record.token && millis(last.since) == millis(record.since);
-    last.token == record.token || was_raised
+    match last.token.cmp(&record.token) {
+        Ordering::Equal => true,
+        Ordering::Less => millis(last.since) == millis(record.since),
+        Ordering::Greater => false,
+    }
 }
 
 /// In milliseconds, because a store may keep no more of the times in a history.
