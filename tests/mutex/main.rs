@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_input;
+mod events;
 #[path = "../common/locks.rs"]
 mod locks;
 mod memory;

@@ -75,3 +75,12 @@ fn a_call_whose_runtime_ends_returns_an_error() {
         "{released:?}"
     );
 }
+
+#[test]
+fn locking_again_does_not_wait_for_a_runtime_that_is_not_driven() {
+    let ((mutex, _), first, second) = (pair(), runtime(), runtime());
+    first.block_on(mutex.lock()).unwrap();
+    let again = async { tokio::time::timeout(SECOND, mutex.lock()).await };
+    let again = second.block_on(again).expect("it does not wait");
+    assert_eq!(again.unwrap().token.get(), 2);
+}

@@ -2,9 +2,11 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use tenure::{
-    LockError, LockManager, MemoryStore, Mutex, MutexOptions, lock_all,
+    Guard, LeaseStore as _, LockError, LockManager, MemoryStore, Mutex, MutexOptions, Reason,
+    lock_all,
     mutex::{lock_all_timeout, try_lock_all},
-    testing::TokioClock,
+    store::{EvictionMode, ReleaseOutcome},
+    testing::{Fault, FaultyStore, TokioClock},
 };
 
 use crate::store_under_test::paused;
@@ -12,10 +14,38 @@ use crate::store_under_test::paused;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn locks() -> LockManager {
+    faulty_locks().1
+}
+
+/// Locks whose requests the returned store can disturb.
+fn faulty_locks() -> (FaultyStore, LockManager) {
     let clock = Arc::new(TokioClock::new());
-    let store = Arc::new(MemoryStore::with_clock(clock.clone()));
-    let builder = LockManager::builder(store).clock(clock).ttl(SECOND * 10);
-    builder.build_on_current_runtime().unwrap()
+    let store = FaultyStore::new(Arc::new(MemoryStore::with_clock(clock.clone())));
+    let builder = LockManager::builder(Arc::new(store.clone()));
+    let builder = builder.clock(clock).ttl(SECOND * 10);
+    (store, builder.build_on_current_runtime().unwrap())
+}
+
+/// Evicts the holder of this guard, and waits until the guard is lost.
+async fn evict(store: &FaultyStore, guard: &Guard) {
+    let (name, token) = (guard.resource(), guard.token());
+    let evicted = store.evict(name, token, EvictionMode::Close, SECOND);
+    assert_eq!(evicted.await.unwrap(), ReleaseOutcome::Released);
+    assert_eq!(guard.lost().await, Reason::Evicted);
+}
+
+/// Whether another mutex of this name acquires its lock at once. It releases it again.
+async fn is_free(locks: &LockManager, name: &str) -> bool {
+    match locks.mutex(name).unwrap().try_guard().await {
+        Ok(guard) => {
+            guard.release().await.unwrap();
+            true
+        }
+        Err(error) => {
+            assert!(matches!(error, LockError::Held { .. }), "{error}");
+            false
+        }
+    }
 }
 
 fn mutexes(locks: &LockManager, names: &[&str]) -> Vec<Mutex> {
@@ -126,5 +156,67 @@ fn min_hold_does_not_apply_to_locks_released_after_a_failure() {
             free.try_guard().await.is_err(),
             "min_hold applies after all were acquired"
         );
+    });
+}
+
+#[test]
+fn releasing_several_releases_all_and_returns_the_first_error() {
+    paused(async {
+        let (store, locks) = faulty_locks();
+        let wanted = mutexes(&locks, &["a", "b", "c"]);
+        let guards = lock_all(&wanted).await.unwrap();
+        for lost in &guards[1..] {
+            evict(&store, lost).await;
+        }
+        // The last one is released first.
+        let error = guards.release().await.unwrap_err();
+        assert!(
+            matches!(&error, LockError::Lost { resource, .. } if resource.as_str() == "c"),
+            "{error}"
+        );
+        assert!(is_free(&locks, "a").await);
+    });
+}
+
+#[test]
+fn releasing_several_waits_for_the_store() {
+    paused(async {
+        let (store, locks) = faulty_locks();
+        let wanted = mutexes(&locks, &["a", "b"]);
+        let guards = lock_all(&wanted).await.unwrap();
+        store.script([Fault::Delay(SECOND); 2]);
+        let since = tokio::time::Instant::now();
+        guards.release().await.unwrap();
+        assert_eq!(since.elapsed(), SECOND * 2);
+    });
+}
+
+#[test]
+fn dropping_several_releases_the_last_one_first() {
+    paused(async {
+        let (store, locks) = faulty_locks();
+        let wanted = mutexes(&locks, &["a", "b"]);
+        let guards = lock_all(&wanted).await.unwrap();
+        // The first request for a release takes a second, the other none.
+        store.script([Fault::Delay(SECOND)]);
+        drop(guards);
+        tokio::time::sleep(SECOND / 2).await;
+        assert!(is_free(&locks, "a").await);
+        assert!(!is_free(&locks, "b").await);
+        tokio::time::sleep(SECOND).await;
+        assert!(is_free(&locks, "b").await);
+    });
+}
+
+#[test]
+fn several_locks_are_current_until_one_of_them_is_lost() {
+    paused(async {
+        let (store, locks) = faulty_locks();
+        let wanted = mutexes(&locks, &["a", "b"]);
+        let guards = lock_all(&wanted).await.unwrap();
+        assert!(guards.are_current());
+        evict(&store, &guards[0]).await;
+        assert!(guards[1].is_current());
+        assert!(!guards.are_current());
     });
 }

@@ -309,3 +309,54 @@ fn retrying_an_unlock_does_not_release_a_later_lock() {
         b.try_lock().await.unwrap();
     });
 }
+
+#[test]
+fn locking_again_with_another_mutex_of_the_owner_does_not_wait() {
+    paused(async {
+        let Trouble { a, a_too, .. } = trouble();
+        let since = tokio::time::Instant::now();
+        a.lock().await.unwrap();
+        assert_eq!(a_too.try_lock().await.unwrap().token.get(), 2);
+        assert_eq!(a.lock().await.unwrap().token.get(), 3);
+        assert_eq!(since.elapsed(), Duration::ZERO);
+    });
+}
+
+#[test]
+fn the_remaining_time_of_a_guard_counts_down_to_its_deadline() {
+    paused(async {
+        let Trouble { store, a, .. } = trouble();
+        let guard = a.guard().await.unwrap();
+        let whole = TTL - TTL / 10;
+        assert_eq!(guard.remaining(), whole);
+        store.always(Fault::Hang);
+        tokio::time::sleep(TTL / 2).await;
+        assert_eq!(guard.remaining(), whole - TTL / 2);
+        guard.lost().await;
+        assert_eq!(guard.remaining(), Duration::ZERO);
+    });
+}
+
+#[test]
+fn a_wait_goes_on_if_the_store_denies_the_release_of_an_unanswered_bid() {
+    paused(async {
+        let Trouble { store, a, .. } = trouble();
+        // A bid that was not answered for a ttl is ended and released.
+        store.script([Fault::LostRequest]);
+        store.always(Fault::Error(StoreErrorKind::Unavailable));
+        let later = async {
+            tokio::time::sleep(TTL).await;
+            assert_eq!(store.calls().release, 0);
+            store.script([Fault::LostRequest, Fault::Error(StoreErrorKind::Denied)]);
+            store.always(None);
+        };
+        let (guard, ()) = tokio::join!(a.guard(), later);
+        assert!(guard.unwrap().is_current());
+        assert_eq!(store.calls().release, 2, "it was tried again");
+    });
+}
+
+#[test]
+fn a_mutex_is_displayed_with_its_name_and_owner() {
+    assert_eq!(trouble().a.to_string(), "m for a");
+}
