@@ -4,9 +4,11 @@ use std::{future::ready, sync::Arc, time::Duration};
 
 use tenure::{
     LeaseStore, LockError, MemoryStore, Once, Reason,
+    lease::{CandidateId, ResourceName},
     once::{OnceError, OnceStatus},
-    store::StoreErrorKind,
+    store::{AttemptId, Bid, StoreErrorKind},
     testing::{Fault, FaultyStore, TokioClock},
+    timing::POLL_JITTER,
 };
 
 use crate::store_under_test::paused;
@@ -44,6 +46,19 @@ fn works() -> std::future::Ready<Result<u32, String>> {
 
 async fn sleep(time: Duration) {
     tokio::time::sleep(time).await;
+}
+
+/// Acquires the mark record as this holder, and does not release it.
+async fn write_mark(store: &FaultyStore, holder: &str, ttl: Duration) {
+    let bid = Bid {
+        resource: ResourceName::new("m/done").unwrap(),
+        candidate: CandidateId::new(holder).unwrap(),
+        attempt: AttemptId::generate().unwrap(),
+        ttl,
+        metadata: None,
+        reentrant: false,
+    };
+    store.acquire(&bid, TTL).await.unwrap();
 }
 
 #[test]
@@ -265,5 +280,54 @@ fn work_beyond_max_hold_is_dropped_and_the_next_call_tries() {
             "{hung:?}"
         );
         assert!(once.run(works).await.unwrap().was_by_this_call());
+    });
+}
+
+#[test]
+fn a_retry_waits_about_a_quarter_of_the_time_between_polls() {
+    paused(async {
+        let poll_every = TTL / 5;
+        let shortest = poll_every / 4;
+        let longest = shortest + poll_every.mul_f64(POLL_JITTER);
+        // The first read or the bid fails.
+        for before in [0, 1] {
+            let Trouble { store, a, .. } = trouble();
+            let errors = [Fault::Error(StoreErrorKind::Unavailable); 3];
+            store.script(std::iter::repeat_n(Fault::None, before).chain(errors));
+            let since = tokio::time::Instant::now();
+            a.run(works).await.unwrap();
+            let waited = since.elapsed();
+            assert!(
+                (shortest * 3..=longest * 3).contains(&waited),
+                "{waited:?} after {before}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_mark_waits_with_few_requests_until_an_older_one_expires() {
+    paused(async {
+        let Trouble { store, a, b } = trouble();
+        b.run(works).await.unwrap();
+        b.reset().await.unwrap();
+        write_mark(&store, "open 2 b-late", TTL * 2).await;
+        let (before, since) = (store.calls().acquire, tokio::time::Instant::now());
+        assert!(a.run(works).await.unwrap().was_by_this_call());
+        assert!(since.elapsed() >= TTL * 2);
+        // One bid for the lock, and one for the mark at once and in each `poll_every`.
+        let bids = store.calls().acquire - before;
+        assert!(bids <= 12, "{bids} bids");
+    });
+}
+
+#[test]
+fn a_mark_with_the_token_of_the_present_guard_is_corrupt() {
+    paused(async {
+        let Trouble { store, a, .. } = trouble();
+        // Its guard had the token that the next one has, because the record of the lock was deleted since.
+        write_mark(&store, "open 1 a-before", TTL).await;
+        let error = a.run(works).await.unwrap_err();
+        assert!(matches!(error, OnceError::Corrupt { .. }), "{error}");
     });
 }
