@@ -360,3 +360,18 @@ fn a_wait_goes_on_if_the_store_denies_the_release_of_an_unanswered_bid() {
 fn a_mutex_is_displayed_with_its_name_and_owner() {
     assert_eq!(trouble().a.to_string(), "m for a");
 }
+
+#[test]
+fn a_mutex_tries_only_after_the_release_of_its_dropped_guard() {
+    paused(async {
+        let Trouble { store, a, .. } = trouble();
+        let guard = a.guard().await.unwrap();
+        let released_after = Duration::from_millis(500);
+        store.script([Fault::Delay(released_after)]);
+        drop(guard);
+        let since = tokio::time::Instant::now();
+        let guard = a.try_guard().await.unwrap();
+        assert_eq!(since.elapsed(), released_after);
+        assert_eq!(guard.token().get(), 2);
+    });
+}

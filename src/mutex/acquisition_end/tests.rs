@@ -29,3 +29,20 @@ fn an_acquisition_waits_for_releases_that_have_begun_and_for_no_others() {
     drop(dropped_end);
     assert!(releases.now_or_never().is_some());
 }
+
+#[test]
+fn dropping_what_abandons_an_acquisition_begins_its_release_unless_it_was_disarmed() {
+    for disarmed in [false, true] {
+        let open_acquisitions = OpenAcquisitions::default();
+        let (acquisition_end, _end) = AcquisitionEnd::new();
+        let (next, _next_end) = AcquisitionEnd::new();
+        let abandon_on_drop = AbandonOnDrop::new(acquisition_end.clone());
+        open_acquisitions.add(acquisition_end);
+        if disarmed {
+            abandon_on_drop.disarm();
+        } else {
+            drop(abandon_on_drop);
+        }
+        assert_eq!(open_acquisitions.add(next).is_none(), disarmed);
+    }
+}
