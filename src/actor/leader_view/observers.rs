@@ -84,7 +84,7 @@ impl Observer {
 
 #[cfg(test)]
 mod tests {
-    use actix::{Actor, Addr, Context, Handler, System};
+    use actix::{Actor, Addr, Context, Handler, System, WeakAddr};
 
     use super::*;
 
@@ -105,6 +105,16 @@ mod tests {
         actor
     }
 
+    /// Drops the last addresses of these actors, and waits until all have stopped.
+    async fn stop(actors: Vec<Addr<Idle>>) {
+        let stopping: Vec<_> = actors.iter().map(Addr::downgrade).collect();
+        drop(actors);
+        let runs = |actor: &WeakAddr<Idle>| actor.upgrade().is_some_and(|it| it.connected());
+        while stopping.iter().any(runs) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     #[test]
     fn an_actor_that_observes_twice_is_told_once() {
         System::new().block_on(async {
@@ -122,8 +132,7 @@ mod tests {
             let mut observers = Observers::default();
             let dead: Vec<_> = (0..5 * CHECKS).map(|_| observe(&mut observers)).collect();
             let alive = observe(&mut observers);
-            drop(dead);
-            actix::clock::sleep(std::time::Duration::from_millis(1)).await;
+            stop(dead).await;
             observers.remove_dead();
             assert_eq!(observers.by_key.len(), 4 * CHECKS + 1);
             for _ in 0..4 {
@@ -131,8 +140,7 @@ mod tests {
             }
             assert_eq!(observers.by_key.len(), 1);
             assert_eq!(observers.by_mailbox.len(), 1);
-            drop(alive);
-            actix::clock::sleep(std::time::Duration::from_millis(1)).await;
+            stop(vec![alive]).await;
             observers.remove_dead();
             assert!(observers.is_empty());
         });
