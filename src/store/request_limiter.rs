@@ -1,17 +1,17 @@
 //! Limits how many requests of one store are with its driver at once.
 
+mod later_probes;
+
 use std::{sync::Arc, time::Duration};
 
-use futures::{
-    StreamExt as _,
-    future::{BoxFuture, Either, select},
-    stream::FuturesUnordered,
-};
+use futures::future::{BoxFuture, Either, select};
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
+
+use later_probes::LaterProbes;
 
 /// Gives a limited number of permits. A request without one waits here, and can be dropped at no cost.
 ///
@@ -26,6 +26,7 @@ use tokio::{
 pub(crate) struct RequestLimiter {
     permits: Arc<Semaphore>,
     probe: ProbeFn,
+    later_probes: Arc<LaterProbes>,
 }
 
 /// Sends a request that shows whether the server answers.
@@ -36,9 +37,11 @@ impl RequestLimiter {
         permits: usize,
         probe: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
     ) -> Self {
+        let probe: ProbeFn = Arc::new(probe);
         Self {
             permits: Arc::new(Semaphore::new(permits)),
-            probe: Arc::new(probe),
+            later_probes: Arc::new(LaterProbes::new(probe.clone())),
+            probe,
         }
     }
 
@@ -49,6 +52,7 @@ impl RequestLimiter {
             // The semaphore is never closed.
             permit: permit.ok(),
             probe: self.probe.clone(),
+            later_probes: self.later_probes.clone(),
             pause,
         }
     }
@@ -58,6 +62,7 @@ impl RequestLimiter {
 pub(crate) struct RequestPermit {
     permit: Option<OwnedSemaphorePermit>,
     probe: ProbeFn,
+    later_probes: Arc<LaterProbes>,
     pause: Duration,
 }
 
@@ -75,8 +80,13 @@ impl Drop for RequestPermit {
         };
         // Without a runtime, the driver has no connections either.
         if let Ok(runtime) = Handle::try_current() {
-            let (probe, pause) = (self.probe.clone(), self.pause);
-            runtime.spawn(probe_until_answered(probe, pause, permit));
+            let (probe, later_probes) = (self.probe.clone(), self.later_probes.clone());
+            runtime.spawn(probe_until_answered(
+                probe,
+                later_probes,
+                self.pause,
+                permit,
+            ));
         }
     }
 }
@@ -85,31 +95,48 @@ impl Drop for RequestPermit {
 ///
 /// A slow probe is not dropped, because its own entry would stay in the queue. But it may hang on a connection
 /// that has died silently, so other probes follow it.
-async fn probe_until_answered(probe: ProbeFn, pause: Duration, permit: OwnedSemaphorePermit) {
+async fn probe_until_answered(
+    probe: ProbeFn,
+    later_probes: Arc<LaterProbes>,
+    pause: Duration,
+    permit: OwnedSemaphorePermit,
+) {
     const LEAST: Duration = Duration::from_millis(100);
     let least = pause.max(LEAST);
-    let mut pause = least;
-    let mut probes = FuturesUnordered::new();
-    loop {
-        probes.push(probe());
-        let late = std::pin::pin!(sleep(pause));
-        if let Either::Left(_) = select(probes.next(), late).await {
-            break;
+    let before = later_probes.last();
+    let mut probe = probe();
+    let send_later = async {
+        let mut pause = least;
+        loop {
+            sleep(pause).await;
+            later_probes.send(least);
+            // The pause does not keep growing: a probe to a primary that hangs says nothing about the next
+            // primary, and the driver waits for it even after the next one was elected.
+            pause = least.saturating_mul(2);
         }
-        // The pause does not keep growing: a probe to a primary that hangs says nothing about the next primary,
-        // and the driver waits for it even after the next one was elected.
-        pause = least.saturating_mul(2);
-    }
+    };
+    let later_answer = later_probes.answered_after(before);
+    let is_answered = {
+        let (send_later, later_answer) = (std::pin::pin!(send_later), std::pin::pin!(later_answer));
+        let later = select(later_answer, send_later);
+        matches!(select(&mut probe, later).await, Either::Left(_))
+    };
+    let hanging = later_probes.last();
     drop(permit);
     // The probes in the queue are served now. One that still hangs is dropped, and its connection with it.
-    let _ = timeout(least, probes.count()).await;
+    if is_answered {
+        sleep(least).await;
+    } else {
+        let _ = timeout(least, probe).await;
+    }
+    later_probes.drop_until(hanging);
 }
 
 #[cfg(test)]
 mod tests {
     use std::{
         future::{pending, ready},
-        sync::atomic::{AtomicUsize, Ordering::SeqCst},
+        sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     };
 
     use futures::FutureExt as _;
@@ -186,6 +213,77 @@ mod tests {
         assert_eq!(limiter.permits.available_permits(), PERMITS);
         sleep(SECOND * 100).await;
         assert_eq!(sent.load(SeqCst), 4);
+    }
+
+    /// Counts a probe for as long as it lives.
+    struct LiveProbe(Arc<AtomicUsize>);
+
+    impl LiveProbe {
+        fn new(live: &Arc<AtomicUsize>) -> Self {
+            live.fetch_add(1, SeqCst);
+            Self(live.clone())
+        }
+    }
+
+    impl Drop for LiveProbe {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, SeqCst);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_number_of_live_probes_is_bounded_while_a_peer_hangs() {
+        let live = Arc::new(AtomicUsize::new(0));
+        let hangs = Arc::new(AtomicBool::new(true));
+        let (count, frozen) = (live.clone(), hangs.clone());
+        let limiter = RequestLimiter::new(PERMITS, move || {
+            let (probe, hangs) = (LiveProbe::new(&count), frozen.load(SeqCst));
+            async move {
+                let _probe = probe;
+                if hangs {
+                    pending::<()>().await;
+                }
+            }
+            .boxed()
+        });
+        for _ in 0..PERMITS {
+            drop(limiter.acquire(SECOND).await);
+            sleep(SECOND / 4).await;
+        }
+        for _ in 0..5 * 3600 {
+            sleep(SECOND).await;
+            let live = live.load(SeqCst);
+            assert!(live <= PERMITS + LaterProbes::MOST, "{live} live probes");
+            assert_eq!(limiter.permits.available_permits(), 0);
+        }
+        // The probes so far never get an answer, as on a primary that stays frozen after the next was elected.
+        hangs.store(false, SeqCst);
+        sleep(SECOND * 3).await;
+        assert_eq!(limiter.permits.available_permits(), PERMITS);
+        sleep(SECOND * 3).await;
+        assert_eq!(live.load(SeqCst), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_answer_to_an_earlier_probe_gives_no_later_permit_back() {
+        let answers = Arc::new(Semaphore::new(0));
+        let (sent, received) = (AtomicUsize::new(0), answers.clone());
+        let limiter = RequestLimiter::new(PERMITS, move || {
+            // The second probe is the later probe of the first permit.
+            let second = sent.fetch_add(1, SeqCst) == 1;
+            if second {
+                received.clone().acquire_owned().map(drop).boxed()
+            } else {
+                pending().boxed()
+            }
+        });
+        drop(limiter.acquire(SECOND).await);
+        sleep(SECOND * 3 / 2).await;
+        drop(limiter.acquire(SECOND).await);
+        tokio::task::yield_now().await;
+        answers.add_permits(1);
+        sleep(SECOND / 4).await;
+        assert_eq!(limiter.permits.available_permits(), PERMITS - 1);
     }
 
     #[test]
