@@ -83,8 +83,9 @@ const KIND: &str = "sqlite";
 ///
 /// A request waits in short random sleeps for the write transactions of other connections. After
 /// [`busy_limit`](SqliteStoreBuilder::busy_limit), counted from the call, it fails with
-/// [`Unavailable`](super::StoreErrorKind::Unavailable). The requests of one store run one after the other: to
-/// list very many records, open a second store.
+/// [`Unavailable`](super::StoreErrorKind::Unavailable). The requests of one store run one after the other. If
+/// the limit of a call passes before its turn, it does not run, and fails with
+/// [`Unavailable`](super::StoreErrorKind::Unavailable): to list very many records, open a second store.
 ///
 /// If the disk hangs, so does the thread: then a request is not answered within its limit.
 ///
@@ -98,6 +99,9 @@ const KIND: &str = "sqlite";
 ///
 /// Leave 1 MB, and 5 KB for each resource with metadata. SQLite writes the log back when it has grown to
 /// 256 KiB. If a long transaction of your application has made it longer, it is cut to that size again.
+///
+/// While a connection of your application keeps a **read** transaction open, SQLite cannot reuse the log, which
+/// grows with every write. Keep read transactions short, too.
 ///
 /// If something else fills the disk, existing leases are still renewed and released, in the space that the
 /// file and its log already have. Acquiring a new lease may fail with
@@ -116,7 +120,7 @@ const KIND: &str = "sqlite";
 ///
 /// | kind | what happened | what to do |
 /// | --- | --- | --- |
-/// | [`Unavailable`](super::StoreErrorKind::Unavailable) | other connections kept the file locked, or the disk is full | keep write transactions below `busy_limit`; free some space |
+/// | [`Unavailable`](super::StoreErrorKind::Unavailable) | other connections kept the file locked, earlier requests took the time, or the disk is full | keep write transactions below `busy_limit`; list through a second store; free some space |
 /// | [`Unknown`](super::StoreErrorKind::Unknown) | a commit failed, so it may have been applied | the lock asks again; look at the disk |
 /// | [`Denied`](super::StoreErrorKind::Denied) | the process may not search the directory | grant it the privileges above |
 /// | [`Misconfigured`](super::StoreErrorKind::Misconfigured) | no such directory, no write access, a table of another layout, or a file that was replaced | the message says it; after a replacement, open the store again |
@@ -203,7 +207,8 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// An error of one of these kinds leaves the file as it was:
+    /// An error of one of these kinds leaves the file as it was, except that after `Unavailable` the file may
+    /// be new, or may have been switched to the write-ahead log:
     ///
     /// - [`Corrupt`](super::StoreErrorKind::Corrupt): the file is damaged, or is not an SQLite database.
     /// - [`Misconfigured`](super::StoreErrorKind::Misconfigured): the directory does not exist, the

@@ -13,7 +13,7 @@ use super::{
     failure::{Failure, RequestResult},
     session::Session,
 };
-use crate::store::StoreErrorKind;
+use crate::{duration::human, store::StoreErrorKind};
 
 type Job = Box<dyn FnOnce(&mut Session) + Send>;
 
@@ -35,7 +35,7 @@ impl Worker {
     }
 
     /// Runs `work` on the thread, which waits for other connections for at most `limit`. If the caller has
-    /// dropped its request by then, `work` does not run.
+    /// dropped its request by then, or the limit has passed in the queue, `work` does not run.
     pub(super) async fn call<T: Send + 'static>(
         &self,
         limit: Duration,
@@ -48,6 +48,10 @@ impl Worker {
         let since = Instant::now();
         let job = move |session: &mut Session| {
             if waiting.strong_count() == 0 {
+                return;
+            }
+            if since.elapsed() >= limit {
+                let _ = reply.send(Err(overtaken(limit)));
                 return;
             }
             let done = catch_unwind(AssertUnwindSafe(|| {
@@ -72,6 +76,14 @@ impl Worker {
             Err(Failure::new(StoreErrorKind::Unknown, message))
         })
     }
+}
+
+fn overtaken(limit: Duration) -> Failure {
+    Failure::unavailable(format!(
+        "not begun within {}, because earlier requests of this store took the time: open another store for \
+         long lists, and look for a slow disk",
+        human(limit)
+    ))
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Failure {

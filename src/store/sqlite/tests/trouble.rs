@@ -234,3 +234,33 @@ fn a_store_opens_and_answers_without_a_runtime() {
     };
     assert_eq!(outcome.unwrap(), granted(1));
 }
+
+#[tokio::test]
+async fn a_request_whose_limit_passes_in_the_queue_is_unavailable_and_not_applied() {
+    let test_file = TestFile::new();
+    let store = test_file.store();
+    let (finish, finished) = std::sync::mpsc::channel::<()>();
+    let (started, is_started) = tokio::sync::oneshot::channel();
+    let long = store.worker.call(Duration::MAX, move |_| {
+        started.send(()).unwrap();
+        // It ends when the sender is dropped.
+        let _ = finished.recv();
+        Ok(())
+    });
+    let limit = Duration::from_millis(20);
+    let late = async {
+        is_started.await.unwrap();
+        let bid = bid("a", 1);
+        let mut late = store.acquire(&bid, limit);
+        assert!((&mut late).now_or_never().is_none());
+        tokio::time::sleep(limit * 2).await;
+        drop(finish);
+        late.await
+    };
+    let (long, late) = futures::join!(long, late);
+    long.unwrap();
+    let error = late.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().contains("earlier requests"), "{error}");
+    assert_eq!(store.read(&resource(), LIMIT).await.unwrap(), None);
+}
