@@ -81,6 +81,13 @@ async fn a_damaged_record_is_corrupt_and_not_overwritten() {
                 bytes: vec![1; 15],
             }),
         ),
+        (
+            "attempt",
+            Bson::Binary(mongodb::bson::Binary {
+                subtype: mongodb::bson::spec::BinarySubtype::Uuid,
+                bytes: 1_u128.to_be_bytes().to_vec(),
+            }),
+        ),
         ("ttl", (-1_i64).into()),
         ("ttl", "long".into()),
         ("ttl", i64::MAX.into()),
@@ -103,6 +110,7 @@ async fn a_damaged_record_is_corrupt_and_not_overwritten() {
         ("history", damaged_long_ago.into()),
         ("min_reader", "1".into()),
         ("min_reader", Bson::Null),
+        ("min_reader", (-1_i64).into()),
     ];
     for (field, value) in damages {
         let test_collection = TestCollection::new().await;

@@ -264,6 +264,9 @@ fn is_whole() -> Document {
         { "$in": [{ "$type": "$metadata" }, ["string", "null"]] },
     ] };
     let attempt = doc! { "$binarySize": { "$ifNull": ["$attempt", "16 bytes instead"] } };
+    // Binary values are compared by length, then by subtype: only the generic subtype, which is 0, and null are
+    // not larger.
+    let last_attempt = binary(AttemptId::new(u128::MAX));
     let metadata = doc! { "$strLenBytes": { "$ifNull": ["$metadata", ""] } };
     let last = doc! { "token": "$token", "holder": "$holder", "since": "$since" };
     // A free lease has no holder to check.
@@ -281,10 +284,11 @@ fn is_whole() -> Document {
         "in": entry,
     } };
     let rest = doc! { "$and": [
-        { "$gte": [{ "$min": ["$token", "$version", "$ttl"] }, 0] },
+        { "$gte": [{ "$min": ["$token", "$version", "$ttl", "$min_reader"] }, 0] },
         { "$lt": [{ "$max": ["$token", "$version", "$ttl"] }, i64::MAX] },
         { "$lte": ["$min_reader", READER as i32] },
         { "$eq": [attempt, 16] },
+        { "$lte": ["$attempt", last_attempt] },
         { "$lte": [metadata, MAX_METADATA] },
         { "$allElementsTrue": [entries] },
     ] };
