@@ -36,6 +36,8 @@ impl DynamoStore {
     /// - [`Denied`](StoreErrorKind::Denied): `dynamodb:CreateTable` or `dynamodb:DescribeTable` is not allowed.
     /// - [`Unavailable`](StoreErrorKind::Unavailable): the table cannot be used after 60 s, or DynamoDB cannot
     ///   be reached.
+    /// - [`Unknown`](StoreErrorKind::Unknown): the table is missing after 60 s, and DynamoDB did not answer
+    ///   the last request to create it.
     pub async fn create_table_if_missing(&self) -> Result<(), StoreError> {
         self.in_context(Operation::Prepare, self.create_and_wait().await)
     }
@@ -43,13 +45,22 @@ impl DynamoStore {
     async fn create_and_wait(&self) -> RequestResult<()> {
         let end = Instant::now() + READY_WITHIN;
         loop {
+            let mut unanswered = None;
             match self.table_state().await? {
                 TableState::Ready => return Ok(()),
                 TableState::OtherKeys => return Err(other_keys()),
-                TableState::Missing => self.create().await?,
+                TableState::Missing => match self.create().await {
+                    Err(failure) if failure.kind.may_have_been_applied() => {
+                        unanswered = Some(failure);
+                    }
+                    done => done?,
+                },
                 TableState::InTransition => {}
             }
             if Instant::now() >= end {
+                if let Some(failure) = unanswered {
+                    return Err(failure);
+                }
                 let message = format!(
                     "the table cannot be used yet after {}: wait until it is active",
                     human(READY_WITHIN)
@@ -162,3 +173,6 @@ fn incomplete(error: BuildError) -> Failure {
     )
     .because(error)
 }
+
+#[cfg(test)]
+mod tests;
