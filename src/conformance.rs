@@ -26,6 +26,9 @@
 //! # fn main() {}
 //! ```
 //!
+//! Cases that need a [capability](Capabilities) that the store does not have pass without a check.
+//! [`not_applicable`] lists them: compare it with the list that you expect in a test of your own.
+//!
 //! Each run uses new resource names, so you need not clear the store. Attributes before the expression, as in
 //! `conformance!(#[ignore = "needs a server"]; Subject)`, apply to each test.
 
@@ -143,11 +146,38 @@ macro_rules! __conformance_table {
     };
 }
 
-/// Runs one case by its name, on a new tokio runtime.
+type IsMet = fn(&Capabilities) -> bool;
+
+/// The cases that need a capability, and the capability.
+const NEEDS: &[(&str, IsMet)] = &[
+    ("unknown_fields_are_kept", |has| has.can_edit_records),
+    ("a_record_of_a_newer_format_is_not_written", |has| {
+        has.can_edit_records
+    }),
+    (
+        "a_write_that_gets_no_answer_fails_within_its_limit",
+        |has| has.can_stall,
+    ),
+];
+
+/// The cases that check nothing for a store with these capabilities.
+#[must_use]
+pub fn not_applicable(capabilities: &Capabilities) -> Vec<&'static str> {
+    let unmet = NEEDS.iter().filter(|(_, is_met)| !is_met(capabilities));
+    unmet.map(|(case, _)| *case).collect()
+}
+
+/// Runs one case by its name, on a new tokio runtime. If the case is [not applicable](not_applicable), prints that
+/// and returns.
 ///
 /// # Panics
 /// If the store violates the case, or there is no case of this name.
+#[allow(clippy::print_stdout)] // As the test harness does.
 pub fn run(case: &str, subject: impl Subject) {
+    if not_applicable(&subject.capabilities()).contains(&case) {
+        println!("{case}: not applicable, because the subject lacks a capability");
+        return;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .enable_all()

@@ -6,7 +6,7 @@ mod shared_owner;
 
 use std::{
     any::Any,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, Weak, atomic::AtomicU64},
     time::Duration,
 };
@@ -16,51 +16,79 @@ use async_trait::async_trait;
 use self::client::Client;
 use super::{Capabilities, Subject};
 use crate::{
+    lease::ResourceName,
     store::{LeaseStore, StoredRecord},
     testing::ManualClock,
 };
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    NoCompareAndSet,
-    NoCompareAndSetOnFreeKeys,
-    TokenResetOnRelease,
-    TokenKeptOnExpiry,
-    ReleaseWithoutOwnerCheck,
-    ReleaseByAnyAttempt,
-    ReleaseByOwnerRefused,
-    ReleaseByAnyOwner,
-    ReleaseByOwnerUndoesOneBid,
-    TokenResetOnReleaseByOwner,
-    ReleaseByOwnerForgetsTheAttempt,
-    ReleaseByOwnerChecksTheExpiry,
-    ReleaseByOwnerMakesARecord,
-    ExpiryByTheCallersClock,
-    SameAttemptWithoutWrite,
-    ExpiredAttemptGetsItsTokenBack,
-    ReleasedAttemptGranted,
-    EveryBidIsReentrant,
-    ReentrantBidRefused,
-    ReentrantBidTakesFromAnybody,
-    ReentrantBidKeepsTheExpiry,
-    ReentrantBidTakesAClosingLease,
-    ExpiredLeaseRenewed,
-    RenewalWithoutTokenCheck,
-    RenewalDoesNotExtend,
-    RenewalNeverShortens,
-    RenewalKeepsTheTtl,
-    EvictionFreesAtOnce,
-    EvictedLeaseRenewed,
-    EvictionWithoutTokenCheck,
-    ExpiryByTheBiddersTtl,
-    RefusalWrites,
-    NamesLowercased,
-    ListIncludesSubscopes,
-    MetadataTruncated,
-    HistoryForgotten,
-    ObservationFromTheRequest,
-    VersionSetByTheClient,
-    LimitIgnored,
+/// Declares the faults, and a list of all.
+macro_rules! faults {
+    ($($fault:ident)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Fault {
+            $($fault),*
+        }
+
+        impl Fault {
+            pub(super) const ALL: &[Self] = &[$(Self::$fault),*];
+        }
+    };
+}
+
+faults! {
+    NoCompareAndSet
+    NoCompareAndSetOnFreeKeys
+    TokenResetOnRelease
+    TokenKeptOnExpiry
+    ReleaseWithoutOwnerCheck
+    ReleaseByAnyAttempt
+    ReleaseByOwnerRefused
+    ReleaseByAnyOwner
+    ReleaseByOwnerUndoesOneBid
+    TokenResetOnReleaseByOwner
+    ReleaseByOwnerForgetsTheAttempt
+    ReleaseByOwnerChecksTheExpiry
+    ReleaseByOwnerMakesARecord
+    ExpiryByTheCallersClock
+    SameAttemptWithoutWrite
+    ExpiredAttemptGetsItsTokenBack
+    ReleasedAttemptGranted
+    EveryBidIsReentrant
+    ReentrantBidRefused
+    ReentrantBidTakesFromAnybody
+    ReentrantBidKeepsTheExpiry
+    ReentrantBidTakesAClosingLease
+    ExpiredLeaseRenewed
+    RenewalWithoutTokenCheck
+    RenewalDoesNotExtend
+    RenewalNeverShortens
+    RenewalKeepsTheTtl
+    EvictionFreesAtOnce
+    EvictedLeaseRenewed
+    EvictionWithoutTokenCheck
+    ExpiryByTheBiddersTtl
+    RefusalWrites
+    NamesLowercased
+    ListIncludesSubscopes
+    MetadataTruncated
+    HistoryForgotten
+    ObservationFromTheRequest
+    VersionSetByTheClient
+    LimitIgnored
+    FirstTokenIsZero
+    TokenKeptAfterEviction
+    RenewalByAnybody
+    ReleaseDropsTheMetadata
+    ForcedEvictionCloses
+    RenewalMakesARecord
+    RenewManyStopsAtALoss
+    RenewManyReversesItsAnswers
+    RepeatedAttemptRefused
+    UnknownFieldsDropped
+    NewerFormatWritten
+    BidLimitIgnored
+    UnansweredWriteIsDenied
+    UnansweredBidApplied
 }
 
 /// The database: its records, its clock and its state.
@@ -69,6 +97,10 @@ struct Database {
     records: Mutex<BTreeMap<String, StoredRecord>>,
     clock: ManualClock,
     clients: AtomicU64,
+    /// The keys of the records with a field that the library does not know.
+    unknown_fields: Mutex<BTreeSet<String>>,
+    /// The keys of the records that only a newer library may write.
+    newer_format: Mutex<BTreeSet<String>>,
     /// Alive while the database does not answer writes.
     stalled: Mutex<Weak<()>>,
 }
@@ -87,6 +119,8 @@ impl Broken {
                 records: Mutex::default(),
                 clock: ManualClock::new(),
                 clients: AtomicU64::new(0),
+                unknown_fields: Mutex::default(),
+                newer_format: Mutex::default(),
                 stalled: Mutex::default(),
             }),
         }
@@ -101,6 +135,8 @@ impl Subject for Broken {
             self.fault,
             Some(Fault::ObservationFromTheRequest | Fault::VersionSetByTheClient)
         );
+        capabilities.can_edit_records = true;
+        capabilities.can_stall = true;
         capabilities
     }
 
@@ -116,5 +152,20 @@ impl Subject for Broken {
         let stalled = Arc::new(());
         *self.shared.stalled.lock().unwrap() = Arc::downgrade(&stalled);
         Some(Box::new(stalled))
+    }
+
+    async fn add_unknown_field(&self, resource: &ResourceName) {
+        let mut fields = self.shared.unknown_fields.lock().unwrap();
+        fields.insert(resource.to_string());
+    }
+
+    async fn has_unknown_field(&self, resource: &ResourceName) -> bool {
+        let fields = self.shared.unknown_fields.lock().unwrap();
+        fields.contains(resource.as_str())
+    }
+
+    async fn raise_min_reader(&self, resource: &ResourceName) {
+        let mut newer = self.shared.newer_format.lock().unwrap();
+        newer.insert(resource.to_string());
     }
 }

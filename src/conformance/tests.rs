@@ -1,9 +1,9 @@
-use std::{collections::BTreeSet, panic};
+use std::{collections::BTreeSet, panic, time::Duration};
 
 use super::{
-    CASES,
+    CASES, Capabilities, NEEDS, Subject as _,
     broken::{Broken, Fault},
-    run,
+    not_applicable, run,
 };
 
 /// Each fault, and the case that must fail for it.
@@ -160,10 +160,88 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
         Fault::VersionSetByTheClient,
         "a_renewed_lease_is_never_taken_over",
     ),
+    (
+        Fault::FirstTokenIsZero,
+        "a_free_lease_is_granted_with_a_token",
+    ),
+    (
+        Fault::TokenKeptAfterEviction,
+        "a_token_grows_across_eviction",
+    ),
+    (
+        Fault::RenewalByAnybody,
+        "a_lease_that_was_taken_over_is_not_renewed",
+    ),
+    (
+        Fault::ReleaseDropsTheMetadata,
+        "a_released_record_keeps_its_token_and_metadata",
+    ),
+    (
+        Fault::ForcedEvictionCloses,
+        "a_forced_eviction_frees_the_lease_at_once",
+    ),
+    (
+        Fault::RenewalMakesARecord,
+        "a_resource_that_was_never_acquired_has_no_record",
+    ),
+    (Fault::RenewManyStopsAtALoss, "renew_many_renews_each_lease"),
+    (
+        Fault::RenewManyReversesItsAnswers,
+        "renew_many_renews_each_lease",
+    ),
+    (
+        Fault::RepeatedAttemptRefused,
+        "a_lost_reply_does_not_lose_the_lease",
+    ),
+    (Fault::UnknownFieldsDropped, "unknown_fields_are_kept"),
+    (
+        Fault::NewerFormatWritten,
+        "a_record_of_a_newer_format_is_not_written",
+    ),
+    (
+        Fault::BidLimitIgnored,
+        "a_write_that_gets_no_answer_fails_within_its_limit",
+    ),
+    (
+        Fault::UnansweredWriteIsDenied,
+        "a_write_that_gets_no_answer_fails_within_its_limit",
+    ),
+    (
+        Fault::UnansweredBidApplied,
+        "a_write_that_gets_no_answer_fails_within_its_limit",
+    ),
 ];
 
 fn passes(case: &str, fault: Option<Fault>) -> bool {
     panic::catch_unwind(|| run(case, Broken::new(fault))).is_ok()
+}
+
+/// Without this, a wrong name would pass as a case that fails.
+#[test]
+fn every_case_and_every_fault_is_in_the_table_and_has_its_name() {
+    let cases: BTreeSet<_> = CASES.iter().map(|(name, _)| *name).collect();
+    let caught: BTreeSet<_> = CAUGHT_BY.iter().map(|(_, case)| *case).collect();
+    assert_eq!(caught, cases);
+    let in_table = |fault: &Fault| CAUGHT_BY.iter().any(|(listed, _)| listed == fault);
+    let missing: Vec<_> = Fault::ALL.iter().filter(|fault| !in_table(fault)).collect();
+    assert!(missing.is_empty(), "no case for {missing:?}");
+    for (name, _) in NEEDS {
+        assert!(cases.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn cases_without_their_capability_are_not_applicable() {
+    let mut capabilities = Capabilities::new(Duration::from_secs(1));
+    let all: Vec<_> = NEEDS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(not_applicable(&capabilities), all);
+    capabilities.can_edit_records = true;
+    assert_eq!(
+        not_applicable(&capabilities),
+        ["a_write_that_gets_no_answer_fails_within_its_limit"]
+    );
+    let broken = Broken::new(None).capabilities();
+    assert_eq!(not_applicable(&broken), [""; 0]);
 }
 
 #[test]

@@ -27,6 +27,9 @@ pub struct Capabilities {
     /// Whether the [`Subject`] can change records without the store: it has its own
     /// [`add_unknown_field`](Subject::add_unknown_field) and the two methods after it. Default: `false`.
     pub can_edit_records: bool,
+    /// Whether the [`Subject`] can stop the store from answering writes: it has its own
+    /// [`stall`](Subject::stall). Default: `false`.
+    pub can_stall: bool,
 }
 
 impl Capabilities {
@@ -38,6 +41,7 @@ impl Capabilities {
             slack: ttl / 10,
             observed: false,
             can_edit_records: false,
+            can_stall: false,
         }
     }
 }
@@ -58,7 +62,10 @@ pub trait Subject: Send + Sync + 'static {
 
     /// Stops the store from answering writes until the returned value is dropped.
     ///
-    /// Default: `None`, which skips the case about time limits.
+    /// Give the store a time limit of its own that is longer than 2 s: the case about time limits checks that the
+    /// limit of a call counts.
+    ///
+    /// Default: `None`. Then leave [`can_stall`](Capabilities::can_stall) unset.
     async fn stall(&self) -> Option<Box<dyn Any + Send>> {
         None
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use tenure::{
     LeaseStore,
-    conformance::{Capabilities, Subject},
+    conformance::{Capabilities, Subject, not_applicable},
     lease::ResourceName,
 };
 
@@ -56,5 +56,13 @@ mod dynamodb_local {
     tenure::conformance!(
         #[ignore = "needs DynamoDB Local: scripts/servers up, then scripts/servers env"];
         super::Dynamo(crate::support::LOCAL)
+    );
+}
+
+#[test]
+fn the_cases_that_do_not_apply_are_known() {
+    assert_eq!(
+        not_applicable(&Dynamo(support::LOCAL).capabilities()),
+        ["a_write_that_gets_no_answer_fails_within_its_limit"]
     );
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use mongodb::bson::{Bson, doc};
 use tenure::{
     LeaseStore,
-    conformance::{Capabilities, Subject},
+    conformance::{Capabilities, Subject, not_applicable},
     lease::ResourceName,
 };
 
@@ -61,3 +61,11 @@ tenure::conformance!(
     #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"];
     Mongo
 );
+
+#[test]
+fn the_cases_that_do_not_apply_are_known() {
+    assert_eq!(
+        not_applicable(&Mongo.capabilities()),
+        ["a_write_that_gets_no_answer_fails_within_its_limit"]
+    );
+}

@@ -15,6 +15,12 @@ impl Client {
         now: Moment,
     ) -> AcquireOutcome {
         let own = record.attempt == Some(bid.attempt);
+        if own
+            && self.has(Fault::RepeatedAttemptRefused)
+            && let Some(seen) = record.seen(&bid.resource, now)
+        {
+            return AcquireOutcome::Refused(seen);
+        }
         let before = record.clone();
         let mut bid = bid.clone();
         if own && record.holder.is_some() && now < record.expires_at {
@@ -63,6 +69,20 @@ impl Client {
                     record.expires_at = now + record.ttl;
                     record.version += 1;
                 }
+            }
+            AcquireOutcome::Granted { .. } if self.has(Fault::FirstTokenIsZero) => {
+                record.token = before.token;
+                return AcquireOutcome::Granted {
+                    token: record.token,
+                };
+            }
+            AcquireOutcome::Granted { .. }
+                if before.closing && self.has(Fault::TokenKeptAfterEviction) =>
+            {
+                record.token = before.token;
+                return AcquireOutcome::Granted {
+                    token: record.token,
+                };
             }
             AcquireOutcome::Granted { .. } if self.has(Fault::TokenKeptOnExpiry) => {
                 if before.holder.is_some() {

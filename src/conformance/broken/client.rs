@@ -108,6 +108,9 @@ impl Client {
         let mut record = records.get(&key).cloned().unwrap_or_default();
         let outcome = step(&mut record, self.now());
         if record.version > 0 {
+            if self.has(Fault::UnknownFieldsDropped) {
+                self.shared.unknown_fields.lock().unwrap().remove(&key);
+            }
             records.insert(key, record);
         }
         outcome
@@ -118,17 +121,39 @@ impl Client {
         if self.shared.stalled.lock().unwrap().strong_count() == 0 {
             return Ok(());
         }
-        if self.has(Fault::LimitIgnored) {
+        let is_bid = operation == Operation::Acquire;
+        if !is_bid && self.has(Fault::LimitIgnored) {
+            return pending().await;
+        }
+        if is_bid && self.has(Fault::BidLimitIgnored) {
             return pending().await;
         }
         tokio::time::sleep(limit).await;
-        let text = "no answer";
-        Err(StoreError::new(
-            StoreErrorKind::Unknown,
-            "broken",
-            operation,
-            text,
-        ))
+        let kind = if self.has(Fault::UnansweredWriteIsDenied) {
+            StoreErrorKind::Denied
+        } else if self.has(Fault::UnansweredBidApplied) {
+            StoreErrorKind::Unavailable
+        } else {
+            StoreErrorKind::Unknown
+        };
+        Err(StoreError::new(kind, "broken", operation, "no answer"))
+    }
+
+    /// Refuses to write a record that only a newer library may write.
+    fn check_format(
+        &self,
+        resource: &ResourceName,
+        operation: Operation,
+    ) -> Result<(), StoreError> {
+        let is_newer = {
+            let newer = self.shared.newer_format.lock().unwrap();
+            newer.contains(resource.as_str())
+        };
+        if is_newer && !self.has(Fault::NewerFormatWritten) {
+            let (kind, text) = (StoreErrorKind::Unsupported, "a newer format");
+            return Err(StoreError::new(kind, "broken", operation, text));
+        }
+        Ok(())
     }
 }
 
@@ -138,7 +163,12 @@ impl LeaseStore for Client {
         "broken"
     }
 
-    async fn acquire(&self, bid: &Bid, _: Duration) -> Result<AcquireOutcome, StoreError> {
+    async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {
+        self.check_format(&bid.resource, Operation::Acquire)?;
+        let waited = self.wait(Operation::Acquire, limit).await;
+        if waited.is_err() && !self.has(Fault::UnansweredBidApplied) {
+            return waited.map(|()| unreachable!("an error"));
+        }
         let (key, asked_at) = (self.key(&bid.resource), self.now());
         let first = !self.seen.lock().unwrap().contains_key(&key);
         if self.has(Fault::ObservationFromTheRequest) && self.number % 4 == 1 && first {
@@ -151,7 +181,8 @@ impl LeaseStore for Client {
             }
             self.acquire_by(record, bid, now)
         });
-        Ok(outcome.await)
+        let outcome = outcome.await;
+        waited.map(|()| outcome)
     }
 
     async fn renew(
@@ -160,6 +191,7 @@ impl LeaseStore for Client {
         ttl: Duration,
         limit: Duration,
     ) -> Result<RenewOutcome, StoreError> {
+        self.check_format(&lease.resource, Operation::Renew)?;
         self.wait(Operation::Renew, limit).await?;
         let outcome = self.step(&lease.resource, |record, now| {
             let mut lease = lease.clone();
@@ -169,6 +201,13 @@ impl LeaseStore for Client {
             }
             if self.has(Fault::RenewalWithoutTokenCheck) {
                 lease.token = record.token;
+            }
+            if self.has(Fault::RenewalByAnybody) {
+                lease.token = record.token;
+                lease.holder = record.holder.clone().unwrap_or(lease.holder);
+            }
+            if self.has(Fault::RenewalMakesARecord) {
+                record.version = record.version.max(1);
             }
             if self.has(Fault::EvictedLeaseRenewed) {
                 record.closing = false;
@@ -198,6 +237,7 @@ impl LeaseStore for Client {
         claim: &ReleaseTarget,
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
+        self.check_format(claim.resource(), Operation::Release)?;
         self.wait(Operation::Release, limit).await?;
         let outcome = self.step(claim.resource(), |record, now| {
             let claim = match claim {
@@ -218,6 +258,9 @@ impl LeaseStore for Client {
             let outcome = record.release(&claim, now);
             if self.has(Fault::TokenResetOnRelease) && outcome == ReleaseOutcome::Released {
                 record.token = FencingToken::new(0);
+            }
+            if self.has(Fault::ReleaseDropsTheMetadata) {
+                record.metadata = None;
             }
             outcome
         });
@@ -262,6 +305,8 @@ impl LeaseStore for Client {
         let outcome = self.step(resource, |record, now| {
             let eviction = if self.has(Fault::EvictionFreesAtOnce) {
                 EvictionMode::Force
+            } else if self.has(Fault::ForcedEvictionCloses) {
+                EvictionMode::Close
             } else {
                 eviction
             };
@@ -273,5 +318,27 @@ impl LeaseStore for Client {
             record.evict(resource, token, eviction, now)
         });
         Ok(outcome.await)
+    }
+
+    async fn renew_many(
+        &self,
+        leases: &[(Lease, Duration)],
+        limit: Duration,
+    ) -> Vec<Result<RenewOutcome, StoreError>> {
+        let mut answers = Vec::new();
+        let mut has_lost = false;
+        for (lease, ttl) in leases {
+            let answer = if has_lost && self.has(Fault::RenewManyStopsAtALoss) {
+                Ok(RenewOutcome::Lost(None))
+            } else {
+                self.renew(lease, *ttl, limit).await
+            };
+            has_lost |= matches!(answer, Ok(RenewOutcome::Lost(_)));
+            answers.push(answer);
+        }
+        if self.has(Fault::RenewManyReversesItsAnswers) {
+            answers.reverse();
+        }
+        answers
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    conformance::{Capabilities, Subject},
+    conformance::{Capabilities, Subject, not_applicable},
     testing::ManualClock,
 };
 
@@ -35,3 +35,15 @@ impl Subject for Memory {
 }
 
 crate::conformance!(Memory::new());
+
+#[test]
+fn the_cases_that_do_not_apply_are_known() {
+    assert_eq!(
+        not_applicable(&Memory::new().capabilities()),
+        [
+            "unknown_fields_are_kept",
+            "a_record_of_a_newer_format_is_not_written",
+            "a_write_that_gets_no_answer_fails_within_its_limit",
+        ]
+    );
+}

@@ -152,7 +152,7 @@ fn changes_are_passed_on_until_there_are_no_more() {
 mod contract {
     use super::*;
     use crate::{
-        conformance::{Capabilities, Subject},
+        conformance::{Capabilities, Subject, not_applicable},
         testing::ManualClock,
     };
 
@@ -186,4 +186,16 @@ mod contract {
     }
 
     crate::conformance!(MemoryOnLibraryThread::new());
+
+    #[test]
+    fn the_cases_that_do_not_apply_are_known() {
+        assert_eq!(
+            not_applicable(&MemoryOnLibraryThread::new().capabilities()),
+            [
+                "unknown_fields_are_kept",
+                "a_record_of_a_newer_format_is_not_written",
+                "a_write_that_gets_no_answer_fails_within_its_limit",
+            ]
+        );
+    }
 }

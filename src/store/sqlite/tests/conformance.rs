@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::*;
-use crate::conformance::{Capabilities, Subject};
+use crate::conformance::{Capabilities, Subject, not_applicable};
 
 struct Sqlite {
     test_file: TestFile,
@@ -36,6 +36,7 @@ impl Subject for Sqlite {
         let mut capabilities = Capabilities::new(TTL);
         capabilities.observed = self.observed;
         capabilities.can_edit_records = true;
+        capabilities.can_stall = true;
         capabilities
     }
 
@@ -94,4 +95,12 @@ mod one_clock {
 
 mod observed {
     crate::conformance!(super::Sqlite::new(true));
+}
+
+#[test]
+fn every_case_applies() {
+    for observed in [false, true] {
+        let capabilities = Sqlite::new(observed).capabilities();
+        assert_eq!(not_applicable(&capabilities), [""; 0]);
+    }
 }
