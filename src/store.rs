@@ -92,6 +92,10 @@ pub enum ReleaseOutcome {
 pub enum EvictionMode {
     /// Renewals are refused from now on, and the lease cannot be acquired before its present expiry. The
     /// holder has that long to notice.
+    ///
+    /// If the store has no clock, or the lease is under another clock, the eviction is one more change that
+    /// challengers observe: they count a whole ttl again, from when they first see it. Each repeated eviction
+    /// makes them start again, so send it once.
     Close,
     /// The lease is free at once. **Outside the guarantee**: a holder that is alive may still lead until its
     /// deadline. Use it only if you know that the holder is dead.
@@ -109,8 +113,8 @@ pub enum EvictionMode {
 ///
 /// - Each call carries a `limit`, which counts from the call.
 /// - The store answers within the limit.
-/// - If the database does not answer in time, the store returns an error that names the server and the
-///   cause.
+/// - If the database does not answer in time, the store returns an error that names the place (a file, a
+///   collection or a table). If the driver reports the server and the cause, the error names them, too.
 /// - The caller gives up a little after the limit, with an error that cannot name the cause.
 /// - A store may have a shorter limit of its own: the smaller one counts.
 /// - A store that never waits may ignore the limit.
@@ -151,12 +155,14 @@ pub trait LeaseStore: Send + Sync + Debug {
     ///
     /// Repeating the call does no harm. The default does nothing.
     ///
-    /// The call has no limit, because indexing very many records takes long. If the database cannot be
-    /// reached, it returns an error within 5 s.
+    /// The caller sets no limit, because indexing very many records takes long. A store may have one of its
+    /// own. If the database cannot be reached, the call returns an error within 5 s.
     ///
     /// # Errors
     /// - [`StoreErrorKind::Misconfigured`]: a table with this name exists and has another layout.
     /// - [`StoreErrorKind::Unavailable`]: the database cannot be reached.
+    /// - [`StoreErrorKind::Unknown`]: the store's own limit has passed. The database may still finish the work:
+    ///   call it again.
     async fn prepare(&self) -> Result<(), StoreError> {
         Ok(())
     }

@@ -57,6 +57,8 @@ const KIND: &str = "dynamodb";
 /// - A process that has just started counts a whole ttl.
 /// - If a renewal was delayed on its way and is applied after its sender has timed out, the whole ttl is
 ///   counted again.
+/// - After an eviction with [`EvictionMode::Close`], the whole ttl is counted again. A repeated eviction starts
+///   it once more.
 ///
 /// The store keeps 100,000 observations, including those of leases that it holds. If there are more leases, one
 /// without an observation is not taken over from a dead holder until another observation is dropped.

@@ -109,6 +109,11 @@ const KIND: &str = "mongodb";
 /// the driver's URL) to less than nine tenths of the [`call_timeout`](crate::Timing::call_timeout), for example
 /// 500 ms for a ttl of 3 s: then the driver's error comes first, and names server and cause.
 ///
+/// By default, the driver sends a failed write a second time, and returns the error of the second try. With
+/// your own client, the store does not see that there were two: it may report the kind of that error, such as
+/// [`Denied`](super::StoreErrorKind::Denied), although the first try was applied. For exact kinds, set
+/// `retry_writes` (`retryWrites` in the driver's URL) to `false`; the lock retries by itself.
+///
 /// # Isolation
 ///
 /// Writes ask for `{ w: "majority", j: true }`; reads ask for the primary and read concern `majority`. The
@@ -170,8 +175,11 @@ impl MongoStore {
     ///
     /// A write that takes longer is [`Unknown`](super::StoreErrorKind::Unknown). A read, or a write that was
     /// certainly not sent, is [`Unavailable`](super::StoreErrorKind::Unavailable). If a call has a shorter
-    /// limit, like the calls of a lock, that one counts. [`prepare`](LeaseStore::prepare) may take ten times as
-    /// long.
+    /// limit, like the calls of a lock, that one counts.
+    ///
+    /// [`prepare`](LeaseStore::prepare) may take ten times as long, and is then
+    /// [`Unknown`](super::StoreErrorKind::Unknown): the server may still build the index. If the collection has
+    /// very many records, prepare it through a clone of the store with a larger limit.
     #[must_use]
     pub fn call_limit(mut self, limit: Duration) -> Self {
         self.call_limit = limit;
