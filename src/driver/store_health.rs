@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::outages::OutageMembership;
+use super::outages::{self, OutageMembership};
 use crate::{
     clock::Moment,
     duration::millis,
@@ -47,9 +47,7 @@ impl StoreHealth {
     }
 
     pub(crate) fn succeeded(&mut self, config: &Config, now: Moment) {
-        if let Some(concerned) = self.concerned.take() {
-            concerned.recovered(&*self.store, config, now);
-        }
+        outages::answered(&self.store, self.concerned.take(), config, now);
         self.failing_since = None;
         self.failures = 0;
     }
@@ -63,13 +61,13 @@ impl StoreHealth {
         now: Moment,
     ) -> Arc<StoreError> {
         self.failures += 1;
-        let since = *self.failing_since.get_or_insert(sent_at);
+        self.failing_since.get_or_insert(sent_at);
         let kind = error.kind();
         // A lock takes part in one outage: it leaves the old one before it joins another.
         self.concerned = self.concerned.take().filter(|known| known.covers(kind));
         self.concerned
             .get_or_insert_with(|| OutageMembership::new(&self.store, kind, &config.resource))
-            .failed(&error, config, since, now);
+            .failed(&self.store, &error, config, sent_at, now);
         let error = Arc::new(error);
         self.last_error = Some(error.clone());
         error
