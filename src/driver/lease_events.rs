@@ -52,7 +52,8 @@ impl LeaseEvents {
                 "tenure.lease_left_to_expire",
                 config,
                 ttl = %human(config.timing.ttl()),
-                "the lease was not released: nobody else leads until it expires, up to one ttl from now"
+                "the lease was not released: if the store still has it, nobody else leads until it expires, \
+                 up to one ttl from now"
             ),
         }
     }

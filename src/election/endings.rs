@@ -31,7 +31,13 @@ impl Election {
                 };
                 self.yield_term(reason, false, now);
             }
-            Phase::Yielding(yielding) => yielding.check(now),
+            Phase::Yielding(yielding) => {
+                // Another candidate may lead already.
+                if !yielding.is_over && !yielding.term.may_be_ours(now) {
+                    self.outcome = StepDownOutcome::NotLeading;
+                }
+                yielding.check(now);
+            }
             _ => {}
         }
     }

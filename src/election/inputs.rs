@@ -118,6 +118,9 @@ impl Election {
             if !self.releases.has_own() {
                 self.outcome = StepDownOutcome::NotLeading;
             }
+        } else if self.has_given_up() && self.is_settled() {
+            // The command that began this has completed.
+            self.outcome = StepDownOutcome::NotLeading;
         }
         self.yield_term(reason, true, now);
         self.settle(now);

@@ -2,7 +2,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StepDownOutcome {
-    /// It did not lead.
+    /// It did not lead, or its lease had ended before the subscribers acknowledged: another candidate may lead
+    /// already.
     NotLeading,
     /// Every subscriber acknowledged and the store confirmed the release.
     Released,

@@ -3,7 +3,10 @@
 use std::future::IntoFuture as _;
 
 use actix::Actor as _;
-use tenure::{LeaderCallbacks, Leadership, Reason};
+use tenure::{
+    LeaderCallbacks, Leadership, LeaseStore as _, Reason, actor::StepDownOutcome,
+    store::EvictionMode,
+};
 
 use super::journal::journal;
 use crate::support::*;
@@ -128,4 +131,57 @@ fn a_lock_without_subscribers_logs_one_warning() {
         sleep(60.0).await;
     });
     assert_eq!(journal.warnings(), ["tenure.no_subscriber"]);
+}
+
+#[test]
+fn a_command_after_the_lease_was_left_to_expire_does_not_warn_again() {
+    let journal = journal();
+    paused(async {
+        let lab = Lab::new();
+        let lock = lab.lock("me").start_on_current_runtime().unwrap();
+        let mut stuck = Recorder::new(&lock, &lab.log);
+        stuck.stopping_takes = None;
+        let _stuck = stuck.start();
+        lab.log.wait(2).await;
+        assert_eq!(lock.pause().await, Ok(StepDownOutcome::LeftToExpire));
+        for _ in 0..2 {
+            assert_eq!(lock.pause().await, Ok(StepDownOutcome::NotLeading));
+        }
+        // Two ttls.
+        sleep(20.0).await;
+        for _ in 0..2 {
+            assert_eq!(lock.shutdown().await, Ok(StepDownOutcome::NotLeading));
+        }
+    });
+    assert_eq!(journal.named("tenure.lease_left_to_expire").len(), 1);
+}
+
+#[test]
+fn a_step_down_of_a_deposed_leader_does_not_say_that_nobody_else_leads() {
+    for stopping_takes in [Some(secs(5.0)), None] {
+        let journal = journal();
+        paused(async {
+            let lab = Lab::new();
+            let lock = lab.lock("me").start_on_current_runtime().unwrap();
+            let mut slow = Recorder::new(&lock, &lab.log);
+            slow.stopping_takes = stopping_takes;
+            let _slow = slow.start();
+            lab.log.wait(2).await;
+            let rival = lab.healthy("rival").start_on_current_runtime().unwrap();
+            let other = Log::new();
+            let _rival = Recorder::follow(&rival, &other);
+            other.wait(1).await;
+            let (resource, token) = ("r".parse().unwrap(), lab.token().await);
+            lab.memory
+                .evict(&resource, token, EvictionMode::Force, secs(1.0))
+                .await
+                .unwrap();
+            lab.log.wait(3).await;
+            let by = "rival".parse().unwrap();
+            assert_eq!(lab.log.last().1, follower(Reason::Deposed { by }));
+            assert_eq!(lock.step_down().await, Ok(StepDownOutcome::NotLeading));
+            assert!(rival.is_leader());
+        });
+        assert_eq!(journal.named("tenure.lease_left_to_expire").len(), 0);
+    }
 }
