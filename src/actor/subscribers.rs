@@ -39,7 +39,8 @@ pub(super) struct Subscribers {
     index: IndexedSubscribers,
     acknowledgements: MessageSender,
     clean: bool,
-    /// The end of a leadership, until it was sent to every subscriber that got its begin.
+    /// The end of a leadership, until it was sent to every subscriber that got its begin, and every other
+    /// subscriber was sent its first message.
     ended: Option<LeadershipEnd>,
     batch_size: usize,
     /// How many subscribers may still be sent a message in this batch.
@@ -207,7 +208,8 @@ impl Subscribers {
         self.clean = true;
     }
 
-    /// A leadership has ended. Every subscriber that got its begin must get its end.
+    /// A leadership has ended. Every subscriber that got its begin must get its end, and the others must get
+    /// to know that they follow.
     pub(super) fn became_follower(&mut self, reason: Reason, leader: Option<CandidateId>) {
         self.ended = Some(LeadershipEnd { reason, leader });
     }
@@ -230,13 +232,14 @@ impl Subscribers {
         self.has_end_to_send() || (leads && self.index.ready() > 0) || self.last_checked.is_some()
     }
 
-    /// Whether the end of a leadership is yet to be sent to some subscribers.
+    /// Whether the end of a leadership, or a first message after it, is yet to be sent to some subscribers.
     pub(super) fn has_end_to_send(&self) -> bool {
         self.ended.is_some()
     }
 
-    /// Sends the next batch of messages: first the end of a leadership to those that got its begin, then the
-    /// present leadership to those that have acknowledged everything before.
+    /// Sends the next batch of messages: first the end of a leadership to those that got its begin, then a
+    /// first message to those that the leadership was too short to reach, then the present leadership to those
+    /// that have acknowledged everything before.
     pub(super) fn send_due(&mut self, leadership: Option<&Leadership>, lock: &WeakAddr<LockActor>) {
         self.send_end(lock);
         let Some(leadership) = leadership.filter(|_| self.ended.is_none()) else {
@@ -273,6 +276,15 @@ impl Subscribers {
                 self.index.update(key, |subscriber| {
                     (subscriber.leads, subscriber.working) = (None, false);
                 });
+            }
+        }
+        let leader = self.ended.as_ref().and_then(|end| end.leader.clone());
+        while let Some(key) = self.index.first_untold() {
+            if !self.may_send() {
+                return;
+            }
+            if !self.send_follower(key, Reason::NotElected, leader.as_ref(), lock) {
+                self.remove_dead(key);
             }
         }
         self.ended = None;
@@ -343,3 +355,6 @@ impl Subscribers {
         self.clean = false;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ pub(super) struct IndexedSubscribers {
     by_key: BTreeMap<u64, Subscriber>,
     by_mailbox: HashMap<MailboxId, u64>,
     leading: BTreeSet<u64>,
+    untold: BTreeSet<u64>,
     ready: BTreeSet<u64>,
     awaited: BTreeSet<(Moment, u64)>,
     present: usize,
@@ -26,6 +27,7 @@ pub(super) struct IndexedSubscribers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct IndexMembership {
     leading: bool,
+    untold: bool,
     ready: bool,
     present: bool,
     unacknowledged: bool,
@@ -43,6 +45,7 @@ impl IndexMembership {
         }
         Self {
             leading,
+            untold: !subscriber.told,
             ready: !leading && may_be_sent && !subscriber.leaving,
             present: !subscriber.leaving,
             unacknowledged,
@@ -75,6 +78,11 @@ impl IndexedSubscribers {
     /// The first subscriber whose last message was `BecameLeader`.
     pub(super) fn first_leading(&self) -> Option<u64> {
         self.leading.first().copied()
+    }
+
+    /// The first subscriber that was sent no message.
+    pub(super) fn first_untold(&self) -> Option<u64> {
+        self.untold.first().copied()
     }
 
     /// How many may be sent a `BecameLeader`.
@@ -148,6 +156,9 @@ impl IndexedSubscribers {
         if entry.leading {
             self.leading.insert(key);
         }
+        if entry.untold {
+            self.untold.insert(key);
+        }
         if entry.ready {
             self.ready.insert(key);
         }
@@ -162,6 +173,9 @@ impl IndexedSubscribers {
     fn remove_entry(&mut self, key: u64, entry: IndexMembership) {
         if entry.leading {
             self.leading.remove(&key);
+        }
+        if entry.untold {
+            self.untold.remove(&key);
         }
         if entry.ready {
             self.ready.remove(&key);

@@ -15,6 +15,8 @@ pub(super) struct Subscriber {
     pub(super) actor: &'static str,
     leader: WeakRecipient<BecameLeader>,
     follower: WeakRecipient<BecameFollower>,
+    /// It was sent a message, so it knows its state.
+    pub(super) told: bool,
     /// The token of the leadership that was sent to it, until its end was sent.
     pub(super) leads: Option<FencingToken>,
     /// A leadership was sent to it, and it has not yet acknowledged the end: its work may be running.
@@ -40,6 +42,7 @@ impl Subscriber {
             actor: subscribe.actor,
             leader: subscribe.leader,
             follower: subscribe.follower,
+            told: false,
             leads: None,
             working: false,
             pending: 0,
@@ -81,6 +84,7 @@ impl Subscriber {
     /// Records that a `BecameLeader` is sent to it. Returns where to, unless it is dead.
     pub(super) fn begin_leader(&mut self, token: FencingToken) -> Option<Recipient<BecameLeader>> {
         let address = alive(&self.leader)?;
+        self.told = true;
         self.leads = Some(token);
         self.working = true;
         self.pending += 1;
@@ -95,6 +99,7 @@ impl Subscriber {
         now: Moment,
     ) -> Option<(Recipient<BecameFollower>, Option<FencingToken>)> {
         let address = alive(&self.follower)?;
+        self.told = true;
         self.pending += 1;
         self.awaited_since.get_or_insert(now);
         Some((address, self.leads.take()))
