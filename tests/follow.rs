@@ -412,3 +412,26 @@ fn a_runtime_that_ends_before_its_lock_does_not_panic_and_the_next_one_elects_ag
         assert!(ended.is_err(), "{ended:?}");
     }
 }
+
+#[test]
+fn a_second_runtime_of_the_thread_elects_while_the_first_one_is_alive() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let (first, second) = (runtime(), runtime());
+    for runtime in [&first, &second] {
+        let status = runtime.block_on(async {
+            let lock = LockActor::builder("r", Arc::new(MemoryStore::new()));
+            let lock = lock.start_on_current_runtime().unwrap();
+            let commands = async {
+                let status = lock.status().await;
+                lock.shutdown().await.unwrap();
+                status
+            };
+            tokio::time::timeout(Duration::from_secs(5), commands).await
+        });
+        let status = status.expect("the runtime drives its lock").unwrap();
+        assert_eq!(status.subscribers, 0);
+    }
+}

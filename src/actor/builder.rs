@@ -114,11 +114,12 @@ impl LockBuilder {
 
     /// Starts the lock on the current thread, for tests under paused time.
     ///
-    /// It runs in the thread's actix system, or on its current-thread runtime of tokio. A handler that
-    /// blocks this thread delays renewals and step-downs.
+    /// It runs in the thread's actix system, or on its current-thread runtime of tokio, which must stay on this
+    /// thread. A handler that blocks this thread delays renewals and step-downs.
     ///
     /// # Errors
-    /// [`StartError`] if a name or the times are not accepted, or if the thread has neither.
+    /// [`StartError`] if a name or the times are not accepted, if the thread has neither, or if the runtime has
+    /// ended.
     pub fn start_on_current_runtime(self) -> Result<LockHandle, StartError> {
         self.start_by(|make| {
             Ok(runtime::on_current_runtime(|| {

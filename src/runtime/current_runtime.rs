@@ -1,16 +1,17 @@
 use std::{
     cell::RefCell,
-    future::{Future, pending},
+    collections::HashMap,
+    future::Future,
     panic::catch_unwind,
-    pin::{Pin, pin},
-    rc::Rc,
+    pin::Pin,
+    sync::atomic::{AtomicU64, Ordering},
     task::{Context, Poll},
 };
 
-use actix::System;
+use actix::Arbiter;
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
-    task::{LocalSet, spawn_local},
+    task::{JoinHandle, LocalSet, spawn_local},
 };
 
 /// The current thread has neither an actix system nor a current-thread runtime of tokio, so it cannot run
@@ -18,66 +19,109 @@ use tokio::{
 #[derive(Debug)]
 pub(crate) struct NoActorRuntime;
 
+/// The actors of one start. Its runner drives them, as a task of their runtime.
+struct StartedActors {
+    tasks: LocalSet,
+    runner: JoinHandle<()>,
+}
+
 thread_local! {
-    /// The actors of a thread without an actix system.
-    static TASKS: RefCell<Option<Rc<LocalSet>>> = const { RefCell::new(None) };
+    /// What was started on this thread outside an actix system. Each start has its own entry, because tokio gives
+    /// no identity of a runtime that stays unique after the runtime has ended.
+    static STARTED: RefCell<HashMap<RunnerId, StartedActors>> = RefCell::default();
 }
 
 /// Starts actors on the current thread: in its actix system, or else on its runtime of tokio, if that is a
-/// current-thread one.
+/// current-thread one. The runtime must stay on this thread.
 ///
 /// # Errors
-/// [`NoActorRuntime`] if there is neither. Then nothing was started: actix would panic, and panic again while
-/// it unwinds.
+/// [`NoActorRuntime`] if there is neither, or if the runtime has ended. Then nothing was started: actix would
+/// panic, and panic again while it unwinds.
 pub(crate) fn on_current_runtime<T>(start: impl FnOnce() -> T) -> Result<T, NoActorRuntime> {
     let runtime = Handle::try_current().map_err(|_| NoActorRuntime)?;
     if is_in_system() {
         return Ok(start());
     }
     match runtime.runtime_flavor() {
-        RuntimeFlavor::CurrentThread => {
-            let tasks = tasks(&runtime);
-            let _inside = tasks.enter();
-            Ok(start())
-        }
+        RuntimeFlavor::CurrentThread => start_on(&runtime, start),
         _ => Err(NoActorRuntime),
     }
 }
 
+/// Whether the system of this thread polls the caller.
 fn is_in_system() -> bool {
-    // `try_current` also returns a system that has ended; then `spawn_local` panics.
-    System::try_current().is_some() && catch_unwind(|| spawn_local(async {})).is_ok()
+    // A system that has ended stays current, but its arbiter is not alive. The second question panics, and runs
+    // the panic hook, only if the thread has a live system and another runtime polls the caller; tokio has no
+    // function that asks it without a panic.
+    Arbiter::try_current().is_some_and(|arbiter| arbiter.alive())
+        && catch_unwind(|| spawn_local(async {})).is_ok()
 }
 
-fn tasks(runtime: &Handle) -> Rc<LocalSet> {
-    TASKS.with_borrow_mut(|tasks| {
-        let start = || {
-            runtime.spawn(LocalSetRunner);
-            Rc::default()
-        };
-        tasks.get_or_insert_with(start).clone()
-    })
+fn start_on<T>(runtime: &Handle, start: impl FnOnce() -> T) -> Result<T, NoActorRuntime> {
+    drop_ended();
+    let id = RunnerId::new();
+    let runner = runtime.spawn(Runner(id));
+    // A runtime that has ended, or is about to, drops the runner at once.
+    if runner.is_finished() {
+        return Err(NoActorRuntime);
+    }
+    let tasks = LocalSet::new();
+    let started = {
+        let _inside = tasks.enter();
+        start()
+    };
+    STARTED.with_borrow_mut(|all| all.insert(id, StartedActors { tasks, runner }));
+    Ok(started)
 }
 
-/// Runs the actors of the thread, as a task of its runtime.
-struct LocalSetRunner;
+/// Drops the actors whose runtime ended on another thread.
+fn drop_ended() {
+    let ended: Vec<_> = STARTED.with_borrow_mut(|all| {
+        let ended = all.extract_if(|_, actors| actors.runner.is_finished());
+        ended.collect()
+    });
+    // Outside the borrow: a destructor of an actor may start another.
+    drop(ended);
+}
 
-impl Future for LocalSetRunner {
+/// Names a [`Runner`]. Unique in the process, because a runtime may be moved to a thread that has other runners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct RunnerId(u64);
+
+impl RunnerId {
+    fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Drives the actors of one start, until they have ended. They are not in here, because a task of a runtime must
+/// be `Send`.
+struct Runner(RunnerId);
+
+impl Future for Runner {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let tasks = TASKS.with_borrow(Clone::clone);
-        match tasks {
-            Some(tasks) => pin!(tasks.run_until(pending())).poll(cx),
-            None => Poll::Ready(()),
+        // Removed during the poll: an actor may start others.
+        let Some(mut actors) = STARTED.with_borrow_mut(|all| all.remove(&self.0)) else {
+            return Poll::Ready(());
+        };
+        let done = Pin::new(&mut actors.tasks).poll(cx);
+        if done.is_pending() {
+            STARTED.with_borrow_mut(|all| all.insert(self.0, actors));
         }
+        done
     }
 }
 
-impl Drop for LocalSetRunner {
+impl Drop for Runner {
     fn drop(&mut self) {
-        // The runtime ends. A destructor of a task may access `TASKS` again.
-        let tasks = TASKS.try_with(RefCell::take);
-        drop(tasks);
+        // The runtime ends, maybe in a destructor of the thread. An actor may start others while it is dropped.
+        let actors = STARTED.try_with(|all| all.borrow_mut().remove(&self.0));
+        drop(actors);
     }
 }
+
+#[cfg(test)]
+mod tests;
