@@ -91,7 +91,10 @@
 //! id: they exclude each other.
 //!
 //! If a request to a store panics, that counts as a [`StoreError`]; if its `watch` panics, the lock polls
-//! instead. With `panic = "abort"`, both end the process.
+//! instead. If other code of yours panics during a call of a [`Mutex`] or [`Once`], for instance
+//! [`LeaseStore::kind`] or [`Clock::now`](clock::Clock::now), the panic reaches the caller. With
+//! `panic = "abort"`, all of these end the process. So does a call that returns [`LockError::NoRuntime`] because
+//! the current runtime was built without timers: to find that out, this crate has to catch a panic of tokio.
 //!
 //! # Probes
 //!

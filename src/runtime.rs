@@ -3,6 +3,7 @@
 
 mod current_runtime;
 mod current_tokio;
+mod detached_task;
 mod library_thread;
 #[cfg(any(feature = "dynamodb", feature = "sqlite"))]
 mod run_blocking;
@@ -10,6 +11,7 @@ mod task_with_result;
 
 pub(crate) use current_runtime::{NoActorRuntime, on_current_runtime};
 pub(crate) use current_tokio::{run_on_current_tokio, spawn_on_current_tokio};
+pub(crate) use detached_task::detached_task;
 pub(crate) use library_thread::LibraryThread;
 #[cfg(any(feature = "dynamodb", feature = "sqlite"))]
 pub(crate) use run_blocking::run_blocking;

@@ -1,11 +1,15 @@
-use std::{future::Future, io};
+use std::{future::Future, io, panic::resume_unwind};
+
+use futures::channel::oneshot;
 
 use crate::{
     mutex::LockError,
-    runtime::{LibraryThread, TaskLost, run_on_current_tokio, spawn_on_current_tokio},
+    runtime::{
+        LibraryThread, TaskLost, detached_task, run_on_current_tokio, spawn_on_current_tokio,
+    },
 };
 
-/// What runs the tasks of a manager's locks.
+/// What runs the tasks of a manager's locks. A panic of a task reaches the caller that waits for it.
 #[derive(Clone, Debug)]
 pub(crate) enum Executor {
     /// The library's lock thread. Renewals are not delayed by work that blocks its own thread.
@@ -19,16 +23,27 @@ impl Executor {
         LibraryThread::of_locks().map(Self::LockThread)
     }
 
-    /// Starts work and does not wait for its end.
-    pub(crate) fn spawn(
+    /// Starts work that sends a result to this receiver. The returned future waits for the result; dropping it
+    /// does not stop the work.
+    pub(crate) fn spawn<T>(
         &self,
         work: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(), LockError> {
+        result: oneshot::Receiver<T>,
+    ) -> Result<impl Future<Output = Result<T, LockError>>, LockError> {
+        let (task, end) = detached_task(work);
         let started = match self {
-            Self::LockThread(thread) => thread.spawn(work),
-            Self::CurrentRuntime => spawn_on_current_tokio(work),
+            Self::LockThread(thread) => thread.spawn(task),
+            Self::CurrentRuntime => spawn_on_current_tokio(task),
         };
-        if started { Ok(()) } else { Err(self.ended()) }
+        if !started {
+            return Err(self.error(TaskLost::Gone));
+        }
+        Ok(async move {
+            match result.await {
+                Ok(result) => Ok(result),
+                Err(oneshot::Canceled) => Err(self.error(end.wait().await)),
+            }
+        })
     }
 
     /// Runs the work there and returns its result. Dropping the returned future drops the work.
@@ -40,16 +55,15 @@ impl Executor {
             Self::LockThread(thread) => thread.run(work).await,
             Self::CurrentRuntime => run_on_current_tokio(work).await,
         };
-        done.map_err(|lost| match lost {
-            TaskLost::Gone | TaskLost::Ended | TaskLost::Panicked(_) => self.ended(),
-        })
+        done.map_err(|lost| self.error(lost))
     }
 
-    /// The error of work that was not started or has ended without a result.
-    pub(crate) fn ended(&self) -> LockError {
-        match self {
-            Self::LockThread(_) => LockError::ThreadEnded,
-            Self::CurrentRuntime => LockError::NoRuntime,
+    /// The error of work that was not started or has ended without a result. Resumes the panic of the work.
+    fn error(&self, lost: TaskLost) -> LockError {
+        match (lost, self) {
+            (TaskLost::Panicked(panic), _) => resume_unwind(panic),
+            (TaskLost::Gone | TaskLost::Ended, Self::LockThread(_)) => LockError::ThreadEnded,
+            (TaskLost::Gone | TaskLost::Ended, Self::CurrentRuntime) => LockError::NoRuntime,
         }
     }
 

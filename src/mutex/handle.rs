@@ -266,9 +266,9 @@ impl Mutex {
         let (waiter, granted) = oneshot::channel();
         let task = LockTask::new(&self.config, mode, wait_limit, waiter, after, end);
         let executor = &self.config.executor;
-        executor.spawn(task)?;
+        let granted = executor.spawn(task, granted)?;
         let abandon_on_drop = AbandonOnDrop::new(acquisition_end);
-        let granted = granted.await.map_err(|_| executor.ended())??;
+        let granted = granted.await??;
         Ok((granted, abandon_on_drop))
     }
 

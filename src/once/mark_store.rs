@@ -111,7 +111,7 @@ impl MarkStore {
     pub(super) async fn write(&self, guard: Guard, state: MarkState) -> Result<(), LockError> {
         let (sender, written) = oneshot::channel();
         let this = self.clone();
-        self.executor.spawn(async move {
+        let work = async move {
             let mark = OnceMark {
                 state,
                 token: guard.token(),
@@ -129,8 +129,8 @@ impl MarkStore {
             let _ = futures::join!(guard.release(), this.release_mark(lease));
             // The caller may have dropped its future.
             let _ = sender.send(marked);
-        })?;
-        written.await.unwrap_or_else(|_| Err(self.executor.ended()))
+        };
+        self.executor.spawn(work, written)?.await?
     }
 
     /// Acquires the mark record with this mark as its holder; all retries are one attempt. Returns the lease to

@@ -43,7 +43,7 @@ mod tests {
     use futures::FutureExt as _;
 
     use super::*;
-    use crate::runtime::system;
+    use crate::runtime::{system, text_of};
 
     /// Waits on a runtime without timers and I/O.
     fn block_on<T>(work: impl Future<Output = T>) -> T {
@@ -64,15 +64,18 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(1)).await;
             name()
         }));
-        assert_eq!(done, Ok(Some("test-thread".to_owned())));
+        assert_eq!(done.unwrap().as_deref(), Some("test-thread"));
     }
 
     #[test]
     fn a_task_that_panics_reports_it_and_leaves_the_thread_alive() {
         let thread = thread_to_end();
         let lost = block_on(thread.run(async { panic!("odd {}", 1) }));
-        assert_eq!(lost, Err::<(), _>(TaskLost::Panicked("odd 1".to_owned())));
-        assert_eq!(block_on(thread.run(async { 1 })), Ok(1));
+        let Err::<(), _>(TaskLost::Panicked(panic)) = lost else {
+            panic!("{lost:?}");
+        };
+        assert_eq!(text_of(&*panic), "odd 1");
+        assert_eq!(block_on(thread.run(async { 1 })).unwrap(), 1);
     }
 
     #[test]
@@ -109,7 +112,7 @@ mod tests {
         drop(free);
         // Fails once the task is dropped, with its sender, and has sent nothing.
         assert!(told.recv_timeout(Duration::from_secs(10)).is_err());
-        assert_eq!(block_on(thread.run(async { 1 })), Ok(1));
+        assert_eq!(block_on(thread.run(async { 1 })).unwrap(), 1);
     }
 
     #[test]
@@ -119,10 +122,11 @@ mod tests {
             actix::System::current().stop();
             pending::<()>().await;
         }));
-        assert_eq!(lost, Err(TaskLost::Ended));
+        assert!(matches!(lost, Err(TaskLost::Ended)), "{lost:?}");
         while thread.0.alive() {
             thread::yield_now();
         }
-        assert_eq!(block_on(thread.run(async {})), Err(TaskLost::Gone));
+        let lost = block_on(thread.run(async {}));
+        assert!(matches!(lost, Err(TaskLost::Gone)), "{lost:?}");
     }
 }

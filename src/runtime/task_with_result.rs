@@ -1,4 +1,4 @@
-use std::{future::Future, panic::AssertUnwindSafe, pin::pin};
+use std::{any::Any, future::Future, panic::AssertUnwindSafe, pin::pin};
 
 use futures::{
     FutureExt as _,
@@ -6,17 +6,15 @@ use futures::{
 };
 use tokio::sync::oneshot;
 
-use super::text_of;
-
 /// Why a task did not complete.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum TaskLost {
     /// There was nothing to run the task on; it was not started.
     Gone,
     /// The thread or the runtime ended before the task did.
     Ended,
-    /// The task panicked with this message.
-    Panicked(String),
+    /// The task panicked with this payload.
+    Panicked(Box<dyn Any + Send>),
 }
 
 /// The result of a task, which the caller waits for on any runtime.
@@ -45,7 +43,7 @@ pub(super) fn task_with_result<T: Send + 'static>(
             }
         };
         // This fails only if the caller drops the result at this moment.
-        let _ = sender.send(done.map_err(|panic| TaskLost::Panicked(text_of(&*panic))));
+        let _ = sender.send(done.map_err(TaskLost::Panicked));
     };
     (task, TaskResult(result))
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope},
-    runtime::{LibraryThread, TaskLost},
+    runtime::{LibraryThread, TaskLost, text_of},
 };
 
 /// A store whose requests all run on one thread of the library.
@@ -54,9 +54,9 @@ pub(super) fn error(lost: &TaskLost, store: &'static str, operation: Operation) 
             "the thread that keeps the connections ended during the request: open the store again"
                 .to_owned(),
         ),
-        TaskLost::Panicked(text) => (
+        TaskLost::Panicked(panic) => (
             StoreErrorKind::Unknown,
-            format!("the store panicked: {text}"),
+            format!("the store panicked: {}", text_of(&**panic)),
         ),
     };
     StoreError::new(kind, store, operation, message)

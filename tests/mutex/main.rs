@@ -7,6 +7,7 @@ mod events;
 mod locks;
 mod memory;
 mod no_runtime;
+mod panics;
 mod several;
 #[cfg(feature = "sqlite")]
 mod sqlite;

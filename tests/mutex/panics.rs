@@ -1,0 +1,135 @@
+//! A store of the application whose `kind` panics.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::FutureExt as _;
+use tenure::{
+    LeaseStore, LockManager, MemoryStore, Mutex, StartError, StoreError,
+    lease::{FencingToken, Lease, LeaseRecord, ResourceName, Scope},
+    mutex::LockManagerBuilder,
+    store::{AcquireOutcome, Bid, EvictionMode, ReleaseOutcome, ReleaseTarget, RenewOutcome},
+};
+
+/// Whether the application's code panics now.
+#[derive(Clone, Debug, Default)]
+struct Panics(Arc<AtomicBool>);
+
+impl Panics {
+    fn start(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    fn stop(&self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+
+    fn check(&self) {
+        assert!(!self.0.load(Ordering::SeqCst), "odd kind");
+    }
+}
+
+/// A store whose `kind` panics.
+#[derive(Debug)]
+struct OddStore(MemoryStore, Panics);
+
+#[async_trait]
+impl LeaseStore for OddStore {
+    fn kind(&self) -> &'static str {
+        self.1.check();
+        self.0.kind()
+    }
+
+    async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {
+        self.0.acquire(bid, limit).await
+    }
+
+    async fn renew(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        limit: Duration,
+    ) -> Result<RenewOutcome, StoreError> {
+        self.0.renew(lease, ttl, limit).await
+    }
+
+    async fn release(
+        &self,
+        claim: &ReleaseTarget,
+        limit: Duration,
+    ) -> Result<ReleaseOutcome, StoreError> {
+        self.0.release(claim, limit).await
+    }
+
+    async fn read(
+        &self,
+        resource: &ResourceName,
+        limit: Duration,
+    ) -> Result<Option<LeaseRecord>, StoreError> {
+        self.0.read(resource, limit).await
+    }
+
+    async fn list(&self, scope: &Scope, limit: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
+        self.0.list(scope, limit).await
+    }
+
+    async fn evict(
+        &self,
+        resource: &ResourceName,
+        token: FencingToken,
+        eviction: EvictionMode,
+        limit: Duration,
+    ) -> Result<ReleaseOutcome, StoreError> {
+        self.0.evict(resource, token, eviction, limit).await
+    }
+}
+
+/// A mutex whose store panics in `kind` from [`Panics::start`] on.
+fn odd_mutex(build: fn(LockManagerBuilder) -> Result<LockManager, StartError>) -> (Mutex, Panics) {
+    let panics = Panics::default();
+    let store = OddStore(MemoryStore::new(), panics.clone());
+    let locks = build(LockManager::builder(Arc::new(store)).owner("a")).unwrap();
+    (locks.mutex("m").unwrap(), panics)
+}
+
+/// The text of the panic of this call.
+async fn panic_of<T>(call: impl Future<Output = T>) -> String {
+    let call = AssertUnwindSafe(call).catch_unwind();
+    let outcome = tokio::time::timeout(Duration::from_secs(10), call).await;
+    let panic = outcome.expect("the call does not hang").err();
+    let panic = panic.expect("the panic reaches the caller");
+    (panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap()
+}
+
+async fn assert_panics_reach_the_caller(mutex: &Mutex, panics: &Panics) {
+    mutex.lock().await.unwrap();
+    panics.start();
+    assert_eq!(panic_of(mutex.unlock()).await, "odd kind");
+    assert_eq!(panic_of(mutex.lock()).await, "odd kind");
+    assert_eq!(panic_of(mutex.try_lock()).await, "odd kind");
+    panics.stop();
+    // The thread or runtime of the lock lives, and so does the mutex.
+    mutex.unlock().await.unwrap();
+    mutex.guard().await.unwrap().release().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_on_the_lock_thread_reaches_the_caller() {
+    let (mutex, panics) = odd_mutex(LockManagerBuilder::build);
+    assert_panics_reach_the_caller(&mutex, &panics).await;
+}
+
+#[tokio::test]
+async fn a_panic_on_the_current_runtime_reaches_the_caller() {
+    let (mutex, panics) = odd_mutex(LockManagerBuilder::build_on_current_runtime);
+    assert_panics_reach_the_caller(&mutex, &panics).await;
+}
