@@ -37,8 +37,9 @@ pub trait LeaderCallbacks: Send {
     /// Called when this process becomes the leader. Do the work in here.
     ///
     /// The future is dropped when the leadership ends: at a planned end, as by [`Follow::until`], before the
-    /// lease is released; otherwise at the latest when [`Leadership::is_current`] becomes false. Tasks that
-    /// it has spawned are not dropped, and must check the leadership themselves.
+    /// lease is released; otherwise when it is next polled after [`Leadership::is_current`] has become false. The
+    /// library wakes it at that moment, unless the thread of the lock is blocked. Tasks that it has spawned are
+    /// not dropped, and must check the leadership themselves.
     async fn became_leader(&mut self, leadership: Leadership);
 
     /// Called when this process does not lead, or no longer does, after `became_leader` has ended. It is not

@@ -174,6 +174,11 @@ impl Leadership {
 
     /// Runs a future, and drops it if the leadership ends or is told to end before it completes.
     ///
+    /// The work is dropped when the task that awaits this is next polled. The library wakes that task when the
+    /// leadership ends, at the latest at the deadline, unless the thread of the lock is blocked. Then the work is
+    /// dropped at the next poll after the deadline, for instance when its I/O completes. Before a step that must
+    /// not run late, call [`require`](Self::require).
+    ///
     /// # Errors
     /// The [`Reason`] if the leadership ended first.
     ///
@@ -186,7 +191,8 @@ impl Leadership {
             if let Poll::Ready(reason) = lost.as_mut().poll(cx) {
                 return Poll::Ready(Err(reason));
             }
-            // The thread that reports the loss may be blocked.
+            // The thread that reports the loss may be blocked. There is no timer here: the runtime of the caller
+            // need not have any.
             if !self.is_current() {
                 return Poll::Ready(Err(Reason::Expired));
             }

@@ -82,6 +82,9 @@ pub enum LockError {
     ///
     /// Only locks that were built by
     /// [`build_on_current_runtime`](super::LockManagerBuilder::build_on_current_runtime) return it.
+    ///
+    /// Tokio tells only by a panic that a runtime has no timers. The call catches it, but your panic hook runs, and
+    /// with `panic = "abort"` the process ends. On a runtime with timers, and outside any runtime, nothing panics.
     #[error(
         "this lock runs on the current tokio runtime, but there is none, it has no timers, or it has ended: \
          await the call on a runtime with timers, or use `build` instead of `build_on_current_runtime`"

@@ -118,6 +118,10 @@ impl Guard {
 
     /// Runs a future, and drops it if the lock is lost before it completes.
     ///
+    /// The work is dropped when the task that awaits this is next polled. The library wakes that task when the
+    /// lock is lost, at the latest at the deadline, unless the thread of the lock is blocked: see
+    /// [`Leadership::run`].
+    ///
     /// # Errors
     /// [`LockError::Lost`] if the lock was lost first.
     ///

@@ -162,7 +162,8 @@ impl LockManagerBuilder {
     /// Builds a manager whose locks run on the tokio runtime of the caller, for tests under paused time.
     ///
     /// On that runtime, work that blocks its thread delays renewals. A call that is awaited outside a runtime with
-    /// timers returns [`LockError::NoRuntime`](super::LockError::NoRuntime).
+    /// timers returns [`LockError::NoRuntime`](super::LockError::NoRuntime). If the runtime
+    /// was built without timers, your panic hook runs first, and `panic = "abort"` ends the process.
     ///
     /// # Errors
     /// [`StartError`] if a name or a time is out of range.

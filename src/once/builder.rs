@@ -99,7 +99,8 @@ impl OnceBuilder {
     /// Builds work whose lock runs on the tokio runtime of the caller, for tests under paused time.
     ///
     /// On that runtime, work that blocks its thread delays renewals. A call that is awaited outside a runtime with
-    /// timers returns [`OnceError::NoRuntime`](super::OnceError::NoRuntime).
+    /// timers returns [`OnceError::NoRuntime`](super::OnceError::NoRuntime). If the runtime
+    /// was built without timers, your panic hook runs first, and `panic = "abort"` ends the process.
     ///
     /// # Errors
     /// [`StartError`] if a name or a time is out of range.

@@ -23,7 +23,8 @@ pub(crate) async fn run_on_current_tokio<T: Send + 'static>(
 
 fn current_tokio() -> Option<Handle> {
     let runtime = Handle::try_current().ok()?;
-    // The only way to ask: on a runtime without timers, this panics.
+    // The only way to ask. It panics on a runtime without timers: the panic hook runs, and `panic = "abort"` ends
+    // the process. `LockError::NoRuntime` documents that.
     let has_timers = catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok();
     has_timers.then_some(runtime)
 }
