@@ -73,6 +73,20 @@ fn require_checks_the_time_left() {
 }
 
 #[test]
+fn a_deadline_that_was_extended_meanwhile_ends_nothing() {
+    let clock = ManualClock::new();
+    let hold = hold(&clock, 2);
+    let read_before = (clock.now() + SECOND).as_nanos();
+    assert!(!hold.leadership().end(read_before));
+    assert!(hold.leadership().is_current());
+    hold.revoke();
+    assert!(
+        hold.leadership().end(read_before),
+        "another thread has ended it"
+    );
+}
+
+#[test]
 fn clones_are_equal_and_another_acquisition_of_the_same_lease_is_not() {
     let clock = ManualClock::new();
     let (one, two) = (hold(&clock, 2), hold(&clock, 2));
