@@ -102,3 +102,17 @@ fn a_release_is_given_up_once_its_lease_has_expired() {
     queue.expire(at(110));
     assert!(queue.is_empty());
 }
+
+#[test]
+fn a_release_after_min_hold_is_tried_until_that_is_over() {
+    let (mut queue, mut rng) = (ReleaseQueue::default(), SmallRng::seed_from_u64(1));
+    queue.add_own(lease(1), at(105), &timing(), at(100));
+    for _ in 0..5 {
+        assert_eq!(due(&mut queue), Some(1));
+        let just_before = at(105) - Duration::from_nanos(1);
+        assert_eq!(queue.answered(None, &timing(), &mut rng, just_before), None);
+    }
+    assert_eq!(due(&mut queue), Some(1));
+    let own = queue.answered(None, &timing(), &mut rng, at(105));
+    assert_eq!((own, queue.is_empty()), (Some(false), true));
+}
