@@ -74,3 +74,26 @@ fn the_budget_delays_the_second_try_of_a_renewal_and_never_the_first() {
     term.renewal_failed(&timing(), &request_budget, at(107), at(107), &mut rng());
     assert_eq!(term.next(true), at(109), "no request before the deadline");
 }
+
+#[test]
+fn the_last_try_that_can_wait_for_its_whole_limit_is_not_skipped_when_the_budget_is_spent() {
+    let (mut term, mut request_budget) = (term(), RequestBudget::default());
+    while request_budget.room(&timing(), at(104)) > 0 {
+        request_budget.spend(&timing(), at(104));
+    }
+    term.renewal_failed(&timing(), &request_budget, at(104), at(105), &mut rng());
+    term.renewal_failed(&timing(), &request_budget, at(105), at(106), &mut rng());
+    assert_eq!(term.next(true), at(107));
+}
+
+#[test]
+fn a_try_that_hangs_ends_when_the_last_one_begins() {
+    let (mut term, request_budget) = (term(), RequestBudget::default());
+    term.renewal_failed(&timing(), &request_budget, at(104), at(104), &mut rng());
+    let until = |term: &mut Term, now| term.renewal(&timing(), now).map(|(_, until)| until);
+    assert_eq!(until(&mut term, at(106)), Some(at(107)));
+    term.renewal_failed(&timing(), &request_budget, at(106), at(107), &mut rng());
+    assert_eq!(term.next(true), at(107), "at once");
+    // It has half of what is left, so that another can follow.
+    assert_eq!(until(&mut term, at(107)), Some(at(108)));
+}
