@@ -129,11 +129,11 @@
 //! | `tenure.became_leader` | info | `token` | leadership was won | nothing |
 //! | `tenure.became_follower` | info, warn | `token`, `reason`, `leader`, `failing_for` | leadership ended; a warning if nobody asked for it: deposed, evicted, store lost, expired, held for as long as allowed | for a warning, look at the [reason](Reason): the store and the network if it was lost, a process that was frozen or starved if it expired, `max_hold` if it took too long |
 //! | `tenure.lease_released` | info | | a step-down, pause or shutdown has released the lease | nothing |
-//! | `tenure.lease_left_to_expire` | warn | `ttl` | it has not: a handler did not complete in time, or the store did not confirm | nobody else leads for up to a ttl |
+//! | `tenure.lease_left_to_expire` | warn | `ttl` | it has not, though the lease may still be held: a handler did not complete in time, or the store did not confirm | nobody else leads for up to a ttl |
 //! | `tenure.following` | info | `leader`, `token` | a contender sees another leader, once for each | nothing |
 //! | `tenure.store_failing` | warn | `store`, `kind`, `error`, `failing_for` | a store begins to fail, or fails in another way; once for all locks of the process | do what the error says; the leader leads on until its deadline |
 //! | `tenure.store_still_failing` | warn | `store`, `kind`, `error`, `failing_for`, `locks` | it still fails, each minute; with how many locks that concerns | the same; leaders whose deadline has passed do not lead |
-//! | `tenure.store_recovered` | info | `store`, `failures`, `failing_for` | all these locks have an answer again | nothing |
+//! | `tenure.store_recovered` | info | `store`, `failures`, `failing_for` | all locks of the store that still ask have an answer again | nothing |
 //! | `tenure.no_subscriber` | warn | | a lock has no live subscriber for a `poll_every` | keep the address of the actor; or shut the lock down |
 //! | `tenure.subscriber_slow` | warn | `actor`, `awaits`, `waiting_for`, `subscribers` | an actor has not acknowledged the end of a leadership, or its first message, for `yield_for` / 4 (ttl / 4 if that is zero) | look at what its handlers wait for |
 //! | `tenure.subscriber_given_up` | warn | `actor`, `awaits`, `waiting_for`, `subscribers` | it has not acknowledged within `yield_for`: renewals stop, the lease expires, and the next leader comes up to a ttl later | mend the handler, or give it more time with `yield_for` |

@@ -94,7 +94,7 @@ impl LockHandle {
     ///    does not confirm the release, the lease expires instead.
     /// 3. The future completes. [`Released`](StepDownOutcome::Released): another candidate can acquire
     ///    the lease now. [`LeftToExpire`](StepDownOutcome::LeftToExpire): it can do so up to a ttl later.
-    ///    [`NotLeading`](StepDownOutcome::NotLeading): the lock did not lead.
+    ///    [`NotLeading`](StepDownOutcome::NotLeading): the lock did not lead, or no longer had the lease.
     ///
     /// Do not await it in a handler of `BecameLeader` or `BecameFollower`: it would wait for that handler
     /// until `yield_for` is over. There, send [`StepDown`](super::StepDown) to the
