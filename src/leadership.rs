@@ -1,5 +1,7 @@
 //! Tells on any thread whether an acquisition still leads, without a lock and without a request.
 
+pub(crate) mod testing;
+
 use std::{
     fmt,
     future::{Future, poll_fn},
@@ -268,7 +270,7 @@ pub(crate) struct LeadershipControl {
 impl LeadershipControl {
     pub(crate) fn new(lease: Lease, deadline: Moment, clock: Arc<dyn Clock>) -> Self {
         let (tell, told) = oneshot::channel();
-        // If the hold is dropped without a reason, nothing renews the lease.
+        // If the control is dropped without a reason, nothing renews the lease.
         let lost = told
             .map(|told| told.unwrap_or(Reason::Expired))
             .boxed()
@@ -334,7 +336,7 @@ impl LeadershipControl {
         (self.leadership.0.deadline).swap(ENDED, Ordering::SeqCst);
     }
 
-    /// Drops the hold and lets the leadership last until its deadline, which no longer moves.
+    /// Drops the control and lets the leadership last until its deadline, which no longer moves.
     pub(crate) fn let_expire(mut self) {
         self.left = true;
     }

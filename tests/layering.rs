@@ -37,7 +37,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
             "timing",
         ],
     ),
-    ("testing", &["clock", "store"]),
+    ("testing", &["clock", "leadership", "store"]),
     ("conformance", &["lease", "store", "testing"]),
     (
         "actor",

@@ -12,8 +12,9 @@ use std::{
 
 use actix::prelude::*;
 use tenure::{
-    BecameFollower, BecameLeader, LockActor, LockHandle, MemoryStore, Reason, Timing,
-    testing::{Fault, FaultyStore, TokioClock},
+    BecameFollower, BecameLeader, FencingToken, LockActor, LockHandle, MemoryStore, Reason, Timing,
+    lease::{CandidateId, Lease, ResourceName},
+    testing::{Fault, FaultyStore, ManualClock, TestLeadership, TokioClock},
 };
 
 #[derive(Debug, PartialEq)]
@@ -99,4 +100,30 @@ fn reports_stop_when_the_lock_steps_down() {
         let stepped_down = Received::Follower(Reason::SteppedDown);
         assert_eq!(received.lock().unwrap().last(), Some(&stepped_down));
     });
+}
+
+/// Without a lock: the test itself sends the messages, and says how long the leadership lasts.
+#[actix::test]
+async fn reports_are_told_by_the_test_itself() {
+    let lease = Lease {
+        resource: ResourceName::new("jobs/reports").unwrap(),
+        holder: CandidateId::new("replica-1").unwrap(),
+        token: FencingToken::new(7),
+    };
+    let clock = ManualClock::new();
+    let granted = TestLeadership::grant(lease, Duration::from_secs(15), Arc::new(clock.clone()));
+    let leadership = granted.leadership().clone();
+    let received = Arc::default();
+    let reports = Reports(Arc::clone(&received)).start();
+    reports
+        .send(BecameLeader {
+            leadership: leadership.clone(),
+        })
+        .await
+        .unwrap();
+    assert_eq!(received.lock().unwrap().last(), Some(&Received::Leader));
+
+    // A freeze: the lease is over, and nobody has told the actor.
+    clock.advance(Duration::from_secs(15));
+    assert!(!leadership.is_current());
 }
