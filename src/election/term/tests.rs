@@ -66,13 +66,26 @@ fn a_lease_can_be_ours_for_a_ttl_and_a_call_after_each_request_answered_or_not()
 #[test]
 fn the_budget_delays_the_second_try_of_a_renewal_and_never_the_first() {
     let (mut term, mut request_budget) = (term(), RequestBudget::default());
-    while request_budget.room(&timing(), at(104)) > 0 {
-        request_budget.spend(&timing(), at(104));
+    while request_budget.room(&timing(), at(102)) > 0 {
+        request_budget.spend(&timing(), at(102));
     }
-    term.renewal_failed(&timing(), &request_budget, at(104), at(105), &mut rng());
-    assert_eq!(term.next(true), at(107), "half of what is left");
+    term.renewal_failed(&timing(), &request_budget, at(103), at(103), &mut rng());
+    assert_eq!(term.next(true), at(106), "half of what is left");
     term.renewal_failed(&timing(), &request_budget, at(107), at(107), &mut rng());
     assert_eq!(term.next(true), at(109), "no request before the deadline");
+}
+
+#[test]
+fn a_retry_shortly_before_the_last_one_is_left_out() {
+    let shortest = Duration::from_millis(200);
+    let next = |now| {
+        let (mut term, request_budget) = (term(), RequestBudget::default());
+        term.renewal_failed(&timing(), &request_budget, at(106), now, &mut rng());
+        term.next(true)
+    };
+    let retried = at(107) - shortest;
+    assert_eq!(next(retried - shortest), retried);
+    assert_eq!(next(retried - shortest + NANOSECOND), at(107));
 }
 
 #[test]
