@@ -102,6 +102,22 @@ fn reports_stop_when_the_lock_steps_down() {
     });
 }
 
+/// The same on plain tokio. Actors need a `LocalSet` there.
+#[tokio::test(start_paused = true)]
+async fn reports_stop_before_the_lease_expires_under_paused_tokio_time() {
+    let test = async {
+        let (store, _lock, _reports, received) = started();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(received.lock().unwrap().last(), Some(&Received::Leader));
+
+        store.always(Fault::Hang);
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        let lost = Received::Follower(Reason::StoreLost);
+        assert_eq!(received.lock().unwrap().last(), Some(&lost));
+    };
+    tokio::task::LocalSet::new().run_until(test).await;
+}
+
 /// Without a lock: the test itself sends the messages, and says how long the leadership lasts.
 #[actix::test]
 async fn reports_are_told_by_the_test_itself() {
