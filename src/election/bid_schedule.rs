@@ -81,6 +81,10 @@ impl BidSchedule {
         self.next_read = self.next_read.min(soon);
     }
 
+    pub(super) fn postpone_read(&mut self, until: Moment) {
+        self.next_read = self.next_read.max(until);
+    }
+
     pub(super) fn read(&mut self, timing: &Timing, rng: &mut SmallRng, now: Moment) {
         self.next_read = now + timing.poll_every() + jitter(timing, rng);
     }

@@ -16,7 +16,6 @@ impl Election {
             return None;
         }
         let timing = self.config.timing;
-        let limit = now + timing.call_timeout();
         let renewal = self
             .phase
             .renewing()
@@ -26,6 +25,7 @@ impl Election {
             let call = Call::Renew { lease, ttl };
             return Some(self.send(Kind::Renew, None, call, now, give_up_at));
         }
+        let limit = self.limit_before_renewal(now)?;
         if self.request_budget.release_at(&timing) <= now
             && let Some(call) = self.releases.due(self.options.min_ttl, now)
         {
@@ -48,6 +48,24 @@ impl Election {
             let call = Call::Read(self.config.resource.clone());
             return Some(self.send(Kind::Read, None, call, now, limit));
         }
+        None
+    }
+
+    /// Until when to wait for a request that is sent now and is no renewal, so that it delays none: only one is in
+    /// flight at a time. `None` if the next renewal is due so soon that the request comes after it.
+    fn limit_before_renewal(&mut self, now: Moment) -> Option<Moment> {
+        let timing = self.config.timing;
+        let limit = now + timing.call_timeout();
+        let renewal_at = self.phase.renewing().map(|term| term.renewal_at());
+        let Some(renewal_at) = renewal_at else {
+            return Some(limit);
+        };
+        let least = timing.call_timeout().min(timing.renew_every()) / 4;
+        if now + least <= renewal_at {
+            return Some(limit.min(renewal_at));
+        }
+        self.releases.postpone(renewal_at);
+        self.bid_schedule.postpone_read(renewal_at);
         None
     }
 

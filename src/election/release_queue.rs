@@ -99,6 +99,13 @@ impl ReleaseQueue {
         })
     }
 
+    /// Sends no release before this moment.
+    pub(super) fn postpone(&mut self, until: Moment) {
+        if let Some(front) = self.queue.front_mut() {
+            front.next_at = front.next_at.max(until);
+        }
+    }
+
     pub(super) fn next(&self) -> Option<Moment> {
         let front = self.queue.front()?;
         Some(front.next_at.min(front.until))

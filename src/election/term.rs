@@ -162,6 +162,10 @@ impl Term {
         }
     }
 
+    pub(super) fn renewal_at(&self) -> Moment {
+        self.renew_at
+    }
+
     /// When something is due. If `idle`, no request is in flight, so a renewal may be due.
     pub(super) fn next(&self, idle: bool) -> Moment {
         // If a reader has seen the deadline pass, the end of the term is due at once.

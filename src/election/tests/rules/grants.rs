@@ -2,7 +2,7 @@
 
 use super::is_release_of;
 use crate::{
-    clock::Clock as _,
+    clock::{Clock as _, Moment},
     election::{Call, Reply, Transition, tests::bench::*},
     leadership::Reason,
     lease::{AttemptId, ReleaseTarget},
@@ -149,4 +149,43 @@ fn rule_6_leadership_begins_only_with_a_confirmed_write() {
         bench.transition(),
         Some(Transition::BecameLeader { .. })
     ));
+}
+
+/// A leader, 2 s after its grant, that still has the grant of an older attempt to release.
+fn leading_with_a_release() -> (Bench, Moment) {
+    let mut bench = Bench::new();
+    let older = bench.request();
+    let mut free = record("other", 1, 0.0);
+    free.holder = None;
+    bench.reply(&older, Reply::Refused(free));
+    let bid = bench.request();
+    assert_ne!(bid.id.attempt, older.id.attempt, "the older one is spent");
+    bench.reply(&older, granted(2));
+    bench.reply(&bid, granted(3));
+    drop(bench.elected());
+    bench.clock.advance(secs(2.0));
+    (bench, bid.sent_at)
+}
+
+#[test]
+fn a_release_of_another_grant_does_not_delay_a_renewal() {
+    let (mut bench, led_since) = leading_with_a_release();
+    let release = bench.request();
+    assert!(is_release_of(&release.call, 2));
+    // The store does not answer.
+    let renewal = bench.request();
+    assert!(matches!(renewal.call, Call::Renew { .. }), "{renewal:?}");
+    assert!(renewal.sent_at <= led_since + timing().renew_every());
+    bench.reply(&renewal, Reply::Renewed);
+    assert!(is_release_of(&bench.request().call, 2), "tried again");
+}
+
+#[test]
+fn a_release_that_could_hardly_be_answered_before_a_renewal_comes_after_it() {
+    let (mut bench, _) = leading_with_a_release();
+    bench.clock.advance(secs(0.9));
+    let renewal = bench.request();
+    assert!(matches!(renewal.call, Call::Renew { .. }), "{renewal:?}");
+    bench.reply(&renewal, Reply::Renewed);
+    assert!(is_release_of(&bench.request().call, 2));
 }
