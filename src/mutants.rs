@@ -41,7 +41,7 @@ mod switch {
         DeadlineWrittenWithoutCompare,
         /// `is_current` stays true while the lease is released.
         ReleasedWhileCurrent,
-        /// The deadline is not checked while a renewal is in flight.
+        /// A renewal may last beyond the deadline, which is not checked meanwhile.
         DeadlineWaitsForRenewal,
         /// An acknowledgement from before the end of the term counts for its end.
         EarlyAcknowledgementCounts,

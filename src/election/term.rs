@@ -93,6 +93,9 @@ impl Term {
         }
         self.ours_until = now + timing.ttl() + timing.call_timeout();
         let mut limit = left.min(timing.call_timeout());
+        if mutant!(DeadlineWaitsForRenewal) {
+            limit = timing.call_timeout();
+        }
         if self.failures > 0 {
             // If the store hangs until shortly before the deadline, one more try must still fit in.
             limit = limit.min((left / 2).max(shortest_try(timing)));
