@@ -166,3 +166,15 @@ fn the_history_has_a_limited_length() {
     assert_eq!(record.history.len(), LeaseRecord::HISTORY);
     assert_eq!(record.history.last().unwrap().token, FencingToken::new(20));
 }
+
+#[test]
+fn an_eviction_is_a_write_like_any_other() {
+    let mut record = StoredRecord::default();
+    record.acquire(&bid("a", 1), at(0), WALL);
+    record.renew(&lease("a", 1), TTL, at(1));
+    for eviction in [EvictionMode::Close, EvictionMode::Force] {
+        let version = record.version;
+        record.evict(&resource(), FencingToken::new(1), eviction, at(2));
+        assert_eq!(record.version, version + 1);
+    }
+}
