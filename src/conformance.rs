@@ -172,7 +172,7 @@ pub fn not_applicable(capabilities: &Capabilities) -> Vec<&'static str> {
 ///
 /// # Panics
 /// If the store violates the case, or there is no case of this name.
-#[allow(clippy::print_stdout)] // As the test harness does.
+#[allow(clippy::print_stdout, reason = "the test harness shows it")]
 pub fn run(case: &str, subject: impl Subject) {
     if not_applicable(&subject.capabilities()).contains(&case) {
         println!("{case}: not applicable, because the subject lacks a capability");

@@ -44,7 +44,10 @@ impl Election {
 
     /// The fault of that name.
     fn deadline_waits_for_renewal(&self) -> bool {
-        mutant!(DeadlineWaitsForRenewal) && self.in_flight.is_some()
+        if mutant!(DeadlineWaitsForRenewal) {
+            return self.in_flight.is_some();
+        }
+        false
     }
 
     pub(super) fn renewal_answered(&mut self, mut sent_at: Moment, reply: Reply, now: Moment) {

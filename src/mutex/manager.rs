@@ -69,14 +69,6 @@ impl LockManager {
         Ok(Mutex::new(config))
     }
 
-    /// The same as [`mutex`](Self::mutex), for options that are already complete.
-    ///
-    /// # Errors
-    /// As [`mutex`](Self::mutex).
-    pub fn mutex_with(&self, options: MutexOptions) -> Result<Mutex, StartError> {
-        self.mutex(options)
-    }
-
     /// The owner of a mutex that has none of its own.
     #[must_use]
     pub fn owner(&self) -> &CandidateId {

@@ -110,7 +110,7 @@ fn the_defaults_are_as_documented() {
             .as_str()
             .contains(&std::process::id().to_string())
     );
-    let other = locks.mutex_with(MutexOptions::new("m").owner("me").ttl(SECOND * 5));
+    let other = locks.mutex(MutexOptions::new("m").owner("me").ttl(SECOND * 5));
     let other = other.unwrap();
     assert_eq!(other.owner().as_str(), "me");
     assert_eq!(other.timing().poll_every(), SECOND);
