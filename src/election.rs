@@ -80,6 +80,8 @@ pub(crate) struct Election {
     transitions: VecDeque<Transition>,
     outcome: StepDownOutcome,
     last_led: Option<FencingToken>,
+    /// The token after which another candidate was to lead, and has had the time to bid.
+    waited: Option<FencingToken>,
     requests: u64,
 }
 
@@ -106,6 +108,7 @@ impl Election {
             transitions: VecDeque::new(),
             outcome: StepDownOutcome::NotLeading,
             last_led: None,
+            waited: None,
             requests: 0,
         }
     }

@@ -22,7 +22,7 @@ use thiserror::Error;
 use crate::{
     clock::{Clock, Moment},
     duration::{human, millis},
-    lease::{CandidateId, FencingToken, Lease, ResourceName},
+    lease::{CandidateId, EndReason, FencingToken, Lease, ResourceName},
     sync::{AtomicU64, Ordering},
 };
 
@@ -37,7 +37,16 @@ pub enum Reason {
     /// It was told to step down, or its last subscriber is gone.
     #[error("stepped down")]
     SteppedDown,
-    /// It was paused.
+    /// It gave up by itself, because it could not do its work.
+    #[error("resigned")]
+    Resigned,
+    /// An operator asked it to hand over to another candidate.
+    #[error("handed over to {to}")]
+    HandedOver {
+        /// Who is to lead next.
+        to: CandidateId,
+    },
+    /// It was paused: this lock alone, or the resource for all candidates.
     #[error("paused")]
     Paused,
     /// It was shut down.
@@ -74,7 +83,26 @@ impl Reason {
             | Self::StoreLost
             | Self::MaxHold
             | Self::Expired => true,
-            Self::NotElected | Self::SteppedDown | Self::Paused | Self::Shutdown => false,
+            Self::NotElected
+            | Self::SteppedDown
+            | Self::Resigned
+            | Self::HandedOver { .. }
+            | Self::Paused
+            | Self::Shutdown => false,
+        }
+    }
+
+    /// The reason as the history of a record has it; `None` if there was no lease to release.
+    pub(crate) const fn for_history(&self) -> Option<EndReason> {
+        match self {
+            Self::SteppedDown => Some(EndReason::SteppedDown),
+            Self::Resigned => Some(EndReason::Resigned),
+            Self::HandedOver { .. } => Some(EndReason::HandedOver),
+            Self::Paused => Some(EndReason::Paused),
+            Self::Shutdown => Some(EndReason::Shutdown),
+            Self::MaxHold => Some(EndReason::MaxHold),
+            Self::Evicted => Some(EndReason::Evicted),
+            Self::NotElected | Self::Deposed { .. } | Self::StoreLost | Self::Expired => None,
         }
     }
 }

@@ -67,6 +67,10 @@ mod switch {
         NoRoomForSlowRenewals,
         /// Times are accepted that leave no room for two slow renewals in a row.
         SecondSlowRenewalIgnored,
+        /// An instruction is obeyed before the subscribers have acknowledged.
+        InstructionObeyedBeforeAcknowledgement,
+        /// A pause does not refuse bids.
+        PauseIgnoredByAcquire,
         /// A failed bid is retried without a wait.
         NoBackoff,
         /// A failed renewal is retried without a wait.

@@ -1,5 +1,6 @@
 //! The contract of a store: what an election asks of the database that keeps its leases.
 
+mod change_feed;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
 mod error;
@@ -34,6 +35,7 @@ pub use self::mongodb::MongoStore;
 #[cfg(feature = "mongodb")]
 pub(crate) use self::mongodb::Servers;
 pub use crate::lease::bid::{AttemptId, Bid, ReleaseTarget};
+pub use crate::lease::{EndReason, Instruction, StandingInstruction};
 pub(crate) use error::WithCauses;
 pub use error::{Operation, StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
@@ -72,10 +74,19 @@ pub enum AcquireOutcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RenewOutcome {
     /// The lease expires a whole ttl after this renewal.
-    Renewed,
+    Renewed {
+        /// What an operator asks of the holder. It stands until the holder has obeyed it or it was taken back, so
+        /// the same instruction comes with every renewal.
+        instruction: Option<StandingInstruction>,
+    },
     /// The lease is lost: it has expired, was released, was evicted by an operator, or another candidate
     /// holds it. The record is `None` if the store has none.
     Lost(Option<LeaseRecord>),
+}
+
+impl RenewOutcome {
+    /// Renewed, with no instruction.
+    pub const RENEWED: Self = Self::Renewed { instruction: None };
 }
 
 /// The answer to [`release`](LeaseStore::release) and [`evict`](LeaseStore::evict).
@@ -85,6 +96,38 @@ pub enum ReleaseOutcome {
     Released,
     /// The lease was not held as claimed. Nothing was changed.
     NotHeld(Option<LeaseRecord>),
+}
+
+/// The answer to [`instruct`](LeaseStore::instruct).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InstructOutcome {
+    /// The instruction stands.
+    Instructed {
+        /// The edition of the record with it.
+        edition: u64,
+    },
+    /// The record is not as the instruction says: another token leads, the lease is not held, the edition is
+    /// another one, or the record is one of the library's own. Nothing was changed.
+    Refused(Option<LeaseRecord>),
+}
+
+/// An item of the stream of [`watch`](LeaseStore::watch).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreEvent {
+    /// The lease may have become free earlier than its record said, or something else in the record changed.
+    Changed(ResourceName),
+    /// A candidate has acquired the lease. If it is not released, it is held for this ttl from now on at most, so
+    /// those who wait for it need not look before.
+    Acquired {
+        /// The resource.
+        resource: ResourceName,
+        /// The ttl of the lease.
+        ttl: Duration,
+    },
+    /// Events may have been lost, for instance while the stream was not connected: any record may have changed.
+    LookAtAll,
+    /// The stream works. Nothing else is known.
+    Alive,
 }
 
 /// How an operator ends a lease that another process holds.
@@ -104,10 +147,14 @@ pub enum EvictionMode {
 
 /// A database that keeps leases.
 ///
-/// - `acquire`, `renew`, `release`, `read` and `evict` are each one atomic step on one record.
+/// - `acquire`, `renew`, `release`, `read`, `evict` and `instruct` are each one atomic step on one record.
 /// - Losing a race is an outcome, not an error.
 /// - An error says whether the request may have been applied ([`StoreErrorKind`]).
-/// - A store never deletes a record, because its token would be lost.
+/// - A store deletes a record only in `purge`.
+/// - The first token of a record is the Unix time in milliseconds ([`FencingToken::first_at`]), by the database's
+///   clock, or else by the caller's wall clock; from then on it grows by 1. So a record that was deleted, by a
+///   purge, by hand or by a TTL index, comes back with a greater token, unless clocks differ by more than the
+///   deletion lies back.
 ///
 /// # Time limits
 ///
@@ -121,7 +168,8 @@ pub enum EvictionMode {
 ///
 /// # Writing a store
 ///
-/// - The database increases the version of a record with **every** write, also with a repeated one.
+/// - The database increases the version of a record with **every** write, also with a repeated one, except by an
+///   instruction.
 /// - Expiry is judged by the database's clock, or observed (see [`acquire`](Self::acquire)).
 /// - Expiry is never judged by the caller's wall clock.
 /// - Turn the driver's automatic retries off for writes, or let the statement accept its own attempt by
@@ -176,6 +224,11 @@ pub trait LeaseStore: Send + Sync + Debug {
     ///   token.
     /// - If the bid's attempt is the last one of the record and was released, it is spent: the bid is refused.
     /// - If the lease is [closing](EvictionMode::Close), the bid is refused until the lease expires.
+    /// - If the resource is paused, the bid is refused, also if its attempt holds the lease, unless it is
+    ///   [internal](Bid::internal). Every write that takes a lease asks for that, not only the first.
+    /// - If the lease is free or expired and was [handed over](Instruction::HandOver) to another candidate, the bid
+    ///   is refused unless [`Bid::waited`] is the present token.
+    /// - An acquisition clears the hand-over.
     /// - A [reentrant](Bid::reentrant) bid also takes a lease that its own candidate id holds, with a new
     ///   token.
     /// - A store without a clock counts the holder's whole ttl from the arrival of the reply in which it first
@@ -187,7 +240,8 @@ pub trait LeaseStore: Send + Sync + Debug {
     /// - Any other [`StoreErrorKind`]: see there.
     async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError>;
 
-    /// Extends the lease to a whole ttl, if token and holder still match and it has not expired.
+    /// Extends the lease to a whole ttl, if token and holder still match and it has not expired. The answer has the
+    /// instruction that stands in the record.
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire).
@@ -204,12 +258,14 @@ pub trait LeaseStore: Send + Sync + Debug {
     /// - The record stays, with its token and metadata.
     /// - The record's last attempt is spent: a later bid with it is refused.
     /// - An expired lease is released, too, unless another bid has taken it.
+    /// - The reason is noted in the history, beside the last acquisition. `None` notes nothing.
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire).
     async fn release(
         &self,
         claim: &ReleaseTarget,
+        reason: Option<EndReason>,
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError>;
 
@@ -241,6 +297,43 @@ pub trait LeaseStore: Send + Sync + Debug {
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError>;
 
+    /// Writes an operator's instruction into the record.
+    ///
+    /// - [`HandOver`](Instruction::HandOver) applies while the lease is held under its token.
+    /// - [`Pause`](Instruction::Pause) and [`Resume`](Instruction::Resume) apply if the record has the edition that
+    ///   they name, and raise it by 1. A pause also applies if there is no record: it creates one, with a first
+    ///   token, and edition 1.
+    /// - No instruction changes the expiry or the **version**: where leases are observed, repeated instructions
+    ///   would otherwise keep the lease of a dead holder for ever.
+    /// - A record of the library's own ([`LeaseRecord::internal`]) takes no instruction.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    async fn instruct(
+        &self,
+        resource: &ResourceName,
+        instruction: &Instruction,
+        limit: Duration,
+    ) -> Result<InstructOutcome, StoreError>;
+
+    /// Deletes the records directly in a scope that were not [touched](LeaseRecord::touched) for a time. Returns
+    /// how many.
+    ///
+    /// It spares the records that are held, paused, or the library's own. A store that observes expiry deletes
+    /// only records that were released. Each deletion is atomic, on the condition that the record is still so.
+    ///
+    /// After a deletion, the next token is the time of day. It is greater than the deleted one if the clocks of all
+    /// writers differ by less than `untouched_for`: give it an hour or more.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire). After an error, some of the records may have been deleted: call it again.
+    async fn purge(
+        &self,
+        scope: &Scope,
+        untouched_for: Duration,
+        limit: Duration,
+    ) -> Result<u64, StoreError>;
+
     /// Renews several leases, each as [`renew`](Self::renew) does. The results have the order of `leases`.
     ///
     /// The default sends single requests concurrently.
@@ -257,11 +350,19 @@ pub trait LeaseStore: Send + Sync + Debug {
         .await
     }
 
-    /// A stream that yields whenever the record of a resource may have changed, if the store can push.
+    /// A stream of what changes in the store, if it can push: one for all resources, shared by all locks of a process.
     ///
-    /// Followers poll in any case: an item that never comes does no harm. The default is `None`.
-    fn watch(&self, resource: &ResourceName) -> Option<BoxStream<'static, ()>> {
-        let _ = resource;
+    /// - Whatever lets a lease be taken earlier is an event: a release, an eviction, an instruction, and a renewal
+    ///   with a shorter ttl. A renewal for a whole ttl need not be one. An acquisition is one, if the store can tell.
+    /// - [`LookAtAll`](StoreEvent::LookAtAll) comes after every reconnection.
+    /// - While the stream is healthy, it yields something at least every `alive_every`. If it is silent for longer,
+    ///   everybody polls again.
+    /// - The stream may end at any time; the caller opens another one.
+    /// - Followers also look by themselves: an event that never comes costs no more than a crash of the leader.
+    ///
+    /// The default is `None`: the store cannot push.
+    fn watch(&self, alive_every: Duration) -> Option<BoxStream<'static, StoreEvent>> {
+        let _ = alive_every;
         None
     }
 }

@@ -25,6 +25,8 @@ async fn assert_granted_and_renewed_without_an_end(store: &dyn LeaseStore) {
         ttl: ENDLESS,
         metadata: None,
         reentrant: false,
+        waited: None,
+        internal: false,
     };
     let granted = store.acquire(&bid, ENDLESS).await.unwrap();
     let AcquireOutcome::Granted { token } = granted else {
@@ -36,7 +38,7 @@ async fn assert_granted_and_renewed_without_an_end(store: &dyn LeaseStore) {
         token,
     };
     let renewed = store.renew(&lease, ENDLESS, ENDLESS).await.unwrap();
-    assert_eq!(renewed, RenewOutcome::Renewed);
+    assert_eq!(renewed, RenewOutcome::RENEWED);
     let record = store.read(&resource, ENDLESS).await.unwrap().unwrap();
     assert!(record.is_held() && record.remaining > Duration::from_secs(3600));
 }

@@ -53,6 +53,8 @@ fn bid(resource: &str) -> Bid {
         ttl: TTL,
         metadata: None,
         reentrant: false,
+        waited: None,
+        internal: false,
     }
 }
 
@@ -75,7 +77,7 @@ async fn acquire(store: &SqliteStore, resource: &str) -> Lease {
 async fn renew(store: &SqliteStore, lease: &Lease, times: u32) {
     for time in 0..times {
         let renewed = store.renew(lease, TTL, LIMIT).await;
-        assert_eq!(renewed.unwrap(), RenewOutcome::Renewed, "{time}");
+        assert_eq!(renewed.unwrap(), RenewOutcome::RENEWED, "{time}");
     }
 }
 

@@ -76,6 +76,8 @@ async fn measure(subject: &dyn Subject, cycles: usize) -> Result<Samples, Box<dy
             ttl: TTL,
             metadata: None,
             reentrant: false,
+            waited: None,
+            internal: false,
         };
         let token = match samples.time("acquire", store.acquire(&bid, LIMIT)).await? {
             AcquireOutcome::Granted { token } => token,
@@ -93,12 +95,12 @@ async fn measure(subject: &dyn Subject, cycles: usize) -> Result<Samples, Box<dy
             .time("renew", store.renew(&lease, TTL, LIMIT))
             .await?
         {
-            RenewOutcome::Renewed => {}
+            RenewOutcome::Renewed { .. } => {}
             RenewOutcome::Lost(record) => return Err(format!("lost: {record:?}").into()),
         }
         let claim = ReleaseTarget::Lease(lease);
         match samples
-            .time("release", store.release(&claim, LIMIT))
+            .time("release", store.release(&claim, None, LIMIT))
             .await?
         {
             ReleaseOutcome::Released => {}

@@ -30,7 +30,7 @@ pub(crate) async fn hold_from_outside(store: Arc<dyn LeaseStore>, contest: Conte
             }
         }
         // If it fails, the lease expires.
-        let _ = store.release(&ReleaseTarget::Lease(lease), ttl).await;
+        let _ = store.release(&ReleaseTarget::Lease(lease), None, ttl).await;
     }
 }
 
@@ -42,6 +42,8 @@ async fn take(store: &dyn LeaseStore, contest: &Contest) -> Option<Lease> {
         ttl: contest.ttl,
         metadata: None,
         reentrant: false,
+        waited: None,
+        internal: false,
     };
     loop {
         match store.acquire(&bid, contest.ttl).await {

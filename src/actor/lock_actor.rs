@@ -115,7 +115,7 @@ impl LockActor {
         self.subscribers.begin_batch();
         for _ in 0..STEPS {
             self.handle_timeout();
-            if self.change_hints.poll(cx) {
+            if self.change_hints.poll(&self.election.config().resource, cx) {
                 self.election.handle_store_changed(self.clock.now());
             }
             self.deliver();
@@ -180,9 +180,8 @@ impl LockActor {
         };
         self.election.handle_reply(id, sent_at, reply, now);
         if result.is_ok() {
-            let resource = &self.election.config().resource;
-            self.change_hints
-                .listen(self.request_slot.store(), resource);
+            let every = self.election.config().timing.poll_every();
+            self.change_hints.listen(self.request_slot.store(), every);
         }
         Poll::Ready(result)
     }

@@ -133,6 +133,8 @@ impl Trial {
             ttl: self.ttl(),
             metadata: None,
             reentrant: false,
+            waited: None,
+            internal: false,
         }
     }
 
@@ -207,14 +209,14 @@ pub(super) fn refused(answer: StoreResult<AcquireOutcome>) -> LeaseRecord {
 #[track_caller]
 pub(super) fn renewed(answer: StoreResult<RenewOutcome>) {
     let outcome = answer.expect("an answer");
-    assert_eq!(outcome, RenewOutcome::Renewed);
+    assert_eq!(outcome, RenewOutcome::RENEWED);
 }
 
 #[track_caller]
 pub(super) fn lost(answer: StoreResult<RenewOutcome>) -> Option<LeaseRecord> {
     match answer.expect("an answer") {
         RenewOutcome::Lost(record) => record,
-        RenewOutcome::Renewed => panic!("not lost, but renewed"),
+        RenewOutcome::Renewed { .. } => panic!("not lost, but renewed"),
     }
 }
 

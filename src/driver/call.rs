@@ -76,7 +76,7 @@ pub(super) fn operation(call: &Call) -> Operation {
     match call {
         Call::Acquire(_) => Operation::Acquire,
         Call::Renew { .. } => Operation::Renew,
-        Call::Release(_) => Operation::Release,
+        Call::Release(..) => Operation::Release,
         Call::Read(_) => Operation::Read,
     }
 }
@@ -92,10 +92,10 @@ async fn answer(
             AcquireOutcome::Refused(record) => (Reply::Refused(record.clone()), Some(record)),
         },
         Call::Renew { lease, ttl } => match store.renew(&lease, ttl, limit).await? {
-            RenewOutcome::Renewed => (Reply::Renewed, None),
+            RenewOutcome::Renewed { instruction } => (Reply::Renewed { instruction }, None),
             RenewOutcome::Lost(record) => (Reply::Lost(record.clone()), record),
         },
-        Call::Release(claim) => match store.release(&claim, limit).await? {
+        Call::Release(claim, reason) => match store.release(&claim, reason, limit).await? {
             ReleaseOutcome::Released => (Reply::Released { was_held: true }, None),
             ReleaseOutcome::NotHeld(record) => {
                 // The record still has this token and no holder: an earlier copy of this request released it.

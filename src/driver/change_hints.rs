@@ -2,16 +2,20 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures::stream::BoxStream;
 
-use crate::{lease::ResourceName, store::LeaseStore};
+use crate::{
+    lease::ResourceName,
+    store::{LeaseStore, StoreEvent},
+};
 
 /// The events that a store pushes when a record changed. The lock polls as well, so an event may be lost.
 #[derive(Default)]
 pub(crate) struct ChangeHints {
-    stream: Option<BoxStream<'static, ()>>,
+    stream: Option<BoxStream<'static, StoreEvent>>,
     /// The stream panicked, so the lock only polls.
     broken: bool,
 }
@@ -21,9 +25,9 @@ const AT_ONCE: usize = 16;
 
 impl ChangeHints {
     /// Opens the stream of the store, if it has one and it is not open yet.
-    pub(crate) fn listen(&mut self, store: &dyn LeaseStore, resource: &ResourceName) {
+    pub(crate) fn listen(&mut self, store: &dyn LeaseStore, alive_every: Duration) {
         if self.stream.is_none() && !self.broken {
-            let stream = catch_unwind(AssertUnwindSafe(|| store.watch(resource)));
+            let stream = catch_unwind(AssertUnwindSafe(|| store.watch(alive_every)));
             self.broken = stream.is_err();
             self.stream = stream.unwrap_or_default();
         }
@@ -34,14 +38,18 @@ impl ChangeHints {
     }
 
     /// Whether there was an event.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn poll(&mut self, resource: &ResourceName, cx: &mut Context<'_>) -> bool {
         let mut hinted = false;
         for _ in 0..AT_ONCE {
             let Some(stream) = &mut self.stream else {
                 return hinted;
             };
             match catch_unwind(AssertUnwindSafe(|| stream.as_mut().poll_next(cx))) {
-                Ok(Poll::Ready(Some(()))) => hinted = true,
+                Ok(Poll::Ready(Some(StoreEvent::Changed(changed)))) => {
+                    hinted |= changed == *resource;
+                }
+                Ok(Poll::Ready(Some(StoreEvent::LookAtAll))) => hinted = true,
+                Ok(Poll::Ready(Some(StoreEvent::Acquired { .. } | StoreEvent::Alive))) => {}
                 Ok(Poll::Ready(None)) => self.stream = None,
                 Ok(Poll::Pending) => return hinted,
                 Err(_) => {

@@ -79,7 +79,9 @@ impl RequestSlot {
         let (reply, outcome) = match answer {
             Ok(ReplyWithRecord { reply, record }) => (reply, Ok(record)),
             Err(error) if error.kind().may_have_been_applied() => (Reply::Unknown, Err(error)),
-            Err(error) if mutant!(ErrorTakenForRenewal) => (Reply::Renewed, Err(error)),
+            Err(error) if mutant!(ErrorTakenForRenewal) => {
+                (Reply::Renewed { instruction: None }, Err(error))
+            }
             Err(error) => (Reply::Failed, Err(error)),
         };
         Poll::Ready(CompletedRequest {

@@ -40,6 +40,8 @@ impl Election {
             ttl: self.config.timing.ttl(),
             metadata: self.config.metadata.clone(),
             reentrant: self.reenters,
+            waited: self.waited,
+            internal: false,
         })
     }
 
@@ -56,8 +58,12 @@ impl Election {
             Reply::Granted { token } => self.granted(token, sent_at, now),
             Reply::Refused(record) => {
                 self.bid_schedule.succeeded();
+                if record.pause.is_some() {
+                    return self.refused_by_pause(&record, now);
+                }
                 self.bid_schedule
                     .wait(&timing, &mut self.rng, record.remaining, now);
+                self.let_handed_over_bid_first(&record, now);
                 self.detect_reentry(&record, now);
                 // The lease is free, so the store refused only this attempt. It may grant a new one.
                 self.pending_bid = self.pending_bid.filter(|_| record.is_held());
@@ -74,6 +80,31 @@ impl Election {
                 self.bid_unanswered(sent_at, now);
             }
             _ => self.bid_schedule.failed(&timing, &mut self.rng, now),
+        }
+    }
+
+    /// A pause also refuses the attempt that holds the lease. Gives that back, so that the lease is free when the
+    /// resource is resumed, and asks again after a `poll_every`.
+    fn refused_by_pause(&mut self, record: &LeaseRecord, now: Moment) {
+        let timing = self.config.timing;
+        self.bid_schedule
+            .wait(&timing, &mut self.rng, timing.poll_every(), now);
+        let mine = record.holder.as_ref() == Some(&self.config.candidate);
+        if let Some(pending_bid) = &mut self.pending_bid
+            && mine
+        {
+            pending_bid.maybe_granted_since.get_or_insert(now);
+        }
+        self.abandon_attempt(now);
+    }
+
+    /// If the free lease was handed over to another candidate, lets that one bid first. If it does not come, the next
+    /// bid says that this one has waited.
+    fn let_handed_over_bid_first(&mut self, record: &LeaseRecord, now: Moment) {
+        let to_another = (record.hand_over.as_ref()).is_some_and(|to| *to != self.config.candidate);
+        if to_another && !record.is_held() && self.waited != Some(record.token) {
+            self.waited = Some(record.token);
+            self.bid_schedule.let_others_try(&self.config.timing, now);
         }
     }
 

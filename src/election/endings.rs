@@ -2,7 +2,11 @@ use super::{
     Election, Phase, Reply, StepDownOutcome, Transition, in_flight::Kind,
     stepping_down::SteppingDown,
 };
-use crate::{clock::Moment, leadership::Reason};
+use crate::{
+    clock::Moment,
+    leadership::Reason,
+    lease::{EndReason, StandingInstruction},
+};
 
 /// How a term is renewed, ends and is released.
 impl Election {
@@ -53,7 +57,7 @@ impl Election {
     pub(super) fn renewal_answered(&mut self, mut sent_at: Moment, reply: Reply, now: Moment) {
         let timing = self.config.timing;
         match reply {
-            Reply::Renewed => {
+            Reply::Renewed { instruction } => {
                 if mutant!(DeadlineFromReply) {
                     sent_at = now;
                 }
@@ -62,6 +66,9 @@ impl Election {
                 }
                 // A reader may have seen the deadline pass before this reply arrived.
                 self.check_deadline(now);
+                if let Some(instruction) = instruction {
+                    self.obey(instruction, now);
+                }
             }
             Reply::Lost(record) => match &mut self.phase {
                 Phase::Leading(term) => {
@@ -82,11 +89,30 @@ impl Election {
         }
     }
 
+    /// Does what an operator asks of the leader, in the usual order: the subscribers stop and acknowledge, then the
+    /// lease is released.
+    fn obey(&mut self, instruction: StandingInstruction, now: Moment) {
+        if self.options.is_mutex {
+            return;
+        }
+        match instruction {
+            // Nothing to do: it leads already.
+            StandingInstruction::HandOver { to } if to == self.config.candidate => {}
+            StandingInstruction::HandOver { to } => {
+                self.yield_term(Reason::HandedOver { to }, true, now);
+            }
+            StandingInstruction::Pause { .. } => self.yield_term(Reason::Paused, true, now),
+        }
+        if mutant!(InstructionObeyedBeforeAcknowledgement) {
+            self.eligibility.subscriber_state.acknowledged = true;
+        }
+    }
+
     pub(super) fn release_answered(&mut self, reply: &Reply, now: Moment) {
         let done = match reply {
             Reply::Released { was_held } => Some(*was_held),
             // Renewed for the rest of `min_hold` instead of released. It expires on its own.
-            Reply::Renewed => Some(true),
+            Reply::Renewed { .. } => Some(true),
             Reply::Lost(_) => Some(false),
             _ => None,
         };
@@ -112,6 +138,10 @@ impl Election {
             }
         };
         let token = term.lease().token;
+        let for_history = match reason.for_history() {
+            Some(EndReason::Shutdown) if self.options.is_mutex => Some(EndReason::Unlocked),
+            reason => reason,
+        };
         term.notify_lost(&reason);
         if !planned {
             term.revoke();
@@ -121,7 +151,7 @@ impl Election {
         self.eligibility.subscriber_state.acknowledged = false;
         self.outcome = StepDownOutcome::LeftToExpire;
         let until = now + self.config.timing.yield_for();
-        self.phase = Phase::Yielding(SteppingDown::new(term, planned, until));
+        self.phase = Phase::Yielding(SteppingDown::new(term, for_history, planned, until));
     }
 
     /// Does what follows from an input: releases the lease of a term that all have acknowledged, and ends the
@@ -155,10 +185,14 @@ impl Election {
         self.eligibility.start_hold_off(now);
         self.bid_schedule
             .after_term(&self.config.timing, &mut self.rng, now);
+        if yielding.reason == Some(EndReason::HandedOver) {
+            self.bid_schedule.let_others_try(&self.config.timing, now);
+        }
         if self.reenters {
             return;
         }
         let kept_until = yielding.term.kept_until();
+        let reason = yielding.reason;
         let mut clean = self.eligibility.subscriber_state.clean;
         if mutant!(ReleasedThoughSubscriberDied) {
             clean = true;
@@ -168,7 +202,7 @@ impl Election {
         }
         if let Some(lease) = yielding.give_up(clean, now) {
             self.releases
-                .add_own(lease, kept_until, &self.config.timing, now);
+                .add_own(lease, reason, kept_until, &self.config.timing, now);
         }
     }
 }

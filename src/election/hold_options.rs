@@ -9,6 +9,9 @@ pub(crate) struct HoldOptions {
     pub(crate) max_hold: Option<Duration>,
     /// How long no other candidate acquires the lease after a grant, however early it is released.
     pub(crate) min_hold: Duration,
+    /// Whether it is a mutex. A hand-over or a pause does not end its acquisition, because the work under it would
+    /// be dropped half-way; it only refuses the next one.
+    pub(crate) is_mutex: bool,
     /// The shortest ttl that the store can keep.
     pub(crate) min_ttl: Duration,
 }

@@ -5,7 +5,7 @@ use rand::{RngExt as _, rngs::SmallRng};
 use super::Call;
 use crate::{
     clock::Moment,
-    lease::{Lease, ReleaseTarget},
+    lease::{EndReason, Lease, ReleaseTarget},
     timing::Timing,
 };
 
@@ -22,6 +22,8 @@ pub(super) struct ReleaseQueue {
 #[derive(Debug)]
 struct PendingRelease {
     claim: ReleaseTarget,
+    /// Why the term ended, for the history of the record.
+    reason: Option<EndReason>,
     /// Until when no other candidate may acquire it.
     kept_until: Moment,
     /// Whether it ends a term, so that a caller may wait for the outcome.
@@ -47,22 +49,25 @@ impl ReleaseQueue {
     }
 
     pub(super) fn add(&mut self, claim: ReleaseTarget, timing: &Timing, now: Moment) {
-        self.push(claim, now, false, timing, now);
+        self.push(claim, None, now, false, timing, now);
     }
 
     pub(super) fn add_own(
         &mut self,
         lease: Lease,
+        reason: Option<EndReason>,
         kept_until: Moment,
         timing: &Timing,
         now: Moment,
     ) {
-        self.push(ReleaseTarget::Lease(lease), kept_until, true, timing, now);
+        let claim = ReleaseTarget::Lease(lease);
+        self.push(claim, reason, kept_until, true, timing, now);
     }
 
     fn push(
         &mut self,
         claim: ReleaseTarget,
+        reason: Option<EndReason>,
         kept_until: Moment,
         own: bool,
         timing: &Timing,
@@ -73,6 +78,7 @@ impl ReleaseQueue {
         }
         self.queue.push_back(PendingRelease {
             claim,
+            reason,
             kept_until,
             own,
             next_at: now,
@@ -95,7 +101,7 @@ impl ReleaseQueue {
                 lease: lease.clone(),
                 ttl: left.max(min_ttl),
             },
-            claim => Call::Release(claim.clone()),
+            claim => Call::Release(claim.clone(), front.reason),
         })
     }
 

@@ -2,7 +2,10 @@ use std::time::Duration;
 
 use crate::{
     clock::Moment,
-    lease::{AttemptId, Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName},
+    lease::{
+        AttemptId, Bid, EndReason, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName,
+        StandingInstruction,
+    },
 };
 
 /// The id of one request. It contains the attempt, which decides what happens to a late grant.
@@ -26,8 +29,12 @@ pub(crate) struct Request {
 #[derive(Clone, Debug)]
 pub(crate) enum Call {
     Acquire(Bid),
-    Renew { lease: Lease, ttl: Duration },
-    Release(ReleaseTarget),
+    Renew {
+        lease: Lease,
+        ttl: Duration,
+    },
+    /// With the reason for the history.
+    Release(ReleaseTarget, Option<EndReason>),
     Read(ResourceName),
 }
 
@@ -38,7 +45,9 @@ pub(crate) enum Reply {
         token: FencingToken,
     },
     Refused(LeaseRecord),
-    Renewed,
+    Renewed {
+        instruction: Option<StandingInstruction>,
+    },
     Lost(Option<LeaseRecord>),
     /// The answer to a release, whether the lease was still held or not.
     Released {
@@ -49,4 +58,10 @@ pub(crate) enum Reply {
     Failed,
     /// No answer; the request may have been applied, now or later.
     Unknown,
+}
+
+impl Reply {
+    /// Renewed, with no instruction.
+    #[cfg(test)]
+    pub(crate) const RENEWED: Self = Self::Renewed { instruction: None };
 }

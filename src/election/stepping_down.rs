@@ -1,13 +1,15 @@
 use super::term::Term;
 use crate::{
     clock::Moment,
-    lease::{Lease, LeaseRecord},
+    lease::{EndReason, Lease, LeaseRecord},
 };
 
 /// A term that has ended for its subscribers, until they have acknowledged.
 #[derive(Debug)]
 pub(super) struct SteppingDown {
     pub(super) term: Term,
+    /// Why it has ended, for the history of the record.
+    pub(super) reason: Option<EndReason>,
     /// Whether the lease is kept renewed.
     renews: bool,
     /// Until when the subscribers may acknowledge.
@@ -17,9 +19,10 @@ pub(super) struct SteppingDown {
 }
 
 impl SteppingDown {
-    pub(super) fn new(term: Term, planned: bool, until: Moment) -> Self {
+    pub(super) fn new(term: Term, reason: Option<EndReason>, planned: bool, until: Moment) -> Self {
         Self {
             term,
+            reason,
             renews: planned,
             until,
             is_over: false,

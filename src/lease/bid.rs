@@ -2,7 +2,7 @@ use rand::{TryRng as _, rngs::SysRng};
 use serde::{Deserialize, Serialize};
 use std::{fmt, io, time::Duration};
 
-use super::{CandidateId, Lease, Metadata, ResourceName};
+use super::{CandidateId, FencingToken, Lease, Metadata, ResourceName};
 
 /// A random 128-bit id for one acquisition and its retries.
 ///
@@ -70,6 +70,12 @@ pub struct Bid {
     /// Plain locks that share an owner set it. An election never does: two processes that were given the
     /// same id by mistake must exclude each other.
     pub reentrant: bool,
+    /// The token that was handed over to another candidate, if the bidder has let that one bid first: it waited
+    /// one `poll_every` since it was refused for it.
+    pub waited: Option<FencingToken>,
+    /// Whether the record is one of the library's own, such as the mark of a `Once`. Such a record takes no
+    /// instruction and is never purged.
+    pub internal: bool,
 }
 
 /// Which lease to release.

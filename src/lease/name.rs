@@ -4,7 +4,7 @@ use rand::{TryRng as _, rngs::SysRng};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Why a name, a candidate id, a scope or metadata was rejected.
+/// Why a name, a candidate id, a scope, metadata or a note was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidName {
@@ -46,7 +46,6 @@ impl From<Infallible> for InvalidName {
 }
 
 const MAX_NAME: usize = 255;
-const MAX_METADATA: usize = 4096;
 
 fn check(what: &'static str, text: &str) -> Result<(), InvalidName> {
     let (len, max) = (text.len(), MAX_NAME);
@@ -258,45 +257,6 @@ impl fmt::Debug for Scope {
     }
 }
 
-/// Text of at most 4096 bytes that a holder publishes in its record, for instance its address.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Metadata(Arc<str>);
-
-impl Metadata {
-    /// Metadata with this text. It may be empty and may contain any character.
-    ///
-    /// # Errors
-    /// [`InvalidName::TooLong`] if the text is longer than 4096 bytes.
-    pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidName> {
-        let (what, len, max) = ("metadata text", text.as_ref().len(), MAX_METADATA);
-        if len > max {
-            Err(InvalidName::TooLong { what, len, max })
-        } else {
-            Ok(Self(text.as_ref().into()))
-        }
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for Metadata {
-    type Error = InvalidName;
-    fn try_from(text: String) -> Result<Self, InvalidName> {
-        Self::new(text)
-    }
-}
-
-impl From<Metadata> for String {
-    fn from(metadata: Metadata) -> String {
-        metadata.as_str().to_owned()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -351,7 +311,5 @@ mod tests {
         let name: ResourceName = serde_json::from_str("\"a/b\"").unwrap();
         assert_eq!(serde_json::to_string(&name).unwrap(), "\"a/b\"");
         assert!(serde_json::from_str::<ResourceName>("\"\"").is_err());
-        assert!(Metadata::new("x".repeat(4096)).is_ok());
-        assert!(Metadata::new("x".repeat(4097)).is_err());
     }
 }

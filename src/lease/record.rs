@@ -2,7 +2,9 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{CandidateId, FencingToken, Metadata, ResourceName};
+use super::{
+    CandidateId, EndReason, FencingToken, Metadata, PauseRecord, ResourceName, StandingInstruction,
+};
 use crate::duration::millis;
 
 /// The record of a resource in a store, as read at one moment.
@@ -36,6 +38,19 @@ pub struct LeaseRecord {
     /// Whether an operator has evicted the holder. The lease is then not renewed, and no candidate acquires
     /// it before it expires.
     pub closing: bool,
+    /// The pause that stands: nobody acquires the lease until it is resumed.
+    pub pause: Option<PauseRecord>,
+    /// Who is to lead next, if an operator has asked the holder to hand over. The next acquisition clears it.
+    pub hand_over: Option<CandidateId>,
+    /// How often the resource was paused or resumed, plus 1. An operator's pause or resume names the edition that
+    /// it has read.
+    pub edition: u64,
+    /// Whether it is a record of the library's own, such as the mark of a `Once`.
+    pub internal: bool,
+    /// When the lease was last acquired, released, evicted, or given an instruction, by the store's wall clock. A
+    /// purge goes by it.
+    #[serde(rename = "touched_ms", with = "unix_millis")]
+    pub touched: SystemTime,
     /// What the last holder published.
     pub metadata: Option<Metadata>,
     /// The last acquisitions, at most [`LeaseRecord::HISTORY`] (8), the oldest first.
@@ -52,6 +67,19 @@ pub struct HistoryEntry {
     /// When it was acquired, by the store's wall clock.
     #[serde(with = "unix_millis")]
     pub since: SystemTime,
+    /// How it ended; `None` if it has not ended, or if its holder could not say so, for instance after a crash.
+    #[serde(default)]
+    pub ended: Option<AcquisitionEnd>,
+}
+
+/// The end of an acquisition in the history of a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcquisitionEnd {
+    /// When it was released or evicted, by the store's wall clock.
+    #[serde(with = "unix_millis")]
+    pub at: SystemTime,
+    /// Why it ended.
+    pub reason: EndReason,
 }
 
 impl LeaseRecord {
@@ -69,6 +97,11 @@ impl LeaseRecord {
             remaining: Duration::ZERO,
             since: SystemTime::UNIX_EPOCH,
             closing: false,
+            pause: None,
+            hand_over: None,
+            edition: 0,
+            internal: false,
+            touched: SystemTime::UNIX_EPOCH,
             metadata: None,
             history: Vec::new(),
         }
@@ -79,22 +112,28 @@ impl LeaseRecord {
     pub fn is_held(&self) -> bool {
         self.holder.is_some() && !self.remaining.is_zero()
     }
+
+    /// What the holder is asked to do. A pause wins over a hand-over.
+    #[must_use]
+    pub fn instruction(&self) -> Option<StandingInstruction> {
+        StandingInstruction::of(self.pause.as_ref(), self.hand_over.as_ref())
+    }
 }
 
 /// A time of day as milliseconds since 1970, which any program can read.
-mod unix_millis {
+pub(super) mod unix_millis {
     use std::time::{Duration, SystemTime};
 
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-    pub(super) fn serialize<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
         let since = time
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         to.serialize_u64(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
         let millis = u64::deserialize(from)?;
         let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis));
         time.ok_or_else(|| D::Error::custom("a time too far in the future"))

@@ -68,6 +68,7 @@ impl MutexConfig {
         };
         let options = HoldOptions {
             reentrant: false,
+            is_mutex: true,
             max_hold: options.max_hold,
             min_hold: options.min_hold.unwrap_or_default(),
             min_ttl: store.min_ttl(),
@@ -86,6 +87,7 @@ impl MutexConfig {
             LockKind::Plain => {
                 let options = HoldOptions {
                     reentrant: true,
+                    is_mutex: true,
                     ..HoldOptions::default()
                 };
                 (&self.plain, options)

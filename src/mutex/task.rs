@@ -109,7 +109,7 @@ impl LockTask {
                 self.after = None;
             }
             self.election.handle_timeout(self.clock.now());
-            if self.change_hints.poll(cx) {
+            if self.change_hints.poll(&self.election.config().resource, cx) {
                 self.election.handle_store_changed(self.clock.now());
             }
             self.deliver_transitions();

@@ -5,7 +5,7 @@ use tokio::time::sleep;
 use crate::{
     driver::{ReplyWithRecord, call_within},
     election::{Call, Reply},
-    lease::{LeaseRecord, ReleaseTarget},
+    lease::{EndReason, LeaseRecord, ReleaseTarget},
     store::{LeaseStore, StoreError},
     timing::Timing,
 };
@@ -30,7 +30,7 @@ pub(super) async fn unlock(
     let mut unconfirmed: Option<StoreError> = None;
     loop {
         tries += 1;
-        let request = Call::Release(claim.clone());
+        let request = Call::Release(claim.clone(), Some(EndReason::Unlocked));
         let error = match call_within(&store, request, timing.call_timeout()).await {
             Ok(ReplyWithRecord { reply, record }) => {
                 let was_held = matches!(reply, Reply::Released { was_held: true })

@@ -83,7 +83,7 @@ impl MarkStore {
                 resource: this.config.resource.clone(),
                 attempt: this.new_attempt(Operation::Release)?,
             };
-            match this.send(Call::Release(claim)).await?.record {
+            match this.send(Call::Release(claim, None)).await?.record {
                 Some(record) => Ok(Some(record)),
                 // A store need not show the record of a release that it refuses.
                 None => this.read_record(this.config.resource.clone()).await,
@@ -145,6 +145,8 @@ impl MarkStore {
             ttl: self.timing().call_timeout().max(self.store.min_ttl()),
             metadata: None,
             reentrant: false,
+            waited: None,
+            internal: true,
         };
         loop {
             match self.send(Call::Acquire(bid.clone())).await?.reply {
@@ -172,7 +174,7 @@ impl MarkStore {
         if let Some(lease) = lease {
             // One try: the lease is short.
             let _ = self
-                .send_once(Call::Release(ReleaseTarget::Lease(lease)))
+                .send_once(Call::Release(ReleaseTarget::Lease(lease), None))
                 .await;
         }
     }

@@ -79,13 +79,13 @@ impl CandidateChecks {
                 self.waits_between_bids(floor, now)?;
                 return self.bids(bid.attempt);
             }
-            Call::Release(ReleaseTarget::Attempt { attempt, .. }) => {
+            Call::Release(ReleaseTarget::Attempt { attempt, .. }, _) => {
                 let given_back = self.attempt.as_mut().filter(|own| own.id == *attempt);
                 if let Some(own) = given_back {
                     own.unanswered_since = None;
                 }
             }
-            Call::Release(ReleaseTarget::Lease(lease)) => {
+            Call::Release(ReleaseTarget::Lease(lease), _) => {
                 return self.keeps(lease.token, now, "is released");
             }
             // The last renewal of a lease under `min_hold`: it is renewed until then.

@@ -126,7 +126,7 @@ impl World {
             Reply::Granted { .. } if !asked => self.counts.count("late grant"),
             Reply::Granted { .. } => node.granted_until = deadline,
             // A reply after the deadline does not extend the term.
-            Reply::Renewed if asked && node.clock.now() < node.facts.deadline => {
+            Reply::Renewed { .. } if asked && node.clock.now() < node.facts.deadline => {
                 self.counts.count("renewed");
                 node.facts.unanswered = false;
                 let deadline = node.facts.deadline.max(deadline);
@@ -307,7 +307,7 @@ impl World {
     /// Checks that all known work under a lease has stopped before its release, and that the lease is no longer
     /// current.
     fn check_release(&self, index: usize, call: &Call) -> CheckResult {
-        let Call::Release(ReleaseTarget::Lease(lease)) = call else {
+        let Call::Release(ReleaseTarget::Lease(lease), _) = call else {
             return Ok(());
         };
         let node = &self.nodes[index];

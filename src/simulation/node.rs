@@ -12,6 +12,7 @@ use super::{
     candidate_checks::CandidateChecks,
     plan::NodePlan,
     properties::{Property, Violation},
+    store::wall,
     table_port::{TablePort, TableReply, TableRequest},
 };
 use crate::{
@@ -250,7 +251,10 @@ impl Node {
             Reason::Deposed { .. } | Reason::Evicted => facts.refused,
             Reason::StoreLost => facts.unanswered || facts.refused,
             Reason::MaxHold => facts.may_end_at.is_some_and(|at| at <= self.clock.now()),
-            Reason::NotElected | Reason::Shutdown => false,
+            Reason::NotElected
+            | Reason::Shutdown
+            | Reason::Resigned
+            | Reason::HandedOver { .. } => false,
         }
     }
 
@@ -271,7 +275,7 @@ impl Node {
         let Request {
             id, sent_at, call, ..
         } = request;
-        let answer = async move { operate(&observer, &table, call).await };
+        let answer = async move { operate(&observer, &table, call, wall(sent_at)).await };
         self.ops += 1;
         self.op = Some(TableOperation {
             number: self.ops,
@@ -313,19 +317,24 @@ impl Node {
     }
 }
 
-async fn operate(observer: &ExpiryObserver, table: &TablePort, call: Call) -> RequestResult<Reply> {
-    let since = SystemTime::UNIX_EPOCH;
+async fn operate(
+    observer: &ExpiryObserver,
+    table: &TablePort,
+    call: Call,
+    since: SystemTime,
+) -> RequestResult<Reply> {
     Ok(match call {
         Call::Acquire(bid) => match observer.acquire(table, &bid, since).await? {
             AcquireOutcome::Granted { token } => Reply::Granted { token },
             AcquireOutcome::Refused(record) => Reply::Refused(record),
         },
         Call::Renew { lease, ttl } => match observer.renew(table, &lease, ttl).await? {
-            RenewOutcome::Renewed => Reply::Renewed,
+            RenewOutcome::Renewed { instruction } => Reply::Renewed { instruction },
             RenewOutcome::Lost(record) => Reply::Lost(record),
         },
-        Call::Release(claim) => {
-            let was_held = observer.release(table, &claim).await? == ReleaseOutcome::Released;
+        Call::Release(claim, reason) => {
+            let was_held =
+                observer.release(table, &claim, reason, since).await? == ReleaseOutcome::Released;
             Reply::Released { was_held }
         }
         Call::Read(resource) => {

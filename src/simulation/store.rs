@@ -6,13 +6,18 @@ use super::plan::{ClockDrift, Plan, StoreKind};
 use crate::{
     clock::Moment,
     election::{Call, Reply},
-    lease::{Bid, FencingToken, ReleaseTarget, ResourceName},
+    lease::{Bid, EndReason, FencingToken, ReleaseTarget, ResourceName},
     mutants::{Mutant, is_on},
     store::{
         AcquireOutcome, EvictionMode, ReleaseOutcome, RenewOutcome, StoredRecord,
-        observed::{RecordChange, TableRecord, WriteCondition, WriteOutcome},
+        observed::{RecordChange, TableRecord, WriteCondition, WriteOutcome, Written},
     },
 };
+
+/// The time of day of a store whose clock shows this moment.
+pub(super) fn wall(now: Moment) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_nanos(now.as_nanos())
+}
 
 /// A reader of records newer than ours.
 const NEWER: u64 = 99;
@@ -84,10 +89,10 @@ impl Store {
         let reply = match call {
             Call::Acquire(bid) => self.acquire(bid, now),
             Call::Renew { lease, ttl } => match self.record.renew(lease, *ttl, now) {
-                RenewOutcome::Renewed => Reply::Renewed,
+                RenewOutcome::Renewed { instruction } => Reply::Renewed { instruction },
                 RenewOutcome::Lost(record) => Reply::Lost(record),
             },
-            Call::Release(claim) => self.release(claim, now),
+            Call::Release(claim, reason) => self.release(claim, *reason, now),
             Call::Read(_) => Reply::Read,
         };
         if is_on(Mutant::TokenNotRaised) && before.token.get() > 0 {
@@ -120,20 +125,21 @@ impl Store {
         if freed && !own {
             record.expires_at = Moment::default();
         }
-        match record.acquire(bid, now, SystemTime::UNIX_EPOCH) {
+        match record.acquire(bid, now, wall(now)) {
             AcquireOutcome::Granted { token } => Reply::Granted { token },
             AcquireOutcome::Refused(record) => Reply::Refused(record),
         }
     }
 
-    fn release(&mut self, claim: &ReleaseTarget, now: Moment) -> Reply {
+    fn release(&mut self, claim: &ReleaseTarget, reason: Option<EndReason>, now: Moment) -> Reply {
         let mut claim = claim.clone();
         if is_on(Mutant::ReleaseWithoutOwnerCheck)
             && let (ReleaseTarget::Lease(lease), Some(holder)) = (&mut claim, &self.record.holder)
         {
             (lease.token, lease.holder) = (self.record.token, holder.clone());
         }
-        let was_held = self.record.release(&claim, now) == ReleaseOutcome::Released;
+        let was_held =
+            self.record.release(&claim, reason, now, wall(now)) == ReleaseOutcome::Released;
         if was_held && is_on(Mutant::ReleaseResetsToken) {
             self.record.token = FencingToken::new(0);
         }
@@ -149,20 +155,21 @@ impl Store {
     /// An operator evicts the holder. Returns its token.
     pub(super) fn evict(&mut self, now: u64) -> Option<FencingToken> {
         let token = self.record.token;
+        let now = self.now(now);
+        let at = wall(now);
         let done = match self.kind {
             StoreKind::Observed { .. } => {
                 let held = self.record.holder.is_some();
                 if held {
-                    RecordChange::Close.apply(&mut self.record);
+                    RecordChange::Close { at }.apply(&mut self.record);
                 }
                 held
             }
             _ => {
                 let resource = ResourceName::new("r").expect("a good name");
-                let now = self.now(now);
                 let done = self
                     .record
-                    .evict(&resource, token, EvictionMode::Close, now);
+                    .evict(&resource, token, EvictionMode::Close, now, at);
                 done == ReleaseOutcome::Released
             }
         };
@@ -175,7 +182,8 @@ impl Store {
         let unconditional = is_on(Mutant::TakeoverUnconditional)
             && matches!(guard, WriteCondition::Unchanged { .. });
         let fits = self.min_reader != NEWER || is_on(Mutant::NewerRecordWritten);
-        if !fits || !(guard.admits(&self.record) || unconditional) {
+        let admitted = guard.admits(&self.record) || unconditional;
+        if !fits || !admitted || change.is_refused(&self.record) {
             return WriteOutcome::Refused(self.found());
         }
         let version = self.record.version;
@@ -183,10 +191,12 @@ impl Store {
         if is_on(Mutant::VersionKeptByRenewal) && matches!(change, RecordChange::Extend { .. }) {
             self.record.version = version;
         }
-        WriteOutcome::Done {
+        WriteOutcome::Done(Written {
             version: self.record.version,
             token: matches!(change, RecordChange::Take { .. }).then_some(self.record.token),
-        }
+            edition: Some(self.record.edition),
+            instruction: self.record.instruction(),
+        })
     }
 
     /// The record, if the store shows it with a refusal.

@@ -75,6 +75,10 @@ pub enum Operation {
     List,
     /// [`evict`](super::LeaseStore::evict).
     Evict,
+    /// [`instruct`](super::LeaseStore::instruct).
+    Instruct,
+    /// [`purge`](super::LeaseStore::purge).
+    Purge,
     /// The check of a lease within a [leader transaction](super::fencing).
     Confirm,
 }
@@ -90,6 +94,8 @@ impl fmt::Display for Operation {
             Self::Read => "read",
             Self::List => "list",
             Self::Evict => "evict",
+            Self::Instruct => "instruct",
+            Self::Purge => "purge",
             Self::Confirm => "confirm",
         })
     }

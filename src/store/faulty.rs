@@ -10,10 +10,13 @@ use futures::{future::BoxFuture, stream::BoxStream};
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 use super::{
-    AcquireOutcome, EvictionMode, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
-    StoreErrorKind,
+    AcquireOutcome, EvictionMode, InstructOutcome, LeaseStore, Operation, ReleaseOutcome,
+    RenewOutcome, StoreError, StoreErrorKind, StoreEvent,
 };
-use crate::lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope};
+use crate::lease::{
+    Bid, EndReason, FencingToken, Instruction, Lease, LeaseRecord, ReleaseTarget, ResourceName,
+    Scope,
+};
 
 /// A fault that a [`FaultyStore`] injects into one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,13 +61,19 @@ pub struct CallCounts {
     pub list: u64,
     /// Evictions.
     pub evict: u64,
+    /// Instructions.
+    pub instruct: u64,
+    /// Purges.
+    pub purge: u64,
 }
 
 impl CallCounts {
     /// All requests together.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.acquire + self.renew + self.release + self.read + self.list + self.evict
+        let holders = self.acquire + self.renew + self.release;
+        let operators = self.list + self.evict + self.instruct + self.purge;
+        holders + self.read + operators
     }
 }
 
@@ -132,6 +141,8 @@ impl FaultyStore {
             Operation::Read => calls.read += 1,
             Operation::List => calls.list += 1,
             Operation::Evict => calls.evict += 1,
+            Operation::Instruct => calls.instruct += 1,
+            Operation::Purge => calls.purge += 1,
             Operation::Open | Operation::Prepare | Operation::Confirm => {}
         }
         if let Some(fault) = plan.script.pop_front() {
@@ -271,11 +282,12 @@ impl LeaseStore for FaultyStore {
     async fn release(
         &self,
         claim: &ReleaseTarget,
+        reason: Option<EndReason>,
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         self.call(
             Operation::Release,
-            again!(store, [claim], store.release(&claim, limit)),
+            again!(store, [claim], store.release(&claim, reason, limit)),
         )
         .await
     }
@@ -321,7 +333,31 @@ impl LeaseStore for FaultyStore {
         self.call(Operation::Evict, evict).await
     }
 
-    fn watch(&self, resource: &ResourceName) -> Option<BoxStream<'static, ()>> {
-        self.inner.watch(resource)
+    async fn instruct(
+        &self,
+        resource: &ResourceName,
+        instruction: &Instruction,
+        limit: Duration,
+    ) -> Result<InstructOutcome, StoreError> {
+        let instruct = again!(
+            store,
+            [resource, instruction],
+            store.instruct(&resource, &instruction, limit)
+        );
+        self.call(Operation::Instruct, instruct).await
+    }
+
+    async fn purge(
+        &self,
+        scope: &Scope,
+        untouched_for: Duration,
+        limit: Duration,
+    ) -> Result<u64, StoreError> {
+        let purge = again!(store, [scope], store.purge(&scope, untouched_for, limit));
+        self.call(Operation::Purge, purge).await
+    }
+
+    fn watch(&self, alive_every: Duration) -> Option<BoxStream<'static, StoreEvent>> {
+        self.inner.watch(alive_every)
     }
 }

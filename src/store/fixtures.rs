@@ -24,6 +24,8 @@ pub(crate) fn bid(candidate: &str, attempt: u128) -> Bid {
         ttl: TTL,
         metadata: None,
         reentrant: false,
+        waited: None,
+        internal: false,
     }
 }
 

@@ -5,14 +5,18 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 
 use super::{
-    AcquireOutcome, EvictionMode, LeaseStore, ReleaseOutcome, RenewOutcome, StoreError,
-    record::StoredRecord,
+    AcquireOutcome, EvictionMode, InstructOutcome, LeaseStore, ReleaseOutcome, RenewOutcome,
+    StoreError, StoreEvent, change_feed::ChangeFeed, record::StoredRecord,
 };
 use crate::{
     clock::{BootClock, Clock, Moment},
-    lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope},
+    lease::{
+        Bid, EndReason, FencingToken, Instruction, Lease, LeaseRecord, ReleaseTarget, ResourceName,
+        Scope,
+    },
 };
 
 /// Leases in the memory of one process, for tests and for singletons within a process.
@@ -24,6 +28,7 @@ use crate::{
 pub struct MemoryStore {
     records: Arc<Mutex<BTreeMap<ResourceName, StoredRecord>>>,
     clock: Arc<dyn Clock>,
+    changes: ChangeFeed,
 }
 
 impl MemoryStore {
@@ -39,6 +44,7 @@ impl MemoryStore {
         Self {
             records: Arc::default(),
             clock,
+            changes: ChangeFeed::new(),
         }
     }
 
@@ -51,13 +57,19 @@ impl MemoryStore {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         // Read under the mutex, so that requests and the moments they use have the same order.
         let now = self.clock.now();
-        if let Some(record) = records.get_mut(resource) {
-            return step(record, now);
+        let mut absent = StoredRecord::default();
+        let stored = records.get_mut(resource);
+        let is_new = stored.is_none();
+        let record = stored.unwrap_or(&mut absent);
+        let before = record.availability();
+        let outcome = step(record, now);
+        let event = record.event_since(&before, resource);
+        if is_new && absent.version > 0 {
+            records.insert(resource.clone(), absent);
         }
-        let mut record = StoredRecord::default();
-        let outcome = step(&mut record, now);
-        if record.version > 0 {
-            records.insert(resource.clone(), record);
+        drop(records);
+        if let Some(event) = event {
+            self.changes.send(event);
         }
         outcome
     }
@@ -93,9 +105,12 @@ impl LeaseStore for MemoryStore {
     async fn release(
         &self,
         claim: &ReleaseTarget,
+        reason: Option<EndReason>,
         _: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
-        Ok(self.step(claim.resource(), |record, now| record.release(claim, now)))
+        Ok(self.step(claim.resource(), |record, now| {
+            record.release(claim, reason, now, SystemTime::now())
+        }))
     }
 
     async fn read(
@@ -124,8 +139,38 @@ impl LeaseStore for MemoryStore {
         _: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         Ok(self.step(resource, |record, now| {
-            record.evict(resource, token, eviction, now)
+            record.evict(resource, token, eviction, now, SystemTime::now())
         }))
+    }
+
+    async fn instruct(
+        &self,
+        resource: &ResourceName,
+        instruction: &Instruction,
+        _: Duration,
+    ) -> Result<InstructOutcome, StoreError> {
+        Ok(self.step(resource, |record, now| {
+            record.instruct(resource, instruction, now, SystemTime::now())
+        }))
+    }
+
+    async fn purge(
+        &self,
+        scope: &Scope,
+        untouched_for: Duration,
+        _: Duration,
+    ) -> Result<u64, StoreError> {
+        let since = SystemTime::now().checked_sub(untouched_for);
+        let since = since.unwrap_or(SystemTime::UNIX_EPOCH);
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        let before = records.len();
+        records.retain(|name, record| name.scope() != *scope || !record.is_purged(since, now));
+        Ok((before - records.len()) as u64)
+    }
+
+    fn watch(&self, alive_every: Duration) -> Option<BoxStream<'static, StoreEvent>> {
+        Some(self.changes.subscribe(alive_every))
     }
 }
 

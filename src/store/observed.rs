@@ -8,7 +8,7 @@ mod expiry_observer;
 #[cfg(any(test, feature = "dynamodb"))]
 pub(crate) use self::{
     change::{RecordChange, WriteCondition},
-    expiry_observer::{ExpiryObserver, Table, TableRecord, WriteOutcome},
+    expiry_observer::{ExpiryObserver, Table, TableRecord, WriteOutcome, Written},
 };
 
 use std::{collections::HashMap, time::Duration};

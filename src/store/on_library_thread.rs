@@ -9,13 +9,19 @@ use futures::{
 use tokio::sync::mpsc;
 
 use super::{
-    AcquireOutcome, EvictionMode, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
-    StoreErrorKind,
+    AcquireOutcome, EvictionMode, InstructOutcome, LeaseStore, Operation, ReleaseOutcome,
+    RenewOutcome, StoreError, StoreErrorKind, StoreEvent,
 };
 use crate::{
-    lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope},
+    lease::{
+        Bid, EndReason, FencingToken, Instruction, Lease, LeaseRecord, ReleaseTarget, ResourceName,
+        Scope,
+    },
     runtime::{LibraryThread, TaskLost, text_of},
 };
+
+/// How many events of a watch wait for their reader.
+const EVENTS_BEHIND: usize = 256;
 
 /// A store whose requests all run on one thread of the library.
 ///
@@ -108,10 +114,11 @@ impl LeaseStore for OnLibraryThread {
     async fn release(
         &self,
         claim: &ReleaseTarget,
+        reason: Option<EndReason>,
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         let (store, claim) = (self.inner.clone(), claim.clone());
-        let request = async move { store.release(&claim, limit).await };
+        let request = async move { store.release(&claim, reason, limit).await };
         self.call(Operation::Release, request).await
     }
 
@@ -143,6 +150,29 @@ impl LeaseStore for OnLibraryThread {
         self.call(Operation::Evict, request).await
     }
 
+    async fn instruct(
+        &self,
+        resource: &ResourceName,
+        instruction: &Instruction,
+        limit: Duration,
+    ) -> Result<InstructOutcome, StoreError> {
+        let (store, resource) = (self.inner.clone(), resource.clone());
+        let instruction = instruction.clone();
+        let request = async move { store.instruct(&resource, &instruction, limit).await };
+        self.call(Operation::Instruct, request).await
+    }
+
+    async fn purge(
+        &self,
+        scope: &Scope,
+        untouched_for: Duration,
+        limit: Duration,
+    ) -> Result<u64, StoreError> {
+        let (store, scope) = (self.inner.clone(), scope.clone());
+        let request = async move { store.purge(&scope, untouched_for, limit).await };
+        self.call(Operation::Purge, request).await
+    }
+
     async fn renew_many(
         &self,
         leases: &[(Lease, Duration)],
@@ -159,16 +189,18 @@ impl LeaseStore for OnLibraryThread {
         }
     }
 
-    fn watch(&self, resource: &ResourceName) -> Option<BoxStream<'static, ()>> {
-        let mut changes = self.inner.watch(resource)?;
-        // One pending notice covers all changes.
-        let (notify, mut notices) = mpsc::channel(1);
+    fn watch(&self, alive_every: Duration) -> Option<BoxStream<'static, StoreEvent>> {
+        let mut changes = self.inner.watch(alive_every)?;
+        let (notify, mut notices) = mpsc::channel(EVENTS_BEHIND);
         self.thread.spawn(async move {
-            while let Either::Left((Some(()), _)) =
+            while let Either::Left((Some(event), _)) =
                 select(changes.next(), std::pin::pin!(notify.closed())).await
             {
-                // It fails if a notice is pending already.
-                let _ = notify.try_send(());
+                // If the reader is behind, the stream waits: the store then sees a slow reader, as without this
+                // thread.
+                if notify.send(event).await.is_err() {
+                    break;
+                }
             }
         });
         Some(poll_fn(move |context| notices.poll_recv(context)).boxed())

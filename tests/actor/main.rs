@@ -3,6 +3,8 @@
 
 mod acknowledgements;
 mod commands;
+#[path = "../common/custom_store.rs"]
+mod custom_store;
 mod events;
 mod known_leader;
 mod losing;

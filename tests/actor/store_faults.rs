@@ -1,16 +1,13 @@
 //! Elections on a store that loses replies, is almost too slow, or panics.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use futures::stream::BoxStream;
 use tenure::{
-    FencingToken, LeaseStore, LockActor, StoreError, Timing,
-    lease::{Lease, LeaseRecord, ResourceName, Scope},
-    store::{AcquireOutcome, Bid, EvictionMode, ReleaseOutcome, ReleaseTarget, RenewOutcome},
+    LockActor, Timing,
     testing::{Fault, FaultyStore, TokioClock},
 };
 
+use crate::custom_store::CustomStore;
 use crate::support::*;
 
 #[test]
@@ -58,58 +55,18 @@ fn a_leader_is_elected_with_every_margin_that_build_accepts() {
     });
 }
 
-/// A memory store whose stream of hints panics after a second.
-#[derive(Debug)]
-struct BadWatch(FaultyStore);
-
-#[async_trait]
-impl LeaseStore for BadWatch {
-    fn kind(&self) -> &'static str {
-        "bad watch"
-    }
-    async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {
-        self.0.acquire(bid, limit).await
-    }
-    async fn renew(
-        &self,
-        lease: &Lease,
-        ttl: Duration,
-        limit: Duration,
-    ) -> Result<RenewOutcome, StoreError> {
-        self.0.renew(lease, ttl, limit).await
-    }
-    async fn release(
-        &self,
-        claim: &ReleaseTarget,
-        limit: Duration,
-    ) -> Result<ReleaseOutcome, StoreError> {
-        self.0.release(claim, limit).await
-    }
-    async fn read(
-        &self,
-        name: &ResourceName,
-        limit: Duration,
-    ) -> Result<Option<LeaseRecord>, StoreError> {
-        self.0.read(name, limit).await
-    }
-    async fn list(&self, scope: &Scope, limit: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
-        self.0.list(scope, limit).await
-    }
-    async fn evict(
-        &self,
-        name: &ResourceName,
-        token: FencingToken,
-        eviction: EvictionMode,
-        limit: Duration,
-    ) -> Result<ReleaseOutcome, StoreError> {
-        self.0.evict(name, token, eviction, limit).await
-    }
-    fn watch(&self, _: &ResourceName) -> Option<BoxStream<'static, ()>> {
-        let hint = async {
-            sleep(1.0).await;
-            panic!("a panic on purpose");
-        };
-        Some(Box::pin(futures::stream::once(hint)))
+/// A store whose watch panics after a second.
+fn bad_watch(inner: FaultyStore) -> CustomStore {
+    CustomStore {
+        inner: Arc::new(inner),
+        kind: Box::new(|| "bad watch"),
+        watch: Box::new(|_| {
+            let event = async {
+                sleep(1.0).await;
+                panic!("a panic on purpose");
+            };
+            Some(Box::pin(futures::stream::once(event)))
+        }),
     }
 }
 
@@ -117,7 +74,7 @@ impl LeaseStore for BadWatch {
 fn a_watch_that_panics_is_an_error_of_the_store_and_the_subscribers_are_told() {
     paused(async {
         let lab = Lab::new();
-        let lock = LockActor::builder("r", Arc::new(BadWatch(lab.store.clone())))
+        let lock = LockActor::builder("r", Arc::new(bad_watch(lab.store.clone())))
             .timing(timing())
             .clock(Arc::new(TokioClock::new()))
             .start_on_current_runtime()

@@ -77,6 +77,8 @@ async fn held_by(store_under_test: &StoreUnderTest, once: &Once, holder: &str, r
         ttl: TTL / 2,
         metadata: None,
         reentrant: false,
+        waited: None,
+        internal: false,
     };
     let outcome = store.acquire(&bid, LIMIT).await.unwrap();
     let AcquireOutcome::Granted { token } = outcome else {
@@ -90,7 +92,7 @@ async fn held_by(store_under_test: &StoreUnderTest, once: &Once, holder: &str, r
             token,
         };
         let outcome = store
-            .release(&ReleaseTarget::Lease(lease), LIMIT)
+            .release(&ReleaseTarget::Lease(lease), None, LIMIT)
             .await
             .unwrap();
         assert_eq!(outcome, ReleaseOutcome::Released);

@@ -77,7 +77,7 @@ async fn a_release_by_the_owner_is_one_write_and_names_the_holder_when_refused()
         let (test_table, wire) = over_a_wire(server).await;
         let nothing = test_table
             .store
-            .release(&test_table.owner("a"), LIMIT)
+            .release(&test_table.owner("a"), None, LIMIT)
             .await
             .unwrap();
         assert_eq!(nothing, ReleaseOutcome::NotHeld(None));
@@ -85,7 +85,7 @@ async fn a_release_by_the_owner_is_one_write_and_names_the_holder_when_refused()
         test_table.other(server).acquire("a", 1).await;
         let foreign = test_table
             .store
-            .release(&test_table.owner("b"), LIMIT)
+            .release(&test_table.owner("b"), None, LIMIT)
             .await
             .unwrap();
         assert!(matches!(foreign, ReleaseOutcome::NotHeld(Some(record)) if record.is_held()));
@@ -93,7 +93,7 @@ async fn a_release_by_the_owner_is_one_write_and_names_the_holder_when_refused()
         assert_eq!(test_table.version().await, "1");
         let released = test_table
             .store
-            .release(&test_table.owner("a"), LIMIT)
+            .release(&test_table.owner("a"), None, LIMIT)
             .await
             .unwrap();
         assert_eq!(released, ReleaseOutcome::Released);

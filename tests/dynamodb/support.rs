@@ -159,6 +159,8 @@ impl TestTable {
             ttl: TTL,
             metadata: None,
             reentrant: false,
+            waited: None,
+            internal: false,
         }
     }
 
@@ -190,7 +192,10 @@ impl TestTable {
     }
 
     pub(crate) async fn release(&self, holder: &str, token: u64) {
-        let released = self.store.release(&self.claim(holder, token), LIMIT).await;
+        let released = self
+            .store
+            .release(&self.claim(holder, token), None, LIMIT)
+            .await;
         assert_eq!(released.unwrap(), ReleaseOutcome::Released);
     }
 

@@ -41,10 +41,13 @@ async fn errors(test_table: &TestTable) -> Vec<StoreError> {
             .await
             .map(drop),
         store
-            .release(&test_table.claim("a", 1), LIMIT)
+            .release(&test_table.claim("a", 1), None, LIMIT)
             .await
             .map(drop),
-        store.release(&test_table.owner("a"), LIMIT).await.map(drop),
+        store
+            .release(&test_table.owner("a"), None, LIMIT)
+            .await
+            .map(drop),
         store.read(&test_table.name, LIMIT).await.map(drop),
         store.list(&test_table.scope(), LIMIT).await.map(drop),
         store
@@ -231,7 +234,7 @@ async fn an_item_of_another_shape_is_corrupt_and_not_written() {
                 errors.push(
                     other
                         .store
-                        .release(&test_table.claim("a", 1), LIMIT)
+                        .release(&test_table.claim("a", 1), None, LIMIT)
                         .await
                         .map(drop),
                 );
@@ -241,7 +244,7 @@ async fn an_item_of_another_shape_is_corrupt_and_not_written() {
                 errors.push(
                     other
                         .store
-                        .release(&test_table.owner("a"), LIMIT)
+                        .release(&test_table.owner("a"), None, LIMIT)
                         .await
                         .map(drop),
                 );

@@ -72,14 +72,18 @@ async fn a_lost_answer_to_a_renewal_or_a_release_does_no_harm() {
             assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
         }
         let renewed = test_table.store.renew(&lease, TTL, LIMIT).await.unwrap();
-        assert_eq!(renewed, RenewOutcome::Renewed);
+        assert_eq!(renewed, RenewOutcome::RENEWED);
         wire.cut.store(1, SeqCst);
-        let error = test_table.store.release(&claim, LIMIT).await.unwrap_err();
+        let error = test_table
+            .store
+            .release(&claim, None, LIMIT)
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unknown, "{error}");
         wire.cut.store(cuts - 1, SeqCst);
-        let _ = test_table.store.release(&claim, LIMIT).await;
+        let _ = test_table.store.release(&claim, None, LIMIT).await;
         wire.cut.store(0, SeqCst);
-        match test_table.store.release(&claim, LIMIT).await.unwrap() {
+        match test_table.store.release(&claim, None, LIMIT).await.unwrap() {
             ReleaseOutcome::NotHeld(Some(record)) => assert_eq!(record.holder, None),
             other => panic!("{other:?}"),
         }
@@ -136,7 +140,7 @@ async fn an_answer_that_never_comes_is_unknown_within_the_limit() {
         resource: test_table.name.clone(),
         attempt: test_table.bid("a", 1).attempt,
     };
-    let released = test_table.store.release(&claim, LIMIT).await.unwrap();
+    let released = test_table.store.release(&claim, None, LIMIT).await.unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
 }
 
@@ -164,7 +168,7 @@ async fn an_unreachable_server_is_an_error_within_the_limit() {
             resource: name,
             attempt: tenure::store::AttemptId::new(1),
         };
-        let error = store.release(&claim, LIMIT).await.unwrap_err();
+        let error = store.release(&claim, None, LIMIT).await.unwrap_err();
         assert_eq!(
             error.kind(),
             StoreErrorKind::Unavailable,

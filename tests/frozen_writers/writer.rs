@@ -74,6 +74,8 @@ pub(crate) async fn run(orders: &Orders) {
             ttl: TTL,
             metadata: None,
             reentrant: false,
+            waited: None,
+            internal: false,
         };
         if let Ok(AcquireOutcome::Granted { token }) = store.acquire(&bid, LIMIT).await {
             let (resource, holder) = (bid.resource, bid.candidate);

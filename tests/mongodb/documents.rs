@@ -37,7 +37,7 @@ async fn assert_untouched(test_collection: &TestCollection, kind: StoreErrorKind
         test_collection.attempt(1),
         test_collection.owner("a"),
     ] {
-        let released = store.release(&claim, LIMIT).await;
+        let released = store.release(&claim, None, LIMIT).await;
         assert_eq!(released.map_err(kind_of), Err(kind), "{why}: release");
     }
     for eviction in [EvictionMode::Close, EvictionMode::Force] {
@@ -223,7 +223,7 @@ async fn unknown_fields_are_kept() {
         .unwrap();
     test_collection
         .store
-        .release(&test_collection.claim("a", 1), LIMIT)
+        .release(&test_collection.claim("a", 1), None, LIMIT)
         .await
         .unwrap();
     assert_eq!(test_collection.acquire("b", 2).await, granted(2));
@@ -294,7 +294,11 @@ async fn names_stay_distinct_in_a_collection_with_a_collation() {
     test_collection.name = "a/Name".try_into().unwrap();
     let foreign = test_collection
         .store
-        .release(&ReleaseTarget::Lease(test_collection.lease("A", 1)), LIMIT)
+        .release(
+            &ReleaseTarget::Lease(test_collection.lease("A", 1)),
+            None,
+            LIMIT,
+        )
         .await
         .unwrap();
     assert_ne!(foreign, tenure::store::ReleaseOutcome::Released);

@@ -60,7 +60,7 @@ async fn an_answer_lost_once_is_repeated_by_the_driver_without_a_second_write() 
         .store
         .renew(&test_collection.lease("a", 1), TTL, LIMIT)
         .await;
-    assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
+    assert_eq!(renewed.unwrap(), RenewOutcome::RENEWED);
     assert_eq!(
         (wire.cut.load(SeqCst), version(&test_collection).await),
         (0, 2)
@@ -68,7 +68,7 @@ async fn an_answer_lost_once_is_repeated_by_the_driver_without_a_second_write() 
     lose();
     let released = test_collection
         .store
-        .release(&test_collection.claim("a", 1), LIMIT)
+        .release(&test_collection.claim("a", 1), None, LIMIT)
         .await;
     assert_eq!(released.unwrap(), ReleaseOutcome::Released);
     assert_eq!(
@@ -127,7 +127,7 @@ async fn a_renewal_whose_answer_is_lost_twice_is_unknown_and_the_lease_stays() {
         .store
         .renew(&test_collection.lease("a", 1), TTL, LIMIT)
         .await;
-    assert_eq!(again.unwrap(), RenewOutcome::Renewed);
+    assert_eq!(again.unwrap(), RenewOutcome::RENEWED);
     assert_eq!(test_collection.read().await.token, FencingToken::new(1));
 }
 
@@ -143,14 +143,19 @@ async fn a_release_whose_answer_is_lost_twice_is_unknown_and_done_only_once() {
         };
         test_collection.acquire("a", 1).await;
         wire.cut.store(2, SeqCst);
-        assert_unknown(test_collection.store.release(&claim, LIMIT).await);
+        assert_unknown(test_collection.store.release(&claim, None, LIMIT).await);
         assert_eq!(
             (wire.cut.load(SeqCst), version(&test_collection).await),
             (0, 2)
         );
         // Another candidate holds the lease now, and the second try must not release it.
         assert_eq!(test_collection.acquire("b", 2).await, granted(2));
-        match test_collection.store.release(&claim, LIMIT).await.unwrap() {
+        match test_collection
+            .store
+            .release(&claim, None, LIMIT)
+            .await
+            .unwrap()
+        {
             ReleaseOutcome::NotHeld(Some(record)) => assert!(record.is_held(), "{record:?}"),
             other => panic!("{other:?}"),
         }

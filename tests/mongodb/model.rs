@@ -79,7 +79,7 @@ async fn walk(rng: &mut StdRng) {
                     (
                         format!("renew {lease:?}"),
                         match outcome {
-                            RenewOutcome::Renewed => (true, None, None),
+                            RenewOutcome::Renewed { .. } => (true, None, None),
                             RenewOutcome::Lost(record) => (false, None, record),
                         },
                     )
@@ -88,17 +88,21 @@ async fn walk(rng: &mut StdRng) {
                     let outcome = match choice {
                         6 => {
                             store
-                                .release(&test_collection.claim(candidate, token.get()), LIMIT)
+                                .release(
+                                    &test_collection.claim(candidate, token.get()),
+                                    None,
+                                    LIMIT,
+                                )
                                 .await
                         }
                         7 => {
                             store
-                                .release(&test_collection.attempt(bid.attempt.get()), LIMIT)
+                                .release(&test_collection.attempt(bid.attempt.get()), None, LIMIT)
                                 .await
                         }
                         8 => {
                             store
-                                .release(&test_collection.owner(candidate), LIMIT)
+                                .release(&test_collection.owner(candidate), None, LIMIT)
                                 .await
                         }
                         9 => {

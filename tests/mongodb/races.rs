@@ -62,7 +62,7 @@ async fn one_of_many_wins_each_round() {
         }
         let released = places[0]
             .store
-            .release(&places[0].claim(winner, *token), LIMIT)
+            .release(&places[0].claim(winner, *token), None, LIMIT)
             .await
             .unwrap();
         assert_eq!(released, ReleaseOutcome::Released);

@@ -34,7 +34,7 @@ async fn a_lock_leads_when_its_damaged_document_is_repaired() {
     test_collection.acquire("a", 1).await;
     test_collection
         .store
-        .release(&test_collection.claim("a", 1), LIMIT)
+        .release(&test_collection.claim("a", 1), None, LIMIT)
         .await
         .unwrap();
     test_collection.set(doc! { "token": "one" }).await;

@@ -45,7 +45,7 @@ async fn each_operation_is_one_command() {
         .unwrap();
     assert_eq!(commands.names(), ["findAndModify"]);
     store
-        .release(&test_collection.claim("a", 1), LIMIT)
+        .release(&test_collection.claim("a", 1), None, LIMIT)
         .await
         .unwrap();
     assert_eq!(commands.names(), ["findAndModify"]);
@@ -62,7 +62,7 @@ async fn each_operation_is_one_command() {
         .unwrap();
     assert_eq!(commands.names(), ["findAndModify", "find"]);
     store
-        .release(&test_collection.claim("a", 1), LIMIT)
+        .release(&test_collection.claim("a", 1), None, LIMIT)
         .await
         .unwrap();
     assert_eq!(commands.names(), ["findAndModify", "find"]);
@@ -115,11 +115,11 @@ async fn the_server_counts_one_command_per_operation_and_one_write_unless_it_ref
         .renew(&test_collection.lease("a", 1), TTL, LIMIT)
         .await
         .unwrap();
-    assert_eq!(renewed, RenewOutcome::Renewed);
+    assert_eq!(renewed, RenewOutcome::RENEWED);
     assert_eq!(noted(&test_collection).await, expected("findAndModify", 3));
     let released = test_collection
         .store
-        .release(&test_collection.claim("a", 1), LIMIT)
+        .release(&test_collection.claim("a", 1), None, LIMIT)
         .await
         .unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
@@ -128,7 +128,7 @@ async fn the_server_counts_one_command_per_operation_and_one_write_unless_it_ref
     assert_eq!(noted(&test_collection).await, expected("findAndModify", 5));
     let released = test_collection
         .store
-        .release(&test_collection.owner("b"), LIMIT)
+        .release(&test_collection.owner("b"), None, LIMIT)
         .await
         .unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
@@ -156,15 +156,15 @@ async fn a_refused_request_writes_nothing() {
         .await
         .unwrap();
     store
-        .release(&test_collection.claim("a", 2), LIMIT)
+        .release(&test_collection.claim("a", 2), None, LIMIT)
         .await
         .unwrap();
     store
-        .release(&test_collection.attempt(2), LIMIT)
+        .release(&test_collection.attempt(2), None, LIMIT)
         .await
         .unwrap();
     store
-        .release(&test_collection.owner("b"), LIMIT)
+        .release(&test_collection.owner("b"), None, LIMIT)
         .await
         .unwrap();
     store
@@ -195,7 +195,7 @@ async fn a_refused_request_writes_nothing() {
         .unwrap();
     refused(test_collection.acquire("a", 1).await);
     store
-        .release(&test_collection.claim("a", 1), LIMIT)
+        .release(&test_collection.claim("a", 1), None, LIMIT)
         .await
         .unwrap();
     refused(test_collection.acquire("a", 1).await);
@@ -228,7 +228,7 @@ async fn the_settings_of_a_client_for_fast_and_stale_reads_are_overridden() {
         .await
         .unwrap();
     store
-        .release(&test_collection.claim("a", 1), LIMIT)
+        .release(&test_collection.claim("a", 1), None, LIMIT)
         .await
         .unwrap();
     store.prepare().await.unwrap();

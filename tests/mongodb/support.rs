@@ -78,6 +78,8 @@ impl TestCollection {
             ttl: TTL,
             metadata: None,
             reentrant: false,
+            waited: None,
+            internal: false,
         }
     }
 

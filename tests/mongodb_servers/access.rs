@@ -100,7 +100,9 @@ async fn a_user_who_may_only_read_is_denied_every_write() {
         Operation::Renew,
     );
     assert_denied(
-        store.release(&test_collection.claim("a", 1), LIMIT).await,
+        store
+            .release(&test_collection.claim("a", 1), None, LIMIT)
+            .await,
         Operation::Release,
     );
     let force = store.evict(
@@ -139,12 +141,14 @@ async fn the_documented_privileges_are_enough_for_every_operation_and_each_is_ne
     let renewed = store
         .renew(&test_collection.lease("a", 1), TTL, LIMIT)
         .await;
-    assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
+    assert_eq!(renewed.unwrap(), RenewOutcome::RENEWED);
     let closed = store
         .evict(&test_collection.name, first, EvictionMode::Close, LIMIT)
         .await;
     assert_eq!(closed.unwrap(), ReleaseOutcome::Released);
-    let released = store.release(&test_collection.claim("a", 1), LIMIT).await;
+    let released = store
+        .release(&test_collection.claim("a", 1), None, LIMIT)
+        .await;
     assert_eq!(released.unwrap(), ReleaseOutcome::Released);
     assert_eq!(
         store

@@ -71,10 +71,10 @@ async fn a_standalone_server_is_asked_to_write_to_disk_and_not_for_retryable_wri
         .store
         .renew(&test_collection.lease("a", 1), TTL, LIMIT)
         .await;
-    assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
+    assert_eq!(renewed.unwrap(), RenewOutcome::RENEWED);
     let released = test_collection
         .store
-        .release(&test_collection.claim("a", 1), LIMIT)
+        .release(&test_collection.claim("a", 1), None, LIMIT)
         .await;
     assert_eq!(released.unwrap(), ReleaseOutcome::Released);
     let sent = commands.take();
@@ -141,7 +141,7 @@ async fn an_answered_write_survives_a_crash_of_a_standalone_server() {
         assert_eq!(record.holder.unwrap().as_str(), "a");
         let released = test_collection
             .store
-            .release(&test_collection.claim("a", token), LIMIT)
+            .release(&test_collection.claim("a", token), None, LIMIT)
             .await;
         assert_eq!(released.unwrap(), ReleaseOutcome::Released);
         test_collection = server.crash_and_restart(&test_collection);
@@ -158,7 +158,7 @@ async fn a_lock_leads_when_its_standalone_server_is_started_again() {
     assert_eq!(test_collection.acquire("a", 1).await, granted(1));
     test_collection
         .store
-        .release(&test_collection.claim("a", 1), LIMIT)
+        .release(&test_collection.claim("a", 1), None, LIMIT)
         .await
         .unwrap();
     server.mongod.kill();

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_input;
+#[path = "../common/custom_store.rs"]
+mod custom_store;
 mod events;
 #[path = "../common/locks.rs"]
 mod locks;

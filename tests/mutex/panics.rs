@@ -9,14 +9,10 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use futures::FutureExt as _;
-use tenure::{
-    LeaseStore, LockManager, MemoryStore, Mutex, StartError, StoreError,
-    lease::{FencingToken, Lease, LeaseRecord, ResourceName, Scope},
-    mutex::LockManagerBuilder,
-    store::{AcquireOutcome, Bid, EvictionMode, ReleaseOutcome, ReleaseTarget, RenewOutcome},
-};
+use tenure::{LockManager, MemoryStore, Mutex, StartError, mutex::LockManagerBuilder};
+
+use crate::custom_store::CustomStore;
 
 /// Whether the application's code panics now.
 #[derive(Clone, Debug, Default)]
@@ -37,64 +33,21 @@ impl Panics {
 }
 
 /// A store whose `kind` panics.
-#[derive(Debug)]
-struct OddStore(MemoryStore, Panics);
-
-#[async_trait]
-impl LeaseStore for OddStore {
-    fn kind(&self) -> &'static str {
-        self.1.check();
-        self.0.kind()
-    }
-
-    async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {
-        self.0.acquire(bid, limit).await
-    }
-
-    async fn renew(
-        &self,
-        lease: &Lease,
-        ttl: Duration,
-        limit: Duration,
-    ) -> Result<RenewOutcome, StoreError> {
-        self.0.renew(lease, ttl, limit).await
-    }
-
-    async fn release(
-        &self,
-        claim: &ReleaseTarget,
-        limit: Duration,
-    ) -> Result<ReleaseOutcome, StoreError> {
-        self.0.release(claim, limit).await
-    }
-
-    async fn read(
-        &self,
-        resource: &ResourceName,
-        limit: Duration,
-    ) -> Result<Option<LeaseRecord>, StoreError> {
-        self.0.read(resource, limit).await
-    }
-
-    async fn list(&self, scope: &Scope, limit: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
-        self.0.list(scope, limit).await
-    }
-
-    async fn evict(
-        &self,
-        resource: &ResourceName,
-        token: FencingToken,
-        eviction: EvictionMode,
-        limit: Duration,
-    ) -> Result<ReleaseOutcome, StoreError> {
-        self.0.evict(resource, token, eviction, limit).await
+fn odd_store(panics: Panics) -> CustomStore {
+    CustomStore {
+        inner: Arc::new(MemoryStore::new()),
+        kind: Box::new(move || {
+            panics.check();
+            "odd"
+        }),
+        watch: Box::new(|_| None),
     }
 }
 
 /// A mutex whose store panics in `kind` from [`Panics::start`] on.
 fn odd_mutex(build: fn(LockManagerBuilder) -> Result<LockManager, StartError>) -> (Mutex, Panics) {
     let panics = Panics::default();
-    let store = OddStore(MemoryStore::new(), panics.clone());
+    let store = odd_store(panics.clone());
     let locks = build(LockManager::builder(Arc::new(store)).owner("a")).unwrap();
     (locks.mutex("m").unwrap(), panics)
 }

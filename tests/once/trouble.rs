@@ -57,6 +57,8 @@ async fn write_mark(store: &FaultyStore, holder: &str, ttl: Duration) {
         ttl,
         metadata: None,
         reentrant: false,
+        waited: None,
+        internal: false,
     };
     store.acquire(&bid, TTL).await.unwrap();
 }

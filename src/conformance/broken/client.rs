@@ -2,7 +2,7 @@ use std::{
     collections::BTreeMap,
     future::pending,
     sync::{Arc, Mutex, atomic::Ordering},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -10,10 +10,13 @@ use async_trait::async_trait;
 use super::{Database, Fault};
 use crate::{
     clock::{Clock as _, Moment},
-    lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope},
+    lease::{
+        Bid, EndReason, FencingToken, Instruction, Lease, LeaseRecord, ReleaseTarget, ResourceName,
+        Scope,
+    },
     store::{
-        AcquireOutcome, EvictionMode, LeaseStore, Operation, ReleaseOutcome, RenewOutcome,
-        StoreError, StoreErrorKind, StoredRecord,
+        AcquireOutcome, EvictionMode, InstructOutcome, LeaseStore, Operation, ReleaseOutcome,
+        RenewOutcome, StoreError, StoreErrorKind, StoredRecord,
     },
 };
 
@@ -97,9 +100,9 @@ impl Client {
             let copy = self.shared.records.lock().unwrap().get(&key).cloned();
             let mut record = copy.unwrap_or_default();
             tokio::task::yield_now().await;
-            let before = record.version;
+            let before = record.clone();
             let outcome = step(&mut record, self.now());
-            if record.version != before {
+            if record != before {
                 self.shared.records.lock().unwrap().insert(key, record);
             }
             return outcome;
@@ -235,6 +238,7 @@ impl LeaseStore for Client {
     async fn release(
         &self,
         claim: &ReleaseTarget,
+        reason: Option<EndReason>,
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         self.check_format(claim.resource(), Operation::Release)?;
@@ -252,10 +256,12 @@ impl LeaseStore for Client {
                     let attempt = record.attempt.expect("an attempt");
                     ReleaseTarget::Attempt { resource, attempt }
                 }
-                ReleaseTarget::Holder { .. } => return self.release_by_owner(record, claim, now),
+                ReleaseTarget::Holder { .. } => {
+                    return self.release_by_owner(record, claim, reason, now);
+                }
                 claim => claim.clone(),
             };
-            let outcome = record.release(&claim, now);
+            let outcome = record.release(&claim, reason, now, SystemTime::now());
             if self.has(Fault::TokenResetOnRelease) && outcome == ReleaseOutcome::Released {
                 record.token = FencingToken::new(0);
             }
@@ -315,9 +321,39 @@ impl LeaseStore for Client {
             } else {
                 token
             };
-            record.evict(resource, token, eviction, now)
+            record.evict(resource, token, eviction, now, SystemTime::now())
         });
         Ok(outcome.await)
+    }
+
+    async fn instruct(
+        &self,
+        resource: &ResourceName,
+        instruction: &Instruction,
+        limit: Duration,
+    ) -> Result<InstructOutcome, StoreError> {
+        self.check_format(resource, Operation::Instruct)?;
+        self.wait(Operation::Instruct, limit).await?;
+        let outcome = self.step(resource, |record, now| {
+            record.instruct(resource, instruction, now, SystemTime::now())
+        });
+        Ok(outcome.await)
+    }
+
+    async fn purge(
+        &self,
+        scope: &Scope,
+        untouched_for: Duration,
+        _: Duration,
+    ) -> Result<u64, StoreError> {
+        let since = SystemTime::now() - untouched_for;
+        let mut records = self.shared.records.lock().unwrap();
+        let (before, now) = (records.len(), self.now());
+        records.retain(|name, record| {
+            let name = ResourceName::new(name).unwrap();
+            name.scope() != *scope || !record.is_purged(since, now)
+        });
+        Ok((before - records.len()) as u64)
     }
 
     async fn renew_many(

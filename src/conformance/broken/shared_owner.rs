@@ -1,7 +1,9 @@
+use std::time::SystemTime;
+
 use super::{Fault, client::Client};
 use crate::{
     clock::Moment,
-    lease::{FencingToken, ReleaseTarget},
+    lease::{EndReason, FencingToken, ReleaseTarget},
     store::{ReleaseOutcome, StoredRecord},
 };
 
@@ -10,6 +12,7 @@ impl Client {
         &self,
         record: &mut StoredRecord,
         claim: &ReleaseTarget,
+        reason: Option<EndReason>,
         now: Moment,
     ) -> ReleaseOutcome {
         let mut claim = claim.clone();
@@ -38,7 +41,7 @@ impl Client {
             record.version += 1;
             return ReleaseOutcome::Released;
         }
-        let outcome = record.release(&claim, now);
+        let outcome = record.release(&claim, reason, now, SystemTime::now());
         if outcome == ReleaseOutcome::Released {
             if self.has(Fault::TokenResetOnReleaseByOwner) {
                 record.token = FencingToken::new(0);

@@ -68,7 +68,7 @@ pub(super) async fn a_token_grows_across_release(t: &Trial) {
         let client = &t.clients[round % 4];
         let token = granted(client.acquire(&t.bid("a"), LIMIT).await);
         assert!(token > last, "{token} after {last}");
-        released(client.release(&t.claim("a", token), LIMIT).await);
+        released(client.release(&t.claim("a", token), None, LIMIT).await);
         last = token;
     }
 }
@@ -121,7 +121,7 @@ pub(super) async fn an_expired_attempt_gets_a_new_token(t: &Trial) {
 pub(super) async fn a_released_attempt_is_never_granted_again(t: &Trial) {
     let bid = t.bid("a");
     let token = granted(t.store().acquire(&bid, LIMIT).await);
-    released(t.store().release(&t.claim("a", token), LIMIT).await);
+    released(t.store().release(&t.claim("a", token), None, LIMIT).await);
     // A copy that arrives late.
     refused(t.store().acquire(&bid, LIMIT).await);
     refused(t.other().acquire(&bid, LIMIT).await);

@@ -29,10 +29,10 @@ pub(super) async fn a_lost_reply_does_not_lose_the_lease(t: &Trial) {
     renewed(lossy.renew(&t.lease("a", token), t.ttl(), LIMIT).await);
     lossy.script([Fault::LostReply]);
     lossy
-        .release(&t.claim("a", token), LIMIT)
+        .release(&t.claim("a", token), None, LIMIT)
         .await
         .expect_err("the reply is lost");
-    let seen = not_held(lossy.release(&t.claim("a", token), LIMIT).await).expect("a record");
+    let seen = not_held(lossy.release(&t.claim("a", token), None, LIMIT).await).expect("a record");
     assert_eq!((seen.token, seen.holder), (token, None));
 }
 
@@ -40,7 +40,7 @@ pub(super) async fn a_late_retry_of_an_acquire_does_not_undo_its_release(t: &Tri
     let bid = t.bid("a");
     let token = granted(t.store().acquire(&bid, LIMIT).await);
     // The driver retries the acquire after the release was applied.
-    released(t.store().release(&t.claim("a", token), LIMIT).await);
+    released(t.store().release(&t.claim("a", token), None, LIMIT).await);
     refused(t.other().acquire(&bid, LIMIT).await);
     assert_eq!(
         t.record().await.holder,
@@ -57,7 +57,7 @@ pub(super) async fn a_write_that_gets_no_answer_fails_within_its_limit(t: &Trial
     let stalled = t.subject.stall().await.expect("a subject that can stall");
     let acquired = unanswered(t.store().acquire(&bid, SHORT)).await;
     unanswered(t.store().renew(&lease, t.ttl(), SHORT)).await;
-    let released = unanswered(t.store().release(&claim, SHORT)).await;
+    let released = unanswered(t.store().release(&claim, None, SHORT)).await;
     drop(stalled);
     let record = t.store().read(&bid.resource, LIMIT).await;
     let record = record.expect("an answer");

@@ -70,7 +70,10 @@ pub(super) async fn one_of_32_simultaneous_bids_wins(t: &Trial) {
         last = tokens[0];
         let holder = t.record().await.holder.expect("a holder");
         let claim = t.claim(holder.as_str(), last);
-        t.store().release(&claim, LIMIT).await.expect("an answer");
+        t.store()
+            .release(&claim, None, LIMIT)
+            .await
+            .expect("an answer");
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) async fn a_resource_that_was_never_acquired_has_no_record(t: &Trial) 
         None
     );
     assert_eq!(
-        not_held(t.store().release(&t.claim("a", token), LIMIT).await),
+        not_held(t.store().release(&t.claim("a", token), None, LIMIT).await),
         None
     );
     assert_eq!(
@@ -104,7 +104,11 @@ pub(super) async fn the_history_holds_the_last_eight_acquisitions(t: &Trial) {
     for round in 0..LeaseRecord::HISTORY + 3 {
         let holder = format!("holder {round}");
         let token = granted(t.store().acquire(&t.bid(&holder), LIMIT).await);
-        released(t.store().release(&t.claim(&holder, token), LIMIT).await);
+        released(
+            t.store()
+                .release(&t.claim(&holder, token), None, LIMIT)
+                .await,
+        );
         tokens.push((token, name(&holder)));
     }
     let history = t.record().await.history;
@@ -119,7 +123,7 @@ pub(super) async fn unknown_fields_are_kept(t: &Trial) {
     let token = t.held().await;
     t.subject.add_unknown_field(&t.resource).await;
     renewed(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
-    released(t.store().release(&t.claim("a", token), LIMIT).await);
+    released(t.store().release(&t.claim("a", token), None, LIMIT).await);
     granted(t.other().acquire(&t.bid("b"), LIMIT).await);
     assert!(t.subject.has_unknown_field(&t.resource).await);
 }
@@ -136,8 +140,8 @@ pub(super) async fn a_record_of_a_newer_format_is_not_written(t: &Trial) {
     let errors = [
         t.store().acquire(&t.bid("b"), LIMIT).await.map(drop),
         t.store().renew(&lease, t.ttl(), LIMIT).await.map(drop),
-        t.store().release(&claim, LIMIT).await.map(drop),
-        t.store().release(&owner, LIMIT).await.map(drop),
+        t.store().release(&claim, None, LIMIT).await.map(drop),
+        t.store().release(&owner, None, LIMIT).await.map(drop),
     ];
     for error in errors {
         assert_eq!(error.map_err(kind), Err(StoreErrorKind::Unsupported));

@@ -66,7 +66,7 @@ pub(super) async fn a_release_by_owner_needs_no_token(t: &Trial) {
     bid.metadata = Some(metadata("10.0.0.1:80"));
     let token = granted(t.store().acquire(&bid, LIMIT).await);
     // Through a client that has never seen the token.
-    released(t.other().release(&owner(t, "a"), LIMIT).await);
+    released(t.other().release(&owner(t, "a"), None, LIMIT).await);
     let record = t.record().await;
     assert_eq!((record.token, record.holder), (token, None));
     assert_eq!(
@@ -74,21 +74,21 @@ pub(super) async fn a_release_by_owner_needs_no_token(t: &Trial) {
         (bid.metadata, Duration::ZERO)
     );
     lost(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
-    not_held(t.other().release(&owner(t, "a"), LIMIT).await);
+    not_held(t.other().release(&owner(t, "a"), None, LIMIT).await);
     granted(t.other().acquire(&t.bid("b"), LIMIT).await);
 }
 
 pub(super) async fn a_release_by_another_owner_changes_nothing(t: &Trial) {
     let token = t.held().await;
     for client in &t.clients {
-        let seen = not_held(client.release(&owner(t, "b"), LIMIT).await).expect("a record");
+        let seen = not_held(client.release(&owner(t, "b"), None, LIMIT).await).expect("a record");
         assert_eq!((seen.token, seen.holder), (token, Some(name("a"))));
     }
     refused(t.other().acquire(&t.bid("b"), LIMIT).await);
     renewed(t.store().renew(&t.lease("a", token), t.ttl(), LIMIT).await);
     // Also if the lease is free.
-    released(t.store().release(&owner(t, "a"), LIMIT).await);
-    let seen = not_held(t.store().release(&owner(t, "b"), LIMIT).await).expect("a record");
+    released(t.store().release(&owner(t, "a"), None, LIMIT).await);
+    let seen = not_held(t.store().release(&owner(t, "b"), None, LIMIT).await).expect("a record");
     assert_eq!((seen.token, seen.holder), (token, None));
 }
 
@@ -96,7 +96,7 @@ pub(super) async fn one_release_by_owner_ends_all_reentrant_bids_of_the_owner(t:
     t.held().await;
     granted(t.store().acquire(&reentrant(t, "a"), LIMIT).await);
     granted(t.other().acquire(&reentrant(t, "a"), LIMIT).await);
-    released(t.store().release(&owner(t, "a"), LIMIT).await);
+    released(t.store().release(&owner(t, "a"), None, LIMIT).await);
     assert_eq!(t.record().await.holder, None);
     granted(t.other().acquire(&t.bid("b"), LIMIT).await);
 }
@@ -109,7 +109,7 @@ pub(super) async fn a_token_grows_across_a_release_by_owner(t: &Trial) {
         assert!(token > last, "{token} after {last}");
         released(
             t.clients[(round + 1) % 4]
-                .release(&owner(t, "a"), LIMIT)
+                .release(&owner(t, "a"), None, LIMIT)
                 .await,
         );
         last = token;
@@ -119,7 +119,7 @@ pub(super) async fn a_token_grows_across_a_release_by_owner(t: &Trial) {
 pub(super) async fn an_attempt_released_by_owner_is_never_granted_again(t: &Trial) {
     let bid = reentrant(t, "a");
     granted(t.store().acquire(&bid, LIMIT).await);
-    released(t.other().release(&owner(t, "a"), LIMIT).await);
+    released(t.other().release(&owner(t, "a"), None, LIMIT).await);
     refused(t.store().acquire(&bid, LIMIT).await);
     refused(t.other().acquire(&bid, LIMIT).await);
     granted(t.other().acquire(&t.bid("b"), LIMIT).await);
@@ -128,17 +128,17 @@ pub(super) async fn an_attempt_released_by_owner_is_never_granted_again(t: &Tria
 pub(super) async fn a_release_by_owner_clears_an_expired_lease(t: &Trial) {
     let token = t.held().await;
     t.expire().await;
-    released(t.store().release(&owner(t, "a"), LIMIT).await);
+    released(t.store().release(&owner(t, "a"), None, LIMIT).await);
     assert_eq!(t.record().await.holder, None);
     assert!(granted(t.other().acquire(&t.bid("b"), LIMIT).await) > token);
     // Another candidate holds it now.
-    not_held(t.store().release(&owner(t, "a"), LIMIT).await);
+    not_held(t.store().release(&owner(t, "a"), None, LIMIT).await);
     assert_eq!(t.record().await.holder, Some(name("b")));
 }
 
 pub(super) async fn a_release_by_owner_creates_no_record(t: &Trial) {
     assert_eq!(
-        not_held(t.store().release(&owner(t, "a"), LIMIT).await),
+        not_held(t.store().release(&owner(t, "a"), None, LIMIT).await),
         None
     );
     assert_eq!(

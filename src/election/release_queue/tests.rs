@@ -32,7 +32,7 @@ fn queue(tokens: impl IntoIterator<Item = u64>) -> ReleaseQueue {
 
 fn due(queue: &mut ReleaseQueue) -> Option<u64> {
     match queue.due(SECOND, at(109))? {
-        Call::Release(ReleaseTarget::Lease(lease)) => Some(lease.token.get()),
+        Call::Release(ReleaseTarget::Lease(lease), _) => Some(lease.token.get()),
         other => panic!("{other:?}"),
     }
 }
@@ -82,7 +82,7 @@ fn only_the_release_of_a_term_has_an_outcome_to_wait_for() {
     let mut rng = SmallRng::seed_from_u64(1);
     let mut queue = queue([1]);
     assert!(!queue.has_own());
-    queue.add_own(lease(2), Moment::default(), &timing(), at(100));
+    queue.add_own(lease(2), None, Moment::default(), &timing(), at(100));
     assert!(queue.has_own());
     assert_eq!(due(&mut queue), Some(1));
     let other = queue.answered(Some(true), &timing(), &mut rng, at(101));
@@ -106,7 +106,7 @@ fn a_release_is_given_up_once_its_lease_has_expired() {
 #[test]
 fn a_release_after_min_hold_is_tried_until_that_is_over() {
     let (mut queue, mut rng) = (ReleaseQueue::default(), SmallRng::seed_from_u64(1));
-    queue.add_own(lease(1), at(105), &timing(), at(100));
+    queue.add_own(lease(1), None, at(105), &timing(), at(100));
     for _ in 0..5 {
         assert_eq!(due(&mut queue), Some(1));
         let just_before = at(105) - Duration::from_nanos(1);

@@ -8,5 +8,5 @@ use super::bench::lease;
 use crate::{election::Call, lease::ReleaseTarget};
 
 fn is_release_of(call: &Call, token: u64) -> bool {
-    matches!(call, Call::Release(ReleaseTarget::Lease(held)) if *held == lease(token))
+    matches!(call, Call::Release(ReleaseTarget::Lease(held), _) if *held == lease(token))
 }

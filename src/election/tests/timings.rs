@@ -66,7 +66,7 @@ proptest! {
                 bench.clock.advance(longest.mul_f64(slow));
                 bench.election.handle_timeout(bench.clock.now());
             }
-            bench.reply(&renewal, Reply::Renewed);
+            bench.reply(&renewal, Reply::RENEWED);
             prop_assert!(bench.transition().is_none());
             prop_assert!(leadership.is_current());
         }
@@ -93,7 +93,7 @@ proptest! {
             prop_assert!(matches!(renewal.call, Call::Renew { .. }), "{:?}", renewal);
             bench.clock.advance(longest);
             bench.election.handle_timeout(bench.clock.now());
-            bench.reply(&renewal, Reply::Renewed);
+            bench.reply(&renewal, Reply::RENEWED);
             prop_assert!(bench.transition().is_none());
             prop_assert!(leadership.is_current());
         }
@@ -127,8 +127,8 @@ fn requests_sent(timing: Timing, seed: u64, treatments: &[StoreBehavior]) -> Vec
             (StoreBehavior::NeverAnswers, _) => continue,
             (StoreBehavior::RefusesAtOnce, _) => Reply::Failed,
             (_, Call::Acquire(_)) => granted(sent.len() as u64),
-            (_, Call::Renew { .. }) => Reply::Renewed,
-            (_, Call::Release(_)) => Reply::Released { was_held: true },
+            (_, Call::Renew { .. }) => Reply::RENEWED,
+            (_, Call::Release(..)) => Reply::Released { was_held: true },
             (_, Call::Read(_)) => Reply::Read,
         };
         bench.reply(&request, reply);
@@ -183,7 +183,7 @@ proptest! {
             bench.reply(&renewal, Reply::Failed);
             let again = bench.request();
             prop_assert!(matches!(again.call, Call::Renew { .. }), "{:?}", again);
-            bench.reply(&again, Reply::Renewed);
+            bench.reply(&again, Reply::RENEWED);
             prop_assert!(leadership.is_current());
         }
     }
@@ -217,7 +217,7 @@ proptest! {
                 bench.reply(&renewal, Reply::Failed);
             }
         };
-        bench.reply(&last, Reply::Renewed);
+        bench.reply(&last, Reply::RENEWED);
         prop_assert!(leadership.is_current());
     }
 }
@@ -240,7 +240,7 @@ fn a_renewal_that_fails_once_is_tried_again_however_little_time_is_left() {
             bench.reply(&renewal, Reply::Failed);
             let again = bench.request();
             assert!(matches!(again.call, Call::Renew { .. }), "{again:?}");
-            bench.reply(&again, Reply::Renewed);
+            bench.reply(&again, Reply::RENEWED);
             assert!(leadership.is_current(), "seed {seed}");
         }
     }

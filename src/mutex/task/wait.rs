@@ -54,9 +54,8 @@ impl LockTask {
             Ok(record) => {
                 self.health.succeeded(self.election.config(), now);
                 self.refused_by = record.filter(|_| refused);
-                let resource = &self.election.config().resource;
-                self.change_hints
-                    .listen(self.request_slot.store(), resource);
+                let every = self.election.config().timing.poll_every();
+                self.change_hints.listen(self.request_slot.store(), every);
                 None
             }
             Err(error) => Some(

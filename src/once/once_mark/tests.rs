@@ -17,6 +17,7 @@ fn record(holders: &[&str]) -> LeaseRecord {
             token: FencingToken::new(number),
             holder: CandidateId::new(holder).unwrap(),
             since: record.since,
+            ended: None,
         });
     }
     record

@@ -124,6 +124,8 @@ impl World {
             Reason::Expired => term.refused || !term.unanswered,
             // No lock in this layer has a `max_hold`.
             Reason::MaxHold => false,
+            // No operator instructs this layer, and no subscriber resigns.
+            Reason::HandedOver { .. } | Reason::Resigned => false,
         };
         let by_deadline = matches!(reason, Reason::StoreLost | Reason::Expired);
         let early = by_deadline && !term.refused && life.clock.now() < term.deadline;

@@ -14,11 +14,15 @@ use super::world::{DriftingClock, SharedWorld};
 use crate::{
     clock::Clock as _,
     election::{Call, Reply},
-    lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope},
-    simulation::plan::StoreKind,
+    lease::{
+        Bid, EndReason, FencingToken, Instruction, Lease, LeaseRecord, ReleaseTarget, ResourceName,
+        Scope,
+    },
+    simulation::{plan::StoreKind, store::wall},
     store::{
-        AcquireOutcome, EvictionMode, LeaseStore, Operation, ReleaseOutcome, RenewOutcome,
-        StoreError, StoreErrorKind, failure::Failure, observed::ExpiryObserver,
+        AcquireOutcome, EvictionMode, InstructOutcome, LeaseStore, Operation, ReleaseOutcome,
+        RenewOutcome, StoreError, StoreErrorKind, StoreEvent, failure::Failure,
+        observed::ExpiryObserver,
     },
 };
 
@@ -41,6 +45,11 @@ impl Wire {
             clock,
             observer,
         }
+    }
+
+    /// The time of day of this process, for people and for first tokens.
+    fn wall(&self) -> SystemTime {
+        wall(self.clock.now())
     }
 
     fn observes(&self) -> bool {
@@ -99,7 +108,7 @@ impl LeaseStore for Wire {
             }
             let lease = lease.clone();
             match self.ask(Call::Renew { lease, ttl }).await?.0 {
-                Reply::Renewed => Ok(RenewOutcome::Renewed),
+                Reply::Renewed { instruction } => Ok(RenewOutcome::Renewed { instruction }),
                 Reply::Lost(record) => Ok(RenewOutcome::Lost(record)),
                 _ => Err(failed()),
             }
@@ -111,7 +120,7 @@ impl LeaseStore for Wire {
         let term = world.lives[self.life].term(token);
         match &outcome {
             // A reply after the deadline does not extend the term.
-            RenewOutcome::Renewed if self.clock.now() < term.deadline => {
+            RenewOutcome::Renewed { .. } if self.clock.now() < term.deadline => {
                 term.unanswered = false;
                 let deadline = sent_at + (timing.ttl() - timing.margin());
                 term.deadline = term.deadline.max(deadline);
@@ -121,7 +130,7 @@ impl LeaseStore for Wire {
                 term.refused = true;
                 world.counts.count("lost");
             }
-            RenewOutcome::Renewed => {}
+            RenewOutcome::Renewed { .. } => {}
         }
         Ok(outcome)
     }
@@ -129,6 +138,7 @@ impl LeaseStore for Wire {
     async fn release(
         &self,
         claim: &ReleaseTarget,
+        reason: Option<EndReason>,
         _: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         if let ReleaseTarget::Lease(lease) = claim {
@@ -136,9 +146,12 @@ impl LeaseStore for Wire {
         }
         let request = async {
             if self.observes() {
-                return self.observer.release(self, claim).await;
+                return self
+                    .observer
+                    .release(self, claim, reason, self.wall())
+                    .await;
             }
-            match self.ask(Call::Release(claim.clone())).await? {
+            match self.ask(Call::Release(claim.clone(), reason)).await? {
                 (Reply::Released { was_held: true }, _) => Ok(ReleaseOutcome::Released),
                 (Reply::Released { .. }, record) => Ok(ReleaseOutcome::NotHeld(record)),
                 _ => Err(failed()),
@@ -181,7 +194,20 @@ impl LeaseStore for Wire {
         unreachable!("no lock evicts")
     }
 
-    fn watch(&self, _: &ResourceName) -> Option<BoxStream<'static, ()>> {
+    async fn instruct(
+        &self,
+        _: &ResourceName,
+        _: &Instruction,
+        _: Duration,
+    ) -> Result<InstructOutcome, StoreError> {
+        unreachable!("no lock instructs")
+    }
+
+    async fn purge(&self, _: &Scope, _: Duration, _: Duration) -> Result<u64, StoreError> {
+        unreachable!("no lock purges")
+    }
+
+    fn watch(&self, _: Duration) -> Option<BoxStream<'static, StoreEvent>> {
         if !self.shared.world().plan.hints {
             return None;
         }
@@ -190,7 +216,7 @@ impl LeaseStore for Wire {
             let time = shared.world().seconds(15.0) + Duration::from_secs(3);
             tokio::time::sleep(time).await;
             let goes_on = shared.world().rng.random_bool(0.8);
-            goes_on.then_some(((), shared))
+            goes_on.then_some((StoreEvent::LookAtAll, shared))
         });
         Some(hints.boxed())
     }

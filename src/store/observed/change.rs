@@ -3,27 +3,33 @@
 use std::time::{Duration, SystemTime};
 
 use crate::{
-    lease::{AttemptId, Bid, FencingToken, Lease, ReleaseTarget},
+    lease::{AttemptId, Bid, EndReason, FencingToken, Instruction, Lease, ReleaseTarget},
     store::record::StoredRecord,
 };
 
-/// What a write does to a record. Every write increases the version.
+/// What a write does to a record. Every write increases the version, except an instruction.
 #[derive(Clone, Debug)]
 pub(crate) enum RecordChange {
     /// A new acquisition.
-    Take {
-        bid: Bid,
-        since: SystemTime,
-    },
+    Take { bid: Bid, since: SystemTime },
+    /// A fresh ttl for the attempt that holds the lease.
+    Regrant { bid: Bid },
     /// A renewal, for a whole ttl.
-    Extend {
-        ttl: Duration,
+    Extend { ttl: Duration },
+    Release {
+        /// For the history.
+        reason: Option<EndReason>,
+        at: SystemTime,
     },
-    Release,
     /// An eviction. The holder stays in the record until its lease expires.
-    Close,
+    Close { at: SystemTime },
     /// A forced eviction.
-    Free,
+    Free { at: SystemTime },
+    /// The only change that leaves the version as it is.
+    Instruct {
+        instruction: Instruction,
+        at: SystemTime,
+    },
 }
 
 /// The condition of a write.
@@ -41,15 +47,32 @@ pub(crate) enum WriteCondition {
     HeldAs(ReleaseTarget),
     /// The lease is held under this token.
     HeldUnder(FencingToken),
+    /// The lease is held under this token, and the record is not the library's own.
+    Instructable(FencingToken),
+    /// The record has this edition, and is not the library's own. Edition 0: there is no item.
+    Edition(u64),
 }
 
 impl RecordChange {
     /// The ttl that this write sets, if it prolongs the lease.
     pub(crate) fn ttl(&self) -> Option<Duration> {
         match self {
-            Self::Take { bid, .. } => Some(bid.ttl),
+            Self::Take { bid, .. } | Self::Regrant { bid } => Some(bid.ttl),
             Self::Extend { ttl } => Some(*ttl),
-            Self::Release | Self::Close | Self::Free => None,
+            Self::Release { .. }
+            | Self::Close { .. }
+            | Self::Free { .. }
+            | Self::Instruct { .. } => None,
+        }
+    }
+
+    /// The bid that this write grants. Beside its [`WriteCondition`], it is on the condition that no pause refuses
+    /// the bid, and, for a [`Take`](Self::Take), that no hand-over does: an instruction leaves the version as it is,
+    /// so that `Unchanged` does not tell.
+    pub(crate) fn bid(&self) -> Option<&Bid> {
+        match self {
+            Self::Take { bid, .. } | Self::Regrant { bid } => Some(bid),
+            _ => None,
         }
     }
 }
@@ -58,11 +81,24 @@ impl WriteCondition {
     /// The token that the record must have, if the condition names one.
     pub(crate) fn token(&self) -> Option<FencingToken> {
         match self {
-            Self::Unchanged { token, .. } | Self::HeldUnder(token) => Some(*token),
+            Self::Unchanged { token, .. } | Self::HeldUnder(token) | Self::Instructable(token) => {
+                Some(*token)
+            }
             Self::Renewable(lease) | Self::HeldAs(ReleaseTarget::Lease(lease)) => Some(lease.token),
             Self::Absent
             | Self::Free(_)
+            | Self::Edition(_)
             | Self::HeldAs(ReleaseTarget::Attempt { .. } | ReleaseTarget::Holder { .. }) => None,
+        }
+    }
+
+    /// The condition under which a store applies this instruction.
+    pub(crate) fn of_instruction(instruction: &Instruction) -> Self {
+        match instruction {
+            Instruction::HandOver { token, .. } => Self::Instructable(*token),
+            Instruction::Pause { edition, .. } | Instruction::Resume { edition } => {
+                Self::Edition(*edition)
+            }
         }
     }
 
@@ -80,7 +116,7 @@ impl WriteCondition {
 /// A model of the database: which condition holds, and what a change does.
 #[cfg(test)]
 mod model {
-    use super::{RecordChange, ReleaseTarget, StoredRecord, WriteCondition};
+    use super::{EndReason, RecordChange, ReleaseTarget, StoredRecord, WriteCondition};
     use crate::clock::Moment;
 
     impl WriteCondition {
@@ -106,11 +142,23 @@ mod model {
                     record.holder.as_ref() == Some(holder)
                 }
                 Self::HeldUnder(token) => record.holder.is_some() && record.token == *token,
+                Self::Instructable(token) => {
+                    record.holder.is_some() && record.token == *token && !record.internal
+                }
+                Self::Edition(edition) => record.edition == *edition && !record.internal,
             }
         }
     }
 
     impl RecordChange {
+        /// Whether an instruction refuses this write.
+        pub(crate) fn is_refused(&self, record: &StoredRecord) -> bool {
+            let hand_over = matches!(self, Self::Take { .. });
+            self.bid().is_some_and(|bid| {
+                record.is_paused_for(bid) || (hand_over && record.lets_another_bid_first(bid))
+            })
+        }
+
         pub(crate) fn apply(&self, record: &mut StoredRecord) {
             match self {
                 Self::Take { bid, since } => {
@@ -118,15 +166,25 @@ mod model {
                     record.take(bid, Moment::default(), *since);
                     return;
                 }
+                Self::Instruct { instruction, at } => {
+                    record.apply_instruction(instruction, *at);
+                    return;
+                }
+                Self::Regrant { bid } => record.ttl = bid.ttl,
                 Self::Extend { ttl } => record.ttl = *ttl,
-                Self::Release => {
+                Self::Release { reason, at } => {
                     record.holder = None;
                     record.closing = false;
+                    record.touched = *at;
+                    record.ended(*reason, *at);
                 }
-                Self::Close => record.closing = true,
-                Self::Free => {
-                    record.holder = None;
+                Self::Close { at } | Self::Free { at } => {
+                    if matches!(self, Self::Free { .. }) {
+                        record.holder = None;
+                    }
                     record.closing = true;
+                    record.touched = *at;
+                    record.ended(Some(EndReason::Evicted), *at);
                 }
             }
             record.version += 1;

@@ -12,9 +12,13 @@ use super::{
 };
 use crate::{
     clock::{Clock, Moment},
-    lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName},
+    lease::{
+        Bid, EndReason, FencingToken, Instruction, Lease, LeaseRecord, ReleaseTarget, ResourceName,
+        StandingInstruction,
+    },
     store::{
-        AcquireOutcome, EvictionMode, ReleaseOutcome, RenewOutcome, StoreErrorKind,
+        AcquireOutcome, EvictionMode, InstructOutcome, ReleaseOutcome, RenewOutcome,
+        StoreErrorKind,
         failure::{Failure, RequestResult},
         record::{READER, StoredRecord},
     },
@@ -38,13 +42,21 @@ pub(crate) trait Table: Sync {
 /// The outcome of a write.
 #[derive(Debug)]
 pub(crate) enum WriteOutcome {
-    /// The version after the write, and the token, if the change has raised it.
-    Done {
-        version: u64,
-        token: Option<FencingToken>,
-    },
-    /// The guard did not hold. The record is given, if the database returns it.
+    Done(Written),
+    /// The guard did not hold, or an instruction refuses the bid. The record is given, if the database returns it.
     Refused(Option<TableRecord>),
+}
+
+/// The record after a write, as far as it is needed.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) version: u64,
+    /// Known after a [`RecordChange::Take`].
+    pub(crate) token: Option<FencingToken>,
+    /// Known after a [`RecordChange::Instruct`].
+    pub(crate) edition: Option<u64>,
+    /// What stands in the record after a [`RecordChange::Extend`].
+    pub(crate) instruction: Option<StandingInstruction>,
 }
 
 /// A record as it was read. Its `expires_at` has no meaning until the record is observed.
@@ -96,14 +108,17 @@ impl ExpiryObserver {
             match record.acquire(bid, now, since) {
                 outcome @ AcquireOutcome::Refused(_) => ControlFlow::Break(outcome),
                 AcquireOutcome::Granted { token: granted } if granted == token => {
-                    ControlFlow::Continue(RecordChange::Extend { ttl: bid.ttl })
+                    let bid = bid.clone();
+                    ControlFlow::Continue(RecordChange::Regrant { bid })
                 }
                 AcquireOutcome::Granted { .. } => ControlFlow::Continue(take()),
             }
         };
         match self.change(table, &bid.resource, first, rules).await? {
-            Ok(Some(token)) => Ok(AcquireOutcome::Granted { token }),
-            Ok(None) => Err(incomplete()),
+            Ok(Written { token, .. }) => match token {
+                Some(token) => Ok(AcquireOutcome::Granted { token }),
+                None => Err(incomplete()),
+            },
             Err(refused) => Ok(refused),
         }
     }
@@ -121,21 +136,27 @@ impl ExpiryObserver {
             Some((extend.clone(), WriteCondition::Renewable(lease.clone())))
         };
         let rules = |record: &mut StoredRecord, now| match record.renew(lease, ttl, now) {
-            RenewOutcome::Renewed => ControlFlow::Continue(extend.clone()),
+            RenewOutcome::Renewed { .. } => ControlFlow::Continue(extend.clone()),
             lost @ RenewOutcome::Lost(_) => ControlFlow::Break(lost),
         };
         let done = self.change(table, &lease.resource, first, rules).await?;
-        Ok(done.map_or_else(|lost| lost, |_| RenewOutcome::Renewed))
+        Ok(done.map_or_else(
+            |lost| lost,
+            |Written { instruction, .. }| RenewOutcome::Renewed { instruction },
+        ))
     }
 
     pub(crate) async fn release(
         &self,
         table: &dyn Table,
         claim: &ReleaseTarget,
+        reason: Option<EndReason>,
+        at: SystemTime,
     ) -> RequestResult<ReleaseOutcome> {
-        let first = Some((RecordChange::Release, WriteCondition::HeldAs(claim.clone())));
-        let rules = |record: &mut StoredRecord, now| match record.release(claim, now) {
-            ReleaseOutcome::Released => ControlFlow::Continue(RecordChange::Release),
+        let release = RecordChange::Release { reason, at };
+        let first = Some((release.clone(), WriteCondition::HeldAs(claim.clone())));
+        let rules = |record: &mut StoredRecord, now| match record.release(claim, reason, now, at) {
+            ReleaseOutcome::Released => ControlFlow::Continue(release.clone()),
             not_held @ ReleaseOutcome::NotHeld(_) => ControlFlow::Break(not_held),
         };
         let done = self.change(table, claim.resource(), first, rules).await?;
@@ -148,23 +169,62 @@ impl ExpiryObserver {
         resource: &ResourceName,
         token: FencingToken,
         eviction: EvictionMode,
+        at: SystemTime,
     ) -> RequestResult<ReleaseOutcome> {
         let change = match eviction {
-            EvictionMode::Close => RecordChange::Close,
-            EvictionMode::Force => RecordChange::Free,
+            EvictionMode::Close => RecordChange::Close { at },
+            EvictionMode::Force => RecordChange::Free { at },
         };
         let first = if self.may_have_lapsed(resource, token) {
             None
         } else {
             Some((change.clone(), WriteCondition::HeldUnder(token)))
         };
-        let rules =
-            |record: &mut StoredRecord, now| match record.evict(resource, token, eviction, now) {
-                ReleaseOutcome::Released => ControlFlow::Continue(change.clone()),
-                not_held @ ReleaseOutcome::NotHeld(_) => ControlFlow::Break(not_held),
-            };
+        let rules = |record: &mut StoredRecord, now| match record
+            .evict(resource, token, eviction, now, at)
+        {
+            ReleaseOutcome::Released => ControlFlow::Continue(change.clone()),
+            not_held @ ReleaseOutcome::NotHeld(_) => ControlFlow::Break(not_held),
+        };
         let done = self.change(table, resource, first, rules).await?;
         Ok(done.map_or_else(|not_held| not_held, |_| ReleaseOutcome::Released))
+    }
+
+    pub(crate) async fn instruct(
+        &self,
+        table: &dyn Table,
+        resource: &ResourceName,
+        instruction: &Instruction,
+        at: SystemTime,
+    ) -> RequestResult<InstructOutcome> {
+        let change = RecordChange::Instruct {
+            instruction: instruction.clone(),
+            at,
+        };
+        // A record that does not exist cannot be resumed, and one whose holder has expired cannot be handed over.
+        let reads_first = match instruction {
+            Instruction::HandOver { token, .. } => self.may_have_lapsed(resource, *token),
+            Instruction::Resume { edition } => *edition == 0,
+            Instruction::Pause { .. } => false,
+        };
+        let condition = WriteCondition::of_instruction(instruction);
+        let first = (!reads_first).then(|| (change.clone(), condition));
+        let rules = |record: &mut StoredRecord, now| match record.instruct(
+            resource,
+            instruction,
+            now,
+            at,
+        ) {
+            InstructOutcome::Instructed { .. } => ControlFlow::Continue(change.clone()),
+            refused @ InstructOutcome::Refused(_) => ControlFlow::Break(refused),
+        };
+        match self.change(table, resource, first, rules).await? {
+            Ok(Written { edition, .. }) => match edition {
+                Some(edition) => Ok(InstructOutcome::Instructed { edition }),
+                None => Err(incomplete()),
+            },
+            Err(refused) => Ok(refused),
+        }
     }
 
     pub(crate) async fn read(
@@ -190,7 +250,7 @@ impl ExpiryObserver {
         record.seen(resource, now)
     }
 
-    /// Makes a change, if the rules allow it. Returns the token of the record after it, if that is known.
+    /// Makes a change, if the rules allow it. Returns the record after it, with its token, if that is known.
     ///
     /// The first write is sent without a read, or with what an earlier read has shown. If its guard does not
     /// hold, the rules decide on the present record, and their change is written on the condition that nothing
@@ -201,7 +261,7 @@ impl ExpiryObserver {
         resource: &ResourceName,
         first: Option<(RecordChange, WriteCondition)>,
         rules: impl Fn(&mut StoredRecord, Moment) -> ControlFlow<T, RecordChange> + Send,
-    ) -> RequestResult<Result<Option<FencingToken>, T>> {
+    ) -> RequestResult<Result<Written, T>> {
         /// Each write after the second means that another request wrote in between.
         const WRITES: usize = 4;
         let mut next = first;
@@ -210,14 +270,13 @@ impl ExpiryObserver {
             let found = match next {
                 None => table.get(resource).await?,
                 Some((change, guard)) => match table.write(resource, &change, &guard).await? {
-                    WriteOutcome::Done { version, token } => {
+                    WriteOutcome::Done(mut written) => {
                         // The guard's token is the one before an acquisition.
-                        let token = match change {
-                            RecordChange::Take { .. } => token,
-                            _ => guard.token(),
-                        };
-                        self.wrote(resource, &change, token, version)?;
-                        return Ok(Ok(token));
+                        if !matches!(change, RecordChange::Take { .. }) {
+                            written.token = guard.token();
+                        }
+                        self.wrote(resource, &change, &written)?;
+                        return Ok(Ok(written));
                     }
                     WriteOutcome::Refused(Some(found)) => Some(found),
                     // There is no record, or the database does not return it.
@@ -230,10 +289,19 @@ impl ExpiryObserver {
                 now = asked_at;
             }
             let mut record = self.judge(resource, found, now)?;
-            let guard = WriteCondition::unchanged(&record);
+            let unchanged = WriteCondition::unchanged(&record);
             next = match rules(&mut record, now) {
                 ControlFlow::Break(outcome) => return Ok(Err(outcome)),
-                ControlFlow::Continue(change) => Some((change, guard)),
+                ControlFlow::Continue(change) => {
+                    // Another instruction would leave the record unchanged by its version.
+                    let guard = match &change {
+                        RecordChange::Instruct { instruction, .. } => {
+                            WriteCondition::of_instruction(instruction)
+                        }
+                        _ => unchanged,
+                    };
+                    Some((change, guard))
+                }
             };
         }
         Err(Failure::new(
@@ -247,16 +315,17 @@ impl ExpiryObserver {
         &self,
         resource: &ResourceName,
         change: &RecordChange,
-        token: Option<FencingToken>,
-        version: u64,
+        written: &Written,
     ) -> RequestResult<()> {
         let now = self.clock.now();
         let mut observations = self.observations();
         match change.ttl() {
             Some(ttl) => {
-                let token = token.ok_or_else(incomplete)?;
-                observations.free_at(resource, token, version, ttl, now);
+                let token = written.token.ok_or_else(incomplete)?;
+                observations.free_at(resource, token, written.version, ttl, now);
             }
+            // The version is unchanged, so the observation stands.
+            None if matches!(change, RecordChange::Instruct { .. }) => {}
             None => observations.forget(resource),
         }
         Ok(())

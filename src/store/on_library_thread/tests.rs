@@ -34,7 +34,7 @@ fn every_request_reaches_the_store_and_its_answer_comes_back() {
         );
         refused(store.acquire(&bid("b", 2), LIMIT).await.unwrap());
         let renewed = store.renew(&lease("a", 1), TTL, LIMIT).await.unwrap();
-        assert_eq!(renewed, RenewOutcome::Renewed);
+        assert_eq!(renewed, RenewOutcome::RENEWED);
         let record = store.read(&resource(), LIMIT).await.unwrap();
         assert_eq!(record.unwrap().token.get(), 1);
         assert_eq!(
@@ -50,9 +50,9 @@ fn every_request_reaches_the_store_and_its_answer_comes_back() {
         for outcome in store.renew_many(&leases, LIMIT).await {
             assert!(matches!(outcome.unwrap(), RenewOutcome::Lost(Some(_))));
         }
-        let released = store.release(&claim("a", 1), LIMIT).await.unwrap();
+        let released = store.release(&claim("a", 1), None, LIMIT).await.unwrap();
         assert_eq!(released, ReleaseOutcome::Released);
-        assert!(store.watch(&resource()).is_none());
+        assert!(store.watch(TTL).is_some());
     });
 }
 
@@ -108,7 +108,12 @@ impl LeaseStore for ThreadReportingStore {
     async fn renew(&self, _: &Lease, _: Duration, _: Duration) -> Result<RenewOutcome, StoreError> {
         unreachable!("the test sends no renewal")
     }
-    async fn release(&self, _: &ReleaseTarget, _: Duration) -> Result<ReleaseOutcome, StoreError> {
+    async fn release(
+        &self,
+        _: &ReleaseTarget,
+        _: Option<EndReason>,
+        _: Duration,
+    ) -> Result<ReleaseOutcome, StoreError> {
         unreachable!("the test sends no release")
     }
     async fn read(&self, _: &ResourceName, _: Duration) -> Result<Option<LeaseRecord>, StoreError> {
@@ -126,10 +131,22 @@ impl LeaseStore for ThreadReportingStore {
     ) -> Result<ReleaseOutcome, StoreError> {
         unreachable!("the test sends no eviction")
     }
-    fn watch(&self, _: &ResourceName) -> Option<BoxStream<'static, ()>> {
-        // Yields two changes, if it is polled on the right thread.
+    async fn instruct(
+        &self,
+        _: &ResourceName,
+        _: &Instruction,
+        _: Duration,
+    ) -> Result<InstructOutcome, StoreError> {
+        unreachable!("the test sends no instruction")
+    }
+    async fn purge(&self, _: &Scope, _: Duration, _: Duration) -> Result<u64, StoreError> {
+        unreachable!("the test sends no purge")
+    }
+    fn watch(&self, _: Duration) -> Option<BoxStream<'static, StoreEvent>> {
+        // Yields two events, if it is polled on the right thread.
         let right = || name_of_thread() == "tenure-locks";
-        let changes = stream::iter([(); 2]).take_while(move |()| futures::future::ready(right()));
+        let events = [StoreEvent::Changed(resource()), StoreEvent::LookAtAll];
+        let changes = stream::iter(events).take_while(move |_| futures::future::ready(right()));
         Some(changes.boxed())
     }
 }
@@ -142,9 +159,10 @@ fn requests_run_on_the_thread_of_the_locks() {
 
 #[test]
 fn changes_are_passed_on_until_there_are_no_more() {
-    let changes = hosted(ThreadReportingStore).watch(&resource()).unwrap();
-    let count = block_on(changes.count());
-    assert!((1..=2).contains(&count), "{count}");
+    let changes = hosted(ThreadReportingStore).watch(TTL).unwrap();
+    let events: Vec<_> = block_on(changes.collect());
+    let sent = [StoreEvent::Changed(resource()), StoreEvent::LookAtAll];
+    assert_eq!(events, sent);
 }
 
 /// Runs the whole contract through the thread.

@@ -12,7 +12,7 @@ fn a_record_is_kept_after_a_release_and_its_token_keeps_growing() {
     let mut record = StoredRecord::default();
     assert_eq!(record.seen(&resource(), at(0)), None);
     assert_eq!(record.acquire(&bid("a", 1), at(0), WALL), granted(1));
-    let released = record.release(&claim("a", 1), at(1));
+    let released = record.release(&claim("a", 1), None, at(1), WALL);
     assert_eq!(released, ReleaseOutcome::Released);
     assert_eq!(record.acquire(&bid("b", 2), at(1), WALL), granted(2));
     assert_eq!(record.seen(&resource(), at(1)).unwrap().history.len(), 2);
@@ -42,10 +42,13 @@ fn a_released_attempt_is_never_granted_again() {
     let attempt = AttemptId::new(1);
     let resource = resource();
     let claim = ReleaseTarget::Attempt { resource, attempt };
-    assert_eq!(record.release(&claim, at(1)), ReleaseOutcome::Released);
+    assert_eq!(
+        record.release(&claim, None, at(1), WALL),
+        ReleaseOutcome::Released
+    );
     assert!(!refused(record.acquire(&bid("a", 1), at(2), WALL)).is_held());
     assert!(matches!(
-        record.release(&claim, at(2)),
+        record.release(&claim, None, at(2), WALL),
         ReleaseOutcome::NotHeld(Some(_))
     ));
 }
@@ -54,24 +57,24 @@ fn a_released_attempt_is_never_granted_again() {
 fn an_owner_releases_its_lease_under_any_token_and_no_other_owner_does() {
     let mut record = StoredRecord::default();
     assert_eq!(
-        record.release(&owner("a"), at(0)),
+        record.release(&owner("a"), None, at(0), WALL),
         ReleaseOutcome::NotHeld(None)
     );
     record.acquire(&bid("a", 1), at(0), WALL);
     let before = record.clone();
-    let ReleaseOutcome::NotHeld(Some(seen)) = record.release(&owner("b"), at(1)) else {
+    let ReleaseOutcome::NotHeld(Some(seen)) = record.release(&owner("b"), None, at(1), WALL) else {
         panic!("released by another owner");
     };
     assert!(seen.is_held() && record == before);
     // Also when it has expired.
     assert_eq!(
-        record.release(&owner("a"), at(20)),
+        record.release(&owner("a"), None, at(20), WALL),
         ReleaseOutcome::Released
     );
     assert!(!refused(record.acquire(&bid("a", 1), at(20), WALL)).is_held());
     assert_eq!((record.token.get(), record.version), (1, 2));
     assert!(matches!(
-        record.release(&owner("a"), at(20)),
+        record.release(&owner("a"), None, at(20), WALL),
         ReleaseOutcome::NotHeld(Some(_))
     ));
 }
@@ -114,7 +117,7 @@ fn an_expired_lease_or_that_of_another_candidate_is_not_renewed() {
     ));
     assert_eq!(
         record.renew(&lease("a", 1), TTL, at(9)),
-        RenewOutcome::Renewed
+        RenewOutcome::RENEWED
     );
     assert!(matches!(
         record.renew(&lease("a", 1), TTL, at(19)),
@@ -122,7 +125,7 @@ fn an_expired_lease_or_that_of_another_candidate_is_not_renewed() {
     ));
     let claim = claim("b", 1);
     assert!(matches!(
-        record.release(&claim, at(2)),
+        record.release(&claim, None, at(2), WALL),
         ReleaseOutcome::NotHeld(Some(_))
     ));
 }
@@ -132,7 +135,7 @@ fn a_closing_lease_is_neither_renewed_nor_acquired_before_its_expiry() {
     let mut record = StoredRecord::default();
     record.acquire(&bid("a", 1), at(0), WALL);
     let token = FencingToken::new(1);
-    let evicted = record.evict(&resource(), token, EvictionMode::Close, at(2));
+    let evicted = record.evict(&resource(), token, EvictionMode::Close, at(2), WALL);
     assert_eq!(evicted, ReleaseOutcome::Released);
     let RenewOutcome::Lost(Some(seen)) = record.renew(&lease("a", 1), TTL, at(3)) else {
         panic!("renewed a closing lease");
@@ -149,7 +152,7 @@ fn a_forced_eviction_frees_the_lease_at_once() {
     let mut record = StoredRecord::default();
     record.acquire(&bid("a", 1), at(0), WALL);
     let token = FencingToken::new(1);
-    record.evict(&resource(), token, EvictionMode::Force, at(1));
+    record.evict(&resource(), token, EvictionMode::Force, at(1), WALL);
     assert!(matches!(
         record.renew(&lease("a", 1), TTL, at(1)),
         RenewOutcome::Lost(Some(_))
@@ -174,7 +177,7 @@ fn an_eviction_is_a_write_like_any_other() {
     record.renew(&lease("a", 1), TTL, at(1));
     for eviction in [EvictionMode::Close, EvictionMode::Force] {
         let version = record.version;
-        record.evict(&resource(), FencingToken::new(1), eviction, at(2));
+        record.evict(&resource(), FencingToken::new(1), eviction, at(2), WALL);
         assert_eq!(record.version, version + 1);
     }
 }

@@ -214,8 +214,8 @@ impl SqliteStore {
         // The rule for a renewal, applied to a copy.
         let (mut record, ttl) = (row.record.clone(), row.record.ttl);
         let rejected = match record.renew(lease, ttl, now) {
-            RenewOutcome::Renewed if !foreign => return Ok(Ok(())),
-            RenewOutcome::Renewed => None,
+            RenewOutcome::Renewed { .. } if !foreign => return Ok(Ok(())),
+            RenewOutcome::Renewed { .. } => None,
             RenewOutcome::Lost(record) => Some(RejectedWrite::by_record(lease, record.as_ref())),
         };
         Ok(Err(match rejected {

@@ -94,8 +94,8 @@ async fn ask_all(store: &SqliteStore) -> [Result<(), StoreError>; 7] {
     [
         store.acquire(&bid("b", 99), LIMIT).await.map(drop),
         store.renew(&lease("a", 1), TTL, LIMIT).await.map(drop),
-        store.release(&claim("a", 1), LIMIT).await.map(drop),
-        store.release(&owner("a"), LIMIT).await.map(drop),
+        store.release(&claim("a", 1), None, LIMIT).await.map(drop),
+        store.release(&owner("a"), None, LIMIT).await.map(drop),
         evict.await.map(drop),
         store.read(&resource(), LIMIT).await.map(drop),
         store.list(&resource().scope(), LIMIT).await.map(drop),

@@ -45,14 +45,14 @@ async fn a_released_attempt_is_never_granted_again() {
     test_collection.acquire("a", 1).await;
     let released = test_collection
         .store
-        .release(&test_collection.attempt(1), LIMIT)
+        .release(&test_collection.attempt(1), None, LIMIT)
         .await
         .unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
     assert!(!refused(test_collection.acquire("a", 1).await).is_held());
     let again = test_collection
         .store
-        .release(&test_collection.attempt(1), LIMIT)
+        .release(&test_collection.attempt(1), None, LIMIT)
         .await
         .unwrap();
     assert!(!not_held(again).is_held());
@@ -60,7 +60,7 @@ async fn a_released_attempt_is_never_granted_again() {
     // Another attempt holds it now.
     let late = test_collection
         .store
-        .release(&test_collection.attempt(1), LIMIT)
+        .release(&test_collection.attempt(1), None, LIMIT)
         .await
         .unwrap();
     assert!(not_held(late).is_held());
@@ -114,7 +114,7 @@ async fn a_lease_expires_by_the_servers_clock_and_not_before_its_ttl() {
         assert!(sent.elapsed() < short.ttl + Duration::from_secs(5));
         test_collection
             .store
-            .release(&test_collection.attempt(round * 2 + 1), LIMIT)
+            .release(&test_collection.attempt(round * 2 + 1), None, LIMIT)
             .await
             .unwrap();
     }

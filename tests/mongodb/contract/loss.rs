@@ -18,7 +18,7 @@ async fn an_expired_lease_or_that_of_another_candidate_is_not_renewed() {
         RenewOutcome::Lost(None)
     );
     let nothing = store
-        .release(&test_collection.claim("a", 1), LIMIT)
+        .release(&test_collection.claim("a", 1), None, LIMIT)
         .await
         .unwrap();
     assert_eq!(nothing, ReleaseOutcome::NotHeld(None));
@@ -46,10 +46,10 @@ async fn an_expired_lease_or_that_of_another_candidate_is_not_renewed() {
         .renew(&test_collection.lease("a", 1), TTL, LIMIT)
         .await
         .unwrap();
-    assert_eq!(renewed, RenewOutcome::Renewed);
+    assert_eq!(renewed, RenewOutcome::RENEWED);
     test_collection.advance(TTL / 2).await;
     let foreign = store
-        .release(&test_collection.claim("b", 1), LIMIT)
+        .release(&test_collection.claim("b", 1), None, LIMIT)
         .await
         .unwrap();
     assert!(not_held(foreign).is_held());
@@ -64,7 +64,7 @@ async fn an_expired_lease_or_that_of_another_candidate_is_not_renewed() {
         .is_held()
     );
     let lapsed = store
-        .release(&test_collection.claim("a", 1), LIMIT)
+        .release(&test_collection.claim("a", 1), None, LIMIT)
         .await
         .unwrap();
     assert_eq!(lapsed, ReleaseOutcome::Released);

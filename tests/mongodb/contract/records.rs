@@ -25,7 +25,7 @@ async fn a_record_is_kept_after_a_release_and_its_token_keeps_growing() {
     assert_eq!(test_collection.acquire("a", 1).await, granted(1));
     let released = test_collection
         .store
-        .release(&test_collection.claim("a", 1), LIMIT)
+        .release(&test_collection.claim("a", 1), None, LIMIT)
         .await
         .unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
@@ -84,7 +84,7 @@ async fn names_are_never_read_as_expressions() {
             .renew(&test_collection.lease(odd, 1), TTL, LIMIT)
             .await
             .unwrap();
-        assert_eq!(renewed, RenewOutcome::Renewed, "{odd}");
+        assert_eq!(renewed, RenewOutcome::RENEWED, "{odd}");
         let record = test_collection.read().await;
         assert_eq!(
             (&record.resource, record.metadata),
@@ -106,7 +106,7 @@ async fn names_are_never_read_as_expressions() {
         );
         let released = test_collection
             .store
-            .release(&test_collection.claim(odd, 1), LIMIT)
+            .release(&test_collection.claim(odd, 1), None, LIMIT)
             .await
             .unwrap();
         assert_eq!(released, ReleaseOutcome::Released);
@@ -136,7 +136,7 @@ async fn metadata_is_that_of_the_last_acquisition() {
     test_collection.store.acquire(&bid, LIMIT).await.unwrap();
     test_collection
         .store
-        .release(&test_collection.claim("a", 1), LIMIT)
+        .release(&test_collection.claim("a", 1), None, LIMIT)
         .await
         .unwrap();
     assert_eq!(test_collection.read().await.metadata, bid.metadata);

@@ -45,7 +45,7 @@ async fn only_the_lease_that_is_held_writes() {
     );
     test_collection
         .store
-        .release(&test_collection.claim("b", 2), LIMIT)
+        .release(&test_collection.claim("b", 2), None, LIMIT)
         .await
         .unwrap();
     assert_eq!(
@@ -148,7 +148,7 @@ async fn pay_and_renew(
             .store
             .renew(&lease, TTL, LIMIT)
             .await;
-        assert_eq!(renewal.unwrap(), RenewOutcome::Renewed);
+        assert_eq!(renewal.unwrap(), RenewOutcome::RENEWED);
     }
     Ok(())
 }
@@ -186,7 +186,7 @@ async fn renewals_and_takeovers_after_the_check_wait_for_the_commit() {
     session.commit_transaction().await.unwrap();
     assert_eq!(
         renewal.await.unwrap(),
-        RenewOutcome::Renewed,
+        RenewOutcome::RENEWED,
         "it is not lost"
     );
     crate::support::refused(bid.await.unwrap());

@@ -18,7 +18,7 @@ fn rule_1_the_deadline_counts_from_when_the_request_was_sent() {
     assert_eq!(leadership.remaining(), secs(10.0 - 1.0 - 1.5));
     let renewal = bench.request();
     bench.advance(1.5);
-    bench.reply(&renewal, Reply::Renewed);
+    bench.reply(&renewal, Reply::RENEWED);
     assert_eq!(leadership.remaining(), secs(7.5));
 }
 
@@ -49,7 +49,7 @@ fn rule_2_a_hung_renewal_does_not_delay_the_deadline() {
 fn rule_2_every_input_checks_the_deadline_before_anything_else() {
     type Input = fn(&mut Bench, &crate::election::Request);
     let inputs: [Input; 7] = [
-        |bench, renewal| bench.reply(renewal, Reply::Renewed),
+        |bench, renewal| bench.reply(renewal, Reply::RENEWED),
         |bench, renewal| bench.reply(renewal, Reply::Unknown),
         |bench, _| bench.election.handle_store_changed(bench.clock.now()),
         |bench, _| bench.election.step_down(secs(1.0), bench.clock.now()),
@@ -80,7 +80,7 @@ fn rule_9_a_lapsed_lease_is_not_renewed() {
     let (mut bench, leadership) = Bench::leading();
     let renewal = bench.request();
     bench.clock.advance(secs(9.0));
-    bench.reply(&renewal, Reply::Renewed);
+    bench.reply(&renewal, Reply::RENEWED);
     assert!(
         !leadership.is_current(),
         "a reply after the deadline does not revive it"
@@ -97,7 +97,7 @@ fn rule_9_a_lapse_that_only_a_reader_saw_ends_the_term() {
     // The driver read its clock before the reader did.
     bench
         .election
-        .handle_reply(renewal.id, renewal.sent_at, Reply::Renewed, before);
+        .handle_reply(renewal.id, renewal.sent_at, Reply::RENEWED, before);
     assert!(bench.ended().is_some());
 }
 
@@ -114,7 +114,7 @@ fn rule_10_an_outage_shorter_than_the_deadline_changes_nothing() {
             let hangs = hang.contains(&bench.clock.now());
             if !hangs {
                 bench.advance(0.02);
-                bench.reply(&request, Reply::Renewed);
+                bench.reply(&request, Reply::RENEWED);
             }
             assert!(bench.transition().is_none(), "seed {seed}");
         }
@@ -138,7 +138,7 @@ fn rule_10_errors_are_retried_within_the_deadline() {
         }
         if tries == 8 {
             let request = bench.request();
-            bench.reply(&request, Reply::Renewed);
+            bench.reply(&request, Reply::RENEWED);
             break;
         }
     }

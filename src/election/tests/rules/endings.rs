@@ -31,7 +31,7 @@ fn rule_7_a_planned_step_down_renews_until_the_acknowledgement_then_releases() {
     bench.subscriber_state(BUSY);
     let renewal = bench.request();
     assert!(matches!(renewal.call, Call::Renew { .. }));
-    bench.reply(&renewal, Reply::Renewed);
+    bench.reply(&renewal, Reply::RENEWED);
     assert!(
         leadership.is_current(),
         "work that winds down may still write"
@@ -59,7 +59,7 @@ fn rule_7_without_an_acknowledgement_the_lease_is_left_to_expire() {
         bench.election.handle_timeout(next);
         if let Some(request) = bench.poll() {
             assert!(matches!(request.call, Call::Renew { .. }), "{request:?}");
-            bench.reply(&request, Reply::Renewed);
+            bench.reply(&request, Reply::RENEWED);
             renewals += 1;
         }
     }

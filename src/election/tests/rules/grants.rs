@@ -37,7 +37,7 @@ fn rule_3_an_attempt_is_never_bid_again_after_a_release_of_it() {
     bench.reply(&bid, Reply::Unknown);
     let release = bench.request();
     let attempt_released = match &release.call {
-        Call::Release(ReleaseTarget::Attempt { attempt, .. }) => *attempt,
+        Call::Release(ReleaseTarget::Attempt { attempt, .. }, _) => *attempt,
         other => panic!("{other:?}"),
     };
     assert_eq!(attempt_released, attempt(&bid.call));
@@ -176,7 +176,7 @@ fn a_release_of_another_grant_does_not_delay_a_renewal() {
     let renewal = bench.request();
     assert!(matches!(renewal.call, Call::Renew { .. }), "{renewal:?}");
     assert!(renewal.sent_at <= led_since + timing().renew_every());
-    bench.reply(&renewal, Reply::Renewed);
+    bench.reply(&renewal, Reply::RENEWED);
     assert!(is_release_of(&bench.request().call, 2), "tried again");
 }
 
@@ -186,6 +186,6 @@ fn a_release_that_could_hardly_be_answered_before_a_renewal_comes_after_it() {
     bench.clock.advance(secs(0.9));
     let renewal = bench.request();
     assert!(matches!(renewal.call, Call::Renew { .. }), "{renewal:?}");
-    bench.reply(&renewal, Reply::Renewed);
+    bench.reply(&renewal, Reply::RENEWED);
     assert!(is_release_of(&bench.request().call, 2));
 }

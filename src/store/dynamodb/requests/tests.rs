@@ -75,7 +75,7 @@ async fn ask_all(store: &DynamoStore) {
     // Each is refused, or fails; only what it has asked for counts.
     let _ = store.acquire(&bid("a", 1), LIMIT).await;
     let _ = store.renew(&lease("a", 1), ttl, LIMIT).await;
-    let _ = store.release(&claim("a", 1), LIMIT).await;
+    let _ = store.release(&claim("a", 1), None, LIMIT).await;
     store.read(&resource(), LIMIT).await.unwrap();
     store.list(&resource().scope(), LIMIT).await.unwrap();
 }

@@ -37,15 +37,17 @@ impl Table for OneRecord {
     ) -> RequestResult<WriteOutcome> {
         self.requests.lock().unwrap().push("write");
         let mut record = self.record.lock().unwrap();
-        if !guard.admits(&record) {
+        if !guard.admits(&record) || change.is_refused(&record) {
             drop(record);
             return Ok(WriteOutcome::Refused(self.found()));
         }
         change.apply(&mut record);
-        Ok(WriteOutcome::Done {
+        Ok(WriteOutcome::Done(Written {
             version: record.version,
             token: Some(record.token),
-        })
+            edition: Some(record.edition),
+            instruction: record.instruction(),
+        }))
     }
 
     async fn get(&self, _: &ResourceName) -> RequestResult<Option<TableRecord>> {
@@ -116,7 +118,7 @@ fn a_lease_whose_ttl_is_over_here_is_read_before_it_is_renewed() {
     let renewed = now(observer.renew(&table, &lease("a", 1), TTL)).unwrap();
     assert_eq!(
         (renewed, table.requests()),
-        (RenewOutcome::Renewed, vec!["write"])
+        (RenewOutcome::RENEWED, vec!["write"])
     );
     clock.advance(TTL);
     let lost = now(observer.renew(&table, &lease("a", 1), TTL)).unwrap();
@@ -162,10 +164,12 @@ impl Table for TokenlessTable {
             WriteCondition::Free(_) => {
                 WriteOutcome::Refused(Some(TableRecord { record, min_reader }))
             }
-            _ => WriteOutcome::Done {
+            _ => WriteOutcome::Done(Written {
                 version: 3,
                 token: None,
-            },
+                edition: None,
+                instruction: None,
+            }),
         })
     }
 

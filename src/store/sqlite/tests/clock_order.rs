@@ -65,7 +65,7 @@ fn challenger_waits_for_the_renewal() -> bool {
     clock.delay_once(move || {
         now.advance(TTL / 2);
         let renewed = holder.renew(&lease("a", 1), TTL).unwrap();
-        assert_eq!(renewed, RenewOutcome::Renewed);
+        assert_eq!(renewed, RenewOutcome::RENEWED);
     });
     refused(challenger.acquire(&bid("b", 2)).unwrap());
     clock.clock.advance(TTL / 2);

@@ -42,7 +42,7 @@ impl ForeignLease {
 
     async fn renew_here(&self) {
         let renewed = self.here.renew(&lease("a", 1), TTL, LIMIT).await;
-        assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
+        assert_eq!(renewed.unwrap(), RenewOutcome::RENEWED);
     }
 
     async fn list_there(&self) -> Vec<LeaseRecord> {
@@ -64,7 +64,7 @@ async fn a_foreign_lease_is_free_after_its_whole_ttl_was_observed() {
     assert_eq!(foreign.acquire_there().await, granted(2));
     // The expiry is on the clock of the new holder now, and foreign to the old one.
     let renewed = foreign.there.renew(&lease("b", 2), TTL, LIMIT).await;
-    assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
+    assert_eq!(renewed.unwrap(), RenewOutcome::RENEWED);
     refused(foreign.here.acquire(&bid("a", 3), LIMIT).await.unwrap());
 }
 
@@ -153,7 +153,7 @@ async fn a_foreign_lease_is_not_renewed_but_may_be_released() {
     let lost = lost.unwrap();
     assert!(matches!(lost, RenewOutcome::Lost(Some(_))), "{lost:?}");
     assert_eq!(foreign.test_file.row(), before);
-    let released = foreign.there.release(&claim("a", 1), LIMIT).await;
+    let released = foreign.there.release(&claim("a", 1), None, LIMIT).await;
     assert_eq!(released.unwrap(), ReleaseOutcome::Released);
     assert_eq!(foreign.acquire_there().await, granted(2));
 }

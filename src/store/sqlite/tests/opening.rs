@@ -203,7 +203,7 @@ async fn unknown_columns_are_kept() {
     )
     .unwrap();
     store.renew(&lease("a", 1), TTL, LIMIT).await.unwrap();
-    store.release(&claim("a", 1), LIMIT).await.unwrap();
+    store.release(&claim("a", 1), None, LIMIT).await.unwrap();
     test_file
         .store()
         .acquire(&bid("b", 2), LIMIT)

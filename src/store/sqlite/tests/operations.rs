@@ -27,13 +27,13 @@ async fn acquire_renew_and_release_are_one_transaction_each() {
     );
     assert_eq!(commits(&test_file), before + 1);
     let renewed = store.renew(&lease("a", 1), TTL, LIMIT).await.unwrap();
-    assert_eq!(renewed, RenewOutcome::Renewed);
+    assert_eq!(renewed, RenewOutcome::RENEWED);
     assert_eq!(commits(&test_file), before + 2);
-    let released = store.release(&claim("a", 1), LIMIT).await.unwrap();
+    let released = store.release(&claim("a", 1), None, LIMIT).await.unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
     assert_eq!(commits(&test_file), before + 3);
     store.acquire(&bid("a", 2), LIMIT).await.unwrap();
-    let released = store.release(&owner("a"), LIMIT).await.unwrap();
+    let released = store.release(&owner("a"), None, LIMIT).await.unwrap();
     assert_eq!(released, ReleaseOutcome::Released);
     assert_eq!(commits(&test_file), before + 5);
 }
@@ -51,9 +51,9 @@ async fn a_request_that_changes_nothing_commits_nothing_and_waits_for_no_lock() 
     assert_eq!(record.remaining, TTL);
     let lost = store.renew(&lease("b", 1), TTL, LIMIT).await.unwrap();
     assert_eq!(lost, RenewOutcome::Lost(Some(record.clone())));
-    let not_held = store.release(&claim("b", 1), LIMIT).await.unwrap();
+    let not_held = store.release(&claim("b", 1), None, LIMIT).await.unwrap();
     assert_eq!(not_held, ReleaseOutcome::NotHeld(Some(record.clone())));
-    let not_held = store.release(&owner("b"), LIMIT).await.unwrap();
+    let not_held = store.release(&owner("b"), None, LIMIT).await.unwrap();
     assert_eq!(not_held, ReleaseOutcome::NotHeld(Some(record.clone())));
     let read = store.read(&resource(), LIMIT).await.unwrap();
     assert_eq!(read, Some(record.clone()));
@@ -69,7 +69,7 @@ async fn a_resource_that_was_never_acquired_has_no_record() {
     assert_eq!(store.read(&resource(), LIMIT).await.unwrap(), None);
     let lost = store.renew(&lease("a", 1), TTL, LIMIT).await.unwrap();
     assert_eq!(lost, RenewOutcome::Lost(None));
-    let not_held = store.release(&claim("a", 1), LIMIT).await.unwrap();
+    let not_held = store.release(&claim("a", 1), None, LIMIT).await.unwrap();
     assert_eq!(not_held, ReleaseOutcome::NotHeld(None));
     assert!(store.list(&Scope::root(), LIMIT).await.unwrap().is_empty());
 }
@@ -82,7 +82,10 @@ async fn the_token_grows_across_release_and_reopening() {
         let name = format!("candidate {token}");
         let bid = bid(&name, token.into());
         assert_eq!(store.acquire(&bid, LIMIT).await.unwrap(), granted(token));
-        let released = store.release(&claim(&name, token), LIMIT).await.unwrap();
+        let released = store
+            .release(&claim(&name, token), None, LIMIT)
+            .await
+            .unwrap();
         assert_eq!(released, ReleaseOutcome::Released);
         let copy = refused(store.acquire(&bid, LIMIT).await.unwrap());
         assert_eq!(copy.holder, None, "the attempt was released");
@@ -148,7 +151,7 @@ async fn the_longest_ttl_does_not_overflow() {
         .store()
         .renew(&lease("a", 1), Duration::MAX, LIMIT)
         .await;
-    assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
+    assert_eq!(renewed.unwrap(), RenewOutcome::RENEWED);
 }
 
 #[tokio::test]

@@ -37,7 +37,11 @@ fn one_of_32_threads_on_4_stores_wins_each_round() {
                     barrier.wait();
                     let mut released = None;
                     if let Ok(AcquireOutcome::Granted { token }) = outcome {
-                        released = Some(block_on(store.release(&claim(&name, token.get()), LIMIT)));
+                        released = Some(block_on(store.release(
+                            &claim(&name, token.get()),
+                            None,
+                            LIMIT,
+                        )));
                     }
                     let outcome = (round, outcome, released);
                     outcomes.lock().unwrap().push(outcome);
@@ -113,8 +117,8 @@ fn one_process_of_several() {
         println!("\ntoken {token}");
         rounds += 1;
         let renewed = block_on(store.renew(&lease(name.as_str(), token.get()), ttl, LIMIT));
-        assert_eq!(renewed.unwrap(), RenewOutcome::Renewed);
-        let released = block_on(store.release(&claim(name.as_str(), token.get()), LIMIT));
+        assert_eq!(renewed.unwrap(), RenewOutcome::RENEWED);
+        let released = block_on(store.release(&claim(name.as_str(), token.get()), None, LIMIT));
         assert_eq!(released.unwrap(), ReleaseOutcome::Released);
     }
 }
@@ -141,7 +145,7 @@ fn requests_take() {
             drop(block_on(store.acquire(&bid("b", 0), LIMIT)).unwrap());
         });
         time(3, &mut || {
-            drop(block_on(store.release(&claim("a", round), LIMIT)).unwrap());
+            drop(block_on(store.release(&claim("a", round), None, LIMIT)).unwrap());
         });
     }
     for (name, mut took) in ["acquire", "renew", "refused", "release"]

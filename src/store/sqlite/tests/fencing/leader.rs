@@ -65,7 +65,7 @@ async fn a_lease_that_was_released_or_evicted_no_longer_writes() {
         RejectionReason::Evicted,
         "the eviction is still the reason"
     );
-    store.release(&claim("a", 1), LIMIT).await.unwrap();
+    store.release(&claim("a", 1), None, LIMIT).await.unwrap();
     let refused = rejected(write(&store, &mut sql, &lease("a", 1)));
     assert_eq!(refused.reason, RejectionReason::Released);
     store.acquire(&bid("a", 2), LIMIT).await.unwrap();
@@ -204,5 +204,5 @@ async fn a_renewal_waits_for_a_leader_transaction_and_is_not_lost() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     pay(&transaction).unwrap();
     transaction.commit().unwrap();
-    assert_eq!(renewal.await.unwrap(), RenewOutcome::Renewed);
+    assert_eq!(renewal.await.unwrap(), RenewOutcome::RENEWED);
 }
