@@ -2,13 +2,13 @@
 //! the store, and the log. All decisions are the election's.
 
 mod call;
-mod change_hints;
 mod lease_events;
 mod os_attempts;
 mod outages;
 mod request_slot;
 mod start_error;
 mod store_health;
+mod store_watch;
 mod suspend;
 mod timer;
 
@@ -16,10 +16,10 @@ pub use start_error::StartError;
 pub use store_health::StoreStatus;
 
 pub(crate) use call::{ReplyWithRecord, call_within};
-pub(crate) use change_hints::ChangeHints;
 pub(crate) use lease_events::LeaseEvents;
 pub(crate) use os_attempts::OsAttempts;
 pub(crate) use request_slot::{CompletedRequest, RequestSlot};
 pub(crate) use store_health::StoreHealth;
+pub(crate) use store_watch::StoreWatch;
 pub(crate) use suspend::watch as watch_for_suspend;
 pub(crate) use timer::Timer;

@@ -71,6 +71,8 @@ mod switch {
         InstructionObeyedBeforeAcknowledgement,
         /// A pause does not refuse bids.
         PauseIgnoredByAcquire,
+        /// An event that comes during a look is forgotten.
+        EventDuringLookForgotten,
         /// A failed bid is retried without a wait.
         NoBackoff,
         /// A failed renewal is retried without a wait.

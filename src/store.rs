@@ -11,7 +11,7 @@ pub(crate) mod faulty;
 #[cfg_attr(not(any(feature = "mongodb", feature = "sqlite")), allow(dead_code))]
 pub mod fencing;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod memory;
 #[cfg(feature = "mongodb")]
 mod mongodb;

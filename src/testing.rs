@@ -6,5 +6,5 @@
 pub use crate::{
     clock::testing::{ManualClock, TokioClock},
     leadership::testing::TestLeadership,
-    store::faulty::{CallCounts, Fault, FaultyStore},
+    store::faulty::{CallCounts, Fault, FaultyStore, WatchFault},
 };

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     clock::{Clock, Moment},
     driver::{
-        ChangeHints, CompletedRequest, LeaseEvents, RequestSlot, StoreHealth, Timer,
+        CompletedRequest, LeaseEvents, RequestSlot, StoreHealth, StoreWatch, Timer,
         watch_for_suspend,
     },
     election::{AttemptSource, Config, Election, Reply, StepDownOutcome, Transition},
@@ -57,7 +57,7 @@ pub struct LockActor {
     /// The lock's own address, so that the supervisor does not end before the lease is released. Dropped
     /// when the shutdown is complete.
     address: Option<Addr<LockActor>>,
-    change_hints: ChangeHints,
+    store_watch: StoreWatch,
     pub(super) timer: Timer,
 }
 
@@ -101,7 +101,7 @@ impl LockActor {
             lease_events: LeaseEvents::default(),
             lock: None,
             address: None,
-            change_hints: ChangeHints::default(),
+            store_watch: StoreWatch::default(),
             timer: Timer::default(),
         }
     }
@@ -115,8 +115,14 @@ impl LockActor {
         self.subscribers.begin_batch();
         for _ in 0..STEPS {
             self.handle_timeout();
-            if self.change_hints.poll(&self.election.config().resource, cx) {
-                self.election.handle_store_changed(self.clock.now());
+            if let Poll::Ready(news) = self.store_watch.poll(cx) {
+                let now = self.clock.now();
+                if let Some(pushed) = news.pushed {
+                    self.election.set_pushed(pushed, now);
+                }
+                if let Some(event) = news.event {
+                    self.election.handle_change(event, now);
+                }
             }
             self.deliver();
             match self.poll_reply(cx) {
@@ -180,8 +186,12 @@ impl LockActor {
         };
         self.election.handle_reply(id, sent_at, reply, now);
         if result.is_ok() {
-            let every = self.election.config().timing.poll_every();
-            self.change_hints.listen(self.request_slot.store(), every);
+            let config = self.election.config();
+            self.store_watch.join(
+                self.request_slot.store(),
+                &config.resource,
+                config.timing.poll_every(),
+            );
         }
         Poll::Ready(result)
     }
@@ -361,7 +371,7 @@ impl Supervised for LockActor {
     fn restarting(&mut self, _: &mut Context<Self>) {
         self.restarts += 1;
         self.timer.clear();
-        self.change_hints.stop();
+        self.store_watch.leave();
         self.subscribers.restarted();
         if mutant!(RestartForgetsReplies) {
             self.waiting.clear();

@@ -45,8 +45,8 @@ impl RequestSlot {
         Self { store, sending }
     }
 
-    pub(crate) fn store(&self) -> &dyn LeaseStore {
-        &*self.store
+    pub(crate) fn store(&self) -> &Arc<dyn LeaseStore> {
+        &self.store
     }
 
     pub(crate) fn send(&mut self, request: Request) {

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use rand::{RngExt as _, rngs::SmallRng};
 
+use super::wake_window::WakeWindow;
 use crate::{
     clock::Moment,
     timing::{POLL_JITTER, Timing},
@@ -14,6 +15,16 @@ pub(super) struct BidSchedule {
     pub(super) next_read: Moment,
     last_bid: Moment,
     failures: u32,
+    /// The store pushes its changes, so a follower need not poll.
+    pub(super) pushed: bool,
+    /// Over how long the looks after an event are spread.
+    window: WakeWindow,
+    /// An event came during a look, which may have been too early to see the change.
+    heard: bool,
+    /// The next bid follows from an event.
+    woken: bool,
+    /// An operator has asked the holder to hand over to this candidate.
+    is_next: bool,
 }
 
 impl BidSchedule {
@@ -23,6 +34,11 @@ impl BidSchedule {
             next_read: now,
             last_bid: Moment::default(),
             failures: 0,
+            pushed: false,
+            window: WakeWindow::default(),
+            heard: false,
+            woken: false,
+            is_next: false,
         }
     }
 
@@ -32,12 +48,9 @@ impl BidSchedule {
         self.next_read = now + timing.poll_every() * 2 + timing.call_timeout();
     }
 
-    pub(super) fn succeeded(&mut self) {
-        self.failures = 0;
-    }
-
-    /// Another candidate holds the lease for the time `left`: bids again when that is over, but at least every
-    /// `poll_every`, because it may be released. Jitter spreads the bids of the followers.
+    /// Another candidate holds the lease for the time `left`: bids again when that is over. If the store does not push
+    /// its changes, at least every `poll_every`, because the lease may be released. Jitter spreads the bids of the
+    /// followers.
     pub(super) fn wait(
         &mut self,
         timing: &Timing,
@@ -45,8 +58,63 @@ impl BidSchedule {
         left: Duration,
         now: Moment,
     ) {
-        let delay = left.min(timing.poll_every()).max(timing.floor());
+        let longest = if self.pushed {
+            left
+        } else {
+            timing.poll_every()
+        };
+        let delay = left.min(longest).max(timing.floor());
         self.next_bid = now + delay + jitter(timing, rng);
+        if std::mem::take(&mut self.heard) && !mutant!(EventDuringLookForgotten) {
+            self.bring_forward(timing, rng, now);
+        }
+    }
+
+    /// A bid was answered. `won` is `None` if the lease could not be had by anybody, for instance while paused.
+    pub(super) fn answered(&mut self, timing: &Timing, won: Option<bool>) {
+        self.failures = 0;
+        if let (true, Some(won)) = (std::mem::take(&mut self.woken), won) {
+            self.window.learn(timing, won);
+        }
+        if won == Some(true) {
+            self.heard = false;
+            self.is_next = false;
+        }
+    }
+
+    /// Another candidate has acquired the lease, for this ttl. There is nothing to look for before that is over.
+    pub(super) fn taken(
+        &mut self,
+        timing: &Timing,
+        rng: &mut SmallRng,
+        ttl: Duration,
+        now: Moment,
+    ) {
+        if self.pushed {
+            self.woken = false;
+            self.next_bid = self.next_bid.max(now + ttl + jitter(timing, rng));
+        }
+        self.next_read = self.next_read.min(self.soon(timing, rng, now));
+    }
+
+    /// The store pushes its changes, or no longer does: then polls again, within half a
+    /// `poll_every`.
+    pub(super) fn set_pushed(
+        &mut self,
+        timing: &Timing,
+        rng: &mut SmallRng,
+        pushed: bool,
+        now: Moment,
+    ) {
+        if self.pushed && !pushed {
+            let soon = now + rng.random_range(Duration::ZERO..=timing.poll_every() / 2);
+            self.next_bid = self.next_bid.min(soon);
+        }
+        self.pushed = pushed;
+    }
+
+    pub(super) fn set_next(&mut self, is_next: bool) {
+        self.is_next = is_next;
     }
 
     /// Backs off with jitter, at most `poll_every` (Brooker, *Exponential Backoff and Jitter*, 2015). It starts
@@ -73,12 +141,47 @@ impl BidSchedule {
         self.next_bid = now + polled + timing.call_timeout();
     }
 
-    /// The store hints that the record changed.
-    pub(super) fn bring_forward(&mut self, timing: &Timing, rng: &mut SmallRng, now: Moment) {
-        let floor = timing.floor();
-        let soon = now.max(self.last_bid + floor) + rng.random_range(Duration::ZERO..=floor);
+    /// Events may have been lost, of this record and of all others of the store: spreads the looks over a poll.
+    pub(super) fn events_lost(&mut self, timing: &Timing, rng: &mut SmallRng, now: Moment) {
+        let soon = now.max(self.last_bid + timing.floor());
+        let soon = soon + rng.random_range(Duration::ZERO..=timing.poll_every());
         self.next_bid = self.next_bid.min(soon);
         self.next_read = self.next_read.min(soon);
+    }
+
+    /// The store has pushed an event of this record. If a look is in flight, it may have been too early.
+    pub(super) fn event(
+        &mut self,
+        timing: &Timing,
+        rng: &mut SmallRng,
+        looking: bool,
+        now: Moment,
+    ) {
+        if looking {
+            self.heard = true;
+        } else {
+            self.bring_forward(timing, rng, now);
+        }
+    }
+
+    fn bring_forward(&mut self, timing: &Timing, rng: &mut SmallRng, now: Moment) {
+        let soon = self.soon(timing, rng, now);
+        if soon < self.next_bid {
+            self.next_bid = soon;
+            self.woken = true;
+        }
+        self.next_read = self.next_read.min(soon);
+    }
+
+    /// When to look after an event. Followers that are woken together spread their looks.
+    fn soon(&self, timing: &Timing, rng: &mut SmallRng, now: Moment) -> Moment {
+        let window = if self.is_next {
+            Duration::ZERO
+        } else {
+            self.window.length(timing)
+        };
+        let earliest = now.max(self.last_bid + timing.floor());
+        earliest + rng.random_range(Duration::ZERO..=window)
     }
 
     pub(super) fn postpone_read(&mut self, until: Moment) {

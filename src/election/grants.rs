@@ -9,7 +9,7 @@ use crate::{
 /// Grants: taken, or released.
 impl Election {
     pub(super) fn granted(&mut self, token: FencingToken, mut sent_at: Moment, now: Moment) {
-        self.bid_schedule.succeeded();
+        self.bid_schedule.answered(&self.config.timing, Some(true));
         let granted_bid = self.pending_bid.take();
         if mutant!(AttemptBidAgain) {
             self.pending_bid = granted_bid;

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use super::{Election, Phase, Reply, RequestId, StepDownOutcome, SubscriberState, in_flight::Kind};
+use super::{
+    Election, Phase, RecordEvent, Reply, RequestId, StepDownOutcome, SubscriberState,
+    in_flight::Kind,
+};
 use crate::{clock::Moment, leadership::Reason};
 
 /// What the driver tells the election. Every input checks the deadline before anything else.
@@ -36,12 +39,38 @@ impl Election {
         self.advance(now);
     }
 
-    /// Takes a hint of the store that the record changed: a follower asks soon. A leader does not, because the
-    /// hint may come from its own renewal, and its next renewal shows what has changed.
-    pub(crate) fn handle_store_changed(&mut self, now: Moment) {
+    /// Takes an event that the store has pushed.
+    ///
+    /// A follower looks soon. A leader renews soon, because the event may be an instruction or an eviction; its own
+    /// renewals cause none.
+    pub(crate) fn handle_change(&mut self, change: RecordEvent, now: Moment) {
+        self.advance(now);
+        let timing = self.config.timing;
+        let looking = (self.in_flight.as_ref())
+            .is_some_and(|request| matches!(request.kind, Kind::Acquire | Kind::Read));
+        match change {
+            RecordEvent::Acquired { ttl } if !looking => {
+                self.bid_schedule.taken(&timing, &mut self.rng, ttl, now);
+            }
+            RecordEvent::Acquired { .. } => {}
+            RecordEvent::Changed => {
+                self.bid_schedule
+                    .event(&timing, &mut self.rng, looking, now);
+            }
+            RecordEvent::Lost => {
+                self.bid_schedule.events_lost(&timing, &mut self.rng, now);
+            }
+        }
+        if let (RecordEvent::Changed, Phase::Leading(term)) = (change, &mut self.phase) {
+            term.renew_soon(&timing, now);
+        }
+    }
+
+    /// Takes whether the store pushes its changes now. If not, a follower polls.
+    pub(crate) fn set_pushed(&mut self, pushed: bool, now: Moment) {
         self.advance(now);
         self.bid_schedule
-            .bring_forward(&self.config.timing, &mut self.rng, now);
+            .set_pushed(&self.config.timing, &mut self.rng, pushed, now);
     }
 
     /// Stops leading, and does not contend until `hold_off` after the lease was given up.

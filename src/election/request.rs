@@ -38,6 +38,17 @@ pub(crate) enum Call {
     Read(ResourceName),
 }
 
+/// What a store has pushed about the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RecordEvent {
+    /// The record may have changed.
+    Changed,
+    /// A candidate has acquired the lease.
+    Acquired { ttl: Duration },
+    /// Events may have been lost.
+    Lost,
+}
+
 /// The answer of a store.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {

@@ -165,6 +165,15 @@ impl Term {
         }
     }
 
+    /// Renews at once, because the record may have an instruction; at most four times per `renew_every`.
+    pub(super) fn renew_soon(&mut self, timing: &Timing, now: Moment) {
+        if self.failures == 0 {
+            self.renew_at = self
+                .renew_at
+                .min(now.max(self.confirmed_at + timing.renew_every() / 4));
+        }
+    }
+
     pub(super) fn renewal_at(&self) -> Moment {
         self.renew_at
     }

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    driver::{ChangeHints, LeaseEvents, RequestSlot, StoreHealth, Timer},
+    driver::{LeaseEvents, RequestSlot, StoreHealth, StoreWatch, Timer},
     election::{Config, Election},
     leadership::Reason,
     lease::LeaseRecord,
@@ -34,7 +34,7 @@ pub(super) struct LockTask {
     election: Election,
     request_slot: RequestSlot,
     clock: Arc<dyn Clock>,
-    change_hints: ChangeHints,
+    store_watch: StoreWatch,
     timer: Timer,
     lease_events: LeaseEvents,
     health: StoreHealth,
@@ -80,7 +80,7 @@ impl LockTask {
             election: config.election(mode),
             request_slot: RequestSlot::new(config.store.clone()),
             clock: config.plain.clock.clone(),
-            change_hints: ChangeHints::default(),
+            store_watch: StoreWatch::default(),
             timer: Timer::default(),
             lease_events: LeaseEvents::default(),
             health: StoreHealth::new(config.store.clone()),
@@ -109,8 +109,14 @@ impl LockTask {
                 self.after = None;
             }
             self.election.handle_timeout(self.clock.now());
-            if self.change_hints.poll(&self.election.config().resource, cx) {
-                self.election.handle_store_changed(self.clock.now());
+            if let Poll::Ready(news) = self.store_watch.poll(cx) {
+                let now = self.clock.now();
+                if let Some(pushed) = news.pushed {
+                    self.election.set_pushed(pushed, now);
+                }
+                if let Some(event) = news.event {
+                    self.election.handle_change(event, now);
+                }
             }
             self.deliver_transitions();
             // After the deliveries: a waiting caller may hold the lock now, and its commands must be polled.

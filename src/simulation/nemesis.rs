@@ -5,7 +5,12 @@ use super::{
     properties::Violation,
     world::{Event, World},
 };
-use crate::{clock::Clock as _, election::Election, lease::CandidateId, timing::Timing};
+use crate::{
+    clock::Clock as _,
+    election::{Election, RecordEvent},
+    lease::CandidateId,
+    timing::Timing,
+};
 
 impl World {
     pub(super) fn apply_fault(&mut self, fault: FaultKind) -> Result<(), Violation> {
@@ -61,7 +66,9 @@ impl World {
                 return self.command(node, "resume", Election::resume);
             }
             FaultKind::Hint { node } if running(self, node) => {
-                return self.command(node, "look", Election::handle_store_changed);
+                return self.command(node, "look", |election, now| {
+                    election.handle_change(RecordEvent::Changed, now);
+                });
             }
             FaultKind::Failover { to, lost, time } => {
                 self.log(|| format!("member {to} is primary; lost: {lost}"));

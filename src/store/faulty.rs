@@ -2,11 +2,16 @@ use std::{
     collections::{BTreeMap, VecDeque},
     future::pending,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Poll, ready},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use futures::{future::BoxFuture, stream::BoxStream};
+use futures::{
+    StreamExt as _,
+    future::BoxFuture,
+    stream::{BoxStream, poll_fn},
+};
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 use super::{
@@ -46,6 +51,23 @@ pub enum Fault {
     StaleRead,
 }
 
+/// What is wrong with the stream of a [`FaultyStore`]'s [watch](LeaseStore::watch).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WatchFault {
+    /// Nothing.
+    #[default]
+    None,
+    /// It yields no event, but goes on to say that it works.
+    Deaf,
+    /// It yields nothing at all.
+    Silent,
+    /// It ends.
+    Ended,
+    /// It panics.
+    Panic,
+}
+
 /// How many requests of each kind a [`FaultyStore`] has received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallCounts {
@@ -65,6 +87,8 @@ pub struct CallCounts {
     pub instruct: u64,
     /// Purges.
     pub purge: u64,
+    /// Streams of [`watch`](LeaseStore::watch), not counted in the [total](Self::total).
+    pub watch: u64,
 }
 
 impl CallCounts {
@@ -93,6 +117,7 @@ struct FaultyState {
     seeded: Option<(SmallRng, f64)>,
     always: Option<Fault>,
     calls: CallCounts,
+    watch: WatchFault,
     reads: BTreeMap<ResourceName, Option<LeaseRecord>>,
 }
 
@@ -119,6 +144,12 @@ impl FaultyStore {
     /// Gives each request a random fault with this probability. The same seed gives the same faults.
     pub fn seeded(&self, seed: u64, probability: f64) {
         self.plan().seeded = Some((SmallRng::seed_from_u64(seed), probability.clamp(0.0, 1.0)));
+    }
+
+    /// Sets what is wrong with the streams of [`watch`](LeaseStore::watch), also with those that are open: they notice
+    /// it with their next event.
+    pub fn watch_fault(&self, fault: WatchFault) {
+        self.plan().watch = fault;
     }
 
     /// How many requests the store has received so far.
@@ -358,6 +389,26 @@ impl LeaseStore for FaultyStore {
     }
 
     fn watch(&self, alive_every: Duration) -> Option<BoxStream<'static, StoreEvent>> {
-        self.inner.watch(alive_every)
+        self.plan().calls.watch += 1;
+        let (mut inner, store) = (self.inner.watch(alive_every)?, self.clone());
+        let faulty = poll_fn(move |cx| {
+            loop {
+                let fault = store.plan().watch;
+                let event = match fault {
+                    WatchFault::Ended => return Poll::Ready(None),
+                    WatchFault::Panic => panic!("injected panic in watch"),
+                    _ => ready!(inner.poll_next_unpin(cx)),
+                };
+                let dropped = match fault {
+                    WatchFault::Silent => true,
+                    WatchFault::Deaf => !matches!(event, Some(StoreEvent::Alive) | None),
+                    _ => false,
+                };
+                if !dropped {
+                    return Poll::Ready(event);
+                }
+            }
+        });
+        Some(faulty.boxed())
     }
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::bench::*;
 use crate::{
     clock::Clock as _,
-    election::{AttemptSource, Call, Reply, SubscriberState},
+    election::{AttemptSource, Call, RecordEvent, Reply, SubscriberState},
     lease::AttemptId,
 };
 
@@ -99,7 +99,9 @@ fn a_store_event_brings_the_next_bid_forward_but_not_below_the_minimum_interval(
     let bid = bench.request();
     bench.reply(&bid, Reply::Refused(record("other", 1, 8.0)));
     for _ in 0..100 {
-        bench.election.handle_store_changed(bench.clock.now());
+        bench
+            .election
+            .handle_change(RecordEvent::Changed, bench.clock.now());
     }
     let next = bench.request();
     let waited = bid.sent_at.until(next.sent_at).as_secs_f64();
@@ -147,7 +149,9 @@ fn observing_a_lock_that_contends_neither_spins_nor_doubles_the_requests() {
 fn a_leader_does_not_renew_upon_store_events() {
     let (mut bench, _) = Bench::leading();
     for _ in 0..100 {
-        bench.election.handle_store_changed(bench.clock.now());
+        bench
+            .election
+            .handle_change(RecordEvent::Changed, bench.clock.now());
         bench.advance(0.025);
         assert!(bench.poll().is_none());
     }

@@ -49,7 +49,7 @@ fn an_answer_ends_the_backoff() {
     for _ in 0..5 {
         schedule.failed(&timing(), &mut rng, at(100.0));
     }
-    schedule.succeeded();
+    schedule.answered(&timing(), None);
     // The first backoff is poll_every / 4 and nothing is drawn.
     schedule.failed(&timing(), &mut rng, at(100.0));
     assert_eq!(schedule.next_bid, at(100.5));

@@ -54,8 +54,12 @@ impl LockTask {
             Ok(record) => {
                 self.health.succeeded(self.election.config(), now);
                 self.refused_by = record.filter(|_| refused);
-                let every = self.election.config().timing.poll_every();
-                self.change_hints.listen(self.request_slot.store(), every);
+                let config = self.election.config();
+                self.store_watch.join(
+                    self.request_slot.store(),
+                    &config.resource,
+                    config.timing.poll_every(),
+                );
                 None
             }
             Err(error) => Some(

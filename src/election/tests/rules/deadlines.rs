@@ -2,7 +2,7 @@
 
 use crate::{
     clock::Clock as _,
-    election::{Call, ElectionState, Reply, Transition, tests::bench::*},
+    election::{Call, ElectionState, RecordEvent, Reply, Transition, tests::bench::*},
     leadership::Reason,
 };
 
@@ -51,7 +51,11 @@ fn rule_2_every_input_checks_the_deadline_before_anything_else() {
     let inputs: [Input; 7] = [
         |bench, renewal| bench.reply(renewal, Reply::RENEWED),
         |bench, renewal| bench.reply(renewal, Reply::Unknown),
-        |bench, _| bench.election.handle_store_changed(bench.clock.now()),
+        |bench, _| {
+            bench
+                .election
+                .handle_change(RecordEvent::Changed, bench.clock.now())
+        },
         |bench, _| bench.election.step_down(secs(1.0), bench.clock.now()),
         |bench, _| bench.election.pause(bench.clock.now()),
         |bench, _| bench.subscriber_state(READY),
