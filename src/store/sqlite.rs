@@ -1,4 +1,9 @@
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use async_trait::async_trait;
 
@@ -7,6 +12,7 @@ mod clock_identity;
 mod failure;
 mod fencing;
 mod files;
+mod operations;
 mod row;
 mod schema;
 mod session;
@@ -20,14 +26,22 @@ use self::{
     worker::Worker,
 };
 use super::{
-    AcquireOutcome, EvictionMode, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
+    AcquireOutcome, EvictionMode, InstructOutcome, LeaseStore, Operation, ReleaseOutcome,
+    RenewOutcome, StoreError,
 };
 use crate::{
     clock::{BootClock, Clock},
-    lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope},
+    lease::{
+        Bid, EndReason, FencingToken, Instruction, Lease, LeaseRecord, ReleaseTarget, ResourceName,
+        Scope,
+    },
 };
 
 const KIND: &str = "sqlite";
+
+/// How many records one transaction of a batch or a purge writes. The requests of other callers and of other
+/// processes get their turn between two transactions.
+const AT_ONCE: usize = 1_000;
 
 /// Leases in an SQLite file, shared by the processes of **one host**.
 ///
@@ -52,6 +66,8 @@ const KIND: &str = "sqlite";
 ///     ttl: Duration::from_secs(15),
 ///     metadata: None,
 ///     reentrant: false,
+///     waited: None,
+///     internal: false,
 /// };
 /// let limit = Duration::from_secs(1);
 /// assert!(matches!(store.acquire(&bid, limit).await?, AcquireOutcome::Granted { .. }));
@@ -170,7 +186,7 @@ impl SqliteStoreBuilder {
     /// Stores with the same `identity` compare their moments. A lease under another identity is observed.
     pub fn clock(mut self, clock: Arc<dyn Clock>, identity: impl Into<Arc<str>>) -> Self {
         let identity = identity.into();
-        self.clock = HostClock { clock, identity };
+        (self.clock.clock, self.clock.identity) = (clock, identity);
         self
     }
 
@@ -227,6 +243,7 @@ impl SqliteStore {
             clock: HostClock {
                 clock: Arc::new(BootClock),
                 identity: clock_identity::of_boot_clock().into(),
+                wall: SystemTime::now,
             },
         }
     }
@@ -284,7 +301,7 @@ impl LeaseStore for SqliteStore {
     ) -> Result<RenewOutcome, StoreError> {
         let lease = lease.clone();
         self.call(Operation::Renew, limit, move |session| {
-            session.renew(&lease, ttl)
+            session.renew_row(&lease, ttl)
         })
         .await
     }
@@ -292,11 +309,12 @@ impl LeaseStore for SqliteStore {
     async fn release(
         &self,
         claim: &ReleaseTarget,
+        reason: Option<EndReason>,
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         let claim = claim.clone();
         self.call(Operation::Release, limit, move |session| {
-            session.release(&claim)
+            session.release(&claim, reason)
         })
         .await
     }
@@ -331,6 +349,41 @@ impl LeaseStore for SqliteStore {
             session.evict(&resource, token, eviction)
         })
         .await
+    }
+
+    async fn instruct(
+        &self,
+        resource: &ResourceName,
+        instruction: &Instruction,
+        limit: Duration,
+    ) -> Result<InstructOutcome, StoreError> {
+        let (resource, instruction) = (resource.clone(), instruction.clone());
+        self.call(Operation::Instruct, limit, move |session| {
+            session.instruct(&resource, &instruction)
+        })
+        .await
+    }
+
+    async fn purge(
+        &self,
+        scope: &Scope,
+        untouched_for: Duration,
+        limit: Duration,
+    ) -> Result<u64, StoreError> {
+        let since = Instant::now();
+        let mut purged = 0;
+        loop {
+            let scope = scope.clone();
+            let left = limit.saturating_sub(since.elapsed());
+            let deleted = self.call(Operation::Purge, left, move |session| {
+                session.purge(&scope, untouched_for, AT_ONCE)
+            });
+            let deleted = deleted.await?;
+            purged += deleted as u64;
+            if deleted < AT_ONCE {
+                return Ok(purged);
+            }
+        }
     }
 }
 

@@ -173,6 +173,8 @@ impl SqliteStore {
     /// #     ttl: Duration::from_secs(15),
     /// #     metadata: None,
     /// #     reentrant: false,
+    /// #     waited: None,
+    /// #     internal: false,
     /// # };
     /// # let limit = Duration::from_secs(1);
     /// # let AcquireOutcome::Granted { token } = store.acquire(&bid, limit).await? else { return Err("held".into()) };

@@ -9,8 +9,8 @@ use super::failure::{Failure, RequestResult};
 use crate::{
     clock::Moment,
     lease::{
-        AttemptId, CandidateId, FencingToken, HistoryEntry, LeaseRecord, Metadata, ResourceName,
-        Scope,
+        AttemptId, CandidateId, FencingToken, HistoryEntry, LeaseRecord, Metadata, Note,
+        PauseRecord, ResourceName, Scope,
     },
     store::{
         StoreErrorKind,
@@ -20,8 +20,8 @@ use crate::{
 
 macro_rules! columns {
     () => {
-        "name, scope, token, version, holder, attempt, ttl, expires_at, clock, closing, since, \
-         metadata, history, min_reader"
+        "name, token, version, holder, attempt, ttl, expires_at, clock, closing, edition, internal, \
+         touched, pause_note, pause_since, hand_over, since, metadata, history, scope, min_reader"
     };
 }
 
@@ -34,11 +34,13 @@ const LIST: &str = concat!(
 const INSERT: &str = concat!(
     "INSERT INTO tenure_leases (",
     columns!(),
-    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
+     ?20)"
 );
 /// Sets only our columns: columns that others added keep their values.
 const UPDATE: &str = "UPDATE tenure_leases SET token = ?2, version = ?3, holder = ?4, attempt = ?5, \
-     ttl = ?6, expires_at = ?7, clock = ?8, closing = ?9, since = ?10, metadata = ?11, history = ?12 \
+     ttl = ?6, expires_at = ?7, clock = ?8, closing = ?9, edition = ?10, internal = ?11, touched = ?12, \
+     pause_note = ?13, pause_since = ?14, hand_over = ?15, since = ?16, metadata = ?17, history = ?18 \
      WHERE name = ?1";
 
 /// A row of the table. `record.expires_at` is on the clock that `clock` names.
@@ -112,22 +114,26 @@ impl LeaseRow {
     ) -> RequestResult<()> {
         let damaged = |column| Damage::new(column, "cannot grow any more").of(resource.as_str());
         let record = &self.record;
-        let token = i64::try_from(record.token.get()).map_err(|_| damaged("token"))?;
-        let version = i64::try_from(record.version).map_err(|_| damaged("version"))?;
+        let number = |column, value| i64::try_from(value).map_err(|_| damaged(column));
+        let token = number("token", record.token.get())?;
+        let version = number("version", record.version)?;
+        let edition = number("edition", record.edition)?;
         let holder = record.holder.as_ref().map(CandidateId::as_str);
+        let hand_over = record.hand_over.as_ref().map(CandidateId::as_str);
         let attempt = record.attempt.map(|attempt| attempt.get().to_be_bytes());
         let attempt = attempt.as_ref().map(|bytes| &bytes[..]);
         let ttl = i64::try_from(record.ttl.as_nanos()).unwrap_or(i64::MAX);
         let expires_at = i64::try_from(record.expires_at.as_nanos()).unwrap_or(i64::MAX);
-        let since = record.since.duration_since(SystemTime::UNIX_EPOCH);
-        let since = since.map_or(0, |since| since.as_millis());
-        let since = i64::try_from(since).unwrap_or(i64::MAX);
+        let pause_note = record.pause.as_ref().map(|pause| pause.note.as_str());
+        let pause_since = record.pause.as_ref().map(|pause| unix_millis(pause.since));
         let metadata = record.metadata.as_ref().map(Metadata::as_str);
         let history = serde_json::to_string(&record.history).map_err(|error| {
             Failure::unavailable("the history cannot be written as JSON").because(error)
         })?;
-        let values: [&dyn ToSql; 11] = [
-            &resource.as_str(),
+        let (since, touched) = (unix_millis(record.since), unix_millis(record.touched));
+        let name = resource.as_str();
+        let mut values: Vec<&dyn ToSql> = vec![
+            &name,
             &token,
             &version,
             &holder,
@@ -136,26 +142,25 @@ impl LeaseRow {
             &expires_at,
             &self.clock,
             &record.closing,
+            &edition,
+            &record.internal,
+            &touched,
+            &pause_note,
+            &pause_since,
+            &hand_over,
             &since,
             &metadata,
+            &history,
         ];
-        let written = if is_new {
-            let scope = resource.scope();
-            let (scope, min_reader) = (scope.as_prefix(), self.min_reader);
-            let mut statement = connection.prepare_cached(INSERT)?;
-            let [name, rest @ ..] = values;
-            let mut bound: Vec<&dyn ToSql> = vec![name, &scope];
-            bound.extend(rest);
-            bound.extend([&history as &dyn ToSql, &min_reader]);
-            statement.execute(&bound[..])?
+        let scope = resource.scope();
+        let scope = scope.as_prefix();
+        let statement = if is_new {
+            values.extend([&scope as &dyn ToSql, &self.min_reader]);
+            INSERT
         } else {
-            let mut statement = connection.prepare_cached(UPDATE)?;
-            let [name, rest @ ..] = values;
-            let mut bound = vec![name];
-            bound.extend(rest);
-            bound.push(&history);
-            statement.execute(&bound[..])?
+            UPDATE
         };
+        let written = connection.prepare_cached(statement)?.execute(&values[..])?;
         match written {
             1 => Ok(()),
             _ => Err(Failure::misconfigured(format!(
@@ -254,6 +259,7 @@ impl Columns<'_> {
             return Err(Damage::new("version", "is 0"));
         }
         let holder = self.text("holder")?.map(CandidateId::new).transpose();
+        let hand_over = self.text("hand_over")?.map(CandidateId::new).transpose();
         let metadata = self.text("metadata")?.map(Metadata::new).transpose();
         let record = StoredRecord {
             token: FencingToken::new(self.required("token", Self::number)?),
@@ -262,12 +268,13 @@ impl Columns<'_> {
             attempt: self.attempt()?,
             ttl: Duration::from_nanos(self.required("ttl", Self::number)?),
             expires_at: Moment::from_nanos(self.required("expires_at", Self::number)?),
-            since: self.since()?,
-            closing: match self.required("closing", Self::number)? {
-                0 => false,
-                1 => true,
-                other => return Err(Damage::new("closing", format!("is {other}, not 0 or 1"))),
-            },
+            since: self.time("since")?.unwrap_or(SystemTime::UNIX_EPOCH),
+            closing: self.flag("closing")?,
+            pause: self.pause()?,
+            hand_over: hand_over.map_err(|error| Damage::because("hand_over", error))?,
+            edition: self.required("edition", Self::number)?,
+            internal: self.flag("internal")?,
+            touched: self.required("touched", Self::time)?,
             metadata: metadata.map_err(|error| Damage::because("metadata", error))?,
             history: self.history()?,
         };
@@ -289,11 +296,30 @@ impl Columns<'_> {
         Ok(Some(AttemptId::new(u128::from_be_bytes(bytes))))
     }
 
-    fn since(&self) -> DecodeResult<SystemTime> {
-        let since = Duration::from_millis(self.number("since")?.unwrap_or(0));
-        SystemTime::UNIX_EPOCH
-            .checked_add(since)
-            .ok_or_else(|| Damage::new("since", "is too far in the future"))
+    fn pause(&self) -> DecodeResult<Option<PauseRecord>> {
+        let Some(note) = self.text("pause_note")? else {
+            return Ok(None);
+        };
+        let note = Note::new(note).map_err(|error| Damage::because("pause_note", error))?;
+        let since = self.required("pause_since", Self::time)?;
+        Ok(Some(PauseRecord { note, since }))
+    }
+
+    fn flag(&self, column: &'static str) -> DecodeResult<bool> {
+        match self.required(column, Self::number)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(Damage::new(column, format!("is {other}, not 0 or 1"))),
+        }
+    }
+
+    fn time(&self, column: &'static str) -> DecodeResult<Option<SystemTime>> {
+        let Some(millis) = self.number(column)? else {
+            return Ok(None);
+        };
+        let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis));
+        time.map(Some)
+            .ok_or_else(|| Damage::new(column, "is too far in the future"))
     }
 
     fn history(&self) -> DecodeResult<Vec<HistoryEntry>> {
@@ -343,6 +369,12 @@ impl Columns<'_> {
             .get_ref(column)
             .map_err(|error| Damage::because(column, error))
     }
+}
+
+/// A time of day as the table keeps it.
+pub(super) fn unix_millis(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
 }
 
 fn mistyped(column: &'static str, found: ValueRef<'_>, wanted: &str) -> Damage {

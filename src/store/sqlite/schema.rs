@@ -3,7 +3,7 @@ use rusqlite::Connection;
 use super::failure::{Failure, RequestResult};
 
 /// Name, type and constraint; the columns that may be added to an older table come last.
-const REQUIRED: [(&str, &str, &str); 10] = [
+const REQUIRED: [(&str, &str, &str); 16] = [
     ("name", "TEXT", "NOT NULL PRIMARY KEY"),
     ("scope", "TEXT", "NOT NULL"),
     ("token", "INTEGER", "NOT NULL"),
@@ -14,13 +14,20 @@ const REQUIRED: [(&str, &str, &str); 10] = [
     ("expires_at", "INTEGER", "NOT NULL"),
     ("clock", "TEXT", "NOT NULL"),
     ("closing", "INTEGER", "NOT NULL"),
+    ("edition", "INTEGER", "NOT NULL"),
+    ("internal", "INTEGER", "NOT NULL"),
+    ("touched", "INTEGER", "NOT NULL"),
+    ("pause_note", "TEXT", ""),
+    ("pause_since", "INTEGER", ""),
+    ("hand_over", "TEXT", ""),
 ];
 
+/// The long texts come last, so that a renewal need not read past them.
 const OPTIONAL: [(&str, &str); 4] = [
+    ("min_reader", "INTEGER"),
     ("since", "INTEGER"),
     ("metadata", "TEXT"),
     ("history", "TEXT"),
-    ("min_reader", "INTEGER"),
 ];
 
 const INDEX: &str = "CREATE INDEX IF NOT EXISTS tenure_leases_scope ON tenure_leases (scope)";

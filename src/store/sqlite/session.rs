@@ -16,11 +16,8 @@ use super::{
 };
 use crate::{
     clock::{Clock, Moment},
-    lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope},
-    store::{
-        AcquireOutcome, EvictionMode, ReleaseOutcome, RenewOutcome, observed::Observations,
-        record::StoredRecord,
-    },
+    lease::ResourceName,
+    store::{observed::Observations, record::StoredRecord},
 };
 
 /// A clock and its identity, which is the same in all processes that read the same clock.
@@ -28,6 +25,8 @@ use crate::{
 pub(super) struct HostClock {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) identity: Arc<str>,
+    /// The time of day, for first tokens and for what people read.
+    pub(super) wall: fn() -> SystemTime,
 }
 
 /// One connection and what it has observed. It blocks, so it has its own thread.
@@ -35,24 +34,25 @@ pub(super) struct HostClock {
 pub(super) struct Session {
     pub(super) connection: Connection,
     pub(super) files: Arc<Files>,
-    clock: HostClock,
-    observations: Observations,
+    pub(super) clock: HostClock,
+    pub(super) observations: Observations,
     busy_timeout: BusyTimeout,
 }
 
 /// A row as this process judges it: `record.expires_at` is on its own clock.
-struct LocalizedRow {
-    record: StoredRecord,
-    now: Moment,
+pub(super) struct LocalizedRow {
+    pub(super) record: StoredRecord,
+    pub(super) now: Moment,
+    pub(super) wall: SystemTime,
     /// The expiry is on another clock, so it is observed.
-    foreign: bool,
+    pub(super) foreign: bool,
     /// The row as it is stored, or `None` if there is none.
     stored: Option<LeaseRow>,
 }
 
 /// What a write does to the expiry in the row.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum ExpiryUpdate {
+pub(super) enum ExpiryUpdate {
     /// A new expiry, on our clock.
     Ours,
     /// The stored expiry, on the clock that it was written by.
@@ -115,77 +115,7 @@ impl Session {
         add_missing(&self.connection)
     }
 
-    pub(super) fn acquire(&mut self, bid: &Bid) -> RequestResult<AcquireOutcome> {
-        self.change(&bid.resource, |observation| {
-            let own_attempt = observation.record.attempt == Some(bid.attempt);
-            if observation.foreign && own_attempt {
-                // It is not known whether the attempt's lease has expired, so it does not get its token again.
-                observation.record.attempt = None;
-            }
-            let outcome = observation
-                .record
-                .acquire(bid, observation.now, SystemTime::now());
-            (outcome, ExpiryUpdate::Ours)
-        })
-    }
-
-    pub(super) fn renew(&mut self, lease: &Lease, ttl: Duration) -> RequestResult<RenewOutcome> {
-        self.change(&lease.resource, |observation| {
-            let outcome = if observation.foreign {
-                RenewOutcome::Lost(observation.record.seen(&lease.resource, observation.now))
-            } else {
-                observation.record.renew(lease, ttl, observation.now)
-            };
-            (outcome, ExpiryUpdate::Ours)
-        })
-    }
-
-    pub(super) fn release(&mut self, claim: &ReleaseTarget) -> RequestResult<ReleaseOutcome> {
-        self.change(claim.resource(), |observation| {
-            (
-                observation.record.release(claim, observation.now),
-                ExpiryUpdate::Kept,
-            )
-        })
-    }
-
-    pub(super) fn evict(
-        &mut self,
-        resource: &ResourceName,
-        token: FencingToken,
-        eviction: EvictionMode,
-    ) -> RequestResult<ReleaseOutcome> {
-        self.change(resource, |observation| {
-            let outcome = observation
-                .record
-                .evict(resource, token, eviction, observation.now);
-            (outcome, ExpiryUpdate::Kept)
-        })
-    }
-
-    pub(super) fn read(&mut self, resource: &ResourceName) -> RequestResult<Option<LeaseRecord>> {
-        let observation = self.observe(resource)?;
-        Ok(observation.record.seen(resource, observation.now))
-    }
-
-    pub(super) fn list(&mut self, scope: &Scope) -> RequestResult<Vec<LeaseRecord>> {
-        let rows = LeaseRow::list(&self.connection, scope)?;
-        self.files.check()?;
-        let now = self.clock.clock.now();
-        let records = rows.into_iter().filter_map(|(name, row)| {
-            let mut record = row.record;
-            if is_foreign(&record, &row.clock, &self.clock, now) {
-                let (token, version) = (record.token, record.version);
-                record.expires_at = self
-                    .observations
-                    .peek(&name, token, version, record.ttl, now);
-            }
-            record.seen(&name, now)
-        });
-        Ok(records.collect())
-    }
-
-    fn change<T>(
+    pub(super) fn change<T>(
         &mut self,
         resource: &ResourceName,
         step: impl Fn(&mut LocalizedRow) -> (T, ExpiryUpdate),
@@ -214,9 +144,9 @@ impl Session {
         if let Some(row) = &observation.stored {
             row.check_reader(resource)?;
         }
-        let version = observation.record.version;
+        let before = observation.record.clone();
         let (outcome, expiry) = step(&mut observation);
-        if observation.record.version == version {
+        if observation.record == before {
             return Ok((outcome, None));
         }
         let is_new = observation.stored.is_none();
@@ -230,12 +160,13 @@ impl Session {
         Ok((outcome, Some((row, is_new))))
     }
 
-    fn observe(&mut self, resource: &ResourceName) -> RequestResult<LocalizedRow> {
+    pub(super) fn observe(&mut self, resource: &ResourceName) -> RequestResult<LocalizedRow> {
         let (stored, now) = self.find(resource)?;
         let Some(row) = &stored else {
             return Ok(LocalizedRow {
                 record: StoredRecord::default(),
                 now,
+                wall: (self.clock.wall)(),
                 foreign: false,
                 stored,
             });
@@ -253,6 +184,7 @@ impl Session {
         Ok(LocalizedRow {
             record,
             now,
+            wall: (self.clock.wall)(),
             foreign,
             stored,
         })
@@ -274,7 +206,10 @@ impl Session {
     }
 
     /// Commits the work. If the disk is full, restarts the log, which makes space, and tries once more.
-    fn transact<T>(&mut self, work: impl Fn(&mut Self) -> RequestResult<T>) -> RequestResult<T> {
+    pub(super) fn transact<T>(
+        &mut self,
+        work: impl Fn(&mut Self) -> RequestResult<T>,
+    ) -> RequestResult<T> {
         match self.try_transact(&work) {
             Err(failure) if failure.is_full() && wal::restart(&self.connection) => {
                 self.try_transact(&work)

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    lease::{AttemptId, CandidateId, Metadata},
+    lease::{AttemptId, CandidateId, Metadata, Note},
     store::{
         StoreErrorKind,
         fixtures::{LIMIT, TTL, bid, claim, granted, lease, owner, refused, resource},
@@ -50,7 +50,7 @@ impl TestFile {
     }
 
     fn builder(&self) -> SqliteStoreBuilder {
-        SqliteStore::builder().clock(Arc::new(self.clock.clone()), "test")
+        on_clock(self.clock.clone(), "test")
     }
 
     fn store(&self) -> SqliteStore {
@@ -78,6 +78,18 @@ impl TestFile {
     }
 }
 
+/// The time of day for which the first token is 1.
+fn early() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(1)
+}
+
+/// A builder for stores on this clock, whose first tokens are 1.
+fn on_clock(clock: impl Clock + 'static, identity: &str) -> SqliteStoreBuilder {
+    let mut builder = SqliteStore::builder().clock(Arc::new(clock), identity);
+    builder.clock.wall = early;
+    builder
+}
+
 async fn evict(store: &SqliteStore, token: u64, eviction: EvictionMode) -> ReleaseOutcome {
     let token = FencingToken::new(token);
     store
@@ -86,18 +98,30 @@ async fn evict(store: &SqliteStore, token: u64, eviction: EvictionMode) -> Relea
         .unwrap()
 }
 
-/// The answers to all requests, in the order acquire, renew, release, release by owner, evict, read, list.
-async fn ask_all(store: &SqliteStore) -> [Result<(), StoreError>; 7] {
+/// The answers to all requests, in the order acquire, renew, release, release by owner, evict, pause, read, list.
+async fn ask_all(store: &SqliteStore) -> [Result<(), StoreError>; 8] {
     let token = FencingToken::new(1);
     let name = resource();
     let evict = store.evict(&name, token, EvictionMode::Close, LIMIT);
+    let pause = pause("", 1);
     [
         store.acquire(&bid("b", 99), LIMIT).await.map(drop),
         store.renew(&lease("a", 1), TTL, LIMIT).await.map(drop),
         store.release(&claim("a", 1), None, LIMIT).await.map(drop),
         store.release(&owner("a"), None, LIMIT).await.map(drop),
         evict.await.map(drop),
+        store.instruct(&name, &pause, LIMIT).await.map(drop),
         store.read(&resource(), LIMIT).await.map(drop),
         store.list(&resource().scope(), LIMIT).await.map(drop),
     ]
+}
+
+fn pause(note: &str, edition: u64) -> Instruction {
+    let note = Note::new(note).unwrap();
+    Instruction::Pause { note, edition }
+}
+
+async fn instruct(store: &SqliteStore, instruction: &Instruction) -> InstructOutcome {
+    let outcome = store.instruct(&resource(), instruction, LIMIT).await;
+    outcome.unwrap()
 }

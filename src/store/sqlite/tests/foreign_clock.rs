@@ -25,7 +25,7 @@ impl ForeignLease {
         assert_eq!(here.acquire(bid, LIMIT).await.unwrap(), granted(1));
         let clock = ManualClock::new();
         clock.advance(1_000_000 * SECOND);
-        let builder = SqliteStore::builder().clock(Arc::new(clock.clone()), "elsewhere");
+        let builder = on_clock(clock.clone(), "elsewhere");
         let there = builder.open(test_file.path()).unwrap();
         Self {
             test_file,
@@ -191,7 +191,7 @@ async fn a_clock_that_was_set_back_under_its_own_identity_is_foreign() {
     let test_file = TestFile::new();
     let ahead = ManualClock::new();
     ahead.advance(1_000 * SECOND);
-    let builder = SqliteStore::builder().clock(Arc::new(ahead), "test");
+    let builder = on_clock(ahead, "test");
     let before = builder.open(test_file.path()).unwrap();
     before.acquire(&bid("a", 1), LIMIT).await.unwrap();
     let store = test_file.store();

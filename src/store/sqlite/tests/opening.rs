@@ -133,7 +133,9 @@ fn a_table_of_another_layout_is_misconfigured_and_not_changed() {
         ),
         (
             "CREATE TABLE tenure_leases (name TEXT, scope TEXT, token INTEGER, version INTEGER, holder \
-             TEXT, attempt BLOB, ttl INTEGER, expires_at INTEGER, clock TEXT, closing INTEGER)",
+             TEXT, attempt BLOB, ttl INTEGER, expires_at INTEGER, clock TEXT, closing INTEGER, \
+             edition INTEGER, internal INTEGER, touched INTEGER, pause_note TEXT, pause_since INTEGER, \
+             hand_over TEXT)",
             "(`name` is not its primary key)",
         ),
         (
@@ -217,8 +219,9 @@ async fn unknown_columns_are_kept() {
 
 const OLDER: &str = "CREATE TABLE tenure_leases (name TEXT PRIMARY KEY, scope TEXT, token INTEGER, \
      version INTEGER, holder TEXT, attempt BLOB, ttl INTEGER, expires_at INTEGER, clock TEXT, closing \
-     INTEGER); INSERT INTO tenure_leases VALUES ('jobs/nightly', 'jobs/', 41, 80, NULL, NULL, 1000, 0, \
-     'test', 0)";
+     INTEGER, edition INTEGER, internal INTEGER, touched INTEGER, pause_note TEXT, pause_since INTEGER, \
+     hand_over TEXT); INSERT INTO tenure_leases VALUES ('jobs/nightly', 'jobs/', 41, 80, NULL, NULL, 1000, 0, \
+     'test', 0, 1, 0, 0, NULL, NULL, NULL)";
 
 #[tokio::test]
 async fn missing_columns_are_added_to_an_older_table() {

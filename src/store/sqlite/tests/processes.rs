@@ -127,7 +127,9 @@ fn one_process_of_several() {
 #[ignore = "prints how long requests take; run it alone and with --release"]
 fn requests_take() {
     let test_file = TestFile::new();
-    let store = SqliteStore::open(test_file.path()).unwrap();
+    let store = on_clock(crate::clock::BootClock, "test")
+        .open(test_file.path())
+        .unwrap();
     let mut took: [Vec<Duration>; 4] = Default::default();
     for round in 1..=2000u64 {
         let mut time = |at: usize, future: &mut dyn FnMut()| {

@@ -124,7 +124,7 @@ async fn a_dropped_request_does_not_block_the_thread_and_is_not_started() {
     let test_file = TestFile::new();
     let reads = Arc::new(AtomicI64::new(0));
     let clock = BrittleClock(test_file.clock.clone(), reads.clone());
-    let builder = SqliteStore::builder().clock(Arc::new(clock), "test");
+    let builder = on_clock(clock, "test");
     let store = builder
         .busy_limit(600 * SECOND)
         .open(test_file.path())
@@ -176,7 +176,7 @@ async fn a_panic_in_a_request_is_an_error_and_leaves_no_lock() {
     let test_file = TestFile::new();
     let reads = Arc::new(AtomicI64::new(0));
     let clock = BrittleClock(test_file.clock.clone(), reads.clone());
-    let builder = SqliteStore::builder().clock(Arc::new(clock), "test");
+    let builder = on_clock(clock, "test");
     let store = builder.open(test_file.path()).unwrap();
     // The second reading is within the transaction.
     for read in [1, 2] {
