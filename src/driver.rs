@@ -5,6 +5,8 @@ mod call;
 mod lease_events;
 mod os_attempts;
 mod outages;
+mod per_store;
+mod renewals;
 mod request_slot;
 mod start_error;
 mod store_health;

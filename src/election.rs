@@ -44,7 +44,7 @@ pub(crate) use attempts::SeededAttempts;
 pub(crate) use config::Config;
 pub(crate) use eligibility::SubscriberState;
 pub(crate) use hold_options::HoldOptions;
-pub(crate) use request::{Call, RecordEvent, Reply, Request, RequestId};
+pub(crate) use request::{Call, EarlyRenewal, RecordEvent, Reply, Request, RequestId};
 pub use state::{ElectionState, IdleReason};
 pub use step_down_outcome::StepDownOutcome;
 pub(crate) use transition::Transition;

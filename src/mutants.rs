@@ -73,6 +73,10 @@ mod switch {
         PauseIgnoredByAcquire,
         /// An event that comes during a look is forgotten.
         EventDuringLookForgotten,
+        /// A renewal waits for others for as long as the deadline allows.
+        RenewalDeferred,
+        /// A lease that was lost is reported as renewed if it was renewed in a batch.
+        LossInBatchTakenForRenewal,
         /// A failed bid is retried without a wait.
         NoBackoff,
         /// A failed renewal is retried without a wait.

@@ -124,6 +124,9 @@ impl LockActor {
                     self.election.handle_change(event, now);
                 }
             }
+            if self.request_slot.is_invited(cx) {
+                self.election.renew_early(self.clock.now());
+            }
             self.deliver();
             match self.poll_reply(cx) {
                 Poll::Ready(Ok(())) => continue,
@@ -134,8 +137,13 @@ impl LockActor {
                 }
                 Poll::Pending => {}
             }
-            if let Some(request) = self.election.poll_request(self.clock.now()) {
+            let request = self.election.poll_request(self.clock.now());
+            let sends = request.is_some();
+            if let Some(request) = request {
                 self.request_slot.send(request);
+            }
+            (self.request_slot).answer_invitation(self.election.early_renewal());
+            if sends {
                 continue;
             }
             self.deliver();

@@ -15,7 +15,7 @@ use crate::{
 
 /// The time limit for the store if the caller waits for `wait`. It is a tenth shorter, so that the caller gets
 /// the store's own error, which names the cause, before it gives up.
-fn limit_of_store(wait: Duration) -> Duration {
+pub(super) fn limit_of_store(wait: Duration) -> Duration {
     wait - wait / 10
 }
 
@@ -81,6 +81,14 @@ pub(super) fn operation(call: &Call) -> Operation {
     }
 }
 
+pub(super) fn reply_to_renewal(outcome: RenewOutcome) -> ReplyWithRecord {
+    let (reply, record) = match outcome {
+        RenewOutcome::Renewed { instruction } => (Reply::Renewed { instruction }, None),
+        RenewOutcome::Lost(record) => (Reply::Lost(record.clone()), record),
+    };
+    ReplyWithRecord { reply, record }
+}
+
 async fn answer(
     store: &dyn LeaseStore,
     call: Call,
@@ -91,10 +99,9 @@ async fn answer(
             AcquireOutcome::Granted { token } => (Reply::Granted { token }, None),
             AcquireOutcome::Refused(record) => (Reply::Refused(record.clone()), Some(record)),
         },
-        Call::Renew { lease, ttl } => match store.renew(&lease, ttl, limit).await? {
-            RenewOutcome::Renewed { instruction } => (Reply::Renewed { instruction }, None),
-            RenewOutcome::Lost(record) => (Reply::Lost(record.clone()), record),
-        },
+        Call::Renew { lease, ttl } => {
+            return Ok(reply_to_renewal(store.renew(&lease, ttl, limit).await?));
+        }
         Call::Release(claim, reason) => match store.release(&claim, reason, limit).await? {
             ReleaseOutcome::Released => (Reply::Released { was_held: true }, None),
             ReleaseOutcome::NotHeld(record) => {

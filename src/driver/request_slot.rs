@@ -6,10 +6,13 @@ use std::{
 
 use futures::future::BoxFuture;
 
-use super::call::{self, ReplyWithRecord};
+use super::{
+    call::{self, ReplyWithRecord},
+    renewals::BatchMember,
+};
 use crate::{
     clock::Moment,
-    election::{Reply, Request, RequestId},
+    election::{Call, EarlyRenewal, Reply, Request, RequestId},
     lease::LeaseRecord,
     store::{LeaseStore, Operation, StoreError},
 };
@@ -19,6 +22,7 @@ use crate::{
 pub(crate) struct RequestSlot {
     store: Arc<dyn LeaseStore>,
     sending: Option<InFlight>,
+    batches: BatchMember,
 }
 
 struct InFlight {
@@ -41,22 +45,44 @@ pub(crate) struct CompletedRequest {
 
 impl RequestSlot {
     pub(crate) fn new(store: Arc<dyn LeaseStore>) -> Self {
-        let sending = None;
-        Self { store, sending }
+        Self {
+            store,
+            sending: None,
+            batches: BatchMember::default(),
+        }
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn LeaseStore> {
         &self.store
     }
 
+    /// Sends a request; a renewal together with others of the store.
     pub(crate) fn send(&mut self, request: Request) {
-        let wait = request.sent_at.until(request.give_up_at);
+        let Request {
+            id, sent_at, call, ..
+        } = request;
+        let wait = sent_at.until(request.give_up_at);
         self.sending = Some(InFlight {
-            id: request.id,
-            sent_at: request.sent_at,
-            operation: call::operation(&request.call),
-            answer: call::call(self.store.clone(), request.call, wait),
+            id,
+            sent_at,
+            operation: call::operation(&call),
+            answer: match call {
+                Call::Renew { lease, ttl } => {
+                    (self.batches).renew(&self.store, lease, ttl, sent_at, wait)
+                }
+                call => call::call(self.store.clone(), call, wait),
+            },
         });
+    }
+
+    /// Whether other leases of the store are renewed now, so that this one may join them.
+    pub(crate) fn is_invited(&self, cx: &mut Context<'_>) -> bool {
+        self.batches.is_invited(cx)
+    }
+
+    /// Says when the lease may be renewed with others, and answers an invitation. Call it whenever the election waits.
+    pub(crate) fn answer_invitation(&mut self, joins_from: Option<EarlyRenewal>) {
+        self.batches.answer(&self.store, joins_from);
     }
 
     /// Ready when the store has answered. If the request is not the one that the election `awaits`, the

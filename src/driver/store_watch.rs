@@ -1,5 +1,4 @@
 mod member;
-mod registry;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -12,6 +11,7 @@ use futures::{FutureExt as _, StreamExt as _, stream::BoxStream};
 use tokio::time::{sleep, timeout};
 
 use self::member::{Member, Members};
+use super::per_store;
 use crate::{
     lease::ResourceName,
     store::{LeaseStore, StoreEvent},
@@ -41,10 +41,15 @@ impl StoreWatch {
         }
         // Then silence is noticed within half a poll.
         let alive_every = (poll_every / 4).max(Duration::from_millis(1));
-        let members = registry::members_of(store, alive_every, |members| {
-            let runtime = tokio::runtime::Handle::try_current().ok()?;
-            Some(runtime.spawn(run(members, store.clone())))
+        let members = per_store::shared(store, Members::is_served, || {
+            let members = Arc::new(Members::new(store.clone(), alive_every));
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                let task = runtime.spawn(run(Arc::downgrade(&members), store.clone()));
+                members.served_by(task);
+            }
+            members
         });
+        members.want_alive_every(alive_every);
         let member = members.join(resource);
         self.joined = Some((members, member));
     }
@@ -75,20 +80,26 @@ async fn run(members: Weak<Members>, store: Arc<dyn LeaseStore>) {
         let opened = catch_unwind(AssertUnwindSafe(|| store.watch(alive_every)));
         let Ok(Some(stream)) = opened else {
             // The store cannot push, or its code panics: the locks poll.
-            return;
+            return give_up(&members);
         };
         let end = pass_on(&members, stream, alive_every).await;
         if let Some(members) = members.upgrade() {
             members.set_pushed(false);
         }
         match end {
-            StreamEnd::Panicked => return,
+            StreamEnd::Panicked => return give_up(&members),
             StreamEnd::Reopen => continue,
             StreamEnd::Failed { worked: true } => failures = 0,
             StreamEnd::Failed { worked: false } => failures += 1,
         }
         let pause = REOPEN_AFTER * 2u32.saturating_pow(failures).min(100);
         sleep(pause).await;
+    }
+}
+
+fn give_up(members: &Weak<Members>) {
+    if let Some(members) = members.upgrade() {
+        members.cannot_push();
     }
 }
 

@@ -66,6 +66,15 @@ impl Election {
         }
     }
 
+    /// Takes an invitation to renew now, together with other leases of the store.
+    pub(crate) fn renew_early(&mut self, now: Moment) {
+        self.advance(now);
+        let timing = self.config.timing;
+        if let Some(term) = self.phase.renewing() {
+            term.renew_early(&timing, now);
+        }
+    }
+
     /// Takes whether the store pushes its changes now. If not, a follower polls.
     pub(crate) fn set_pushed(&mut self, pushed: bool, now: Moment) {
         self.advance(now);

@@ -38,6 +38,14 @@ pub(crate) enum Call {
     Read(ResourceName),
 }
 
+/// When a lease may be renewed before its renewal is due, together with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EarlyRenewal {
+    pub(crate) from: Moment,
+    /// Whether its last renewal has failed. It then joins only others that are tried again.
+    pub(crate) is_retry: bool,
+}
+
 /// What a store has pushed about the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RecordEvent {

@@ -33,6 +33,10 @@ impl SteppingDown {
         self.renews.then_some(&mut self.term)
     }
 
+    pub(super) fn renewed_term(&self) -> Option<&Term> {
+        self.renews.then_some(&self.term)
+    }
+
     /// Stops renewing when the deadline has passed, or the time to acknowledge is over.
     pub(super) fn check(&mut self, now: Moment) {
         self.is_over |= self.until <= now;

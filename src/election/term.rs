@@ -3,6 +3,7 @@ use std::{sync::Arc, time::Duration};
 use rand::{RngExt as _, rngs::SmallRng};
 
 use super::{
+    EarlyRenewal,
     hold_limits::HoldLimits,
     renewal_retry::{RenewalRetry, shortest_try},
     request_budget::RequestBudget,
@@ -23,6 +24,8 @@ pub(super) struct Term {
     /// Failed renewals since then.
     pub(super) failures: u32,
     renew_at: Moment,
+    /// From when on a failed renewal may be tried again with others.
+    retry_from: Moment,
     /// Until when the store may have the lease as ours, counted from the last request, answered or not.
     ours_until: Moment,
     limits: HoldLimits,
@@ -42,6 +45,7 @@ impl Term {
             confirmed_at: sent_at,
             failures: 0,
             renew_at: renewal_after(timing, sent_at, rng),
+            retry_from: sent_at,
             ours_until: sent_at + timing.ttl() + timing.call_timeout(),
             limits,
         }
@@ -160,6 +164,7 @@ impl Term {
             }
         }
         self.failures = self.failures.saturating_add(1);
+        self.retry_from = now + now.until(self.renew_at) / 2;
         if mutant!(NoBackoffOfRenewals) {
             self.renew_at = now + shortest_try(timing) / 100;
         }
@@ -171,6 +176,34 @@ impl Term {
             self.renew_at = self
                 .renew_at
                 .min(now.max(self.confirmed_at + timing.renew_every() / 4));
+        }
+    }
+
+    /// When it may be renewed early, together with other leases: from half of `renew_every` on. `None` if it needs no
+    /// further renewal.
+    pub(super) fn early_renewal(&self, timing: &Timing) -> Option<EarlyRenewal> {
+        let deadline = self.deadline()?;
+        if self
+            .limits
+            .ends_at
+            .is_some_and(|ends_at| ends_at <= deadline)
+        {
+            return None;
+        }
+        let is_retry = self.failures > 0;
+        let from = if is_retry {
+            self.retry_from
+        } else {
+            self.confirmed_at + timing.renew_every() / 2
+        };
+        Some(EarlyRenewal { from, is_retry })
+    }
+
+    /// Renews now, because other leases are renewed, if it may.
+    pub(super) fn renew_early(&mut self, timing: &Timing, now: Moment) {
+        let may_join = (self.early_renewal(timing)).is_some_and(|early| early.from <= now);
+        if may_join {
+            self.renew_at = self.renew_at.min(now);
         }
     }
 
@@ -243,8 +276,12 @@ impl Term {
     }
 }
 
-/// Up to a tenth early, so that the leases of one process are not all renewed at the same moment.
+/// Up to a tenth early, so that the leases of several processes are not all renewed at the same moment.
 fn renewal_after(timing: &Timing, sent_at: Moment, rng: &mut SmallRng) -> Moment {
+    if mutant!(RenewalDeferred) {
+        // As if it waited for a batch for as long as the deadline allows.
+        return sent_at + (timing.ttl() - timing.margin() - timing.call_timeout());
+    }
     sent_at + timing.renew_every().mul_f64(rng.random_range(0.9..=1.0))
 }
 

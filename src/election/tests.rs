@@ -1,7 +1,9 @@
 mod bench;
 mod commands;
+mod instructions;
 mod options;
 mod pace;
+mod pushed;
 mod rules;
 mod schedule;
 mod timings;

@@ -1,5 +1,6 @@
 use super::{
-    Config, Election, ElectionState, IdleReason, Phase, RequestId, StepDownOutcome, in_flight::Kind,
+    Config, EarlyRenewal, Election, ElectionState, IdleReason, Phase, RequestId, StepDownOutcome,
+    in_flight::Kind,
 };
 use crate::{clock::Moment, leadership::Leadership};
 
@@ -41,6 +42,18 @@ impl Election {
             Phase::Following => return None,
         };
         Some((term.leadership(), term.deadline()?))
+    }
+
+    /// When the lease may be renewed early, together with others; `None` if there is nothing to renew, or a request is in
+    /// flight.
+    pub(crate) fn early_renewal(&self) -> Option<EarlyRenewal> {
+        let term = match &self.phase {
+            Phase::Leading(term) => term,
+            Phase::Yielding(yielding) => yielding.renewed_term()?,
+            Phase::Following => return None,
+        };
+        let idle = self.in_flight.is_none();
+        idle.then(|| term.early_renewal(&self.config.timing))?
     }
 
     /// When the last confirmed grant or renewal of the present term was sent.

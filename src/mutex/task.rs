@@ -118,6 +118,9 @@ impl LockTask {
                     self.election.handle_change(event, now);
                 }
             }
+            if self.request_slot.is_invited(cx) {
+                self.election.renew_early(self.clock.now());
+            }
             self.deliver_transitions();
             // After the deliveries: a waiting caller may hold the lock now, and its commands must be polled.
             match self.poll_holder(cx) {
@@ -130,8 +133,13 @@ impl LockTask {
                 self.handle_completed(completed);
                 continue;
             }
-            if let Some(request) = self.election.poll_request(self.clock.now()) {
+            let request = self.election.poll_request(self.clock.now());
+            let sends = request.is_some();
+            if let Some(request) = request {
                 self.request_slot.send(request);
+            }
+            (self.request_slot).answer_invitation(self.election.early_renewal());
+            if sends {
                 continue;
             }
             self.deliver_transitions();

@@ -47,6 +47,9 @@ pub enum Fault {
     LateDuplicate(Duration),
     /// The call panics; the request is not applied.
     Panic,
+    /// A request for several renewals is applied to every second lease, and the reply is lost. Other requests lose
+    /// their reply.
+    HalfBatch,
     /// A read returns the answer of the last read of the resource. Other requests are not changed.
     StaleRead,
 }
@@ -73,8 +76,10 @@ pub enum WatchFault {
 pub struct CallCounts {
     /// Bids.
     pub acquire: u64,
-    /// Renewals.
+    /// Renewals of one lease.
     pub renew: u64,
+    /// Renewals of several leases in one request.
+    pub renew_many: u64,
     /// Releases.
     pub release: u64,
     /// Reads of one record.
@@ -95,7 +100,7 @@ impl CallCounts {
     /// All requests together.
     #[must_use]
     pub fn total(&self) -> u64 {
-        let holders = self.acquire + self.renew + self.release;
+        let holders = self.acquire + self.renew + self.renew_many + self.release;
         let operators = self.list + self.evict + self.instruct + self.purge;
         holders + self.read + operators
     }
@@ -194,6 +199,7 @@ impl FaultyStore {
                 Fault::LateDuplicate(time),
                 Fault::Panic,
                 Fault::StaleRead,
+                Fault::HalfBatch,
             ];
             return faults[rng.random_range(0..faults.len())];
         }
@@ -231,7 +237,7 @@ impl FaultyStore {
             }
             Fault::Hang => pending().await,
             Fault::LostRequest => fail(StoreErrorKind::Unknown, "injected loss of the request"),
-            Fault::LostReply => {
+            Fault::LostReply | Fault::HalfBatch => {
                 apply(inner()).await?;
                 fail(StoreErrorKind::Unknown, "injected loss of the reply")
             }
@@ -308,6 +314,38 @@ impl LeaseStore for FaultyStore {
             again!(store, [lease], store.renew(&lease, ttl, limit)),
         )
         .await
+    }
+
+    /// One request with one fault.
+    async fn renew_many(
+        &self,
+        leases: &[(Lease, Duration)],
+        limit: Duration,
+    ) -> Vec<Result<RenewOutcome, StoreError>> {
+        self.plan().calls.renew_many += 1;
+        let fault = self.next_fault(Operation::Confirm);
+        let mut leases = leases.to_vec();
+        let count = leases.len();
+        if fault == Fault::HalfBatch {
+            let mut index = 0;
+            leases.retain(|_| {
+                index += 1;
+                index % 2 == 0
+            });
+        }
+        let renew_many = again!(store, [leases], async {
+            Ok(store.renew_many(&leases, limit).await)
+        });
+        match self.call_with(fault, Operation::Renew, renew_many).await {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                let again = || {
+                    let text = "injected into the batch";
+                    StoreError::new(error.kind(), self.inner.kind(), Operation::Renew, text)
+                };
+                (0..count).map(|_| Err(again())).collect()
+            }
+        }
     }
 
     async fn release(

@@ -1,32 +1,67 @@
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     task::{Context, Poll},
     time::Duration,
 };
 
 use futures::task::AtomicWaker;
+use tokio::task::JoinHandle;
 
-use crate::{election::RecordEvent, lease::ResourceName, store::StoreEvent};
+use crate::{
+    election::RecordEvent,
+    lease::ResourceName,
+    store::{LeaseStore, StoreEvent},
+};
 
 /// The locks that share the watch of a store.
 #[derive(Debug)]
-pub(super) struct Members(Mutex<Inner>);
+pub(super) struct Members {
+    inner: Mutex<Inner>,
+    /// The task that passes the events on. None if there was no runtime for it.
+    task: OnceLock<JoinHandle<()>>,
+    _store: Arc<dyn LeaseStore>,
+}
 
 #[derive(Debug)]
 struct Inner {
     by_resource: HashMap<ResourceName, Vec<Weak<Member>>>,
     alive_every: Duration,
     pushed: bool,
+    cannot_push: bool,
 }
 
 impl Members {
-    pub(super) fn new(alive_every: Duration) -> Self {
-        Self(Mutex::new(Inner {
+    pub(super) fn new(store: Arc<dyn LeaseStore>, alive_every: Duration) -> Self {
+        let inner = Inner {
             by_resource: HashMap::new(),
             alive_every,
             pushed: false,
-        }))
+            cannot_push: false,
+        };
+        Self {
+            inner: Mutex::new(inner),
+            task: OnceLock::new(),
+            _store: store,
+        }
+    }
+
+    pub(super) fn served_by(&self, task: JoinHandle<()>) {
+        // It is called once.
+        let _ = self.task.set(task);
+    }
+
+    /// Whether the runtime of the task still runs. A task that has ended because the store cannot push has nothing
+    /// to do for another lock either.
+    pub(super) fn is_served(&self) -> bool {
+        let inner = self.inner();
+        let ended = self.task.get().is_some_and(JoinHandle::is_finished);
+        inner.cannot_push || !ended
+    }
+
+    /// The store cannot push: another lock need not ask again.
+    pub(super) fn cannot_push(&self) {
+        self.inner().cannot_push = true;
     }
 
     /// How often the stream must yield something, for the most impatient member so far.
@@ -77,7 +112,7 @@ impl Members {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

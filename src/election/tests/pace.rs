@@ -146,12 +146,28 @@ fn observing_a_lock_that_contends_neither_spins_nor_doubles_the_requests() {
 }
 
 #[test]
-fn a_leader_does_not_renew_upon_store_events() {
+fn a_leader_renews_upon_events_at_most_four_times_per_renew_every() {
+    let (mut bench, _) = Bench::leading();
+    let mut renewals = 0;
+    for _ in 0..400 {
+        (bench.election).handle_change(RecordEvent::Changed, bench.clock.now());
+        if let Some(renewal) = bench.poll() {
+            renewals += 1;
+            bench.reply(&renewal, Reply::RENEWED);
+        }
+        bench.advance(0.025);
+    }
+    // 10 s, renew_every 3.33 s.
+    assert!((10..=12).contains(&renewals), "{renewals} renewals");
+}
+
+#[test]
+fn a_leader_does_not_renew_because_events_were_lost_or_somebody_acquired() {
     let (mut bench, _) = Bench::leading();
     for _ in 0..100 {
-        bench
-            .election
-            .handle_change(RecordEvent::Changed, bench.clock.now());
+        for event in [RecordEvent::Lost, RecordEvent::Acquired { ttl: secs(10.0) }] {
+            bench.election.handle_change(event, bench.clock.now());
+        }
         bench.advance(0.025);
         assert!(bench.poll().is_none());
     }
