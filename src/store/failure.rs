@@ -1,3 +1,5 @@
+#[cfg(feature = "sqlite")]
+use std::sync::Arc;
 use std::{error::Error, fmt::Display};
 
 use super::{Operation, StoreError, StoreErrorKind, record::READER};
@@ -39,6 +41,17 @@ impl Failure {
     #[cfg(feature = "sqlite")]
     pub(crate) fn cause<E: Error + 'static>(&self) -> Option<&E> {
         self.source.as_ref()?.downcast_ref()
+    }
+
+    /// The same failure for each request of a batch.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn for_each(self) -> impl Fn() -> Self {
+        let source: Option<Arc<dyn Error + Send + Sync>> = self.source.map(Arc::from);
+        move || Self {
+            kind: self.kind,
+            message: self.message.clone(),
+            source: source.clone().map(Box::from),
+        }
     }
 
     /// The error of this request. `place` is the file, the collection or the table.

@@ -13,6 +13,7 @@ mod failure;
 mod fencing;
 mod files;
 mod operations;
+mod renewal;
 mod row;
 mod schema;
 mod session;
@@ -301,7 +302,7 @@ impl LeaseStore for SqliteStore {
     ) -> Result<RenewOutcome, StoreError> {
         let lease = lease.clone();
         self.call(Operation::Renew, limit, move |session| {
-            session.renew_row(&lease, ttl)
+            session.renew(&lease, ttl)
         })
         .await
     }
@@ -370,11 +371,11 @@ impl LeaseStore for SqliteStore {
         untouched_for: Duration,
         limit: Duration,
     ) -> Result<u64, StoreError> {
-        let since = Instant::now();
+        let begun = Instant::now();
         let mut purged = 0;
         loop {
             let scope = scope.clone();
-            let left = limit.saturating_sub(since.elapsed());
+            let left = limit.saturating_sub(begun.elapsed());
             let deleted = self.call(Operation::Purge, left, move |session| {
                 session.purge(&scope, untouched_for, AT_ONCE)
             });
@@ -384,6 +385,32 @@ impl LeaseStore for SqliteStore {
                 return Ok(purged);
             }
         }
+    }
+
+    async fn renew_many(
+        &self,
+        leases: &[(Lease, Duration)],
+        limit: Duration,
+    ) -> Vec<Result<RenewOutcome, StoreError>> {
+        let begun = Instant::now();
+        let place = self.location();
+        let mut outcomes = Vec::with_capacity(leases.len());
+        for part in leases.chunks(AT_ONCE) {
+            let asked = part.to_vec();
+            let left = limit.saturating_sub(begun.elapsed());
+            let renewed = self
+                .worker
+                .call(left, move |session| session.renew_many(&asked))
+                .await;
+            let renewed = renewed.unwrap_or_else(|failure| {
+                let failure = failure.for_each();
+                part.iter().map(|_| Err(failure())).collect()
+            });
+            outcomes.extend(renewed.into_iter().map(|outcome| {
+                outcome.map_err(|failure| failure.of(KIND, Operation::Renew, &place))
+            }));
+        }
+        outcomes
     }
 }
 

@@ -11,11 +11,10 @@ use super::{
 };
 use crate::{
     lease::{
-        Bid, EndReason, FencingToken, Instruction, Lease, LeaseRecord, ReleaseTarget, ResourceName,
-        Scope,
+        Bid, EndReason, FencingToken, Instruction, LeaseRecord, ReleaseTarget, ResourceName, Scope,
     },
     store::{
-        AcquireOutcome, EvictionMode, InstructOutcome, ReleaseOutcome, RenewOutcome,
+        AcquireOutcome, EvictionMode, InstructOutcome, ReleaseOutcome,
         record::{READER, StoredRecord},
     },
 };
@@ -39,22 +38,6 @@ impl Session {
             if matches!(outcome, AcquireOutcome::Refused(_)) {
                 observation.record.attempt = attempt;
             }
-            (outcome, ExpiryUpdate::Ours)
-        })
-    }
-
-    /// A renewal that reads and writes the whole row.
-    pub(super) fn renew_row(
-        &mut self,
-        lease: &Lease,
-        ttl: Duration,
-    ) -> RequestResult<RenewOutcome> {
-        self.change(&lease.resource, |observation| {
-            let outcome = if observation.foreign {
-                RenewOutcome::Lost(observation.record.seen(&lease.resource, observation.now))
-            } else {
-                observation.record.renew(lease, ttl, observation.now)
-            };
             (outcome, ExpiryUpdate::Ours)
         })
     }
@@ -129,7 +112,6 @@ impl Session {
         most: usize,
     ) -> RequestResult<usize> {
         self.transact(|session| {
-            session.files.check()?;
             // Under the write lock, so that no row is newer than the clock.
             let now = session.clock.clock.now().as_nanos();
             let since = (session.clock.wall)().checked_sub(untouched_for);

@@ -125,13 +125,20 @@ impl Session {
         if written.is_none() {
             return Ok(outcome);
         }
-        self.transact(|session| {
-            let (outcome, written) = session.decide(resource, &step)?;
-            if let Some((row, is_new)) = written {
-                row.write(&session.connection, resource, is_new)?;
-            }
-            Ok(outcome)
-        })
+        self.transact(|session| session.change_within(resource, &step))
+    }
+
+    /// Within a transaction that has the write lock.
+    pub(super) fn change_within<T>(
+        &mut self,
+        resource: &ResourceName,
+        step: impl Fn(&mut LocalizedRow) -> (T, ExpiryUpdate),
+    ) -> RequestResult<T> {
+        let (outcome, written) = self.decide(resource, step)?;
+        if let Some((row, is_new)) = written {
+            row.write(&self.connection, resource, is_new)?;
+        }
+        Ok(outcome)
     }
 
     /// The outcome, and the row to write if it changes.
@@ -225,7 +232,9 @@ impl Session {
         self.connection
             .prepare_cached("BEGIN IMMEDIATE")?
             .execute([])?;
-        let done = work(self).and_then(|outcome| {
+        // After the wait for the write lock: the files may have been replaced meanwhile.
+        let done = self.files.check().and_then(|()| work(self));
+        let done = done.and_then(|outcome| {
             let mut commit = self.connection.prepare_cached("COMMIT")?;
             commit.execute([]).map_err(Failure::at_commit)?;
             Ok(outcome)

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     lease::{AttemptId, CandidateId, Metadata, Note},
     store::{
-        StoreErrorKind,
+        StandingInstruction, StoreErrorKind,
         fixtures::{LIMIT, TTL, bid, claim, granted, lease, owner, refused, resource},
     },
     testing::ManualClock,
@@ -19,9 +19,11 @@ mod conformance;
 mod failures;
 mod fencing;
 mod foreign_clock;
+mod instructions;
 mod opening;
 mod operations;
 mod processes;
+mod renewals;
 mod rows;
 mod trouble;
 
@@ -64,6 +66,23 @@ impl TestFile {
             .pragma_update(None, "synchronous", "OFF")
             .unwrap();
         connection
+    }
+
+    /// Adds so many copies of the record, named by their number in this scope.
+    fn copy(&self, scope: &str, count: usize) {
+        let sql = self.sql();
+        let columns: Vec<String> = sql
+            .prepare("SELECT name FROM pragma_table_info('tenure_leases') WHERE name NOT IN ('name', 'scope')")
+            .and_then(|mut names| names.query_map([], |row| row.get(0))?.collect())
+            .unwrap();
+        let columns = columns.join(", ");
+        let copy = format!(
+            "WITH RECURSIVE numbers(x) AS (SELECT 0 UNION ALL SELECT x + 1 FROM numbers LIMIT {count}) \
+             INSERT INTO tenure_leases (name, scope, {columns}) SELECT ?2 || x, ?2, {columns} \
+             FROM tenure_leases, numbers WHERE name = ?1"
+        );
+        let copied = sql.execute(&copy, [resource().as_str(), scope]);
+        assert_eq!(copied.unwrap(), count);
     }
 
     fn row(&self) -> Vec<String> {

@@ -68,7 +68,7 @@ fn challenger_waits_for_the_renewal() -> bool {
     let now = clock.clock.clone();
     clock.delay_once(move || {
         now.advance(TTL / 2);
-        let renewed = holder.renew_row(&lease("a", 1), TTL).unwrap();
+        let renewed = holder.renew(&lease("a", 1), TTL).unwrap();
         assert_eq!(renewed, RenewOutcome::RENEWED);
     });
     refused(challenger.acquire(&bid("b", 2)).unwrap());

@@ -2,7 +2,7 @@ use super::*;
 
 /// The commits in the write-ahead log, by the file format: a frame that ends a transaction holds the
 /// size of the database.
-fn commits(test_file: &TestFile) -> usize {
+pub(super) fn commits(test_file: &TestFile) -> usize {
     let log = std::fs::read(test_file.companion("-wal")).unwrap();
     let number = |at: usize| u32::from_be_bytes(log[at..at + 4].try_into().unwrap());
     let (page, salts) = (number(8) as usize, &log[16..24]);

@@ -67,7 +67,25 @@ async fn a_damaged_row_is_an_error_that_names_the_column_and_is_not_overwritten(
         sql.execute_batch(&format!("UPDATE tenure_leases SET {column} = {value}"))
             .unwrap();
         let before = test_file.row();
+        let unread = matches!(
+            column,
+            "scope"
+                | "attempt"
+                | "edition"
+                | "internal"
+                | "touched"
+                | "since"
+                | "metadata"
+                | "history"
+        );
         for (at, answer) in ask_all(&store).await.into_iter().enumerate() {
+            if unread && at == 1 {
+                // A renewal does not read it, and leaves it as it is.
+                assert!(answer.is_ok(), "{column}: {answer:?}");
+                sql.execute_batch("UPDATE tenure_leases SET version = 1")
+                    .unwrap();
+                continue;
+            }
             if column == "scope" && at == 7 {
                 // The row is not in the scope that is listed.
                 answer.unwrap();
