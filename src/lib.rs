@@ -121,7 +121,7 @@
 //!
 //! The crate writes `tracing` events under the target `tenure`, so that the filter `tenure=info` selects
 //! them. Names and fields are stable. Every event has the fields `event` (its name), `resource` and
-//! `candidate`; the signals and `no_random_bits` lack the last two.
+//! `candidate`; the signals, `watch_refused` and `no_random_bits` lack the last two.
 //!
 //! | event | level | fields | when | what to do |
 //! | --- | --- | --- | --- | --- |
@@ -138,6 +138,7 @@
 //! | `tenure.subscriber_slow` | warn | `actor`, `awaits`, `waiting_for`, `subscribers` | an actor has not acknowledged the end of a leadership, or its first message, for `yield_for` / 4 (ttl / 4 if that is zero) | look at what its handlers wait for |
 //! | `tenure.subscriber_given_up` | warn | `actor`, `awaits`, `waiting_for`, `subscribers` | it has not acknowledged within `yield_for`: renewals stop, the lease expires, and the next leader comes up to a ttl later | mend the handler, or give it more time with `yield_for` |
 //! | `tenure.not_contending` | warn | `actor`, `awaits`, `waiting_for`, `subscribers` | this process does not contend until the actor acknowledges; written `yield_for` after the first message, or a ttl after `subscriber_given_up` | restart the process, if the actor is stuck |
+//! | `tenure.watch_refused` | warn | `store`, `location`, `error` | the database refuses to push changes, so the locks of the store poll; once for each store | for MongoDB: make the server a replica set, or grant `changeStream` |
 //! | `tenure.no_random_bits` | error | `error` | the operating system gives no random bits: no lock can bid until it does | look at what limits the process; it tries again |
 //! | `tenure.lock_acquired` | debug | `token` | a [`Mutex`] was locked, also by [`Once`] | nothing |
 //! | `tenure.lock_lost` | warn | `token`, `reason`, `failing_for` | a [`Guard`] was lost, also that of a [`Once`] | as for `tenure.became_follower`; the work was cut off, or ran on unprotected |

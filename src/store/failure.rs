@@ -37,6 +37,12 @@ impl Failure {
         self
     }
 
+    /// The same failure for another request that failed with it, without the source.
+    #[cfg(feature = "mongodb")]
+    pub(crate) fn shared(&self) -> Self {
+        Self::new(self.kind, self.message.clone())
+    }
+
     /// The source, if it is an error of this type.
     #[cfg(feature = "sqlite")]
     pub(crate) fn cause<E: Error + 'static>(&self) -> Option<&E> {

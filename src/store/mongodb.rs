@@ -1,27 +1,36 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use mongodb::{Collection, bson::Document};
 
+mod change_stream;
+mod command;
 mod document;
 mod failure;
 mod fencing;
+mod instruct;
 mod operation_deadline;
 mod pipeline;
+mod renew_batch;
 mod request_gate;
 mod requests;
 mod servers;
 
 pub(crate) use self::servers::Servers;
 use self::{
-    document::ReadPurpose, failure::RequestResult, operation_deadline::OperationDeadline,
-    request_gate::RequestGate,
+    change_stream::PushState, document::ReadPurpose, failure::RequestResult,
+    operation_deadline::OperationDeadline, request_gate::RequestGate,
 };
 
 use super::{
-    AcquireOutcome, EvictionMode, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
+    AcquireOutcome, EvictionMode, InstructOutcome, LeaseStore, Operation, ReleaseOutcome,
+    RenewOutcome, StoreError, StoreEvent,
 };
-use crate::lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope};
+use crate::lease::{
+    Bid, EndReason, FencingToken, Instruction, Lease, LeaseRecord, ReleaseTarget, ResourceName,
+    Scope,
+};
 
 const KIND: &str = "mongodb";
 
@@ -149,6 +158,7 @@ pub struct MongoStore {
     collection: Collection<Document>,
     call_limit: Duration,
     request_gate: Arc<RequestGate>,
+    push: Arc<PushState>,
 }
 
 impl MongoStore {
@@ -158,6 +168,7 @@ impl MongoStore {
         Self {
             call_limit: Duration::from_secs(2),
             request_gate: Arc::new(RequestGate::new(collection.client(), None)),
+            push: Arc::default(),
             collection,
         }
     }
@@ -238,25 +249,19 @@ impl LeaseStore for MongoStore {
         ttl: Duration,
         limit: Duration,
     ) -> Result<RenewOutcome, StoreError> {
-        let change = self.change(
-            &lease.resource,
-            pipeline::renew(lease, ttl),
-            self.limit(limit),
-        );
-        self.in_context(Operation::Renew, change.await.map(Into::into))
+        let renewal = self.renew_one(lease, ttl, self.limit(limit));
+        self.in_context(Operation::Renew, renewal.await)
     }
 
     async fn release(
         &self,
         claim: &ReleaseTarget,
+        reason: Option<EndReason>,
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
-        let change = self.change(
-            claim.resource(),
-            pipeline::release(claim),
-            self.limit(limit),
-        );
-        self.in_context(Operation::Release, change.await.map(Into::into))
+        let change = pipeline::release(claim, reason);
+        let end = self.end(claim.resource(), change, self.limit(limit));
+        self.in_context(Operation::Release, end.await)
     }
 
     async fn read(
@@ -285,11 +290,44 @@ impl LeaseStore for MongoStore {
         eviction: EvictionMode,
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
-        let change = self.change(
-            resource,
-            pipeline::evict(resource, token, eviction),
-            self.limit(limit),
-        );
-        self.in_context(Operation::Evict, change.await.map(Into::into))
+        let change = pipeline::evict(resource, token, eviction);
+        let end = self.end(resource, change, self.limit(limit));
+        self.in_context(Operation::Evict, end.await)
+    }
+
+    async fn instruct(
+        &self,
+        resource: &ResourceName,
+        instruction: &Instruction,
+        limit: Duration,
+    ) -> Result<InstructOutcome, StoreError> {
+        let written = self.write_instruction(resource, instruction, self.limit(limit));
+        self.in_context(Operation::Instruct, written.await)
+    }
+
+    async fn purge(
+        &self,
+        scope: &Scope,
+        untouched_for: Duration,
+        limit: Duration,
+    ) -> Result<u64, StoreError> {
+        let deleted = self.delete_untouched(scope, untouched_for, self.limit(limit));
+        self.in_context(Operation::Purge, deleted.await)
+    }
+
+    async fn renew_many(
+        &self,
+        leases: &[(Lease, Duration)],
+        limit: Duration,
+    ) -> Vec<Result<RenewOutcome, StoreError>> {
+        let outcomes = self.renew_leases(leases, self.limit(limit)).await;
+        let outcomes = outcomes.into_iter();
+        outcomes
+            .map(|outcome| self.in_context(Operation::Renew, outcome))
+            .collect()
+    }
+
+    fn watch(&self, alive_every: Duration) -> Option<BoxStream<'static, StoreEvent>> {
+        change_stream::watch(self, alive_every)
     }
 }

@@ -9,19 +9,20 @@ use mongodb::bson::{Bson, DateTime, Document, spec::BinarySubtype};
 
 use super::{
     failure::{Failure, RequestResult},
-    pipeline::{BARE, NOW},
+    pipeline::{BARE, EARLIER, NOW, RENEWAL},
 };
 use crate::{
     lease::{
-        AttemptId, Bid, CandidateId, FencingToken, HistoryEntry, LeaseRecord, Metadata,
-        ResourceName,
+        AcquisitionEnd, AttemptId, Bid, CandidateId, EndReason, FencingToken, HistoryEntry,
+        LeaseRecord, Metadata, Note, PauseRecord, ResourceName, StandingInstruction,
     },
     store::{AcquireOutcome, StoreErrorKind, record::READER},
 };
 
 /// The outcome of a bid. `found` is the document after it.
 pub(super) fn outcome(mut found: Document, bid: &Bid) -> RequestResult<AcquireOutcome> {
-    if !found.contains_key(NOW) {
+    let is_sent_twice = !found.contains_key(NOW);
+    if is_sent_twice {
         // The driver has sent the bid twice, and the server repeats the document that it stored for the first
         // one, without the projection. It stores only writes, and a refusal is not a write, so this is a grant.
         found.insert(NOW, DateTime::MAX);
@@ -30,10 +31,13 @@ pub(super) fn outcome(mut found: Document, bid: &Bid) -> RequestResult<AcquireOu
         let message = "the server answered a bid with an empty record: the lock asks again";
         return Err(Failure::new(StoreErrorKind::Unknown, message));
     };
-    // The server refuses an attempt of ours in all the other states; see `pipeline::acquire`.
+    // The server refuses an attempt of ours in all the other states; see `pipeline::acquire`. Two of them leave the
+    // attempt the holder: a pause, and an expired lease that was handed over to another candidate.
     let is_mine = record.holder.as_ref() == Some(&bid.candidate) && !record.closing;
+    let is_let = record.pause.is_none() || bid.internal;
+    let is_mine = is_mine && is_let && (record.is_held() || is_sent_twice);
     let own_attempt = Fields(&found)
-        .attempt()
+        .random_id("attempt")
         .is_ok_and(|a| a == Some(bid.attempt));
     Ok(if is_mine && own_attempt {
         AcquireOutcome::Granted {
@@ -48,8 +52,8 @@ pub(super) fn outcome(mut found: Document, bid: &Bid) -> RequestResult<AcquireOu
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadPurpose {
     Read,
-    /// Also checks what the server needs to write it again. Every document that `pipeline::is_fit` refuses must
-    /// fail here, too: the server leaves it as it is, which must not be taken for an answer.
+    /// Also checks what the server needs to write it again. Every document that a bid or a filter refuses for its
+    /// damage must fail here, too: the server leaves it as it is, which must not be taken for an answer.
     Write,
 }
 
@@ -79,6 +83,27 @@ pub(super) fn record(found: &Document, purpose: ReadPurpose) -> RequestResult<Op
     }
 }
 
+/// What a holder is asked to do, from the answer to its renewal.
+pub(super) fn instruction(found: &Document) -> RequestResult<Option<StandingInstruction>> {
+    let fields = Fields(found);
+    let read = || {
+        let (pause, to) = (fields.pause()?, fields.candidate("hand_over")?);
+        Ok(StandingInstruction::of(pause.as_ref(), to.as_ref()))
+    };
+    read().map_err(|damage: String| fields.corrupt(&damage))
+}
+
+/// Which batch of renewals has written the record last.
+pub(super) fn renewal(found: &Document) -> Option<AttemptId> {
+    Fields(found).random_id(RENEWAL).ok().flatten()
+}
+
+/// The edition in the answer to an instruction.
+pub(super) fn edition(found: &Document) -> RequestResult<u64> {
+    let fields = Fields(found);
+    (fields.number("edition")).map_err(|damage| fields.corrupt(&damage))
+}
+
 type DecodeResult<T> = Result<T, String>;
 
 struct Fields<'a>(&'a Document);
@@ -100,8 +125,8 @@ impl Fields<'_> {
 
     fn corrupt(&self, damage: &str) -> Failure {
         let message = format!(
-            "the document {} is damaged, or is not the record of a lease: {damage}; nothing was \
-             overwritten: repair it, or give the leases a separate collection",
+            "the document {} is damaged, or is not the record of a lease: {damage}: repair it, or give the \
+             leases a separate collection",
             self.id()
         );
         Failure::new(StoreErrorKind::Corrupt, message)
@@ -113,22 +138,21 @@ impl Fields<'_> {
             return Err("`scope` is not the scope of its name".to_owned());
         }
         self.number("version")?;
-        self.attempt()?;
+        self.random_id("attempt")?;
         let mut record = LeaseRecord::new(name, FencingToken::new(self.number("token")?));
-        record.holder = self
-            .optional("holder", Self::text)?
-            .map(|holder| named("holder", CandidateId::new(holder)))
-            .transpose()?;
+        record.holder = self.candidate("holder")?;
         record.ttl = Duration::from_millis(self.number("ttl")?);
         let remaining = self.remaining(record.ttl)?;
         if record.holder.is_some() {
             record.remaining = remaining;
         }
         record.since = self.moment("since")?;
-        record.closing = match self.0.get("closing") {
-            Some(Bson::Boolean(closing)) => *closing,
-            other => return Err(mistyped("closing", other, "a boolean")),
-        };
+        record.closing = self.boolean("closing")?;
+        record.pause = self.pause()?;
+        record.hand_over = self.candidate("hand_over")?;
+        record.edition = self.number("edition")?;
+        record.internal = self.boolean("internal")?;
+        record.touched = self.moment("touched")?;
         record.metadata = self
             .optional("metadata", Self::text)?
             .map(|text| named("metadata", Metadata::new(text)))
@@ -152,16 +176,27 @@ impl Fields<'_> {
         Ok((left + Duration::from_millis(1)).min(ttl).max(left))
     }
 
-    fn attempt(&self) -> DecodeResult<Option<AttemptId>> {
-        match self.0.get("attempt") {
+    fn random_id(&self, field: &'static str) -> DecodeResult<Option<AttemptId>> {
+        match self.0.get(field) {
             Some(Bson::Null) => Ok(None),
             Some(Bson::Binary(binary)) if binary.subtype == BinarySubtype::Generic => {
                 let bytes = <[u8; 16]>::try_from(&binary.bytes[..])
-                    .map_err(|_| format!("`attempt` has {} bytes, not 16", binary.bytes.len()))?;
+                    .map_err(|_| format!("`{field}` has {} bytes, not 16", binary.bytes.len()))?;
                 Ok(Some(AttemptId::new(u128::from_be_bytes(bytes))))
             }
-            other => Err(mistyped("attempt", other, "16 bytes")),
+            other => Err(mistyped(field, other, "16 bytes")),
         }
+    }
+
+    fn pause(&self) -> DecodeResult<Option<PauseRecord>> {
+        let pause = match self.0.get("pause") {
+            Some(Bson::Null) => return Ok(None),
+            Some(Bson::Document(pause)) => Fields(pause),
+            other => return Err(mistyped("pause", other, "a document")),
+        };
+        let note = named("pause", Note::new(pause.text("note")?))?;
+        let since = pause.moment("since")?;
+        Ok(Some(PauseRecord { note, since }))
     }
 
     fn history(&self) -> DecodeResult<Vec<HistoryEntry>> {
@@ -169,28 +204,40 @@ impl Fields<'_> {
             Some(Bson::Array(entries)) => entries,
             other => return Err(mistyped("history", other, "an array")),
         };
-        let newest = entries.len().saturating_sub(LeaseRecord::HISTORY);
-        entries[newest..].iter().map(acquisition).collect()
+        let newest = entries.len().saturating_sub(EARLIER);
+        let last = match self.0.get("last") {
+            Some(Bson::Null) => None,
+            Some(last) => Some(last),
+            None => return Err(mistyped("last", None, "a document")),
+        };
+        entries[newest..]
+            .iter()
+            .chain(last)
+            .map(acquisition)
+            .collect()
     }
 
-    /// Checks that every number can still grow, and that the whole history is valid.
+    /// Checks that every number that the server counts up can still grow.
     fn check_to_write(&self) -> DecodeResult<()> {
-        let grows = |fields: &Self, field: &'static str| match fields.number(field)? {
-            GREATEST.. => Err(format!("`{field}` is too large to grow")),
-            _ => Ok(()),
-        };
-        for field in ["token", "version", "ttl"] {
-            grows(self, field)?;
-        }
-        if let Some(Bson::Array(entries)) = self.0.get("history") {
-            for entry in entries {
-                acquisition(entry)?;
-                if let Bson::Document(entry) = entry {
-                    grows(&Fields(entry), "token")?;
-                }
+        for field in ["token", "version", "edition"] {
+            if self.number(field)? >= GREATEST {
+                return Err(format!("`{field}` is too large to grow"));
             }
         }
         Ok(())
+    }
+
+    fn candidate(&self, field: &'static str) -> DecodeResult<Option<CandidateId>> {
+        self.optional(field, Self::text)?
+            .map(|id| named(field, CandidateId::new(id)))
+            .transpose()
+    }
+
+    fn boolean(&self, field: &'static str) -> DecodeResult<bool> {
+        match self.0.get(field) {
+            Some(Bson::Boolean(value)) => Ok(*value),
+            other => Err(mistyped(field, other, "a boolean")),
+        }
     }
 
     fn optional<'a, T>(
@@ -220,6 +267,16 @@ impl Fields<'_> {
         u64::try_from(number).map_err(|_| format!("`{field}` is negative"))
     }
 
+    /// How an acquisition has ended, if its holder or an operator has said so.
+    fn ended(&self) -> DecodeResult<Option<AcquisitionEnd>> {
+        if !self.0.contains_key("ended_reason") {
+            return Ok(None);
+        }
+        let reason = EndReason::from_name(self.text("ended_reason")?);
+        let at = self.moment("ended_at")?;
+        Ok(Some(AcquisitionEnd { at, reason }))
+    }
+
     fn moment(&self, field: &'static str) -> DecodeResult<SystemTime> {
         match self.0.get(field) {
             Some(Bson::DateTime(moment)) => {
@@ -242,6 +299,7 @@ fn acquisition(entry: &Bson) -> DecodeResult<HistoryEntry> {
         token: FencingToken::new(fields.number("token")?),
         holder: named("history", CandidateId::new(fields.text("holder")?))?,
         since: fields.moment("since")?,
+        ended: fields.ended()?,
     })
 }
 

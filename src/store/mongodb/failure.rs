@@ -93,7 +93,10 @@ impl Access {
     fn judge(self, error: &Error) -> (StoreErrorKind, &'static str) {
         use StoreErrorKind::{Denied, Misconfigured, Unavailable, Unsupported};
         match &*error.kind {
-            ErrorKind::Command(command) => self.refusal(command),
+            ErrorKind::Command(CommandError { code, message, .. }) => self.refusal(*code, message),
+            ErrorKind::Write(WriteFailure::WriteError(refused)) => {
+                self.refusal(refused.code, &refused.message)
+            }
             ErrorKind::Write(WriteFailure::WriteConcernError(_)) => (
                 self.unanswered(),
                 "the write is not yet known to be on a majority of the members: check the members that \
@@ -148,12 +151,12 @@ impl Access {
         }
     }
 
-    fn refusal(self, command: &CommandError) -> (StoreErrorKind, &'static str) {
-        use StoreErrorKind::{Denied, Misconfigured, Throttled, Unavailable, Unsupported};
-        match command.code {
+    fn refusal(self, code: i32, message: &str) -> (StoreErrorKind, &'static str) {
+        use StoreErrorKind::{Corrupt, Denied, Misconfigured, Throttled, Unavailable, Unsupported};
+        match code {
             // UserNotFound, AuthenticationFailed, and Atlas for the same.
             11 | 18 | 8000 => (Denied, CREDENTIALS),
-            UNAUTHORIZED if command.message.ends_with("requires authentication") => (
+            UNAUTHORIZED if message.ends_with("requires authentication") => (
                 Denied,
                 "the server asks for credentials and the client has none: give it a user and a password \
                  in its options or its URL",
@@ -161,14 +164,19 @@ impl Access {
             UNAUTHORIZED => (
                 Denied,
                 "the user lacks a privilege: grant it find, insert and update on the collection (and \
-                 createIndex, for `prepare`)",
+                 createIndex for `prepare`, remove for `purge`)",
+            ),
+            // TypeMismatch, PathNotViable.
+            14 | 28 => (
+                Corrupt,
+                "a field of the document has another type than that of a lease: repair the document",
             ),
             // Azure Cosmos DB, and IngressRequestRateLimitExceeded.
             16500 | 462 => (
                 Throttled,
                 "the server asks for fewer requests: raise its limit, or the ttl of the locks",
             ),
-            DUPLICATE_KEY if command.message.contains("index: _id_ ") => (
+            DUPLICATE_KEY if message.contains("index: _id_ ") => (
                 Unavailable,
                 "another request created the record at the same moment, or the collection's collation \
                  takes the name for another one: give the leases a collection without a collation",
@@ -225,6 +233,28 @@ const OLD_SERVER: &str = "the server is too old for the request: use MongoDB 4.4
 
 pub(super) fn is_duplicate_key(error: &Error) -> bool {
     matches!(&*error.kind, ErrorKind::Command(command) if command.code == DUPLICATE_KEY)
+}
+
+/// Whether a write to many documents has failed because of one of them.
+pub(super) fn concerns_one_document(error: &Error) -> bool {
+    use StoreErrorKind::{Denied, Throttled, Unavailable};
+    // MaxTimeMSExpired.
+    const LATE: i32 = 50;
+    let ErrorKind::Write(WriteFailure::WriteError(refused)) = &*error.kind else {
+        return false;
+    };
+    let (kind, _) = Access::Write.refusal(refused.code, &refused.message);
+    refused.code != LATE && !matches!(kind, Unavailable | Throttled | Denied)
+}
+
+/// Whether the server has no change streams, because it is not a member of a replica set.
+pub(super) fn is_without_change_streams(error: &Error) -> bool {
+    matches!(&*error.kind, ErrorKind::Command(command) if command.code == 40573)
+}
+
+/// Whether the user lacks a privilege.
+pub(super) fn is_unauthorized(error: &Error) -> bool {
+    matches!(&*error.kind, ErrorKind::Command(command) if command.code == UNAUTHORIZED)
 }
 
 pub(super) fn is_of_credentials(error: &Error) -> bool {

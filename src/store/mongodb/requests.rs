@@ -1,5 +1,7 @@
 //! The requests that the operations of the store send.
 
+use std::time::Duration;
+
 use futures::TryStreamExt as _;
 use mongodb::{
     IndexModel,
@@ -19,7 +21,7 @@ use super::{
     request_gate,
 };
 use crate::{
-    lease::{Bid, LeaseRecord, ResourceName, Scope},
+    lease::{Bid, Lease, LeaseRecord, ResourceName, Scope},
     store::{AcquireOutcome, REACHED_WITHIN, ReleaseOutcome, RenewOutcome, StoreErrorKind},
 };
 
@@ -60,24 +62,59 @@ impl MongoStore {
         }
     }
 
-    /// Makes a change if its filter matches. If not, reads the record, which shows why.
+    pub(super) async fn renew_one(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        limit: OperationDeadline,
+    ) -> RequestResult<RenewOutcome> {
+        let (change, view) = (
+            pipeline::renew(lease, ttl),
+            doc! { "pause": 1, "hand_over": 1 },
+        );
+        match self.change(&lease.resource, change, view, limit).await? {
+            ChangeOutcome::Done(found) => {
+                let instruction = document::instruction(&found)?;
+                Ok(RenewOutcome::Renewed { instruction })
+            }
+            ChangeOutcome::Refused(record) => Ok(RenewOutcome::Lost(record)),
+        }
+    }
+
+    /// Ends an acquisition if the filter of the change matches.
+    pub(super) async fn end(
+        &self,
+        resource: &ResourceName,
+        change: FilteredUpdate,
+        limit: OperationDeadline,
+    ) -> RequestResult<ReleaseOutcome> {
+        let view = doc! { "_id": 1 };
+        Ok(match self.change(resource, change, view, limit).await? {
+            ChangeOutcome::Done(_) => ReleaseOutcome::Released,
+            ChangeOutcome::Refused(record) => ReleaseOutcome::NotHeld(record),
+        })
+    }
+
+    /// Makes a change if its filter matches, and returns these fields. If not, reads the record, which shows why.
     pub(super) async fn change(
         &self,
         resource: &ResourceName,
         change: FilteredUpdate,
+        view: Document,
         limit: OperationDeadline,
     ) -> RequestResult<ChangeOutcome> {
         let (filter, change) = change;
         let request = self
             .collection
             .find_one_and_update(filter, change)
-            .projection(doc! { "_id": 1 })
+            .return_document(ReturnDocument::After)
+            .projection(view)
             .write_concern(majority())
             .collation(exact());
         let sent = |time| request.max_time(time);
         let answer = self.request_gate.send(limit, Access::Write, sent).await?;
         match answer.map_err(|error| Access::Write.failure(error))? {
-            Some(_) => Ok(ChangeOutcome::Done),
+            Some(found) => Ok(ChangeOutcome::Done(found)),
             None => {
                 let found = self
                     .find_record(resource, ReadPurpose::Write, limit)
@@ -158,27 +195,10 @@ impl MongoStore {
 
 /// The outcome of a write whose condition is in its filter.
 pub(super) enum ChangeOutcome {
-    Done,
+    /// The fields that were asked for, as they are after the write.
+    Done(Document),
     /// The record as it was read after the write.
     Refused(Option<LeaseRecord>),
-}
-
-impl From<ChangeOutcome> for ReleaseOutcome {
-    fn from(changed: ChangeOutcome) -> Self {
-        match changed {
-            ChangeOutcome::Done => Self::Released,
-            ChangeOutcome::Refused(record) => Self::NotHeld(record),
-        }
-    }
-}
-
-impl From<ChangeOutcome> for RenewOutcome {
-    fn from(changed: ChangeOutcome) -> Self {
-        match changed {
-            ChangeOutcome::Done => Self::Renewed,
-            ChangeOutcome::Refused(record) => Self::Lost(record),
-        }
-    }
 }
 
 /// With `j`, because a replica set can be configured to confirm a majority before it is on disk.
