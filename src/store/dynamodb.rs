@@ -6,25 +6,33 @@ use std::{
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{Client, config::retry::RetryConfig};
+use futures::{StreamExt as _, stream};
 
 mod conditional_update;
 mod failure;
 mod fencing;
 mod item;
+mod purge;
 mod requests;
 mod table;
 
 use self::{failure::RequestResult, requests::DynamoOperation};
 use super::{
-    AcquireOutcome, EvictionMode, LeaseStore, Operation, ReleaseOutcome, RenewOutcome, StoreError,
-    observed::ExpiryObserver, request_limiter::RequestLimiter,
+    AcquireOutcome, EvictionMode, InstructOutcome, LeaseStore, Operation, ReleaseOutcome,
+    RenewOutcome, StoreError, observed::ExpiryObserver, request_limiter::RequestLimiter,
 };
 use crate::{
     clock::BootClock,
-    lease::{Bid, FencingToken, Lease, LeaseRecord, ReleaseTarget, ResourceName, Scope},
+    lease::{
+        Bid, EndReason, FencingToken, Instruction, Lease, LeaseRecord, ReleaseTarget, ResourceName,
+        Scope,
+    },
 };
 
 const KIND: &str = "dynamodb";
+
+/// Half of the requests that the store sends at once, so that others get their turn, too.
+const RENEWALS_IN_FLIGHT: usize = 32;
 
 /// Leases in a table of Amazon DynamoDB.
 ///
@@ -256,12 +264,12 @@ impl LeaseStore for DynamoStore {
     async fn release(
         &self,
         claim: &ReleaseTarget,
+        reason: Option<EndReason>,
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
-        let done = self
-            .observer
-            .release(&DynamoOperation::new(self, limit), claim)
-            .await;
+        let call = DynamoOperation::new(self, limit);
+        let now = SystemTime::now();
+        let done = self.observer.release(&call, claim, reason, now).await;
         self.in_context(Operation::Release, done)
     }
 
@@ -298,7 +306,57 @@ impl LeaseStore for DynamoStore {
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         let call = DynamoOperation::new(self, limit);
-        let done = self.observer.evict(&call, resource, token, eviction).await;
+        let now = SystemTime::now();
+        let done = self
+            .observer
+            .evict(&call, resource, token, eviction, now)
+            .await;
         self.in_context(Operation::Evict, done)
+    }
+
+    async fn instruct(
+        &self,
+        resource: &ResourceName,
+        instruction: &Instruction,
+        limit: Duration,
+    ) -> Result<InstructOutcome, StoreError> {
+        let call = DynamoOperation::new(self, limit);
+        let now = SystemTime::now();
+        let done = self
+            .observer
+            .instruct(&call, resource, instruction, now)
+            .await;
+        self.in_context(Operation::Instruct, done)
+    }
+
+    async fn purge(
+        &self,
+        scope: &Scope,
+        untouched_for: Duration,
+        limit: Duration,
+    ) -> Result<u64, StoreError> {
+        let since = SystemTime::now().checked_sub(untouched_for);
+        let since = since.unwrap_or(SystemTime::UNIX_EPOCH);
+        let done = DynamoOperation::new(self, limit).purge(scope, since).await;
+        self.in_context(Operation::Purge, done)
+    }
+
+    /// Single requests, at most 32 at once. The limit counts from the call for all of them.
+    async fn renew_many(
+        &self,
+        leases: &[(Lease, Duration)],
+        limit: Duration,
+    ) -> Vec<Result<RenewOutcome, StoreError>> {
+        let call = &DynamoOperation::new(self, limit);
+        let renewals = (0..leases.len()).map(|index| async move {
+            let (lease, ttl) = &leases[index];
+            let done = self.observer.renew(call, lease, *ttl).await;
+            (index, self.in_context(Operation::Renew, done))
+        });
+        // Unordered, so that one that hangs holds up no other.
+        let renewals = stream::iter(renewals).buffer_unordered(RENEWALS_IN_FLIGHT);
+        let mut renewals: Vec<_> = renewals.collect().await;
+        renewals.sort_unstable_by_key(|(index, _)| *index);
+        renewals.into_iter().map(|(_, outcome)| outcome).collect()
     }
 }

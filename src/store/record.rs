@@ -315,7 +315,7 @@ impl StoredRecord {
         (shortened || same_expiry != *before).then_some(StoreEvent::Changed(resource))
     }
 
-    fn is_held(&self, now: Moment) -> bool {
+    pub(crate) fn is_held(&self, now: Moment) -> bool {
         self.holder.is_some() && now < self.expires_at
     }
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use tenure::{
-    FencingToken, LeaseStore as _,
+    LeaseStore as _,
     lease::LeaseRecord,
-    store::{EvictionMode, ReleaseOutcome, RenewOutcome},
+    store::{EndReason, EvictionMode, ReleaseOutcome, RenewOutcome},
 };
 
 use crate::{
@@ -50,11 +50,12 @@ async fn acquire_renew_and_release_are_one_write_each() {
     let (other, wire) = over_a_wire(DYNOXIDE).await;
     let other = TestTable {
         name: test_table.name.clone(),
+        offset: test_table.offset.clone(),
         ..other
     };
     assert_eq!(other.acquire("b", 9).await, granted(4));
     assert_eq!(wire.requests(), [WRITE]);
-    let token = FencingToken::new(4);
+    let token = other.stored(4);
     let evict = other
         .store
         .evict(&other.name, token, EvictionMode::Close, LIMIT);
@@ -125,12 +126,7 @@ async fn a_takeover_takes_at_most_two_requests() {
         let (test_table, wire) = over_a_wire(server).await;
         let mut bid = test_table.bid("a", 1);
         bid.ttl = ttl;
-        test_table
-            .other(server)
-            .store
-            .acquire(&bid, LIMIT)
-            .await
-            .unwrap();
+        test_table.other(server).acquire_with(&bid).await;
         // The holder has stopped without a release.
         refused(test_table.acquire("b", 2).await);
         tokio::time::sleep(ttl).await;
@@ -159,7 +155,10 @@ async fn a_record_without_metadata_costs_one_unit() {
         let holder = "ip-10-0-123-45.internal-12345-0123abcd.."; // 40 bytes
         for round in 1..=LeaseRecord::HISTORY as u64 + 2 {
             test_table.acquire(holder, round.into()).await;
-            test_table.release(holder, round).await;
+            let claim = test_table.claim(holder, round);
+            let reason = Some(EndReason::SteppedDown);
+            let released = test_table.store.release(&claim, reason, LIMIT).await;
+            assert_eq!(released.unwrap(), ReleaseOutcome::Released);
         }
         assert_eq!(test_table.read().await.history.len(), LeaseRecord::HISTORY);
         test_table.acquire(holder, 99).await;

@@ -1,4 +1,9 @@
-use std::{collections::HashMap, env, time::Duration};
+use std::{
+    collections::HashMap,
+    env,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -116,10 +121,14 @@ pub(crate) async fn get(
 }
 
 /// A resource that no other test uses, alone in its scope, and a separate client.
+///
+/// It numbers the tokens from 1: the first one that it is granted is 1, the next 2.
 pub(crate) struct TestTable {
     pub(crate) client: Client,
     pub(crate) store: DynamoStore,
     pub(crate) name: ResourceName,
+    /// How much greater the tokens are in the store.
+    pub(crate) offset: Arc<OnceLock<u64>>,
 }
 
 impl TestTable {
@@ -135,6 +144,7 @@ impl TestTable {
             store: DynamoStore::new(client, TABLE).call_limit(Duration::from_secs(10)),
             client: server.client(),
             name: ResourceName::new(format!("{}/one", unique())).unwrap(),
+            offset: Arc::default(),
         }
     }
 
@@ -144,7 +154,17 @@ impl TestTable {
             client: self.client.clone(),
             store: DynamoStore::new(server.client(), TABLE).call_limit(Duration::from_secs(10)),
             name: self.name.clone(),
+            offset: self.offset.clone(),
         }
+    }
+
+    /// The token in the store.
+    pub(crate) fn stored(&self, token: u64) -> FencingToken {
+        FencingToken::new(token + self.offset.get().unwrap_or(&0))
+    }
+
+    fn numbered(&self, token: FencingToken) -> FencingToken {
+        FencingToken::new(token.get() - self.offset.get().unwrap_or(&0))
     }
 
     pub(crate) fn scope(&self) -> Scope {
@@ -165,18 +185,26 @@ impl TestTable {
     }
 
     pub(crate) async fn acquire(&self, candidate: &str, attempt: u128) -> AcquireOutcome {
-        let answer = self
-            .store
-            .acquire(&self.bid(candidate, attempt), LIMIT)
-            .await;
-        answer.unwrap()
+        self.acquire_with(&self.bid(candidate, attempt)).await
+    }
+
+    pub(crate) async fn acquire_with(&self, bid: &Bid) -> AcquireOutcome {
+        match self.store.acquire(bid, LIMIT).await.unwrap() {
+            AcquireOutcome::Granted { token } => {
+                self.offset.get_or_init(|| token.get() - 1);
+                AcquireOutcome::Granted {
+                    token: self.numbered(token),
+                }
+            }
+            refused @ AcquireOutcome::Refused(_) => refused,
+        }
     }
 
     pub(crate) fn lease(&self, holder: &str, token: u64) -> Lease {
         Lease {
             resource: self.name.clone(),
             holder: CandidateId::new(holder).unwrap(),
-            token: FencingToken::new(token),
+            token: self.stored(token),
         }
     }
 
@@ -200,7 +228,12 @@ impl TestTable {
     }
 
     pub(crate) async fn read(&self) -> LeaseRecord {
-        self.store.read(&self.name, LIMIT).await.unwrap().unwrap()
+        let mut record = self.store.read(&self.name, LIMIT).await.unwrap().unwrap();
+        record.token = self.numbered(record.token);
+        for entry in &mut record.history {
+            entry.token = self.numbered(entry.token);
+        }
+        record
     }
 
     pub(crate) async fn set(&self, name: &str, value: AttributeValue) {

@@ -14,8 +14,8 @@ use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use crate::{
     clock::Moment,
     lease::{
-        AttemptId, CandidateId, FencingToken, HistoryEntry, LeaseRecord, Metadata, ResourceName,
-        Scope,
+        AcquisitionEnd, AttemptId, CandidateId, EndReason, FencingToken, HistoryEntry, LeaseRecord,
+        Metadata, Note, PauseRecord, ResourceName, Scope,
     },
     store::{
         StoreErrorKind,
@@ -48,26 +48,66 @@ pub(super) fn attempt(attempt: AttemptId) -> AttributeValue {
     AttributeValue::B(Blob::new(attempt.get().to_be_bytes()))
 }
 
-/// One entry of the history. Its token is not stored: every acquisition raises the token by 1 and adds one entry,
-/// so it follows from the record's token.
-pub(super) fn line(holder: &CandidateId, since: SystemTime) -> AttributeValue {
-    AttributeValue::M(HashMap::from([
-        (
-            "holder".to_owned(),
-            AttributeValue::S(holder.as_str().to_owned()),
-        ),
-        ("since_ms".to_owned(), since_1970(since)),
-    ]))
-}
-
 pub(super) fn since_1970(moment: SystemTime) -> AttributeValue {
-    let since = moment.duration_since(SystemTime::UNIX_EPOCH);
-    AttributeValue::N(since.unwrap_or_default().as_millis().to_string())
+    AttributeValue::N(millis_since_1970(moment).to_string())
 }
 
-/// The attribute of a line of the history, the newest of which is the first.
-pub(super) fn line_name(index: usize) -> String {
-    format!("history_{}", index + 1)
+fn millis_since_1970(moment: SystemTime) -> u128 {
+    let since = moment.duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default().as_millis()
+}
+
+/// A pause as a map. An empty note is left out, because old versions of DynamoDB Local refuse empty strings.
+pub(super) fn pause(pause: &PauseRecord) -> AttributeValue {
+    let mut map = HashMap::from([("since_ms".to_owned(), since_1970(pause.since))]);
+    if !pause.note.as_str().is_empty() {
+        let note = AttributeValue::S(pause.note.as_str().to_owned());
+        map.insert("note".to_owned(), note);
+    }
+    AttributeValue::M(map)
+}
+
+/// The parts of an entry of the history, each an attribute. The names are short, because 24 of them have to fit into
+/// 1 KB with the rest: above it, every renewal costs twice as much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HistoryPart {
+    /// `h1` to `h8`: since when, in Unix milliseconds, a space, and the holder.
+    Line,
+    /// `t1` to `t8`: the token. It is a part of its own because the server computes it.
+    Token,
+    /// `e1` to `e8`: when the acquisition ended, a space, and the reason; null if that is not known.
+    End,
+}
+
+impl HistoryPart {
+    pub(super) const ALL: [Self; 3] = [Self::Line, Self::Token, Self::End];
+
+    /// The attribute of this part of an entry. The newest entry has the index 0.
+    pub(super) fn name(self, index: usize) -> String {
+        let letter = match self {
+            Self::Line => 'h',
+            Self::Token => 't',
+            Self::End => 'e',
+        };
+        format!("{letter}{}", index + 1)
+    }
+}
+
+pub(super) fn line(holder: &CandidateId, since: SystemTime) -> AttributeValue {
+    at_a_time(since, holder.as_str())
+}
+
+pub(super) fn end(reason: EndReason, at: SystemTime) -> AttributeValue {
+    at_a_time(at, reason.as_str())
+}
+
+fn at_a_time(moment: SystemTime, what: &str) -> AttributeValue {
+    AttributeValue::S(format!("{} {what}", millis_since_1970(moment)))
+}
+
+/// A time of day that is a number of milliseconds since 1970, and not too far away.
+fn moment(millis: u64) -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis))
 }
 
 /// A decoded item.
@@ -130,10 +170,12 @@ impl Fields<'_> {
         if version == 0 {
             return Err("`version` is 0".to_owned());
         }
-        let closing = match self.0.get("closing") {
-            Some(AttributeValue::Bool(closing)) => *closing,
-            other => return Err(mistyped("closing", other, "a boolean")),
-        };
+        let edition = self.number("edition")?;
+        if edition == 0 {
+            return Err("`edition` is 0".to_owned());
+        }
+        let closing = self.boolean("closing")?;
+        let hand_over = self.optional("hand_over", Self::text)?;
         let holder = self.optional("holder", Self::text)?;
         let metadata = self.optional("metadata", Self::text)?;
         let record = StoredRecord {
@@ -145,12 +187,21 @@ impl Fields<'_> {
             attempt: self.optional("attempt", Self::attempt)?,
             ttl: Duration::from_millis(self.number("ttl_ms")?),
             expires_at: Moment::default(),
-            since: self.since()?,
+            since: self.moment("since_ms")?,
             closing,
+            pause: self.optional("pause", Self::pause)?,
+            hand_over: hand_over
+                .map(|to| named("hand_over", CandidateId::new(to)))
+                .transpose()?,
+            edition,
+            internal: self
+                .optional("internal", Self::boolean)?
+                .unwrap_or_default(),
+            touched: self.moment("touched_ms")?,
             metadata: metadata
                 .map(|text| named("metadata", Metadata::new(text)))
                 .transpose()?,
-            history: self.history(token),
+            history: self.history(),
         };
         Ok((name, record))
     }
@@ -165,29 +216,54 @@ impl Fields<'_> {
             .map_err(|_| format!("`{field}` has {} bytes, not 16", bytes.len()))
     }
 
-    fn since(&self) -> DecodeResult<SystemTime> {
-        let since = Duration::from_millis(self.number("since_ms")?);
-        SystemTime::UNIX_EPOCH
-            .checked_add(since)
-            .ok_or_else(|| "`since_ms` is a time too far away".to_owned())
+    fn moment(&self, field: &'static str) -> DecodeResult<SystemTime> {
+        let millis = self.number(field)?;
+        moment(millis).ok_or_else(|| format!("`{field}` is a time too far away"))
+    }
+
+    fn pause(&self, field: &'static str) -> DecodeResult<PauseRecord> {
+        let fields = match self.0.get(field) {
+            Some(AttributeValue::M(map)) => Fields(map),
+            other => return Err(mistyped(field, other, "a map")),
+        };
+        let inner = |damage| format!("`{field}`: {damage}");
+        let note = fields.optional("note", Self::text).map_err(inner)?;
+        Ok(PauseRecord {
+            note: named("pause", Note::new(note.unwrap_or_default()))?,
+            since: fields.moment("since_ms").map_err(inner)?,
+        })
     }
 
     /// The oldest first. An entry that cannot be read is left out: nothing depends on it, and a bid moves the
     /// entries without reading them.
-    fn history(&self, token: u64) -> Vec<HistoryEntry> {
-        let line = |index: usize| {
-            let AttributeValue::M(line) = self.0.get(&line_name(index))? else {
-                return None;
-            };
-            let fields = Fields(line);
-            let age = u64::try_from(index).ok()?;
-            Some(HistoryEntry {
-                token: FencingToken::new(token.checked_sub(age)?),
-                holder: CandidateId::new(fields.text("holder").ok()?).ok()?,
-                since: fields.since().ok()?,
-            })
+    fn history(&self) -> Vec<HistoryEntry> {
+        let entries = (0..LeaseRecord::HISTORY).rev();
+        entries.filter_map(|index| self.entry(index)).collect()
+    }
+
+    fn entry(&self, index: usize) -> Option<HistoryEntry> {
+        let part = |part: HistoryPart| self.0.get(&part.name(index));
+        let AttributeValue::N(token) = part(HistoryPart::Token)? else {
+            return None;
         };
-        (0..LeaseRecord::HISTORY).rev().filter_map(line).collect()
+        let (since, holder) = split(part(HistoryPart::Line)?)?;
+        let ended = part(HistoryPart::End).and_then(split);
+        Some(HistoryEntry {
+            token: FencingToken::new(token.parse().ok()?),
+            holder: CandidateId::new(holder).ok()?,
+            since,
+            ended: ended.map(|(at, reason)| AcquisitionEnd {
+                at,
+                reason: EndReason::from_name(reason),
+            }),
+        })
+    }
+
+    fn boolean(&self, field: &'static str) -> DecodeResult<bool> {
+        match self.0.get(field) {
+            Some(AttributeValue::Bool(value)) => Ok(*value),
+            other => Err(mistyped(field, other, "a boolean")),
+        }
     }
 
     fn optional<'a, T>(
@@ -217,6 +293,15 @@ impl Fields<'_> {
             other => Err(mistyped(field, other, "a number")),
         }
     }
+}
+
+/// A time of day and a text.
+fn split(value: &AttributeValue) -> Option<(SystemTime, &str)> {
+    let AttributeValue::S(text) = value else {
+        return None;
+    };
+    let (millis, what) = text.split_once(' ')?;
+    Some((moment(millis.parse().ok()?)?, what))
 }
 
 fn named<T>(field: &str, name: Result<T, impl Display>) -> DecodeResult<T> {

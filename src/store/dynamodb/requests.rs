@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
     Client,
-    operation::update_item::UpdateItemError,
+    operation::update_item::{UpdateItemError, UpdateItemOutput},
     types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 use futures::FutureExt as _;
@@ -13,14 +13,14 @@ use super::{
     DynamoStore,
     conditional_update::ConditionalUpdate,
     failure::{Access, Failure, RequestResult},
-    item::{self, DecodedItem, NAME, SCOPE},
+    item::{self, DecodedItem, Item, NAME, SCOPE},
 };
 use crate::{
     clock::instant_after,
     lease::{FencingToken, ResourceName, Scope},
     store::{
         StoreErrorKind,
-        observed::{RecordChange, Table, TableRecord, WriteCondition, WriteOutcome},
+        observed::{RecordChange, Table, TableRecord, WriteCondition, WriteOutcome, Written},
         request_limiter::RequestLimiter,
     },
 };
@@ -47,7 +47,7 @@ fn is_consistent() -> bool {
 
 /// One operation, with one limit for all its requests.
 pub(super) struct DynamoOperation<'a> {
-    store: &'a DynamoStore,
+    pub(super) store: &'a DynamoStore,
     limit: Duration,
     end: Instant,
 }
@@ -67,6 +67,10 @@ impl<'a> DynamoOperation<'a> {
         access: Access,
         request: impl Future<Output = T>,
     ) -> RequestResult<T> {
+        // A future whose time is up is still polled once, and could send the request.
+        if Instant::now() >= self.end {
+            return Err(Access::held_back(self.limit));
+        }
         let permit = timeout_at(self.end, self.store.limiter.acquire(self.limit)).await;
         let permit = permit.map_err(|_| Access::held_back(self.limit))?;
         let answer = timeout_at(self.end, request).await;
@@ -78,23 +82,64 @@ impl<'a> DynamoOperation<'a> {
 
     /// Reads the records that are directly in a scope.
     pub(super) async fn query(&self, scope: &Scope) -> RequestResult<Vec<DecodedItem>> {
+        let (mut found, mut next) = self.page(scope, None).await?;
+        while next.is_some() {
+            let (more, after) = self.page(scope, next).await?;
+            found.extend(more);
+            next = after;
+        }
+        Ok(found)
+    }
+
+    /// At most 1 MB of the records that are directly in a scope, and where the next page begins.
+    pub(super) async fn page(
+        &self,
+        scope: &Scope,
+        start: Option<Item>,
+    ) -> RequestResult<(Vec<DecodedItem>, Option<Item>)> {
         let request = self.store.client.query().table_name(&*self.store.table);
-        let mut pages = request
+        let request = request
             .key_condition_expression("#scope = :scope")
             .expression_attribute_names("#scope", SCOPE)
             .expression_attribute_values(":scope", item::scope_key(scope))
             .consistent_read(is_consistent())
-            .into_paginator()
-            .send();
-        let mut found = Vec::new();
-        while let Some(page) = self.limited(Access::Read, pages.next()).await? {
-            let page = page.map_err(|error| Access::Read.failure(error))?;
-            for item in page.items() {
-                found.push(DecodedItem::decode(item)?);
-            }
-        }
-        Ok(found)
+            .set_exclusive_start_key(start);
+        let page = self.limited(Access::Read, request.send()).await?;
+        let page = page.map_err(|error| Access::Read.failure(error))?;
+        let records = page.items().iter().map(DecodedItem::decode);
+        let records = records.collect::<Result<_, _>>()?;
+        Ok((records, page.last_evaluated_key))
     }
+}
+
+/// What the answer to a write contains: as little as possible, because it is parsed.
+fn returned(change: &RecordChange, guard: &WriteCondition) -> ReturnValue {
+    match (change, guard) {
+        // The condition says that no instruction stands.
+        (RecordChange::Extend { .. }, WriteCondition::RenewableUninstructed(_)) => {
+            ReturnValue::UpdatedNew
+        }
+        (RecordChange::Extend { .. } | RecordChange::Instruct { .. }, _) => ReturnValue::AllNew,
+        _ => ReturnValue::UpdatedNew,
+    }
+}
+
+fn written(answer: &UpdateItemOutput) -> RequestResult<Written> {
+    let item = answer.attributes();
+    let number = |name: &str| item?.get(name)?.as_n().ok()?.parse().ok();
+    // Only an answer with the whole item has it.
+    let whole = item.filter(|item| item.contains_key(SCOPE));
+    let whole = whole.map(DecodedItem::decode).transpose()?;
+    let version = number("version").ok_or_else(|| {
+        let message = "the answer to a write has no version: the lock asks again";
+        Failure::new(StoreErrorKind::Unknown, message)
+    })?;
+    Ok(Written {
+        version,
+        token: number("token").map(FencingToken::new),
+        edition: number("edition"),
+        instruction: whole.and_then(|whole| whole.found.record.instruction()),
+    })
 }
 
 #[async_trait]
@@ -120,22 +165,10 @@ impl Table for DynamoOperation<'_> {
             .condition_expression(condition)
             .set_expression_attribute_names(Some(names))
             .set_expression_attribute_values(Some(values))
-            .return_values(ReturnValue::UpdatedNew)
+            .return_values(returned(change, guard))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let error = match self.limited(Access::Write, request.send()).await? {
-            Ok(answer) => {
-                let number = |name: &str| -> Option<u64> {
-                    answer.attributes()?.get(name)?.as_n().ok()?.parse().ok()
-                };
-                let token = number("token").map(FencingToken::new);
-                return match number("version") {
-                    Some(version) => Ok(WriteOutcome::Done { version, token }),
-                    None => Err(Failure::new(
-                        StoreErrorKind::Unknown,
-                        "the answer to a write has no version: the lock asks again",
-                    )),
-                };
-            }
+            Ok(answer) => return written(&answer).map(WriteOutcome::Done),
             Err(error) => error,
         };
         match error.as_service_error() {

@@ -11,7 +11,12 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) enum RecordChange {
     /// A new acquisition.
-    Take { bid: Bid, since: SystemTime },
+    Take {
+        bid: Bid,
+        since: SystemTime,
+        /// Whether a reentrant bid takes the lease that its own candidate holds. Then no hand-over refuses it.
+        over_own: bool,
+    },
     /// A fresh ttl for the attempt that holds the lease.
     Regrant { bid: Bid },
     /// A renewal, for a whole ttl.
@@ -43,6 +48,8 @@ pub(crate) enum WriteCondition {
     Unchanged { token: FencingToken, version: u64 },
     /// This holder has the lease, and it is not closing.
     Renewable(Lease),
+    /// As [`Renewable`](Self::Renewable), and no instruction stands. So the answer need not tell.
+    RenewableUninstructed(Lease),
     /// The lease is held as claimed.
     HeldAs(ReleaseTarget),
     /// The lease is held under this token.
@@ -67,13 +74,24 @@ impl RecordChange {
     }
 
     /// The bid that this write grants. Beside its [`WriteCondition`], it is on the condition that no pause refuses
-    /// the bid, and, for a [`Take`](Self::Take), that no hand-over does: an instruction leaves the version as it is,
-    /// so that `Unchanged` does not tell.
+    /// the bid, and that no hand-over does, if the change [respects](Self::respects_hand_over) it: an instruction leaves
+    /// the version as it is, so that `Unchanged` does not tell.
     pub(crate) fn bid(&self) -> Option<&Bid> {
         match self {
             Self::Take { bid, .. } | Self::Regrant { bid } => Some(bid),
             _ => None,
         }
+    }
+
+    /// Whether a hand-over to another candidate refuses this write.
+    pub(crate) fn respects_hand_over(&self) -> bool {
+        matches!(
+            self,
+            Self::Take {
+                over_own: false,
+                ..
+            }
+        )
     }
 }
 
@@ -84,7 +102,9 @@ impl WriteCondition {
             Self::Unchanged { token, .. } | Self::HeldUnder(token) | Self::Instructable(token) => {
                 Some(*token)
             }
-            Self::Renewable(lease) | Self::HeldAs(ReleaseTarget::Lease(lease)) => Some(lease.token),
+            Self::Renewable(lease)
+            | Self::RenewableUninstructed(lease)
+            | Self::HeldAs(ReleaseTarget::Lease(lease)) => Some(lease.token),
             Self::Absent
             | Self::Free(_)
             | Self::Edition(_)
@@ -134,6 +154,9 @@ mod model {
                     (record.token, record.version) == (*token, *version)
                 }
                 Self::Renewable(lease) => held_by(lease) && !record.closing,
+                Self::RenewableUninstructed(lease) => {
+                    held_by(lease) && !record.closing && record.instruction().is_none()
+                }
                 Self::HeldAs(ReleaseTarget::Lease(lease)) => held_by(lease),
                 Self::HeldAs(ReleaseTarget::Attempt { attempt, .. }) => {
                     record.holder.is_some() && record.attempt == Some(*attempt)
@@ -153,7 +176,7 @@ mod model {
     impl RecordChange {
         /// Whether an instruction refuses this write.
         pub(crate) fn is_refused(&self, record: &StoredRecord) -> bool {
-            let hand_over = matches!(self, Self::Take { .. });
+            let hand_over = self.respects_hand_over();
             self.bid().is_some_and(|bid| {
                 record.is_paused_for(bid) || (hand_over && record.lets_another_bid_first(bid))
             })
@@ -161,7 +184,7 @@ mod model {
 
         pub(crate) fn apply(&self, record: &mut StoredRecord) {
             match self {
-                Self::Take { bid, since } => {
+                Self::Take { bid, since, .. } => {
                     // Increases the version as well.
                     record.take(bid, Moment::default(), *since);
                     return;

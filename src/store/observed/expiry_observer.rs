@@ -55,7 +55,7 @@ pub(crate) struct Written {
     pub(crate) token: Option<FencingToken>,
     /// Known after a [`RecordChange::Instruct`].
     pub(crate) edition: Option<u64>,
-    /// What stands in the record after a [`RecordChange::Extend`].
+    /// What stands in the record after a [`RecordChange::Extend`]; none if the condition says so.
     pub(crate) instruction: Option<StandingInstruction>,
 }
 
@@ -87,31 +87,32 @@ impl ExpiryObserver {
         bid: &Bid,
         since: SystemTime,
     ) -> RequestResult<AcquireOutcome> {
-        let take = || RecordChange::Take {
+        let take = |over_own| RecordChange::Take {
             bid: bid.clone(),
             since,
+            over_own,
         };
         let last = self.observations().last(&bid.resource);
         let first = match last {
-            None => Some((take(), WriteCondition::Free(bid.attempt))),
+            None => Some((take(false), WriteCondition::Free(bid.attempt))),
             // The lease is held: a read is cheaper than a refused write.
             Some((_, _, free_at)) if self.clock.now() < free_at => None,
             Some((token, version, _)) => {
-                Some((take(), WriteCondition::Unchanged { token, version }))
+                Some((take(false), WriteCondition::Unchanged { token, version }))
             }
         };
         let rules = |record: &mut StoredRecord, now| {
             if mutant!(ObservationByOwnTtl) {
                 record.expires_at = record.expires_at - record.ttl + bid.ttl;
             }
-            let token = record.token;
+            let (token, over_own) = (record.token, record.is_held(now));
             match record.acquire(bid, now, since) {
                 outcome @ AcquireOutcome::Refused(_) => ControlFlow::Break(outcome),
                 AcquireOutcome::Granted { token: granted } if granted == token => {
                     let bid = bid.clone();
                     ControlFlow::Continue(RecordChange::Regrant { bid })
                 }
-                AcquireOutcome::Granted { .. } => ControlFlow::Continue(take()),
+                AcquireOutcome::Granted { .. } => ControlFlow::Continue(take(over_own)),
             }
         };
         match self.change(table, &bid.resource, first, rules).await? {
@@ -133,7 +134,9 @@ impl ExpiryObserver {
         let first = if self.may_have_lapsed(&lease.resource, lease.token) {
             None
         } else {
-            Some((extend.clone(), WriteCondition::Renewable(lease.clone())))
+            // What the answer tells of an instruction is that there is none.
+            let condition = WriteCondition::RenewableUninstructed(lease.clone());
+            Some((extend.clone(), condition))
         };
         let rules = |record: &mut StoredRecord, now| match record.renew(lease, ttl, now) {
             RenewOutcome::Renewed { .. } => ControlFlow::Continue(extend.clone()),
@@ -238,6 +241,20 @@ impl ExpiryObserver {
         let now = self.clock.now();
         let record = self.observe(resource, found.record, now);
         Ok(record.seen(resource, now))
+    }
+
+    /// Whether a record that was just read may be purged: it was released, and not touched since this time of day.
+    pub(crate) fn is_purged(&self, found: &TableRecord, untouched_since: SystemTime) -> bool {
+        let record = &found.record;
+        let too_new = found.min_reader > u64::from(READER);
+        // A lease that is observed has no expiry that could be known from one look.
+        let released = record.holder.is_none();
+        released && !too_new && record.is_purged(untouched_since, self.clock.now())
+    }
+
+    /// Drops what is known of a record that was deleted.
+    pub(crate) fn deleted(&self, resource: &ResourceName) {
+        self.observations().forget(resource);
     }
 
     /// A record that has just arrived in a list, as callers see it. Does not begin an observation.

@@ -7,12 +7,12 @@ use aws_sdk_dynamodb::{
     types::{Put, TransactWriteItem},
 };
 use tenure::{
-    FencingToken, LeaseStore as _,
+    LeaseStore as _,
     fencing::{FencingError, RejectionReason},
     store::{EvictionMode, StoreErrorKind},
 };
 
-use super::{ACCOUNTS, Account, number, rejected, text, token};
+use super::{ACCOUNTS, Account, number, rejected, text};
 use crate::support::{DYNOXIDE, LIMIT, LOCAL, granted, refused, unique};
 
 #[tokio::test]
@@ -34,18 +34,18 @@ async fn only_the_lease_that_is_held_writes() {
         let refusal = rejected(account.lead("a", 1).await);
         assert_eq!(
             (refusal.newest, refusal.reason),
-            (token(1), RejectionReason::Released)
+            (Some(test_table.stored(1)), RejectionReason::Released)
         );
         assert_eq!(test_table.acquire("b", 2).await, granted(2));
         let refusal = rejected(account.lead("a", 1).await);
         assert_eq!(
             (refusal.newest, refusal.reason),
-            (token(2), RejectionReason::Superseded)
+            (Some(test_table.stored(2)), RejectionReason::Superseded)
         );
         account.lead("b", 2).await.unwrap();
         let evict = test_table.store.evict(
             &test_table.name,
-            FencingToken::new(2),
+            test_table.stored(2),
             EvictionMode::Close,
             LIMIT,
         );
@@ -63,7 +63,7 @@ async fn a_lease_that_has_expired_writes_until_it_is_taken_over() {
         let account = Account::new(server).await;
         let mut bid = account.test_table.bid("a", 1);
         bid.ttl = Duration::from_millis(300);
-        account.test_table.store.acquire(&bid, LIMIT).await.unwrap();
+        account.test_table.acquire_with(&bid).await;
         let other = account.test_table.other(server);
         refused(other.acquire("b", 2).await);
         tokio::time::sleep(bid.ttl * 2).await;
@@ -73,7 +73,8 @@ async fn a_lease_that_has_expired_writes_until_it_is_taken_over() {
             granted(2),
             "the lease was observed for its whole ttl"
         );
-        assert_eq!(rejected(account.lead("a", 1).await).newest, token(2));
+        let newest = rejected(account.lead("a", 1).await).newest;
+        assert_eq!(newest, Some(other.stored(2)));
         assert_eq!(account.get("cents").await, Some(number(1)));
     }
 }

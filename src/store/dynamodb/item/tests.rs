@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::store::observed::TableRecord;
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 21] = [
     SCOPE,
     NAME,
     "token",
@@ -17,8 +17,16 @@ const FIELDS: [&str; 13] = [
     "closing",
     "metadata",
     "min_reader",
-    "history_1",
-    "history_8",
+    "edition",
+    "pause",
+    "hand_over",
+    "internal",
+    "touched_ms",
+    "h1",
+    "t1",
+    "e1",
+    "h8",
+    "t8",
 ];
 
 /// What the store would have written.
@@ -37,8 +45,12 @@ fn good(token: u64, metadata: Option<&str>) -> Item {
         ("since_ms".to_owned(), number(1_763_770_000_000)),
         ("closing".to_owned(), AttributeValue::Bool(false)),
         ("min_reader".to_owned(), number(1)),
-        (line_name(0), line(&holder, SystemTime::UNIX_EPOCH)),
-        (line_name(1), AttributeValue::Null(true)),
+        ("edition".to_owned(), number(1)),
+        ("touched_ms".to_owned(), number(1_763_770_000_000)),
+        ("h1".to_owned(), line(&holder, SystemTime::UNIX_EPOCH)),
+        ("t1".to_owned(), number(token)),
+        ("e1".to_owned(), AttributeValue::Null(true)),
+        ("h2".to_owned(), AttributeValue::Null(true)),
     ]);
     if let Some(metadata) = metadata {
         item.insert("metadata".to_owned(), text(metadata));
@@ -75,12 +87,14 @@ fn check(item: &Item) -> Result<(), TestCaseError> {
             for (field, number) in [
                 ("token", record.token.get()),
                 ("version", record.version),
+                ("edition", record.edition),
                 ("min_reader", min_reader),
             ] {
                 let stored = item[field].as_n().unwrap().parse::<u64>();
                 prop_assert_eq!(stored, Ok(number));
             }
             prop_assert!(record.version > 0 && record.version < u64::MAX);
+            prop_assert!(record.edition > 0);
             prop_assert!(record.history.len() <= LeaseRecord::HISTORY);
         }
         Err(failure) => {
@@ -130,14 +144,70 @@ proptest! {
 }
 
 #[test]
-fn a_token_that_was_raised_is_that_of_the_last_acquisition() {
+fn a_token_that_was_raised_is_not_that_of_the_last_acquisition() {
     let mut raised = good(3, None);
     let token = AttributeValue::N("1764000000000".to_owned());
     raised.insert("token".to_owned(), token);
     let record = DecodedItem::decode(&raised).unwrap().found.record;
     let tokens: Vec<_> = record.history.iter().map(|line| line.token.get()).collect();
-    assert_eq!(
-        (record.token.get(), tokens),
-        (1_764_000_000_000, vec![1_764_000_000_000])
-    );
+    assert_eq!((record.token.get(), tokens), (1_764_000_000_000, vec![3]));
+}
+
+#[test]
+fn a_pause_a_hand_over_and_the_end_of_an_acquisition_are_read_as_they_are_written() {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_764_000_000_001);
+    for note in ["", "until the migration is done"] {
+        let written = PauseRecord {
+            note: Note::new(note).unwrap(),
+            since: at,
+        };
+        let mut item = good(3, None);
+        item.insert("pause".to_owned(), pause(&written));
+        let to = AttributeValue::S("host-2".to_owned());
+        item.insert("hand_over".to_owned(), to);
+        item.insert("internal".to_owned(), AttributeValue::Bool(true));
+        item.insert("e1".to_owned(), end(EndReason::MaxHold, at));
+        let record = DecodedItem::decode(&item).unwrap().found.record;
+        assert_eq!(record.pause, Some(written));
+        assert_eq!(record.hand_over.unwrap().as_str(), "host-2");
+        assert!(record.internal);
+        let ended = record.history[0].ended.clone();
+        let reason = EndReason::MaxHold;
+        assert_eq!(ended, Some(AcquisitionEnd { at, reason }));
+    }
+}
+
+/// Above 1 KB, every write costs two units.
+#[test]
+fn a_full_record_with_names_of_40_bytes_is_below_1_kb() {
+    let name = "x".repeat(40);
+    let holder = CandidateId::new(&name).unwrap();
+    let late = SystemTime::UNIX_EPOCH + Duration::from_millis(1_764_000_000_000);
+    let number = |number: u64| AttributeValue::N(number.to_string());
+    let mut item = good(1_764_000_000_000, None);
+    item.insert(NAME.to_owned(), AttributeValue::S(name.clone()));
+    item.insert("holder".to_owned(), AttributeValue::S(name));
+    item.insert("version".to_owned(), number(10_000_000_000));
+    for index in 0..LeaseRecord::HISTORY {
+        for (part, value) in [
+            (HistoryPart::Line, line(&holder, late)),
+            (HistoryPart::Token, number(1_764_000_000_000)),
+            (HistoryPart::End, end(EndReason::SteppedDown, late)),
+        ] {
+            item.insert(part.name(index), value);
+        }
+    }
+    // As the developer's guide of DynamoDB counts.
+    let size = |value: &AttributeValue| match value {
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::N(digits) => digits.trim_end_matches('0').len().div_ceil(2) + 1,
+        AttributeValue::B(bytes) => bytes.as_ref().len(),
+        AttributeValue::Bool(_) | AttributeValue::Null(_) => 1,
+        other => panic!("{other:?}"),
+    };
+    let size: usize = item
+        .iter()
+        .map(|(name, value)| name.len() + size(value))
+        .sum();
+    assert!(size <= 1024, "{size} bytes");
 }

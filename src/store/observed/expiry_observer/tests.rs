@@ -1,3 +1,5 @@
+mod instructions;
+
 use futures::FutureExt as _;
 
 use super::*;
