@@ -5,7 +5,7 @@ pub(crate) mod testing;
 use std::{
     fmt,
     ops::{Add, Sub},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 /// A point on the time line of one [`Clock`], in nanoseconds since its origin.
@@ -68,6 +68,12 @@ pub(crate) fn instant_after(time: Duration) -> tokio::time::Instant {
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The present moment.
     fn now(&self) -> Moment;
+
+    /// The time of day, for people, and for the first token of a record where the store has no clock of its own.
+    /// Nothing else is decided by it. Default: that of the machine.
+    fn wall(&self) -> SystemTime {
+        SystemTime::now()
+    }
 }
 
 /// The clock of the running machine.

@@ -17,7 +17,7 @@ mod timer;
 pub use start_error::StartError;
 pub use store_health::StoreStatus;
 
-pub(crate) use call::{ReplyWithRecord, call_within};
+pub(crate) use call::{ReplyWithRecord, call as call_unlimited, call_within};
 pub(crate) use lease_events::LeaseEvents;
 pub(crate) use os_attempts::OsAttempts;
 pub(crate) use request_slot::{CompletedRequest, RequestSlot};

@@ -23,7 +23,7 @@ use crate::{
     clock::{Clock, Moment},
     duration::{human, millis},
     lease::{CandidateId, EndReason, FencingToken, Lease, ResourceName},
-    sync::{AtomicU64, Ordering},
+    sync::{AtomicBool, AtomicU64, Ordering},
 };
 
 /// Why a candidate follows, or why a leadership ended.
@@ -137,6 +137,8 @@ struct LeadershipState {
     clock: Arc<dyn Clock>,
     /// The deadline in nanoseconds of the clock, or [`ENDED`].
     deadline: AtomicU64,
+    /// The holder has ended it by itself.
+    given_up: AtomicBool,
     lost: Shared<BoxFuture<'static, Reason>>,
 }
 
@@ -249,6 +251,18 @@ impl Leadership {
         &self.0.lease
     }
 
+    /// Ends the leadership at once and finally, because its holder gives it up. Returns whether it was current.
+    pub(crate) fn give_up(&self) -> bool {
+        // First, so that the election does not take the end for an expiry.
+        self.0.given_up.store(true, Ordering::SeqCst);
+        let deadline = self.0.deadline.swap(ENDED, Ordering::SeqCst);
+        let current = deadline != ENDED && self.0.clock.now() < Moment::from_nanos(deadline);
+        if !current {
+            self.0.given_up.store(false, Ordering::SeqCst);
+        }
+        current
+    }
+
     /// Ends the leadership if its deadline is still this one. Returns whether it has ended.
     fn end(&self, deadline: u64) -> bool {
         let cell = &self.0.deadline;
@@ -307,6 +321,7 @@ impl LeadershipControl {
             lease,
             clock,
             deadline: AtomicU64::new(deadline.as_nanos()),
+            given_up: AtomicBool::new(false),
             lost,
         };
         Self {
@@ -328,6 +343,11 @@ impl LeadershipControl {
     pub(crate) fn deadline(&self) -> Option<Moment> {
         let deadline = self.leadership.0.deadline.load(Ordering::SeqCst);
         (deadline != ENDED).then(|| Moment::from_nanos(deadline))
+    }
+
+    /// Whether the holder has ended the leadership by itself.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.leadership.0.given_up.load(Ordering::SeqCst)
     }
 
     /// Extends the deadline, unless it has passed by `now` or a caller has seen it pass. It never moves back.

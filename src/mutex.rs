@@ -2,6 +2,7 @@
 //! Both drive the same election as a lock actor does, and decide nothing themselves.
 
 mod acquisition_end;
+mod direct_release;
 mod error;
 mod executor;
 mod guard;
@@ -11,6 +12,7 @@ mod lock_all;
 mod manager;
 mod mutex_config;
 mod options;
+mod overdue;
 mod task;
 mod unlock;
 

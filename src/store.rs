@@ -199,6 +199,15 @@ pub trait LeaseStore: Send + Sync + Debug {
         Duration::from_millis(1)
     }
 
+    /// Whether a request may be polled in the task that calls now, on any thread. Then the first bid of an uncontended
+    /// lock and its release are sent from there, which saves the way to the library's thread and back.
+    ///
+    /// Return true only if the requests need no runtime, or if the caller is on one that they can use. If such a request
+    /// takes longer than about a quarter of a second, the library goes on polling it on its own thread. Default false.
+    fn runs_in_callers_task(&self) -> bool {
+        false
+    }
+
     /// Creates what the store needs in the database and does not find there, such as an index.
     ///
     /// Repeating the call does no harm. The default does nothing.

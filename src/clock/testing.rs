@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use super::{Clock, Moment, nanos};
@@ -77,5 +77,11 @@ impl Default for TokioClock {
 impl Clock for TokioClock {
     fn now(&self) -> Moment {
         Moment(3_600_000_000_000) + self.origin.elapsed()
+    }
+
+    /// It begins in 1970, so that the first token of a [`MemoryStore`](crate::MemoryStore) is 1 if it is granted at
+    /// once.
+    fn wall(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + self.origin.elapsed()
     }
 }

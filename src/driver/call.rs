@@ -27,8 +27,8 @@ pub(crate) struct ReplyWithRecord {
 }
 
 /// Sends a request of the election to the store, for a caller that waits for `wait`. A panic in the store is
-/// returned as an error.
-pub(super) fn call(
+/// returned as an error. Only the store limits the time.
+pub(crate) fn call(
     store: Arc<dyn LeaseStore>,
     call: Call,
     wait: Duration,
@@ -108,7 +108,9 @@ async fn answer(
                 // The record still has this token and no holder: an earlier copy of this request released it.
                 let freed = |record: &LeaseRecord| match &claim {
                     ReleaseTarget::Lease(lease) => {
-                        record.holder.is_none() && record.token == lease.token
+                        // After a forced eviction it is closing.
+                        let freed = record.holder.is_none() && !record.closing;
+                        freed && record.token == lease.token
                     }
                     ReleaseTarget::Attempt { .. } | ReleaseTarget::Holder { .. } => false,
                 };

@@ -26,7 +26,9 @@ impl Election {
                 if mutant!(ExpiredCalledStoreLost) {
                     failed = true;
                 }
-                let reason = if term.is_over(now) {
+                let reason = if term.is_given_up() {
+                    Reason::Shutdown
+                } else if term.is_over(now) {
                     Reason::MaxHold
                 } else if failed {
                     Reason::StoreLost

@@ -75,6 +75,11 @@ impl Term {
         now < self.ours_until
     }
 
+    /// Whether the holder has ended the leadership by itself.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.control.is_given_up()
+    }
+
     /// Whether it has lasted for its `max_hold`.
     pub(super) fn is_over(&self, now: Moment) -> bool {
         self.limits.ends_at.is_some_and(|ends_at| ends_at <= now)

@@ -31,11 +31,7 @@ impl Executor {
         result: oneshot::Receiver<T>,
     ) -> Result<impl Future<Output = Result<T, LockError>>, LockError> {
         let (task, end) = detached_task(work);
-        let started = match self {
-            Self::LockThread(thread) => thread.spawn(task),
-            Self::CurrentRuntime => spawn_on_current_tokio(task),
-        };
-        if !started {
+        if !self.start(task) {
             return Err(self.error(TaskLost::Gone));
         }
         Ok(async move {
@@ -44,6 +40,14 @@ impl Executor {
                 Err(oneshot::Canceled) => Err(self.error(end.wait().await)),
             }
         })
+    }
+
+    /// Starts work in the background. False if there is nothing to run it on.
+    pub(super) fn start(&self, work: impl Future<Output = ()> + Send + 'static) -> bool {
+        match self {
+            Self::LockThread(thread) => thread.spawn(work),
+            Self::CurrentRuntime => spawn_on_current_tokio(work),
+        }
     }
 
     /// Runs the work there and returns its result. Dropping the returned future drops the work.

@@ -5,7 +5,11 @@ use futures::channel::oneshot;
 use super::{
     LockError,
     acquisition_end::AbandonOnDrop,
+    direct_release::DirectRelease,
+    mutex_config::MutexConfig,
+    overdue::OverdueWatch,
     task::{GrantedLock, HolderCommand},
+    unlock::UnlockOutcome,
 };
 use crate::{
     leadership::{Leadership, NotEnoughTime, Reason},
@@ -41,7 +45,9 @@ use crate::{
 #[derive(Debug)]
 #[must_use = "the lock is released when its guard is dropped"]
 pub struct Guard {
+    config: Arc<MutexConfig>,
     leadership: Leadership,
+    end: Arc<oneshot::Sender<()>>,
     commands: Option<oneshot::Sender<HolderCommand>>,
     /// Dropped before `_alive`: when the mutex sees no guard, it already sees the pending release.
     _abandon_on_drop: AbandonOnDrop,
@@ -51,12 +57,15 @@ pub struct Guard {
 
 impl Guard {
     pub(super) fn new(
+        config: Arc<MutexConfig>,
         granted: GrantedLock,
         alive: Arc<()>,
         abandon_on_drop: AbandonOnDrop,
     ) -> Self {
         Self {
+            config,
             leadership: granted.leadership,
+            end: granted.end,
             commands: Some(granted.commands),
             _alive: alive,
             _abandon_on_drop: abandon_on_drop,
@@ -159,6 +168,11 @@ impl Guard {
     }
 
     async fn release_after(mut self, used: bool) -> Result<(), LockError> {
+        if let Some(overdue) = DirectRelease::watch(&self.config)
+            && let Some(outcome) = self.release_directly(overdue).await
+        {
+            return outcome;
+        }
         let (reply, replied) = oneshot::channel();
         self.send_release(used, Some(reply));
         match replied.await {
@@ -166,6 +180,29 @@ impl Guard {
             // The task that renewed the lock has ended before. The leadership has the reason.
             Err(_) => Err(self.lost_by(self.leadership.lost().await)),
         }
+    }
+
+    /// Releases the lock from here. `None` if it was lost before: the task knows why.
+    async fn release_directly(&mut self, overdue: OverdueWatch) -> Option<Result<(), LockError>> {
+        // Before the release is sent.
+        if !self.leadership.give_up() {
+            return None;
+        }
+        let commands = self.commands.take()?;
+        // It fails if the task has ended, and then nothing renews the lease either.
+        let _ = commands.send(HolderCommand::Forget);
+        let (config, lease) = (self.config.clone(), self.lease().clone());
+        let release = DirectRelease::new(config, lease, overdue, self.end.clone());
+        Some(match release.run().await {
+            Ok(UnlockOutcome::Released) => Ok(()),
+            Ok(UnlockOutcome::NotHeld(_)) => Err(match self.leadership.lost().await {
+                Reason::Shutdown => LockError::NotHeld {
+                    resource: self.resource().clone(),
+                },
+                reason => self.lost_by(reason),
+            }),
+            Err(error) => Err(error),
+        })
     }
 
     /// Tells the task to release the lock, unless it was told before.

@@ -10,7 +10,7 @@ use super::{
     Guard, LockError,
     acquisition_end::{AbandonOnDrop, AcquisitionEnd, OpenAcquisitions},
     mutex_config::{LockKind, MutexConfig},
-    task::{GrantedLock, HolderCommand, LockTask, WaitLimit},
+    task::{FirstBid, GrantedLock, HolderCommand, LockTask, WaitLimit},
     unlock::{UnlockOutcome, unlock},
 };
 use crate::{
@@ -253,7 +253,12 @@ impl Mutex {
             guard_alive: Arc::downgrade(&alive),
             leadership: granted.leadership.clone(),
         };
-        Ok(Guard::new(granted, alive, abandon_on_drop))
+        Ok(Guard::new(
+            self.config.clone(),
+            granted,
+            alive,
+            abandon_on_drop,
+        ))
     }
 
     async fn contend(
@@ -266,9 +271,12 @@ impl Mutex {
         let (waiter, granted) = oneshot::channel();
         let task = LockTask::new(&self.config, mode, wait_limit, waiter, after, end);
         let executor = &self.config.executor;
-        let granted = executor.spawn(task, granted)?;
         let abandon_on_drop = AbandonOnDrop::new(acquisition_end);
-        let granted = granted.await??;
+        let task = match FirstBid::new(task, executor) {
+            Ok(first_bid) => first_bid.await,
+            Err(task) => task,
+        };
+        let granted = executor.spawn(task, granted)?.await??;
         Ok((granted, abandon_on_drop))
     }
 
@@ -297,7 +305,7 @@ impl Mutex {
 
     async fn release(&self, claim: ReleaseTarget) -> Result<UnlockOutcome, LockError> {
         let (store, timing) = (self.config.store.clone(), *self.timing());
-        let work = async move { unlock(store, claim, timing).await };
+        let work = async move { unlock(store, claim, timing, None).await };
         Ok(self.config.executor.run(work).await??)
     }
 

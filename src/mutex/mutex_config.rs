@@ -82,6 +82,11 @@ impl MutexConfig {
         })
     }
 
+    /// Whether a guard keeps the lease from others for some time after its release.
+    pub(super) fn has_min_hold(&self) -> bool {
+        !self.options.min_hold.is_zero()
+    }
+
     pub(super) fn election(&self, mode: LockKind) -> Election {
         let (config, options) = match mode {
             LockKind::Plain => {

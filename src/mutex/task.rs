@@ -1,9 +1,11 @@
+mod first_bid;
 mod granted_lock;
 mod hold;
 mod suspend_wake;
 mod wait;
 mod wait_limit;
 
+pub(super) use first_bid::FirstBid;
 pub(super) use granted_lock::{GrantedLock, HolderCommand};
 pub(super) use wait_limit::WaitLimit;
 
@@ -48,8 +50,10 @@ pub(super) struct LockTask {
     end_reason: Option<Reason>,
     /// The pending releases that must be done before the first bid.
     after: Option<BoxFuture<'static, ()>>,
-    /// Dropped with the task: the acquisition is over.
-    _end: oneshot::Sender<()>,
+    /// The acquisition is over when the task and the holder have dropped it.
+    end: Arc<oneshot::Sender<()>>,
+    /// A store has answered, so the task joins the watch of the store when it runs on its thread.
+    joins_watch: bool,
     suspend_wake: Arc<SuspendWake>,
     watches_for_suspend: bool,
 }
@@ -90,7 +94,8 @@ impl LockTask {
             reentered: false,
             end_reason: None,
             after,
-            _end: end,
+            end: Arc::new(end),
+            joins_watch: false,
             suspend_wake: Arc::default(),
             watches_for_suspend: !config.executor.watches_for_suspend(),
         }
@@ -109,6 +114,14 @@ impl LockTask {
                 self.after = None;
             }
             self.election.handle_timeout(self.clock.now());
+            if self.joins_watch {
+                let config = self.election.config();
+                self.store_watch.join(
+                    self.request_slot.store(),
+                    &config.resource,
+                    config.timing.poll_every(),
+                );
+            }
             if let Poll::Ready(news) = self.store_watch.poll(cx) {
                 let now = self.clock.now();
                 if let Some(pushed) = news.pushed {

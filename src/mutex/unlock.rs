@@ -19,15 +19,15 @@ pub(super) enum UnlockOutcome {
 
 const TRIES: u32 = 3;
 
-/// Asks the store to release the lock, up to three times.
+/// Asks the store to release the lock, up to three times. `unconfirmed` is the error of an earlier try that may have
+/// been applied, if there was one.
 pub(super) async fn unlock(
     store: Arc<dyn LeaseStore>,
     claim: ReleaseTarget,
     timing: Timing,
+    mut unconfirmed: Option<StoreError>,
 ) -> Result<UnlockOutcome, Arc<StoreError>> {
     let mut tries = 0;
-    // The error of an earlier try whose reply was lost, and which may have been applied.
-    let mut unconfirmed: Option<StoreError> = None;
     loop {
         tries += 1;
         let request = Call::Release(claim.clone(), Some(EndReason::Unlocked));

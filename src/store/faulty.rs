@@ -291,6 +291,11 @@ impl LeaseStore for FaultyStore {
         self.inner.min_ttl()
     }
 
+    /// Its delays need a runtime.
+    fn runs_in_callers_task(&self) -> bool {
+        false
+    }
+
     async fn prepare(&self) -> Result<(), StoreError> {
         self.inner.prepare().await
     }

@@ -87,9 +87,13 @@ impl LeaseStore for MemoryStore {
         "memory"
     }
 
+    fn runs_in_callers_task(&self) -> bool {
+        true
+    }
+
     async fn acquire(&self, bid: &Bid, _: Duration) -> Result<AcquireOutcome, StoreError> {
         Ok(self.step(&bid.resource, |record, now| {
-            record.acquire(bid, now, SystemTime::now())
+            record.acquire(bid, now, self.clock.wall())
         }))
     }
 
@@ -109,7 +113,7 @@ impl LeaseStore for MemoryStore {
         _: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         Ok(self.step(claim.resource(), |record, now| {
-            record.release(claim, reason, now, SystemTime::now())
+            record.release(claim, reason, now, self.clock.wall())
         }))
     }
 
@@ -139,7 +143,7 @@ impl LeaseStore for MemoryStore {
         _: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
         Ok(self.step(resource, |record, now| {
-            record.evict(resource, token, eviction, now, SystemTime::now())
+            record.evict(resource, token, eviction, now, self.clock.wall())
         }))
     }
 
@@ -150,7 +154,7 @@ impl LeaseStore for MemoryStore {
         _: Duration,
     ) -> Result<InstructOutcome, StoreError> {
         Ok(self.step(resource, |record, now| {
-            record.instruct(resource, instruction, now, SystemTime::now())
+            record.instruct(resource, instruction, now, self.clock.wall())
         }))
     }
 
@@ -160,7 +164,7 @@ impl LeaseStore for MemoryStore {
         untouched_for: Duration,
         _: Duration,
     ) -> Result<u64, StoreError> {
-        let since = SystemTime::now().checked_sub(untouched_for);
+        let since = self.clock.wall().checked_sub(untouched_for);
         let since = since.unwrap_or(SystemTime::UNIX_EPOCH);
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();

@@ -281,6 +281,11 @@ impl LeaseStore for SqliteStore {
         Duration::from_millis(10)
     }
 
+    /// The requests run on the store's own thread.
+    fn runs_in_callers_task(&self) -> bool {
+        true
+    }
+
     async fn prepare(&self) -> Result<(), StoreError> {
         self.call(Operation::Prepare, Duration::MAX, Session::prepare)
             .await

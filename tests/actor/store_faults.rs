@@ -58,8 +58,6 @@ fn a_leader_is_elected_with_every_margin_that_build_accepts() {
 /// A store whose watch panics after a second.
 fn bad_watch(inner: FaultyStore) -> CustomStore {
     CustomStore {
-        inner: Arc::new(inner),
-        kind: Box::new(|| "bad watch"),
         watch: Box::new(|_| {
             let event = async {
                 sleep(1.0).await;
@@ -67,6 +65,7 @@ fn bad_watch(inner: FaultyStore) -> CustomStore {
             };
             Some(Box::pin(futures::stream::once(event)))
         }),
+        ..CustomStore::new(Arc::new(inner))
     }
 }
 

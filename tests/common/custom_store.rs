@@ -8,11 +8,13 @@ use tenure::{
     FencingToken, LeaseStore, StoreError,
     lease::{Lease, LeaseRecord, ResourceName, Scope},
     store::{
-        AcquireOutcome, Bid, EndReason, EvictionMode, InstructOutcome, Instruction, ReleaseOutcome,
-        ReleaseTarget, RenewOutcome, StoreEvent,
+        AcquireOutcome, Bid, EndReason, EvictionMode, InstructOutcome, Instruction, Operation,
+        ReleaseOutcome, ReleaseTarget, RenewOutcome, StoreEvent,
     },
 };
 
+/// What is called before a request is sent to the inner store.
+type Before = dyn Fn(Operation) + Send + Sync;
 type Kind = dyn Fn() -> &'static str + Send + Sync;
 type Watch = dyn Fn(Duration) -> Option<BoxStream<'static, StoreEvent>> + Send + Sync;
 
@@ -20,6 +22,20 @@ pub(crate) struct CustomStore {
     pub(crate) inner: Arc<dyn LeaseStore>,
     pub(crate) kind: Box<Kind>,
     pub(crate) watch: Box<Watch>,
+    pub(crate) before: Box<Before>,
+    pub(crate) runs_in_callers_task: bool,
+}
+
+impl CustomStore {
+    pub(crate) fn new(inner: Arc<dyn LeaseStore>) -> Self {
+        Self {
+            inner,
+            kind: Box::new(|| "custom"),
+            watch: Box::new(|_| None),
+            before: Box::new(|_| {}),
+            runs_in_callers_task: false,
+        }
+    }
 }
 
 impl fmt::Debug for CustomStore {
@@ -34,7 +50,12 @@ impl LeaseStore for CustomStore {
         (self.kind)()
     }
 
+    fn runs_in_callers_task(&self) -> bool {
+        self.runs_in_callers_task
+    }
+
     async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {
+        (self.before)(Operation::Acquire);
         self.inner.acquire(bid, limit).await
     }
 
@@ -53,6 +74,7 @@ impl LeaseStore for CustomStore {
         reason: Option<EndReason>,
         limit: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
+        (self.before)(Operation::Release);
         self.inner.release(claim, reason, limit).await
     }
 

@@ -4,6 +4,7 @@
 mod bad_input;
 #[path = "../common/custom_store.rs"]
 mod custom_store;
+mod direct;
 mod events;
 #[path = "../common/locks.rs"]
 mod locks;

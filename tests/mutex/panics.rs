@@ -35,12 +35,11 @@ impl Panics {
 /// A store whose `kind` panics.
 fn odd_store(panics: Panics) -> CustomStore {
     CustomStore {
-        inner: Arc::new(MemoryStore::new()),
         kind: Box::new(move || {
             panics.check();
             "odd"
         }),
-        watch: Box::new(|_| None),
+        ..CustomStore::new(Arc::new(MemoryStore::new()))
     }
 }
 

@@ -38,6 +38,12 @@ impl LockTask {
                 Poll::Ready(Ok(HolderCommand::StopRenewing)) => {
                     return HolderPoll::TaskEnds;
                 }
+                Poll::Ready(Ok(HolderCommand::Forget)) => {
+                    self.state = TaskState::Releasing(None);
+                    self.election.shutdown(now);
+                    self.deliver_transitions();
+                    return HolderPoll::TaskEnds;
+                }
                 Poll::Ready(Ok(HolderCommand::Release { used, reply })) => {
                     if !used {
                         self.election.waive_min_hold();
@@ -65,8 +71,10 @@ impl LockTask {
                 match transition {
                     Transition::BecameLeader { leadership } => self.granted(leadership),
                     Transition::BecameFollower { token, reason } => {
-                        // A release leaves this state before it ends the leadership, so this is a loss.
-                        if matches!(self.state, TaskState::Held(_)) {
+                        // A release leaves this state before it ends the leadership, except a release by the
+                        // holder itself.
+                        let released = reason == Reason::Shutdown;
+                        if matches!(self.state, TaskState::Held(_)) && !released {
                             let failing_for = self.health.failing_for(self.clock.now());
                             LeaseEvents::lock_lost(self.config(), token, &reason, failing_for);
                         }
@@ -106,6 +114,7 @@ impl LockTask {
                 .send(Ok(GrantedLock {
                     leadership,
                     commands,
+                    end: self.end.clone(),
                 }))
                 .is_ok()
             {

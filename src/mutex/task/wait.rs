@@ -54,12 +54,7 @@ impl LockTask {
             Ok(record) => {
                 self.health.succeeded(self.election.config(), now);
                 self.refused_by = record.filter(|_| refused);
-                let config = self.election.config();
-                self.store_watch.join(
-                    self.request_slot.store(),
-                    &config.resource,
-                    config.timing.poll_every(),
-                );
+                self.joins_watch = true;
                 None
             }
             Err(error) => Some(
