@@ -1,6 +1,9 @@
 //! Leader election by callbacks.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "common/from_one.rs"]
+mod from_one;
+
 use std::{
     future::pending,
     sync::{Arc, Mutex},
@@ -13,11 +16,13 @@ use futures::future::{AbortHandle, abortable};
 use tenure::{
     LeaderCallbacks, Leadership, LeaseStore, LockActor, MemoryStore, Reason, Timing,
     actor::{ElectionState, IdleReason, StepDownOutcome},
-    clock::Clock as _,
+    clock::{BootClock, Clock as _},
     follow,
     follow::Follow,
     testing::{Fault, FaultyStore, TokioClock},
 };
+
+use from_one::FromOne;
 
 const TTL: Duration = Duration::from_secs(10);
 /// The time limit of calls whose limit does not matter to the test.
@@ -78,7 +83,7 @@ fn paused<T>(test: impl Future<Output = T>) -> T {
 }
 
 fn memory(clock: &Arc<TokioClock>) -> Arc<MemoryStore> {
-    Arc::new(MemoryStore::with_clock(clock.clone()))
+    Arc::new(MemoryStore::with_clock(Arc::new(FromOne(**clock))))
 }
 
 fn following(
@@ -207,7 +212,8 @@ fn an_invalid_name_is_an_error_and_calls_nothing() {
 async fn runs_on_a_tokio_runtime_of_several_threads() {
     let diary = CallbackLog::default();
     let (tell, told) = tokio::sync::oneshot::channel::<()>();
-    let followed = follow(Arc::new(MemoryStore::new()), "r", diary.clone()).until(told);
+    let memory = MemoryStore::with_clock(Arc::new(FromOne(BootClock)));
+    let followed = follow(Arc::new(memory), "r", diary.clone()).until(told);
     let task = tokio::spawn(followed.into_future());
     while !diary.0.lock().unwrap().contains(&CallbackEvent::Led(1)) {
         pause(Duration::from_millis(5)).await;

@@ -6,6 +6,8 @@ mod commands;
 #[path = "../common/custom_store.rs"]
 mod custom_store;
 mod events;
+#[path = "../common/from_one.rs"]
+mod from_one;
 mod known_leader;
 mod losing;
 mod real_time;

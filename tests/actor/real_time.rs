@@ -10,9 +10,12 @@ use actix::System;
 use tenure::{
     BecameFollower, BecameLeader, LeaseStore, LockActor, LockHandle, MemoryStore, Reason, Timing,
     actor::StepDownOutcome,
+    clock::BootClock,
     clock::{Clock, Moment},
     testing::{Fault, FaultyStore, ManualClock},
 };
+
+use crate::from_one::FromOne;
 
 use crate::support::*;
 
@@ -90,7 +93,8 @@ fn on_sqlite_an_uncontended_acquire_renew_and_release_are_one_request_each() {
 #[test]
 fn a_leader_whose_store_hangs_stops_before_another_leads() {
     System::new().block_on(async {
-        let memory: Arc<dyn LeaseStore> = Arc::new(MemoryStore::new());
+        let clock = Arc::new(FromOne(BootClock));
+        let memory: Arc<dyn LeaseStore> = Arc::new(MemoryStore::with_clock(clock));
         let mine = FaultyStore::new(memory.clone());
         let (log, other) = (Log::new(), Log::new());
         let first = lock(Arc::new(mine.clone()), "first");
@@ -212,7 +216,8 @@ impl actix::Handler<BecameFollower> for Worker {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_under_tokio_without_an_actix_system() {
-    let lock = lock(Arc::new(MemoryStore::new()), "me");
+    let memory = MemoryStore::with_clock(Arc::new(FromOne(BootClock)));
+    let lock = lock(Arc::new(memory), "me");
     let (tell, told) = std::sync::mpsc::channel();
     let worker = tenure::start_actor(move |_| Worker(tell)).unwrap();
     lock.subscribe(&worker);

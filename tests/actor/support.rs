@@ -11,6 +11,8 @@ use tenure::{
     testing::{FaultyStore, TokioClock},
 };
 
+use crate::from_one::FromOne;
+
 /// The time limit of calls whose limit does not matter to the test.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
@@ -197,7 +199,7 @@ pub(crate) struct Lab {
 impl Lab {
     pub(crate) fn new() -> Self {
         let clock = TokioClock::new();
-        let memory = MemoryStore::with_clock(Arc::new(clock));
+        let memory = MemoryStore::with_clock(Arc::new(FromOne(clock)));
         let store = FaultyStore::new(Arc::new(memory.clone()));
         let log = Log::new();
         Self {

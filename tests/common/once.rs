@@ -301,13 +301,25 @@ pub(crate) async fn a_mark_with_a_larger_token_than_the_lock_is_corrupt(
     store_under_test: StoreUnderTest,
 ) {
     let (a, b) = both(&store_under_test, "ahead");
-    held_by(&store_under_test, &a, "open 1000 a-before", true).await;
+    held_by(
+        &store_under_test,
+        &a,
+        "open 9000000000000000 a-before",
+        true,
+    )
+    .await;
     assert!(is_corrupt(a.run(must_not_run).await));
     assert!(is_corrupt(b.reset().await));
-    held_by(&store_under_test, &a, "done 1001 a-before", true).await;
+    held_by(
+        &store_under_test,
+        &a,
+        "done 9000000000000001 a-before",
+        true,
+    )
+    .await;
     assert_eq!(
         already(b.run(must_not_run).await.unwrap()).token.get(),
-        1001
+        9_000_000_000_000_001
     );
 }
 

@@ -6,6 +6,8 @@ mod bad_input;
 mod custom_store;
 mod direct;
 mod events;
+#[path = "../common/from_one.rs"]
+mod from_one;
 #[path = "../common/locks.rs"]
 mod locks;
 mod memory;

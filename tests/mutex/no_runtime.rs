@@ -4,16 +4,22 @@ use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use tenure::{
-    LockError, LockManager, MemoryStore, Mutex, lock_all,
+    LockError, LockManager, MemoryStore, Mutex,
+    clock::BootClock,
+    lock_all,
     mutex::{lock_all_timeout, try_lock_all},
 };
+
+use crate::from_one::FromOne;
 use tokio::runtime::{Builder, Runtime};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Two mutexes of different owners. They renew their guards on the current runtime.
 fn pair() -> (Mutex, Mutex) {
-    let builder = LockManager::builder(Arc::new(MemoryStore::new()));
+    let builder = LockManager::builder(Arc::new(MemoryStore::with_clock(Arc::new(FromOne(
+        BootClock,
+    )))));
     let locks = builder.owner("a").build_on_current_runtime().unwrap();
     let other = tenure::MutexOptions::new("m").owner("b");
     (locks.mutex("m").unwrap(), locks.mutex(other).unwrap())

@@ -162,6 +162,8 @@ fn a_step_down_of_a_deposed_leader_does_not_say_that_nobody_else_leads() {
         let journal = journal();
         paused(async {
             let lab = Lab::new();
+            // Otherwise it would hear of the eviction before the rival leads.
+            lab.store.watch_fault(WatchFault::Deaf);
             let lock = lab.lock("me").start_on_current_runtime().unwrap();
             let mut slow = Recorder::new(&lock, &lab.log);
             slow.stopping_takes = stopping_takes;
