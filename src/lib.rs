@@ -76,6 +76,12 @@
 //!   several or none.
 //! - [`Once`] does work in one process while the others wait, and remembers that it is done.
 //!
+//! # Commands
+//!
+//! An [`Operator`] asks the holders of leases, through the store, to hand over, to pause and to resume; it also
+//! evicts, lists and purges. A pause is kept in the store: it outlives every process, and refuses every acquisition
+//! until it is resumed. [`LockHandle::pause`] pauses one lock only.
+//!
 //! # Threads
 //!
 //! Lock actors and guards run on a thread that this crate starts, under `#[actix::main]`, under
@@ -176,6 +182,7 @@ pub mod leadership;
 pub mod lease;
 pub mod mutex;
 pub mod once;
+pub mod operator;
 mod runtime;
 #[cfg(test)]
 mod simulation;
@@ -194,6 +201,7 @@ pub use leadership::{Leadership, Reason};
 pub use lease::FencingToken;
 pub use mutex::{Guard, LockError, LockManager, Mutex, MutexOptions, lock_all};
 pub use once::Once;
+pub use operator::Operator;
 #[cfg(feature = "dynamodb")]
 #[cfg_attr(docsrs, doc(cfg(feature = "dynamodb")))]
 pub use store::DynamoStore;

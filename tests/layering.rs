@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Each module and what it may name. The order is that of the layers.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("events", &[]),
     ("mutants", &[]),
     ("lease", &["duration"]),
@@ -37,6 +37,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
             "timing",
         ],
     ),
+    ("operator", &["duration", "lease", "runtime", "store"]),
     ("testing", &["clock", "leadership", "store"]),
     ("conformance", &["lease", "store", "testing"]),
     (
