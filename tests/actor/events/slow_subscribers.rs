@@ -5,7 +5,7 @@ use std::future::IntoFuture as _;
 use actix::Actor as _;
 use tenure::{
     LeaderCallbacks, Leadership, LeaseStore as _, Reason, actor::StepDownOutcome,
-    store::EvictionMode,
+    store::EvictionMode, testing::WatchFault,
 };
 
 use super::journal::journal;

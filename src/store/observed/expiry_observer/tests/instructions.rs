@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use super::*;
-use crate::{lease::Note, store::fixtures::claim};
+use crate::{
+    lease::{CandidateId, Note},
+    store::fixtures::claim,
+};
 
 const AT: SystemTime = SystemTime::UNIX_EPOCH;
 
@@ -124,7 +127,8 @@ fn after_a_hand_over_others_bid_only_when_they_have_waited() {
         let observer = other(&clock);
         let handed_over = instruct(&observer, &table, &hand_over("c", 1));
         assert_eq!(handed_over, instructed(1));
-        let release = observer.release(&table, &claim("b", 1), Some(EndReason::HandedOver), AT);
+        let held = claim("b", 1);
+        let release = observer.release(&table, &held, Some(EndReason::HandedOver), AT);
         assert_eq!(now(release).unwrap(), ReleaseOutcome::Released);
         let mut bid = bid("a", 7);
         let record = refused(acquire(&observer, &table, &bid));
