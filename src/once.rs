@@ -20,7 +20,7 @@ use self::{
 use crate::{
     driver::StartError,
     leadership::Leadership,
-    lease::{CandidateId, FencingToken, InvalidName, LeaseRecord, ResourceName},
+    lease::{CandidateId, FencingToken, InvalidName, LeaseRecord, Note, ResourceName},
     mutex::{Guard, LockError, LockManager, Mutex, MutexOptions, is_for_good},
     store::LeaseStore,
 };
@@ -119,7 +119,8 @@ impl Once {
         OnceBuilder::new(store, name)
     }
 
-    /// Does the work unless it is done; waits while another call does it.
+    /// Does the work unless it is done; waits while another call does it, and while the resource is
+    /// [paused](crate::Operator::pause). Work that has begun goes on during a pause.
     ///
     /// The work runs in the task that awaits this, on any runtime. If the lock is lost, the work is dropped.
     /// Tasks and threads that it has started are not: let them check the [`Leadership`] of
@@ -192,7 +193,7 @@ impl Once {
         }
     }
 
-    /// Whether the work is pending, running or done. Sends two requests.
+    /// Whether the work is pending, running, paused or done. Sends two requests.
     ///
     /// # Errors
     /// - [`OnceError::Corrupt`] if the mark record cannot be relied on.
@@ -206,6 +207,7 @@ impl Once {
         if let Some(done) = completion(self.mark_record.read().await?) {
             return Ok(OnceStatus::Done(done));
         }
+        let pause = lock.as_ref().and_then(|lock| lock.pause.clone());
         let running = lock.filter(LeaseRecord::is_held).and_then(|lock| {
             Some(OnceStatus::Running {
                 by: lock.holder?,
@@ -214,7 +216,8 @@ impl Once {
                 remaining: lock.remaining,
             })
         });
-        Ok(running.unwrap_or(OnceStatus::Pending))
+        let waiting = pause.map_or(OnceStatus::Pending, OnceStatus::Paused);
+        Ok(running.unwrap_or(waiting))
     }
 
     /// Marks the work as not done, so that the next call of [`run`](Self::run) does it again.
@@ -223,6 +226,7 @@ impl Once {
     /// something else has held.
     ///
     /// # Errors
+    /// - [`OnceError::Paused`] if the resource is paused.
     /// - [`OnceError::Running`] if another call has the lock, also if it only checks whether the work is done.
     /// - [`OnceError::Lost`] if the lock was lost before the store confirmed the reset, which may have happened.
     /// - [`OnceError::Corrupt`] if the records contradict each other, so that no reset would count.
@@ -234,13 +238,7 @@ impl Once {
         loop {
             let guard = match self.try_guard().await? {
                 Ok(guard) => guard,
-                Err((by, remaining)) => {
-                    return Err(OnceError::Running {
-                        resource: self.resource().clone(),
-                        by,
-                        remaining,
-                    });
-                }
+                Err(busy) => return Err(busy.error(self.resource())),
             };
             let checked = match guard.run(self.mark_record.read_latest()).await {
                 Ok(Ok(Some(seen))) => self.check_token_is_newer(&guard, &seen),
@@ -276,8 +274,8 @@ impl Once {
             }
             let guard = match self.try_guard().await? {
                 Ok(guard) => guard,
-                Err((_, remaining)) => {
-                    wait = self.mark_record.jittered(remaining);
+                Err(busy) => {
+                    wait = self.mark_record.jittered(busy.lasts_for());
                     continue;
                 }
             };
@@ -310,13 +308,16 @@ impl Once {
         }
     }
 
-    /// A guard, or the holder of the lock and how long it stays held.
-    async fn try_guard(&self) -> Result<Result<Guard, (CandidateId, Duration)>, OnceError> {
+    /// A guard, or why there is none now.
+    async fn try_guard(&self) -> Result<Result<Guard, Busy>, OnceError> {
         let mutex = self.mutex();
         loop {
             match mutex.try_guard().await {
                 Ok(guard) => return Ok(Ok(guard)),
-                Err(LockError::Held { by, remaining, .. }) => return Ok(Err((by, remaining))),
+                Err(LockError::Held { by, remaining, .. }) => {
+                    return Ok(Err(Busy::Held { by, remaining }));
+                }
+                Err(LockError::Paused { note, .. }) => return Ok(Err(Busy::Paused { note })),
                 Err(LockError::Store(error)) if !is_for_good(&error) => {
                     self.mark_record.wait_after_error().await?;
                 }
@@ -350,6 +351,39 @@ impl Once {
             resource: self.resource().clone(),
             token,
             source,
+        }
+    }
+}
+
+/// Why the lock is not to be had now.
+enum Busy {
+    Held {
+        by: CandidateId,
+        remaining: Duration,
+    },
+    Paused {
+        note: Note,
+    },
+}
+
+impl Busy {
+    /// After how long to ask again at the latest.
+    fn lasts_for(&self) -> Duration {
+        match self {
+            Self::Held { remaining, .. } => *remaining,
+            Self::Paused { .. } => Duration::MAX,
+        }
+    }
+
+    fn error(self, resource: &ResourceName) -> OnceError {
+        let resource = resource.clone();
+        match self {
+            Self::Held { by, remaining } => OnceError::Running {
+                resource,
+                by,
+                remaining,
+            },
+            Self::Paused { note } => OnceError::Paused { resource, note },
         }
     }
 }

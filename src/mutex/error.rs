@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::{
     duration::human,
     leadership::Reason,
-    lease::{CandidateId, ResourceName},
+    lease::{CandidateId, Note, ResourceName},
     store::StoreError,
 };
 
@@ -22,6 +22,16 @@ pub enum LockError {
         by: CandidateId,
         /// How long the lock stays held if it is not renewed.
         remaining: Duration,
+    },
+    /// An operator has [paused](crate::Operator::pause) the resource, and the call does not wait.
+    ///
+    /// What is held goes on; nobody acquires the lock until it is resumed. A plain lock is not extended, either.
+    #[error("{resource} is paused by an operator: {note}")]
+    Paused {
+        /// The resource.
+        resource: ResourceName,
+        /// Why, for people.
+        note: Note,
     },
     /// This handle already holds the lock, so waiting for it would deadlock. Release it first.
     ///
@@ -53,7 +63,12 @@ pub enum LockError {
         reason: Reason,
     },
     /// The lock was not acquired within the time limit.
-    #[error("{resource} was not acquired within {}{}", human(*after), holder(by))]
+    #[error(
+        "{resource} was not acquired within {}{}{}",
+        human(*after),
+        holder(by),
+        paused(pause)
+    )]
     Timeout {
         /// The resource.
         resource: ResourceName,
@@ -61,6 +76,8 @@ pub enum LockError {
         after: Duration,
         /// The holder when the lock was last asked for.
         by: Option<CandidateId>,
+        /// Why the resource was paused, if it was when the lock was last asked for.
+        pause: Option<Note>,
     },
     /// The same resource was passed twice, so one guard would wait for the other.
     ///
@@ -95,4 +112,11 @@ pub enum LockError {
 fn holder(by: &Option<CandidateId>) -> String {
     let held = by.as_ref().map(|by| format!(": {by} holds it"));
     held.unwrap_or_default()
+}
+
+fn paused(note: &Option<Note>) -> String {
+    let paused = note
+        .as_ref()
+        .map(|note| format!(": it is paused by an operator: {note}"));
+    paused.unwrap_or_default()
 }

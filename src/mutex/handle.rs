@@ -33,6 +33,9 @@ use crate::{
 /// so all processes of one host hold it together. To exclude processes of one host, use a guard or give each
 /// an [owner](super::MutexOptions::owner) of its own.
 ///
+/// While an operator has [paused](crate::Operator::pause) the resource, a lock that is held goes on, calls that wait
+/// go on waiting, and calls that do not wait return [`LockError::Paused`].
+///
 /// You may await the futures of a mutex on any runtime. The requests run on the library's lock thread, unless the
 /// manager was [built for the current runtime](super::LockManagerBuilder::build_on_current_runtime).
 #[derive(Debug)]
@@ -104,6 +107,7 @@ impl Mutex {
     ///
     /// # Errors
     /// - [`LockError::Held`] if another owner holds the lock.
+    /// - [`LockError::Paused`] if the resource is paused.
     /// - [`LockError::HeldByThisHandle`] if this handle has a guard.
     /// - [`LockError::Store`] for any error of the store.
     ///
@@ -118,7 +122,7 @@ impl Mutex {
     /// A `limit` of zero never acquires the lock; use [`try_lock`](Self::try_lock).
     ///
     /// # Errors
-    /// - [`LockError::Timeout`] if the lock was still held at the limit.
+    /// - [`LockError::Timeout`] if the lock was still held or paused at the limit.
     /// - [`LockError::Store`], of any kind, if the store was failing at the limit.
     /// - Otherwise as [`lock`](Self::lock).
     ///
@@ -194,6 +198,7 @@ impl Mutex {
     ///
     /// # Errors
     /// - [`LockError::Held`] if another holder has the lock.
+    /// - [`LockError::Paused`] if the resource is paused.
     /// - [`LockError::HeldByThisHandle`] as for [`guard`](Self::guard).
     /// - [`LockError::Store`] for any error of the store.
     ///
@@ -208,7 +213,7 @@ impl Mutex {
     /// A `limit` of zero never acquires the lock; use [`try_guard`](Self::try_guard).
     ///
     /// # Errors
-    /// - [`LockError::Timeout`] if the lock was still held at the limit.
+    /// - [`LockError::Timeout`] if the lock was still held or paused at the limit.
     /// - [`LockError::Store`], of any kind, if the store was failing at the limit.
     /// - Otherwise as [`guard`](Self::guard).
     ///

@@ -4,7 +4,7 @@ use super::{Mutex, MutexOptions, executor::Executor, mutex_config::MutexConfig};
 use crate::{
     clock::{BootClock, Clock},
     driver::StartError,
-    lease::{CandidateId, InvalidName},
+    lease::{CandidateId, InvalidName, Metadata},
     store::LeaseStore,
     timing::{Timing, TimingBuilder},
 };
@@ -35,6 +35,7 @@ pub struct LockManager {
     executor: Executor,
     clock: Arc<dyn Clock>,
     owner: CandidateId,
+    metadata: Option<Metadata>,
     timing: TimingBuilder,
 }
 
@@ -53,6 +54,7 @@ impl LockManager {
             store,
             clock: Arc::new(BootClock),
             owner: None,
+            metadata: Ok(None),
             timing: Timing::builder(),
         }
     }
@@ -64,8 +66,15 @@ impl LockManager {
     pub fn mutex(&self, options: impl Into<MutexOptions>) -> Result<Mutex, StartError> {
         let options = options.into();
         let (store, executor) = (self.store.clone(), self.executor.clone());
-        let clock = self.clock.clone();
-        let config = MutexConfig::new(store, executor, clock, &self.owner, self.timing, options)?;
+        let config = MutexConfig::new(
+            store,
+            executor,
+            self.clock.clone(),
+            &self.owner,
+            self.metadata.as_ref(),
+            self.timing,
+            options,
+        )?;
         Ok(Mutex::new(config))
     }
 
@@ -99,6 +108,7 @@ pub struct LockManagerBuilder {
     store: Arc<dyn LeaseStore>,
     clock: Arc<dyn Clock>,
     owner: Option<Result<CandidateId, InvalidName>>,
+    metadata: Result<Option<Metadata>, InvalidName>,
     timing: TimingBuilder,
 }
 
@@ -110,6 +120,14 @@ impl LockManagerBuilder {
         N::Error: Into<InvalidName>,
     {
         self.owner = Some(owner.try_into().map_err(Into::into));
+        self
+    }
+
+    /// Publishes a text in the record of each lock that is held, for instance the address of this process.
+    ///
+    /// At most 4 KiB. Default: nothing. A mutex may have [its own](MutexOptions::metadata).
+    pub fn metadata(mut self, text: impl AsRef<str>) -> Self {
+        self.metadata = Metadata::new(text).map(Some);
         self
     }
 
@@ -169,6 +187,7 @@ impl LockManagerBuilder {
         Ok(LockManager {
             executor,
             owner: self.owner.unwrap_or_else(|| Ok(CandidateId::of_host()))?,
+            metadata: self.metadata?,
             store: self.store,
             clock: self.clock,
             timing: self.timing,

@@ -7,7 +7,7 @@ use crate::{
     clock::Clock,
     driver::{OsAttempts, StartError},
     election::{Config, Election, HoldOptions},
-    lease::CandidateId,
+    lease::{CandidateId, Metadata},
     store::LeaseStore,
     timing::{Timing, TimingBuilder},
 };
@@ -37,6 +37,7 @@ impl MutexConfig {
         executor: Executor,
         clock: Arc<dyn Clock>,
         owner: &CandidateId,
+        metadata: Option<&Metadata>,
         timing: TimingBuilder,
         options: MutexOptions,
     ) -> Result<Self, StartError> {
@@ -59,7 +60,7 @@ impl MutexConfig {
             resource: options.name?,
             candidate: owner,
             timing,
-            metadata: None,
+            metadata: options.metadata.transpose()?.or_else(|| metadata.cloned()),
             clock,
         };
         let guarded = Config {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::lease::{CandidateId, InvalidName, ResourceName};
+use crate::lease::{CandidateId, InvalidName, Metadata, ResourceName};
 
 /// The options of one [`Mutex`](super::Mutex): its name, and what differs from its
 /// [`LockManager`](super::LockManager).
@@ -22,6 +22,7 @@ pub struct MutexOptions {
     pub(super) ttl: Option<Duration>,
     pub(super) max_hold: Option<Duration>,
     pub(super) min_hold: Option<Duration>,
+    pub(super) metadata: Option<Result<Metadata, InvalidName>>,
 }
 
 impl MutexOptions {
@@ -37,6 +38,7 @@ impl MutexOptions {
             ttl: None,
             max_hold: None,
             min_hold: None,
+            metadata: None,
         }
     }
 
@@ -49,6 +51,15 @@ impl MutexOptions {
         N::Error: Into<InvalidName>,
     {
         self.owner = Some(owner.try_into().map_err(Into::into));
+        self
+    }
+
+    /// Publishes a text in the record while the lock is held, for instance the address of this process. Default:
+    /// that of the manager.
+    ///
+    /// At most 4 KiB.
+    pub fn metadata(mut self, text: impl AsRef<str>) -> Self {
+        self.metadata = Some(Metadata::new(text));
         self
     }
 

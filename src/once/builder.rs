@@ -48,6 +48,14 @@ impl OnceBuilder {
         self
     }
 
+    /// Publishes a text in the record of the lock while the work runs, for instance the address of this process.
+    ///
+    /// At most 4 KiB. Default: nothing.
+    pub fn metadata(mut self, text: impl AsRef<str>) -> Self {
+        self.locks = self.locks.metadata(text);
+        self
+    }
+
     /// How long the lock outlives a process that crashes while it runs the work; then the next one may try.
     ///
     /// Default: 15 s; range: that of [`TimingBuilder::ttl`]. The work may take much longer, because its lock

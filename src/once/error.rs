@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::{
     duration::human,
     leadership::Reason,
-    lease::{CandidateId, FencingToken, ResourceName},
+    lease::{CandidateId, FencingToken, Note, ResourceName},
     mutex::LockError,
     store::StoreError,
 };
@@ -55,6 +55,14 @@ pub enum OnceError<E = Infallible> {
         /// How long the lock stays held if it is not renewed.
         remaining: Duration,
     },
+    /// An operator has [paused](crate::Operator::pause) the resource, so the work cannot be reset.
+    #[error("{resource} is paused by an operator: {note}: reset it later")]
+    Paused {
+        /// The resource.
+        resource: ResourceName,
+        /// Why, for people.
+        note: Note,
+    },
     /// The mark record cannot be relied on, so the work does not count as done.
     #[error("the mark record {mark_record} cannot be relied on: {what}")]
     Corrupt {
@@ -89,6 +97,7 @@ impl OnceError {
     pub(super) fn from_lock_error(error: LockError) -> Self {
         match error {
             LockError::Lost { resource, reason } => Self::Lost { resource, reason },
+            LockError::Paused { resource, note } => Self::Paused { resource, note },
             LockError::Store(error) => Self::Store(error),
             LockError::NoRuntime => Self::NoRuntime,
             _ => Self::ThreadEnded,
@@ -109,6 +118,7 @@ impl OnceError {
                 token,
                 source,
             },
+            Self::Paused { resource, note } => OnceError::Paused { resource, note },
             Self::Running {
                 resource,
                 by,

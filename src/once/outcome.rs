@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use crate::lease::{CandidateId, FencingToken};
+use crate::lease::{CandidateId, FencingToken, PauseRecord};
 
 /// Which call completed the work: this one, or one before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +74,9 @@ pub enum OnceStatus {
         /// How long the lock stays held if it is not renewed, for instance because its process died.
         remaining: Duration,
     },
+    /// The work is not done, no call has its lock, and an operator has [paused](crate::Operator::pause) it: calls
+    /// wait until it is resumed.
+    Paused(PauseRecord),
     /// The work is done.
     Done(Completion),
 }

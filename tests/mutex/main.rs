@@ -13,6 +13,7 @@ mod locks;
 mod memory;
 mod no_runtime;
 mod panics;
+mod paused;
 mod several;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -7,6 +7,7 @@ mod memory;
 mod no_runtime;
 #[path = "../common/once.rs"]
 mod once;
+mod paused;
 #[cfg(feature = "sqlite")]
 mod raised_tokens;
 #[cfg(feature = "sqlite")]

@@ -31,6 +31,9 @@ impl LockTask {
             resource: self.config().resource.clone(),
             after,
             by: record.and_then(|record| record.holder.clone()),
+            pause: record
+                .and_then(|record| record.pause.as_ref())
+                .map(|pause| pause.note.clone()),
         }
     }
 
@@ -77,6 +80,12 @@ impl LockTask {
     }
 
     fn handle_single_refusal(&mut self) {
+        let record = self.refused_by.as_ref();
+        if let Some(pause) = record.and_then(|record| record.pause.as_ref()) {
+            let (resource, note) = (self.config().resource.clone(), pause.note.clone());
+            self.fail_wait(LockError::Paused { resource, note });
+            return;
+        }
         // The owner itself holds the plain lock: the next bid is reentrant.
         if self.election.reenters() && !std::mem::replace(&mut self.reentered, true) {
             return;
