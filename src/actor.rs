@@ -11,6 +11,7 @@ mod lock_actor;
 mod mailbox_id;
 mod messages;
 mod no_subscriber_warning;
+mod pause_view;
 mod signal;
 mod slow_subscriber_warning;
 mod start_actor;

@@ -25,6 +25,7 @@ mod hold_options;
 mod in_flight;
 mod inputs;
 mod outputs;
+mod own_id;
 mod phase;
 mod release_queue;
 mod renewal_retry;
@@ -58,6 +59,7 @@ use bid_schedule::BidSchedule;
 use bids::PendingBid;
 use eligibility::Eligibility;
 use in_flight::InFlight;
+use own_id::OwnId;
 use phase::Phase;
 use release_queue::ReleaseQueue;
 use request_budget::RequestBudget;
@@ -83,6 +85,7 @@ pub(crate) struct Election {
     last_led: Option<FencingToken>,
     /// The token after which another candidate was to lead, and has had the time to bid.
     waited: Option<FencingToken>,
+    own_id: OwnId,
     requests: u64,
 }
 
@@ -110,6 +113,7 @@ impl Election {
             outcome: StepDownOutcome::NotLeading,
             last_led: None,
             waited: None,
+            own_id: OwnId::default(),
             requests: 0,
         }
     }

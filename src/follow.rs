@@ -1,10 +1,12 @@
 //! Leader election without actors: two callbacks, and a future that takes part while you await it.
 
 mod event_forwarder;
+mod work_outcome;
 
 use std::{
     any::type_name,
     future::{IntoFuture, pending},
+    marker::PhantomData,
     pin::pin,
     sync::Arc,
 };
@@ -27,20 +29,42 @@ use crate::{
     store::LeaseStore,
 };
 use event_forwarder::{EventForwarder, LeadershipEvent};
+pub use work_outcome::WorkOutcome;
 
 /// The two callbacks of [`follow`].
 ///
 /// They never run at the same time. They alternate, and the first call is
 /// [`became_follower`](Self::became_follower) with [`Reason::NotElected`].
+///
+/// The parameter is what [`became_leader`](Self::became_leader) returns: nothing, or a `Result<(), E>` whose error
+/// can be displayed.
+///
+/// ```
+/// # use tenure::{LeaderCallbacks, Leadership, Reason};
+/// # async fn process_queue(leadership: &Leadership) -> Result<(), std::io::Error> { Ok(()) }
+/// struct Reports;
+///
+/// #[async_trait::async_trait]
+/// impl LeaderCallbacks<Result<(), std::io::Error>> for Reports {
+///     async fn became_leader(&mut self, leadership: Leadership) -> Result<(), std::io::Error> {
+///         process_queue(&leadership).await // if it fails, another process is to lead
+///     }
+///
+///     async fn became_follower(&mut self, reason: Reason) {}
+/// }
+/// ```
 #[async_trait]
-pub trait LeaderCallbacks: Send {
+pub trait LeaderCallbacks<O: WorkOutcome = ()>: Send {
     /// Called when this process becomes the leader. Do the work in here.
+    ///
+    /// If it returns, this process leads on. If it returns an error, that is logged as `tenure.work_failed`, and
+    /// the leadership [resigns](Leadership::resign) with a hold-off of one ttl.
     ///
     /// The future is dropped when the leadership ends: at a planned end, as by [`Follow::until`], before the
     /// lease is released; otherwise when it is next polled after [`Leadership::is_current`] has become false. The
     /// library wakes it at that moment, unless the thread of the lock is blocked. Tasks that it has spawned are
     /// not dropped, and must check the leadership themselves.
-    async fn became_leader(&mut self, leadership: Leadership);
+    async fn became_leader(&mut self, leadership: Leadership) -> O;
 
     /// Called when this process does not lead, or no longer does, after `became_leader` has ended. It is not
     /// called when the future of [`follow`] is dropped.
@@ -101,37 +125,44 @@ pub enum FollowError {
 /// # Ok(())
 /// # }
 /// ```
-pub fn follow<N, C>(store: Arc<dyn LeaseStore>, resource: N, callbacks: C) -> Follow<C>
+pub fn follow<N, C, O>(store: Arc<dyn LeaseStore>, resource: N, callbacks: C) -> Follow<C, O>
 where
     N: TryInto<ResourceName>,
     N::Error: Into<InvalidName>,
-    C: LeaderCallbacks,
+    C: LeaderCallbacks<O>,
+    O: WorkOutcome,
 {
     LockActor::builder(resource, store).follow(callbacks)
 }
 
 impl LockBuilder {
     /// Takes part with callbacks instead of actors: [`follow`] with the settings of this builder.
-    pub fn follow<C: LeaderCallbacks>(self, callbacks: C) -> Follow<C> {
+    pub fn follow<C, O>(self, callbacks: C) -> Follow<C, O>
+    where
+        C: LeaderCallbacks<O>,
+        O: WorkOutcome,
+    {
         Follow {
             lock: self,
             callbacks,
             stop: None,
             on_current_runtime: false,
+            outcome: PhantomData,
         }
     }
 }
 
 /// An election with callbacks that was not started yet: see [`follow`].
 #[must_use = "it does nothing until it is awaited"]
-pub struct Follow<C> {
+pub struct Follow<C, O = ()> {
     lock: LockBuilder,
     callbacks: C,
     stop: Option<BoxFuture<'static, ()>>,
     on_current_runtime: bool,
+    outcome: PhantomData<fn() -> O>,
 }
 
-impl<C> std::fmt::Debug for Follow<C> {
+impl<C, O> std::fmt::Debug for Follow<C, O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Follow")
             .field("lock", &self.lock)
@@ -139,7 +170,7 @@ impl<C> std::fmt::Debug for Follow<C> {
     }
 }
 
-impl<C: LeaderCallbacks> Follow<C> {
+impl<C: LeaderCallbacks<O>, O: WorkOutcome> Follow<C, O> {
     /// Takes part until this future completes. Default: no end.
     ///
     /// Then the work is dropped, `became_follower` is called, the lease is released, and the future of
@@ -194,7 +225,7 @@ impl<C: LeaderCallbacks> Follow<C> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn start(self) -> Result<RunningFollow<C>, StartError> {
+    pub fn start(self) -> Result<RunningFollow<C, O>, StartError> {
         let (sender, events) = mpsc::unbounded();
         Ok(RunningFollow {
             subscription: SubscribedLock::start(
@@ -206,6 +237,7 @@ impl<C: LeaderCallbacks> Follow<C> {
             events,
             callbacks: self.callbacks,
             stop: self.stop,
+            outcome: PhantomData,
         })
     }
 }
@@ -213,14 +245,15 @@ impl<C: LeaderCallbacks> Follow<C> {
 /// An election with callbacks whose lock was started: see [`Follow::start`]. It takes part while it is
 /// awaited.
 #[must_use = "it takes part only while it is awaited"]
-pub struct RunningFollow<C> {
+pub struct RunningFollow<C, O = ()> {
     subscription: SubscribedLock,
     events: mpsc::UnboundedReceiver<LeadershipEvent>,
     callbacks: C,
     stop: Option<BoxFuture<'static, ()>>,
+    outcome: PhantomData<fn() -> O>,
 }
 
-impl<C> std::fmt::Debug for RunningFollow<C> {
+impl<C, O> std::fmt::Debug for RunningFollow<C, O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RunningFollow")
             .field("lock", &self.subscription.lock)
@@ -228,7 +261,7 @@ impl<C> std::fmt::Debug for RunningFollow<C> {
     }
 }
 
-impl<C: LeaderCallbacks> RunningFollow<C> {
+impl<C: LeaderCallbacks<O>, O: WorkOutcome> RunningFollow<C, O> {
     /// The handle of the lock, for its status, who leads and a step-down.
     ///
     /// When this future has completed or was dropped, the lock is shut down, even if clones of the handle
@@ -244,7 +277,7 @@ impl<C: LeaderCallbacks> RunningFollow<C> {
         let lock = subscription.lock.clone();
         let mut calling = pin!(async {
             while let Some(event) = events.next().await {
-                call(&mut callbacks, event).await;
+                call(&mut callbacks, event, &lock).await;
             }
         });
         let stop = self.stop.unwrap_or_else(|| pending().boxed());
@@ -263,16 +296,37 @@ impl<C: LeaderCallbacks> RunningFollow<C> {
     }
 }
 
+fn work_failed(lock: &LockHandle, leadership: &Leadership, error: &str) {
+    event!(
+        warn,
+        "tenure.work_failed",
+        resource = %lock.resource(),
+        candidate = %lock.candidate(),
+        token = leadership.token().get(),
+        error,
+        "the work of the leader failed, so it resigns: {error}"
+    );
+}
+
 /// Runs one callback. The event is acknowledged when the callback has returned or was dropped.
-async fn call(callbacks: &mut impl LeaderCallbacks, event: LeadershipEvent) {
+async fn call<O: WorkOutcome>(
+    callbacks: &mut impl LeaderCallbacks<O>,
+    event: LeadershipEvent,
+    lock: &LockHandle,
+) {
     match event {
         LeadershipEvent::BecameLeader {
             leadership,
             acknowledge,
         } => {
             let work = callbacks.became_leader(leadership.clone());
-            // The next event has the reason of the end.
-            let _ = leadership.run(work).await;
+            // If it ended first, the next event has the reason.
+            if let Ok(outcome) = leadership.run(work).await
+                && let Some(error) = outcome.into_error()
+            {
+                work_failed(lock, &leadership, &error);
+                leadership.resign(lock.timing().ttl());
+            }
             drop(acknowledge);
         }
         LeadershipEvent::BecameFollower {
@@ -285,9 +339,10 @@ async fn call(callbacks: &mut impl LeaderCallbacks, event: LeadershipEvent) {
     }
 }
 
-impl<C> IntoFuture for Follow<C>
+impl<C, O> IntoFuture for Follow<C, O>
 where
-    C: LeaderCallbacks + 'static,
+    C: LeaderCallbacks<O> + 'static,
+    O: WorkOutcome,
 {
     type Output = Result<(), FollowError>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
@@ -297,9 +352,10 @@ where
     }
 }
 
-impl<C> IntoFuture for RunningFollow<C>
+impl<C, O> IntoFuture for RunningFollow<C, O>
 where
-    C: LeaderCallbacks + 'static,
+    C: LeaderCallbacks<O> + 'static,
+    O: WorkOutcome,
 {
     type Output = Result<(), FollowError>;
     type IntoFuture = BoxFuture<'static, Self::Output>;

@@ -1,5 +1,6 @@
 //! Tells on any thread whether an acquisition still leads, without a lock and without a request.
 
+mod resignation;
 pub(crate) mod testing;
 
 use std::{
@@ -7,7 +8,7 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -25,6 +26,7 @@ use crate::{
     lease::{CandidateId, EndReason, FencingToken, Lease, ResourceName},
     sync::{AtomicBool, AtomicU64, Ordering},
 };
+use resignation::Resignation;
 
 /// Why a candidate follows, or why a leadership ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Error, Serialize, Deserialize)]
@@ -37,7 +39,7 @@ pub enum Reason {
     /// It was told to step down, or its last subscriber is gone.
     #[error("stepped down")]
     SteppedDown,
-    /// It gave up by itself, because it could not do its work.
+    /// It [gave up by itself](Leadership::resign), because it could not do its work.
     #[error("resigned")]
     Resigned,
     /// An operator asked it to hand over to another candidate.
@@ -139,6 +141,7 @@ struct LeadershipState {
     deadline: AtomicU64,
     /// The holder has ended it by itself.
     given_up: AtomicBool,
+    resignation: Resignation,
     lost: Shared<BoxFuture<'static, Reason>>,
 }
 
@@ -233,6 +236,42 @@ impl Leadership {
         .await
     }
 
+    /// Gives the leadership up, because this process cannot do its work: another candidate is to try.
+    ///
+    /// You may call it from any thread and any task, also in a handler; it does not wait. The rest comes in the
+    /// usual order: [`lost`](Self::lost) completes with [`Reason::Resigned`], the subscribers stop and acknowledge,
+    /// the lease is released, and this candidate does not contend for `hold_off`.
+    ///
+    /// The hold-off doubles with each resignation in a row, up to eight times the given one, so that a broken
+    /// process does not take the lease again and again. Once the candidate has led for a ttl, it starts anew.
+    ///
+    /// Only the first call counts. It does nothing if the leadership has ended, or for the leadership of a
+    /// [`Guard`](crate::Guard) or a [`Once`](crate::Once): release the guard, or return an error from the work.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tenure::{BecameLeader, Leadership};
+    /// # fn open_queue() -> Result<(), std::io::Error> { Ok(()) }
+    /// fn start_work(leadership: &Leadership) {
+    ///     if let Err(error) = open_queue() {
+    ///         eprintln!("cannot lead: {error}");
+    ///         leadership.resign(Duration::from_secs(30));
+    ///     }
+    /// }
+    /// ```
+    pub fn resign(&self, hold_off: Duration) {
+        if self.is_current() {
+            self.0.resignation.submit(hold_off);
+        }
+    }
+
+    /// Ready with the hold-off once the holder has resigned. The last task that polled is woken.
+    pub(crate) fn poll_resigned(&self, cx: &mut Context<'_>) -> Poll<Duration> {
+        self.0.resignation.poll(cx)
+    }
+
     /// The fencing token of this acquisition. Send it with every write.
     #[must_use]
     pub fn token(&self) -> FencingToken {
@@ -322,6 +361,7 @@ impl LeadershipControl {
             clock,
             deadline: AtomicU64::new(deadline.as_nanos()),
             given_up: AtomicBool::new(false),
+            resignation: Resignation::default(),
             lost,
         };
         Self {
@@ -368,6 +408,11 @@ impl LeadershipControl {
         }
         cell.compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst)
             .is_ok()
+    }
+
+    /// The hold-off with which a holder has resigned.
+    pub(crate) fn resigned(&self) -> Option<Duration> {
+        self.leadership.0.resignation.hold_off()
     }
 
     /// Completes [`Leadership::lost`] with this reason.

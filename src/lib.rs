@@ -61,7 +61,8 @@
 //! - An actor that hangs while it leads: the lock goes on renewing. Report the progress of your actor yourself,
 //!   for instance in the liveness probe.
 //! - A [`Leadership`] that a forked child got from its parent: see [Threads](#threads).
-//! - A restored backup of the store, or deleted records: tokens go back. Put no TTL index on the leases.
+//! - A restored backup of the store: tokens go back. A deleted record comes back with the time of day as its token,
+//!   which is greater unless clocks differ by more than the deletion lies back.
 //! - [`EvictionMode::Force`](store::EvictionMode::Force), [reentrant](store::Bid::reentrant) bids, and releases
 //!   [by owner](store::ReleaseTarget::Holder), which plain locks of one owner use.
 //! - A write that was already on its way when its process froze. No lock can stop it; the database can, if it
@@ -137,6 +138,9 @@
 //! | `tenure.lease_released` | info | | a step-down, pause or shutdown has released the lease | nothing |
 //! | `tenure.lease_left_to_expire` | warn | `ttl` | it has not, though the lease may still be held: a handler did not complete in time, or the store did not confirm | nobody else leads for up to a ttl |
 //! | `tenure.following` | info | `leader`, `token` | a contender sees another leader, once for each | nothing |
+//! | `tenure.paused` | info | `note` | a lock sees that an operator has [paused](Operator::pause) its resource | nothing |
+//! | `tenure.resumed` | info | | it sees that the resource was resumed | nothing |
+//! | `tenure.same_candidate_id` | warn | `token` | another process leads under the id of this candidate, once for each token: a lease that this one was never granted is renewed | give each process an id of its own, or let the library make one |
 //! | `tenure.store_failing` | warn | `store`, `kind`, `error`, `failing_for` | a store begins to fail, or fails in another way; once for all locks of the process | do what the error says; the leader leads on until its deadline |
 //! | `tenure.store_still_failing` | warn | `store`, `kind`, `error`, `failing_for`, `locks` | it still fails, each minute; with how many locks that concerns | the same; leaders whose deadline has passed do not lead |
 //! | `tenure.store_recovered` | info | `store`, `failures`, `failing_for` | all locks of the store that still ask have an answer again | nothing |
@@ -145,6 +149,7 @@
 //! | `tenure.subscriber_given_up` | warn | `actor`, `awaits`, `waiting_for`, `subscribers` | it has not acknowledged within `yield_for`: renewals stop, the lease expires, and the next leader comes up to a ttl later | mend the handler, or give it more time with `yield_for` |
 //! | `tenure.not_contending` | warn | `actor`, `awaits`, `waiting_for`, `subscribers` | this process does not contend until the actor acknowledges; written `yield_for` after the first message, or a ttl after `subscriber_given_up` | restart the process, if the actor is stuck |
 //! | `tenure.watch_refused` | warn | `store`, `location`, `error` | the database refuses to push changes, so the locks of the store poll; once for each store | for MongoDB: make the server a replica set, or grant `changeStream` |
+//! | `tenure.work_failed` | warn | `token`, `error` | [`became_leader`](LeaderCallbacks::became_leader) has returned an error, so the leader resigns | mend what the error says; another process leads meanwhile |
 //! | `tenure.no_random_bits` | error | `error` | the operating system gives no random bits: no lock can bid until it does | look at what limits the process; it tries again |
 //! | `tenure.lock_acquired` | debug | `token` | a [`Mutex`] was locked, also by [`Once`] | nothing |
 //! | `tenure.lock_lost` | warn | `token`, `reason`, `failing_for` | a [`Guard`] was lost, also that of a [`Once`] | as for `tenure.became_follower`; the work was cut off, or ran on unprotected |

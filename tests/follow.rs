@@ -441,3 +441,51 @@ fn a_second_runtime_of_the_thread_elects_while_the_first_one_is_alive() {
         assert_eq!(status.subscribers, 0);
     }
 }
+
+/// Fails at once when it leads.
+struct Failing(CallbackLog);
+
+#[async_trait]
+impl LeaderCallbacks<Result<(), String>> for Failing {
+    async fn became_leader(&mut self, leadership: Leadership) -> Result<(), String> {
+        self.0.add(CallbackEvent::Led(leadership.token().get()));
+        Err("no disk".to_owned())
+    }
+
+    async fn became_follower(&mut self, reason: Reason) {
+        self.0.add(CallbackEvent::Followed(reason));
+    }
+}
+
+#[test]
+fn an_error_of_became_leader_resigns_for_one_ttl() {
+    paused(async {
+        let clock = Arc::new(TokioClock::new());
+        let store = memory(&clock);
+        let log = CallbackLog::default();
+        let lock = LockActor::builder("r", store)
+            .timing(Timing::builder().ttl(TTL).build().unwrap())
+            .clock(clock);
+        let following = lock.follow(Failing(log.clone())).on_current_runtime();
+        let following = following.start().unwrap();
+        let lock = following.handle().clone();
+        let task = tokio::spawn(std::future::IntoFuture::into_future(following));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(
+            log.take(),
+            [
+                CallbackEvent::Followed(Reason::NotElected),
+                CallbackEvent::Led(1),
+                CallbackEvent::Followed(Reason::Resigned)
+            ]
+        );
+        let state = lock.status().await.unwrap().state;
+        let ElectionState::Idle(IdleReason::HeldOff { remaining }) = state else {
+            panic!("{state}");
+        };
+        assert!(remaining > TTL / 2 - Duration::from_secs(1) && remaining <= TTL / 2);
+        tokio::time::sleep(TTL).await;
+        assert_eq!(log.take().first(), Some(&CallbackEvent::Led(2)));
+        task.abort();
+    });
+}

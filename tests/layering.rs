@@ -49,6 +49,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "election",
             "leadership",
             "lease",
+            "operator",
             "runtime",
             "store",
             "timing",

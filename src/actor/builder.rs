@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix::{Addr, Supervisor};
 use futures::channel::oneshot;
@@ -14,6 +14,7 @@ use crate::{
     driver::{LeaseEvents, OsAttempts, StartError},
     election::{AttemptSource, Config},
     lease::{CandidateId, InvalidName, Metadata, ResourceName},
+    operator::Operator,
     runtime,
     store::LeaseStore,
     timing::Timing,
@@ -61,6 +62,10 @@ impl LockBuilder {
     }
 
     /// Sets the id of this candidate. Default: [`CandidateId::generate`], unique per lock.
+    ///
+    /// Give each process an id of its own. Two processes with one id exclude each other, too, but nobody can tell them
+    /// apart: a lock that sees another process renew a lease under its id warns with `tenure.same_candidate_id`,
+    /// within about a ttl. A process that has restarted and finds its old lease is not taken for another one.
     pub fn candidate<N>(mut self, candidate: N) -> Self
     where
         N: TryInto<CandidateId>,
@@ -106,7 +111,7 @@ impl LockBuilder {
     /// # Errors
     /// [`StartError`] if a name or the times are not accepted, or if the thread cannot be started.
     pub fn start(self) -> Result<LockHandle, StartError> {
-        self.start_by(|make| {
+        self.start_by(false, |make| {
             let thread = runtime::locks().map_err(StartError::Thread)?;
             Ok(Supervisor::start_in_arbiter(&thread, |_| make()))
         })
@@ -121,7 +126,7 @@ impl LockBuilder {
     /// [`StartError`] if a name or the times are not accepted, if the thread has neither, or if the runtime has
     /// ended.
     pub fn start_on_current_runtime(self) -> Result<LockHandle, StartError> {
-        self.start_by(|make| {
+        self.start_by(true, |make| {
             Ok(runtime::on_current_runtime(|| {
                 Supervisor::start(|_| make())
             })?)
@@ -130,6 +135,7 @@ impl LockBuilder {
 
     fn start_by(
         self,
+        on_current_runtime: bool,
         start: impl FnOnce(Box<dyn FnOnce() -> LockActor + Send>) -> Result<Addr<LockActor>, StartError>,
     ) -> Result<LockHandle, StartError> {
         let config = Config {
@@ -142,6 +148,10 @@ impl LockBuilder {
         let store = self.store;
         config.timing.check_minimum(store.kind(), store.min_ttl())?;
         let known = store.clone();
+        let mut operator = operator(&config.timing, store.clone());
+        if on_current_runtime {
+            operator = operator.on_current_runtime();
+        }
         let liveness = Arc::new(Liveness::new(config.clock.clone()));
         let (leader, watched) = watch::channel(None);
         let (end, ended) = oneshot::channel();
@@ -154,6 +164,20 @@ impl LockBuilder {
         };
         let address = start(Box::new(make))?;
         LeaseEvents::started(&config, &*known);
-        Ok(LockHandle::new(address, config, liveness, watched, ended))
+        Ok(LockHandle::new(
+            address, config, liveness, watched, ended, operator,
+        ))
     }
+}
+
+/// For [`LockHandle::hand_over`]: it waits until a holder that obeys, or is dead, has given the lease up.
+fn operator(timing: &Timing, store: Arc<dyn LeaseStore>) -> Operator {
+    let polls = timing.poll_every().saturating_mul(2);
+    let longest = (timing.renew_every().saturating_add(timing.yield_for()))
+        .saturating_add(timing.ttl())
+        .saturating_add(polls);
+    Operator::new(store)
+        .call_timeout(timing.call_timeout())
+        .poll_every(timing.poll_every().min(Duration::from_millis(250)))
+        .wait_for(longest)
 }

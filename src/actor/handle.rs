@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     election::{Config, StepDownOutcome},
-    lease::{CandidateId, ResourceName},
+    lease::{CandidateId, InvalidName, ResourceName},
+    operator::{HandOverOutcome, Operator, OperatorError},
     timing::Timing,
 };
 
@@ -40,6 +41,7 @@ struct Inner {
     liveness: Arc<Liveness>,
     leader: watch::Receiver<Option<KnownLeader>>,
     ended: Shared<oneshot::Receiver<()>>,
+    operator: Operator,
 }
 
 impl Drop for Inner {
@@ -55,6 +57,7 @@ impl LockHandle {
         liveness: Arc<Liveness>,
         leader: watch::Receiver<Option<KnownLeader>>,
         ended: oneshot::Receiver<()>,
+        operator: Operator,
     ) -> Self {
         Self(Arc::new(Inner {
             address,
@@ -62,6 +65,7 @@ impl LockHandle {
             liveness,
             leader,
             ended: ended.shared(),
+            operator,
         }))
     }
 
@@ -116,8 +120,46 @@ impl LockHandle {
         self.command(CommandKind::StepDown { hold_off }).await
     }
 
+    /// Asks the present leader to give the lease to another candidate, and waits for the next leader.
+    ///
+    /// It works from every handle of the resource, not only from that of the leader, and also while this lock does
+    /// not contend: the request goes to the store and names the token that it shows. Who leads stops as in a
+    /// [step-down](Self::step_down), with [`Reason::HandedOver`](crate::Reason::HandedOver). The store lets `to` come
+    /// first; if it does not come, anybody may lead after one `poll_every`. See [`Operator::hand_over`].
+    ///
+    /// It waits for at most `renew_every` + `yield_for` + one ttl + two `poll_every`, which is enough if all
+    /// candidates have the same times. Do not await it in a handler of `BecameLeader` or `BecameFollower`.
+    ///
+    /// # Errors
+    /// As [`Operator::hand_over`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tenure::{LockActor, MemoryStore, operator::HandOverOutcome};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let lock = LockActor::builder("jobs/reports", Arc::new(MemoryStore::new())).start()?;
+    /// let outcome = lock.hand_over("replica-2").await?;
+    /// assert_eq!(outcome, HandOverOutcome::NeverHeld);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn hand_over<N>(&self, to: N) -> Result<HandOverOutcome, OperatorError>
+    where
+        N: TryInto<CandidateId>,
+        N::Error: Into<InvalidName>,
+    {
+        let resource = self.resource().clone();
+        self.0.operator.hand_over(resource, to).await
+    }
+
     /// Stops leading as [`step_down`](Self::step_down) does, and does not contend until
     /// [`resume`](Self::resume).
+    ///
+    /// It concerns this lock only: other candidates may lead. To pause the resource for all candidates, use
+    /// [`Operator::pause`].
     ///
     /// # Errors
     /// [`ThreadEnded`].

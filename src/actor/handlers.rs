@@ -155,6 +155,7 @@ impl Handler<GetStatus> for LockActor {
             last_renewed: self.election.confirmed_at().map(|at| at.until(now)),
             leader: self.leader.leader(),
             last_seen: self.leader_view.last_seen(now),
+            pause: self.pause_view.note().cloned(),
             subscribers: self.subscribers.len(),
             unacknowledged: self.subscribers.unacknowledged(),
             store: self.health.status(now),

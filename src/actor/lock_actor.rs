@@ -14,7 +14,8 @@ use rand::rngs::SmallRng;
 use super::{
     builder::LockBuilder, known_leader::LeaderPublisher, leader_view::LeaderView,
     liveness::Liveness, messages::ClockJumped, no_subscriber_warning::NoSubscriberWarning,
-    slow_subscriber_warning::SlowSubscriberWarning, subscribers::Subscribers,
+    pause_view::PauseView, slow_subscriber_warning::SlowSubscriberWarning,
+    subscribers::Subscribers,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -45,6 +46,7 @@ pub struct LockActor {
     pub(super) leader: LeaderPublisher,
     pub(super) subscribers: Subscribers,
     pub(super) leader_view: LeaderView,
+    pub(super) pause_view: PauseView,
     /// Callers that wait for a step-down to complete.
     pub(super) waiting: Vec<oneshot::Sender<StepDownOutcome>>,
     pub(super) health: StoreHealth,
@@ -93,6 +95,7 @@ impl LockActor {
             liveness,
             leader,
             leader_view: LeaderView::default(),
+            pause_view: PauseView::default(),
             waiting: Vec::new(),
             health: StoreHealth::new(store),
             restarts: 0,
@@ -115,6 +118,7 @@ impl LockActor {
         self.subscribers.begin_batch();
         for _ in 0..STEPS {
             self.handle_timeout();
+            self.poll_resignation(cx);
             if let Poll::Ready(news) = self.store_watch.poll(cx) {
                 let now = self.clock.now();
                 if let Some(pushed) = news.pushed {
@@ -170,6 +174,14 @@ impl LockActor {
         self.election.handle_timeout(self.clock.now());
     }
 
+    /// Gives the leadership up if its holder has resigned.
+    fn poll_resignation(&mut self, cx: &mut TaskContext<'_>) {
+        let leadership = self.election.leadership();
+        if let Some(Poll::Ready(hold_off)) = leadership.map(|it| it.poll_resigned(cx)) {
+            self.election.resign(hold_off, self.clock.now());
+        }
+    }
+
     /// Handles the reply of the store when it is there.
     fn poll_reply(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Arc<StoreError>>> {
         let awaited = self.election.in_flight().map(|(id, _)| id);
@@ -187,12 +199,15 @@ impl LockActor {
         let result = match completed.outcome {
             Ok(record) => {
                 self.health.succeeded(config, now);
+                self.pause_view
+                    .handle_reply(config, &reply, record.as_ref());
                 self.leader_view.handle_reply(&reply, record, now);
                 Ok(())
             }
             Err(error) => Err(self.health.failed(error, config, sent_at, now)),
         };
         self.election.handle_reply(id, sent_at, reply, now);
+        self.warn_of_same_candidate();
         if result.is_ok() {
             let config = self.election.config();
             self.store_watch.join(
@@ -202,6 +217,19 @@ impl LockActor {
             );
         }
         Poll::Ready(result)
+    }
+
+    fn warn_of_same_candidate(&mut self) {
+        if let Some(token) = self.election.poll_same_candidate() {
+            lock_event!(
+                warn,
+                "tenure.same_candidate_id",
+                self.config(),
+                token = token.get(),
+                "another process contends for the resource as the same candidate, and leads: the two exclude each \
+                 other, but nobody can tell them apart; give each process an id of its own"
+            );
+        }
     }
 
     /// Ready at the next moment at which something is due.

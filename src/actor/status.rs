@@ -10,7 +10,7 @@ use crate::{
     duration::millis,
     election::ElectionState,
     leadership::Leadership,
-    lease::{CandidateId, LeaseRecord, ResourceName},
+    lease::{CandidateId, LeaseRecord, Note, ResourceName},
 };
 
 /// What a lock is doing.
@@ -45,6 +45,10 @@ pub struct Status {
     /// comes without a record and makes the last one out of date, so a leader has none until the store says
     /// to whom it lost the lease.
     pub last_seen: Option<SeenRecord>,
+    /// The note of the pause, if an operator has [paused](crate::Operator::pause) the resource: nobody leads until it
+    /// is resumed. It is what the lock last saw. That of [`LockHandle::pause`](super::LockHandle::pause) is in
+    /// [`state`](Self::state) instead.
+    pub pause: Option<Note>,
     /// How many actors are subscribed.
     pub subscribers: usize,
     /// How many of them have not yet acknowledged a message.

@@ -57,6 +57,10 @@ impl Election {
         match reply {
             Reply::Granted { token } => self.granted(token, sent_at, now),
             Reply::Refused(record) => {
+                if !self.options.is_mutex {
+                    let own = &self.config.candidate;
+                    self.own_id.refused(&record, own, &timing, now);
+                }
                 let lost = record.is_held().then_some(false);
                 self.bid_schedule.answered(&timing, lost);
                 if record.pause.is_some() {
@@ -79,6 +83,7 @@ impl Election {
                 self.granted(FencingToken::new(last + 1), sent_at, now);
             }
             Reply::Unknown => {
+                self.own_id.unanswered(&timing, now);
                 self.bid_schedule.failed(&timing, &mut self.rng, now);
                 self.bid_unanswered(sent_at, now);
             }

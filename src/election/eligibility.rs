@@ -25,7 +25,14 @@ pub(super) struct Eligibility {
     held_off_until: Moment,
     /// How long to hold off once the present leadership is given up.
     to_hold_off: Option<Duration>,
+    /// Since when the present term leads, or when the last one began.
+    led_since: Moment,
+    /// How often the candidate has resigned in a row.
+    resignations: u32,
 }
+
+/// How often the hold-off doubles with resignations in a row: up to eight times the given one.
+const LONGEST_HOLD_OFF: u32 = 3;
 
 impl Default for Eligibility {
     fn default() -> Self {
@@ -40,6 +47,8 @@ impl Default for Eligibility {
             observed: false,
             held_off_until: Moment::default(),
             to_hold_off: None,
+            led_since: Moment::default(),
+            resignations: 0,
         }
     }
 }
@@ -79,6 +88,25 @@ impl Eligibility {
         self.to_hold_off = Some(time);
     }
 
+    /// Holds off for longer after each resignation in a row.
+    pub(super) fn resign(&mut self, hold_off: Duration, ttl: Duration, now: Moment) {
+        self.term_ends(ttl, now);
+        let factor = 1 << self.resignations.min(LONGEST_HOLD_OFF);
+        self.resignations = self.resignations.saturating_add(1);
+        self.hold_off(hold_off.saturating_mul(factor), now);
+    }
+
+    pub(super) fn term_begins(&mut self, now: Moment) {
+        self.led_since = now;
+    }
+
+    /// If the term has lasted for a ttl, earlier resignations no longer count.
+    pub(super) fn term_ends(&mut self, ttl: Duration, now: Moment) {
+        if self.led_since + ttl <= now {
+            self.resignations = 0;
+        }
+    }
+
     /// Starts the hold-off of a leadership that was given up just now.
     pub(super) fn start_hold_off(&mut self, now: Moment) {
         if let Some(time) = self.to_hold_off.take() {
@@ -95,5 +123,6 @@ impl Eligibility {
         self.paused = false;
         self.held_off_until = Moment::default();
         self.to_hold_off = None;
+        self.resignations = 0;
     }
 }

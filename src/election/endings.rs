@@ -139,6 +139,7 @@ impl Election {
                 return;
             }
         };
+        self.eligibility.term_ends(self.config.timing.ttl(), now);
         let token = term.lease().token;
         let for_history = match reason.for_history() {
             Some(EndReason::Shutdown) if self.options.is_mutex => Some(EndReason::Unlocked),

@@ -10,6 +10,7 @@ use crate::{
 impl Election {
     pub(super) fn granted(&mut self, token: FencingToken, mut sent_at: Moment, now: Moment) {
         self.bid_schedule.answered(&self.config.timing, Some(true));
+        self.own_id.granted(token);
         let granted_bid = self.pending_bid.take();
         if mutant!(AttemptBidAgain) {
             self.pending_bid = granted_bid;
@@ -49,6 +50,7 @@ impl Election {
             .push_back(Transition::BecameLeader { leadership });
         self.outcome = StepDownOutcome::NotLeading;
         self.last_led = Some(token);
+        self.eligibility.term_begins(now);
         self.phase = Phase::Leading(term);
     }
 
@@ -59,6 +61,7 @@ impl Election {
     /// - This candidate already led with the token: then it has released the lease, or has left it to expire
     ///   because work under it may still run.
     pub(super) fn late_grant(&mut self, id: RequestId, token: FencingToken, now: Moment) {
+        self.own_id.granted(token);
         let asked = self
             .pending_bid
             .is_some_and(|pending_bid| Some(pending_bid.attempt) == id.attempt);

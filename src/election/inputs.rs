@@ -89,6 +89,17 @@ impl Election {
         self.command(Reason::SteppedDown, now);
     }
 
+    /// Stops leading because the holder cannot do its work. Does nothing while it does not lead, and for a mutex.
+    pub(crate) fn resign(&mut self, hold_off: Duration, now: Moment) {
+        self.check_deadline(now);
+        if matches!(self.phase, Phase::Leading(_)) && !self.options.is_mutex {
+            let ttl = self.config.timing.ttl();
+            self.eligibility.resign(hold_off, ttl, now);
+            self.yield_term(Reason::Resigned, true, now);
+        }
+        self.settle(now);
+    }
+
     /// Stops leading, and does not contend until [`resume`](Self::resume).
     pub(crate) fn pause(&mut self, now: Moment) {
         self.check_deadline(now);

@@ -1,5 +1,8 @@
 use super::{Call, Election, InFlight, Phase, Request, RequestId, Transition, in_flight::Kind};
-use crate::{clock::Moment, lease::AttemptId};
+use crate::{
+    clock::Moment,
+    lease::{AttemptId, FencingToken},
+};
 
 /// What the election asks of its driver.
 impl Election {
@@ -7,6 +10,11 @@ impl Election {
     /// [`subscribers_changed`](Self::subscribers_changed).
     pub(crate) fn poll_transition(&mut self) -> Option<Transition> {
         self.transitions.pop_front()
+    }
+
+    /// The token of a lease that another process with this candidate's id holds. It comes once for each token.
+    pub(crate) fn poll_same_candidate(&mut self) -> Option<FencingToken> {
+        self.own_id.take_found()
     }
 
     /// The request to send now, if any. At most one is in flight.

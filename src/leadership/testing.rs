@@ -69,6 +69,14 @@ impl TestLeadership {
         self.control.extend(now + lasts, now)
     }
 
+    /// The hold-off with which the code under test has [resigned](Leadership::resign); `None` if it has not.
+    ///
+    /// Nothing follows from it here: [end](Self::end) the leadership with [`Reason::Resigned`].
+    #[must_use]
+    pub fn resigned(&self) -> Option<Duration> {
+        self.control.resigned()
+    }
+
     /// Says that the leadership ends, and lets it stay current, as a planned step-down does until the subscribers
     /// have acknowledged.
     pub fn begin_step_down(&mut self) {
@@ -124,6 +132,30 @@ mod tests {
         granted.end(Reason::StoreLost);
         assert!(!leadership.is_current());
         assert_eq!(leadership.lost().now_or_never(), Some(Reason::SteppedDown));
+    }
+
+    #[test]
+    fn it_shows_that_the_code_under_test_has_resigned() {
+        let (granted, leadership, _clock) = granted();
+        assert_eq!(granted.resigned(), None);
+        leadership.resign(SECOND * 30);
+        leadership.resign(SECOND);
+        assert_eq!(
+            granted.resigned(),
+            Some(SECOND * 30),
+            "only the first counts"
+        );
+        assert!(leadership.is_current(), "until it is ended");
+        granted.end(Reason::Resigned);
+        assert_eq!(leadership.lost().now_or_never(), Some(Reason::Resigned));
+    }
+
+    #[test]
+    fn a_leadership_that_has_lapsed_cannot_resign() {
+        let (granted, leadership, clock) = granted();
+        clock.advance(SECOND * 2);
+        leadership.resign(SECOND);
+        assert_eq!(granted.resigned(), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a lock writes to `tracing`: stable names and fields, one event per change.
 
 mod journal;
+mod operators;
 mod outages;
 mod slow_subscribers;
 

@@ -8,9 +8,11 @@ mod custom_store;
 mod events;
 #[path = "../common/from_one.rs"]
 mod from_one;
+mod instructions;
 mod known_leader;
 mod losing;
 mod real_time;
+mod resignation;
 mod status;
 mod store_faults;
 mod subscribers;

@@ -12,8 +12,7 @@ fn an_eviction_ends_also_a_guard_and_is_sent_once() {
             EvictOutcome::NotHeld
         );
         let guard = lab.guard("r").await;
-        lab.store
-            .script([Fault::Delay(secs(0.0)), Fault::LostReply]);
+        lab.store.script([Fault::None, Fault::LostReply]);
         let outcome = operator.evict("r", EvictionMode::Close).await.unwrap();
         let EvictOutcome::Evicted { by, token, free_in } = &outcome else {
             panic!("{outcome}");

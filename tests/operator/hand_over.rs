@@ -108,8 +108,7 @@ fn a_lost_reply_is_asked_again_and_a_token_that_no_longer_leads_is_reported() {
         let (second, _w2) = lab.candidate("second");
         sleep(1.0).await;
         // The read is answered, the reply to the instruction is lost. The holder obeys before it is asked again.
-        lab.store
-            .script([Fault::Delay(secs(0.0)), Fault::LostReply]);
+        lab.store.script([Fault::None, Fault::LostReply]);
         let operator = lab.operator().poll_every(secs(20.0));
         let outcome = operator.hand_over("r", "second").await.unwrap();
         assert!(
@@ -118,10 +117,8 @@ fn a_lost_reply_is_asked_again_and_a_token_that_no_longer_leads_is_reported() {
         );
         assert!(second.is_leader());
         // The second one steps down while the instruction is on its way.
-        lab.store.script([
-            Fault::Delay(secs(0.0)),
-            Fault::Error(StoreErrorKind::Unavailable),
-        ]);
+        lab.store
+            .script([Fault::None, Fault::Error(StoreErrorKind::Unavailable)]);
         let stepping_down = async {
             sleep(1.0).await;
             second.step_down().await.unwrap();

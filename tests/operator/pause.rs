@@ -99,8 +99,7 @@ fn a_name_that_was_never_led_can_be_paused() {
 fn a_lost_reply_raises_the_edition_once_and_another_note_replaces_the_first() {
     paused(async {
         let lab = Lab::new();
-        lab.store
-            .script([Fault::Delay(secs(0.0)), Fault::LostReply]);
+        lab.store.script([Fault::None, Fault::LostReply]);
         let operator = lab.operator();
         assert!(operator.pause("r", "one").await.unwrap().is_done());
         assert_eq!(lab.record().await.edition, 1);
@@ -110,8 +109,7 @@ fn a_lost_reply_raises_the_edition_once_and_another_note_replaces_the_first() {
             (record.edition, record.pause.unwrap().note.as_str()),
             (2, "two")
         );
-        lab.store
-            .script([Fault::Delay(secs(0.0)), Fault::LostReply]);
+        lab.store.script([Fault::None, Fault::LostReply]);
         assert_eq!(operator.resume("r").await.unwrap(), ResumeOutcome::Resumed);
         assert_eq!(lab.record().await.edition, 3);
     });
@@ -149,8 +147,7 @@ fn an_operator_that_is_overtaken_begins_again_and_says_if_it_was_resumed() {
         let lab = Lab::new();
         let _guard = lab.guard("r").await;
         // Another operator pauses and resumes between the read and the instruction.
-        lab.store
-            .script([Fault::Delay(secs(0.0)), Fault::Delay(secs(1.0))]);
+        lab.store.script([Fault::None, Fault::Delay(secs(1.0))]);
         let other = lab.operator();
         let resource = "r".parse().unwrap();
         let overtaking = async {

@@ -138,6 +138,37 @@ fn dropped_after_a_renewal() {
     assert!(!scene.ask(&leadership));
 }
 
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Wakes(std::sync::atomic::AtomicUsize);
+
+impl std::task::Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+/// Two threads resign while the task of the lock polls.
+fn resigned_during_a_poll() {
+    let (_scene, hold) = SharedClock::new();
+    let wakes = Arc::new(Wakes::default());
+    let waker = wakes.clone().into();
+    let resign = |seconds| {
+        let leadership = hold.leadership().clone();
+        thread::spawn(move || leadership.resign(Duration::from_secs(seconds)))
+    };
+    let threads = [resign(1), resign(2)];
+    let polled = hold
+        .leadership()
+        .poll_resigned(&mut Context::from_waker(&waker));
+    threads.map(|thread| thread.join().unwrap());
+    assert!(polled.is_ready() || wakes.0.load(SeqCst) == 1, "missed");
+    let hold_off = hold.resigned().expect("both have resigned");
+    if let Poll::Ready(polled) = polled {
+        assert_eq!(polled, hold_off, "only the first counts");
+    }
+}
+
 fn explore(mutant: Option<Mutant>, scene: fn()) {
     with(mutant, || model(scene));
 }
@@ -160,6 +191,11 @@ fn a_leadership_left_to_expire_ends_at_its_last_deadline() {
 #[test]
 fn a_leadership_whose_owner_is_dropped_ends_at_once() {
     explore(None, dropped_after_a_renewal);
+}
+
+#[test]
+fn a_resignation_is_seen_by_the_poll_or_wakes_it() {
+    explore(None, resigned_during_a_poll);
 }
 
 #[test]
