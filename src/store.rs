@@ -166,6 +166,11 @@ pub enum EvictionMode {
 /// - A store may have a shorter limit of its own: the smaller one counts.
 /// - A store that never waits may ignore the limit.
 ///
+/// # Sharing a store
+///
+/// Pass clones of **one** `Arc` to all locks of a process. By it they know that they share the store: they then renew
+/// their leases in common requests, and share one [`watch`](LeaseStore::watch).
+///
 /// # Writing a store
 ///
 /// - The database increases the version of a record with **every** write, also with a repeated one, except by an

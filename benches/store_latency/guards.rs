@@ -4,7 +4,7 @@ use tenure::LockManager;
 
 use crate::{Subject, TTL, samples::Samples};
 
-/// Acquires and releases a guard without contention, and compares it with two raw writes.
+/// Acquires and releases a guard without contention, and compares each with a raw write.
 pub(crate) async fn measure(
     subject: &dyn Subject,
     cycles: usize,
@@ -21,19 +21,16 @@ pub(crate) async fn measure(
         if cycle == warm_up {
             samples = Samples::default();
         }
-        let twice = async {
-            subject.raw_write(&raw).await?;
-            subject.raw_write(&raw).await
-        };
-        let guarded = async { mutex.guard().await?.release().await };
-        if cycle % 2 == 0 {
-            samples.time("two writes", twice).await?;
-            samples.time("guard", guarded).await?;
-        } else {
-            samples.time("guard", guarded).await?;
-            samples.time("two writes", twice).await?;
+        let first = cycle % 2 == 0;
+        if first {
+            samples.time("raw write", subject.raw_write(&raw)).await?;
         }
+        let guard = samples.time("guard acquired", mutex.guard()).await?;
+        if !first {
+            samples.time("raw write", subject.raw_write(&raw)).await?;
+        }
+        samples.time("guard released", guard.release()).await?;
     }
-    samples.compare_with("two writes");
+    samples.compare_with("raw write");
     Ok(samples)
 }

@@ -2,7 +2,7 @@
 //! `cargo bench --bench store_latency --features dynamodb,mongodb`.
 //!
 //! Runs a raw write, an acquisition, a renewal and a release in turns, a thousand times, and prints the times of
-//! each. Then compares a guard that is acquired and released with two raw writes. It has no bounds: it fails only
+//! each. Then compares the acquisition and the release of a guard with a raw write. It has no bounds: it fails only
 //! on errors. It skips a store, and says so, if the address of its server is not in the environment.
 //! `STORE_LATENCY_CYCLES` sets the number of cycles.
 #![allow(

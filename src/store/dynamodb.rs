@@ -238,6 +238,11 @@ impl LeaseStore for DynamoStore {
         Duration::from_millis(100)
     }
 
+    /// On a runtime of tokio: the client's connections are tasks of the application's runtime.
+    fn runs_in_callers_task(&self) -> bool {
+        tokio::runtime::Handle::try_current().is_ok()
+    }
+
     async fn prepare(&self) -> Result<(), StoreError> {
         self.in_context(Operation::Prepare, self.check_table().await)
     }
