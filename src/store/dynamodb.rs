@@ -5,7 +5,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::{Client, config::retry::RetryConfig};
+use aws_sdk_dynamodb::{
+    Client,
+    config::{StalledStreamProtectionConfig, retry::RetryConfig},
+};
 use futures::{StreamExt as _, stream};
 
 mod conditional_update;
@@ -78,11 +81,20 @@ const RENEWALS_IN_FLIGHT: usize = 32;
 /// item (`ReturnValuesOnConditionCheckFailure`; an old DynamoDB Local does not, which costs one more read). The
 /// store then decides on that item, and writes on the condition that token and version are unchanged.
 ///
-/// Unknown attributes are kept. An item that is damaged, or is not a record, is
-/// [`Corrupt`](super::StoreErrorKind::Corrupt), and nothing is written into it, with three exceptions:
+/// An instruction leaves token and version unchanged. So every write that takes a lease is also on the condition
+/// that the resource is not paused, and that the lease was not handed over to another candidate. A renewal is on the
+/// condition that no instruction stands; if one does, a second write renews the lease and returns the instruction.
 ///
-/// - A bid for a free lease checks only the token, the version and the history, because it
-///   replaces everything else.
+/// The token is raised by the server, from what the item has then. If there is no item, it begins at this machine's
+/// time of day ([`FencingToken::first_at`]). The history keeps the token of each acquisition, so you may raise the
+/// token of an item by hand.
+///
+/// Unknown attributes are kept. An item that is damaged, or is not a record, is
+/// [`Corrupt`](super::StoreErrorKind::Corrupt), and nothing is written into it, with these exceptions:
+///
+/// - A bid for a free lease checks only the token, the version, `min_reader`, the pause and the hand-over, because
+///   it replaces everything else.
+/// - A renewal checks only those, the holder and whether the lease is closing. It writes the ttl and the version.
 /// - Entries of the history that cannot be read are left out.
 /// - A release that names no token does not notice a token with a fraction, because no condition can test it.
 ///
@@ -93,10 +105,19 @@ const RENEWALS_IN_FLIGHT: usize = 32;
 /// | acquire a free lease | 1 write; if this store has been polling it, 1 read before it |
 /// | acquire a held lease (a poll) | 1 read; the first time, 1 write that is refused |
 /// | acquire a lease whose holder is dead | 1 write |
-/// | renew, release, evict | 1 write |
+/// | renew, release, evict, instruct | 1 write |
+/// | renew while an instruction stands | 2 writes, the first of which is refused |
+/// | [`renew_many`](LeaseStore::renew_many) | as many as single renewals, at most 32 at once |
 /// | the same, with the result `Lost` or `NotHeld` | 1 write that is refused |
 /// | read | 1 read |
 /// | list | 1 query per MB |
+/// | purge | 1 query per MB, and 1 conditional `DeleteItem` per deleted record, at most 8 at once |
+///
+/// In `renew_many`, each lease has its own outcome, and the limit counts from the call for all of them: with a round
+/// trip of 10 ms, 32 at once are 3,200 renewals per second.
+///
+/// A purge of more records than it can delete in time ends with an error: give the store a longer
+/// [`call_limit`](Self::call_limit), or call it again.
 ///
 /// Reads are strongly consistent. Races with other writers add requests, within
 /// [`call_limit`](Self::call_limit).
@@ -106,8 +127,8 @@ const RENEWALS_IN_FLIGHT: usize = 32;
 ///
 /// # What it costs
 ///
-/// A record without metadata stays under 1 KB (with names of 40 bytes), so a write costs one unit, and so does
-/// a read. With the default [`Timing`](crate::Timing), 30 days, and on-demand prices of the region us-east-1
+/// A record without metadata and without a pause stays under 1 KB (with names of 40 bytes), so a write costs one
+/// unit, and so does a read. With the default [`Timing`](crate::Timing), 30 days, and on-demand prices of the region us-east-1
 /// since November 2024 (0.625 USD per million writes, 0.125 USD per million reads):
 ///
 /// - the leader: one renewal per 5 s, 518,400 writes, 0.32 USD per resource and month;
@@ -129,7 +150,8 @@ const RENEWALS_IN_FLIGHT: usize = 32;
 /// }
 /// ```
 ///
-/// Only `list` needs `Query`. `prepare` also needs `dynamodb:DescribeTable`;
+/// Only `list` and `purge` need `Query`. `purge` also needs `dynamodb:DeleteItem`, and is the only operation that
+/// does: leave it out if you never purge. `prepare` also needs `dynamodb:DescribeTable`;
 /// [`create_table_if_missing`](Self::create_table_if_missing) needs that and `dynamodb:CreateTable`.
 ///
 /// # The table
@@ -160,8 +182,10 @@ const RENEWALS_IN_FLIGHT: usize = 32;
 ///
 /// Nothing that was granted: DynamoDB answers when a write is in two of three places. Outside the guarantee:
 ///
-/// - A restored backup, deleted items, and a time-to-live attribute on the table take tokens back. **Do not
-///   enable time to live.**
+/// - A restored backup takes tokens back: raise the tokens of its items to the present time.
+/// - An item that is deleted while its lease is held frees the lease at once. **Do not enable time to live.** The
+///   token of the next record is the time of day, so it is greater unless clocks differ by more than the deletion
+///   lies back.
 /// - A global table whose replicas are eventually consistent has one leader per region: use one region.
 /// - A caching endpoint (DAX) returns old records.
 #[derive(Clone)]
@@ -178,8 +202,11 @@ impl DynamoStore {
     #[must_use]
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         let config = client.config().to_builder();
-        // If a write was applied, its own retry would fail the condition.
-        let config = config.retry_config(RetryConfig::disabled());
+        // If a write was applied, its own retry would fail the condition. An answer has one small part, which the
+        // store limits itself, so nothing needs to watch how fast its bytes arrive.
+        let config = config
+            .retry_config(RetryConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         let client = Client::from_conf(config.build());
         let table = table.into().into();
         Self {

@@ -1,6 +1,6 @@
 //! Tables and items that are missing, of another shape, or damaged.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::{
     primitives::Blob,

@@ -10,7 +10,10 @@ use aws_sdk_dynamodb::{
         put_item::{PutItemError, PutItemOutput, builders::PutItemFluentBuilder},
         update_item::{UpdateItemError, UpdateItemOutput, builders::UpdateItemFluentBuilder},
     },
-    types::{AttributeValue, ReturnValuesOnConditionCheckFailure::AllOld},
+    types::{
+        AttributeValue, ReturnValuesOnConditionCheckFailure::AllOld,
+        error::ConditionalCheckFailedException,
+    },
 };
 
 use self::merge::Additions;
@@ -76,15 +79,8 @@ impl TokenGuard {
             .set_expression_attribute_values(Some(guarded.values))
             .return_values_on_condition_check_failure(AllOld)
             .send();
-        sent.await.map_err(|error| {
-            let refused = match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                    self.refused(guarded.has_own_condition, failed.item())
-                }
-                _ => None,
-            };
-            refused.unwrap_or(FencingError::Failed(error))
-        })
+        sent.await
+            .map_err(|error| self.failure(guarded.has_own_condition, error))
     }
 
     /// Sends a `PutItem` that DynamoDB applies only if the item that it replaces has no newer token.
@@ -111,15 +107,18 @@ impl TokenGuard {
             .set_expression_attribute_values(Some(guarded.values))
             .return_values_on_condition_check_failure(AllOld)
             .send();
-        sent.await.map_err(|error| {
-            let refused = match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                    self.refused(guarded.has_own_condition, failed.item())
-                }
-                _ => None,
-            };
-            refused.unwrap_or(FencingError::Failed(error))
-        })
+        sent.await
+            .map_err(|error| self.failure(guarded.has_own_condition, error))
+    }
+
+    fn failure<E: MayFailACondition>(
+        &self,
+        has_own_condition: bool,
+        error: SdkError<E>,
+    ) -> FencingError<SdkError<E>> {
+        let failed = error.as_service_error().and_then(E::failed_condition);
+        let refused = failed.and_then(|failed| self.refused(has_own_condition, failed.item()));
+        refused.unwrap_or(FencingError::Failed(error))
     }
 
     /// Why the condition failed, or `None` if the condition of the request failed.
@@ -144,6 +143,29 @@ impl TokenGuard {
             "the attribute `{}` {why}: set it to an integer or remove it",
             self.field
         ))
+    }
+}
+
+/// The error of a request that may have a condition. The SDK has a type for each request.
+trait MayFailACondition {
+    fn failed_condition(&self) -> Option<&ConditionalCheckFailedException>;
+}
+
+impl MayFailACondition for UpdateItemError {
+    fn failed_condition(&self) -> Option<&ConditionalCheckFailedException> {
+        match self {
+            Self::ConditionalCheckFailedException(failed) => Some(failed),
+            _ => None,
+        }
+    }
+}
+
+impl MayFailACondition for PutItemError {
+    fn failed_condition(&self) -> Option<&ConditionalCheckFailedException> {
+        match self {
+            Self::ConditionalCheckFailedException(failed) => Some(failed),
+            _ => None,
+        }
     }
 }
 

@@ -127,8 +127,8 @@ fn after_a_hand_over_others_bid_only_when_they_have_waited() {
         let observer = other(&clock);
         let handed_over = instruct(&observer, &table, &hand_over("c", 1));
         assert_eq!(handed_over, instructed(1));
-        let held = claim("b", 1);
-        let release = observer.release(&table, &held, Some(EndReason::HandedOver), AT);
+        let (claim, reason) = (claim("b", 1), Some(EndReason::HandedOver));
+        let release = observer.release(&table, &claim, reason, AT);
         assert_eq!(now(release).unwrap(), ReleaseOutcome::Released);
         let mut bid = bid("a", 7);
         let record = refused(acquire(&observer, &table, &bid));
