@@ -68,23 +68,45 @@ const KIND: &str = "mongodb";
 /// decides on the document as it was. The other writes have their conditions in the filter. A refused bid
 /// leaves the document as it is, and the server neither logs nor replicates it.
 ///
-/// Unknown fields are kept. A document that is damaged, or is not a record, is
-/// [`Corrupt`](super::StoreErrorKind::Corrupt), and the server writes nothing into it. A document that has only
-/// its `_id` counts as missing.
+/// Unknown fields are kept. A document that has only its `_id` counts as missing.
+///
+/// A document that is damaged, or is not a record, is [`Corrupt`](super::StoreErrorKind::Corrupt), and no bid for it
+/// is granted. To check the whole record in each write would cost more than the write, so each request checks
+/// what it depends on:
+///
+/// | request | the server checks before it writes |
+/// | --- | --- |
+/// | a bid | token, version, holder, expiry, `closing`, pause, hand-over, `min_reader`, that the history is an array |
+/// | a renewal | token, version, holder, expiry, `closing`, `min_reader` |
+/// | a release, an eviction | what it names, version, `min_reader`, and for an eviction the expiry |
+/// | an instruction | token or edition, `internal`, `min_reader`, and for a hand-over the expiry |
+///
+/// If one of these is damaged, the server writes nothing. A fault elsewhere is found when the store reads
+/// the answer: a bid is then not granted, though it was written. A new acquisition replaces the remaining fields, valid or
+/// not, except for the edition and the history.
 ///
 /// # Requests
 ///
 /// One per operation, and one more in two cases:
 ///
-/// - A renewal, release or eviction that is refused needs a `find`, to say who holds the lease.
-/// - A bid whose upsert loses a race for a new name (error 11000) is sent again.
+/// - A renewal, release, eviction or instruction that is refused needs a `find`, to say who holds the lease.
+/// - A bid whose upsert loses a race for a new name (error 11000) is sent again. So is the first pause of a resource.
+///
+/// `renew_many` renews up to 1,000 leases with the same ttl by one `update`; it sends at most four such requests at
+/// once. If not all leases match, a `find` reads which do, and a second `update` renews those with an instruction. If a
+/// document makes the `update` fail, the batch is halved until only the lease of that document fails.
+///
+/// `purge` is one `delete`. `watch` is one change stream on the collection, whose filter passes no renewals: it costs
+/// one `getMore` every half `alive_every`, and one for each event. It keeps a connection of the client's pool busy, so
+/// with a client of your own, set `max_pool_size` (default 10) to at least 11. A standalone server has no change
+/// streams: there the locks poll, which the event `tenure.watch_refused` says once.
 ///
 /// The driver's retryable writes (on by default) repeat a request once after a lost connection or a step-down
 /// of the primary. The server then repeats its first answer instead of writing again. Such a call takes as
 /// long as the election of a primary, up to [`call_limit`](Self::call_limit). Each request's `maxTimeMS` is
 /// what is left of that limit.
 ///
-/// At most ten requests of a store are with the driver at once. A request without an answer keeps its slot
+/// At most ten requests of a store are with the driver at once; the change stream is not one of them. A request without an answer keeps its slot
 /// until a `ping` is answered. Without that rule, requests that have timed out would stay in the driver's
 /// queue for a connection, and after a primary that hung, the driver would serve hundreds of them first.
 ///
@@ -134,7 +156,10 @@ const KIND: &str = "mongodb";
 /// # Least privileges
 ///
 /// `find`, `insert` and `update` on the collection; these also create it if it is missing. `createIndex` for
-/// `prepare` alone.
+/// `prepare` alone, `remove` for `purge` alone.
+///
+/// `changeStream` for the watch. Without it, locks poll; `tenure.watch_refused` says so once. The store goes on
+/// trying, so the watch begins within about 30 s after you grant it.
 ///
 /// After the server has refused the credentials, the driver tries again with its next heartbeat, every 10 s by
 /// default. Until a request succeeds, the store sends a `ping` before each one, and each fails with
@@ -146,7 +171,10 @@ const KIND: &str = "mongodb";
 /// they do not have it yet when the call ends, the write is [`Unknown`](super::StoreErrorKind::Unknown). Outside
 /// the guarantee:
 ///
-/// - A restored backup takes tokens back, and so do deleted documents. **Put no TTL index on the collection.**
+/// - A restored backup takes tokens back.
+/// - A document that was deleted while its lease was held lets another candidate acquire it at once. **Put no TTL index
+///   on the collection.** Its next token is the time of the primary's clock in milliseconds, as for every new record:
+///   it is greater than the deleted one unless that clock was set back by more than the time since.
 /// - Without a majority of data-bearing members, a replica set makes no progress.
 ///
 /// A server outside a replica set takes the same requests, and its answers survive a crash of the server in its

@@ -4,6 +4,7 @@
 #![cfg(feature = "mongodb")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod batches;
 #[path = "../common/recovery.rs"]
 #[allow(dead_code, reason = "shared with the tests of other stores")]
 mod common;
@@ -11,6 +12,7 @@ mod contract;
 mod documents;
 mod fencing;
 mod frozen;
+mod instructions;
 #[cfg(feature = "conformance")]
 mod kit;
 #[path = "../common/locks.rs"]
@@ -21,6 +23,7 @@ mod mutex;
 #[path = "../common/once.rs"]
 mod once;
 mod proxy;
+mod pushes;
 mod races;
 mod recovery;
 mod requests;

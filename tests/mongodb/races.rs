@@ -36,10 +36,7 @@ async fn one_of_many_wins_each_round() {
                 let candidate = format!("task-{task}");
                 let bid = test_collection.bid(&candidate, u128::from(round) * 1000 + task as u128);
                 barrier.wait().await;
-                (
-                    candidate,
-                    test_collection.store.acquire(&bid, LIMIT).await.unwrap(),
-                )
+                (candidate, test_collection.acquire_by(&bid).await)
             });
         }
         let outcomes = tasks.join_all().await;
@@ -57,7 +54,7 @@ async fn one_of_many_wins_each_round() {
         for (_, outcome) in &outcomes {
             if let AcquireOutcome::Refused(record) = outcome {
                 assert_eq!(record.holder.as_ref().unwrap().as_str(), winner);
-                assert_eq!(record.token.get(), *token);
+                assert_eq!(record.token, places[0].token(*token));
             }
         }
         let released = places[0]
@@ -88,7 +85,7 @@ async fn one_of_many_creates_the_record() {
                     .try_into()
                     .unwrap();
                 barrier.wait().await;
-                test_collection.store.acquire(&bid, LIMIT).await.unwrap()
+                test_collection.acquire_by(&bid).await
             });
         }
         let outcomes = tasks.join_all().await;

@@ -8,7 +8,7 @@ use mongodb::{
     options::{ReadConcern, ReadPreference, SelectionCriteria, WriteConcern},
 };
 use tenure::{
-    FencingToken, LeaseStore as _, MongoStore,
+    LeaseStore as _, MongoStore,
     store::{EvictionMode, ReleaseOutcome, RenewOutcome},
 };
 
@@ -37,7 +37,7 @@ async fn each_operation_is_one_command() {
     store
         .evict(
             &test_collection.name,
-            FencingToken::new(1),
+            test_collection.token(1),
             EvictionMode::Close,
             LIMIT,
         )
@@ -170,7 +170,7 @@ async fn a_refused_request_writes_nothing() {
     store
         .evict(
             &test_collection.name,
-            FencingToken::new(2),
+            test_collection.token(2),
             EvictionMode::Force,
             LIMIT,
         )
@@ -187,7 +187,7 @@ async fn a_refused_request_writes_nothing() {
     store
         .evict(
             &test_collection.name,
-            FencingToken::new(1),
+            test_collection.token(1),
             EvictionMode::Close,
             LIMIT,
         )
@@ -221,7 +221,7 @@ async fn the_settings_of_a_client_for_fast_and_stale_reads_are_overridden() {
     store
         .evict(
             &test_collection.name,
-            FencingToken::new(1),
+            test_collection.token(1),
             EvictionMode::Close,
             LIMIT,
         )

@@ -1,6 +1,7 @@
 use std::{
+    collections::HashMap,
     env,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
 
@@ -44,6 +45,9 @@ pub(crate) async fn primary() -> String {
     hello.get_str("primary").unwrap().to_owned()
 }
 
+/// The first token of each resource that a test has acquired.
+static FIRST: LazyLock<Mutex<HashMap<ResourceName, u64>>> = LazyLock::new(Mutex::default);
+
 /// A resource that no other test uses, alone in its scope, and a separate client.
 pub(crate) struct TestCollection {
     pub(crate) collection: Collection<Document>,
@@ -57,7 +61,10 @@ impl TestCollection {
     }
 
     pub(crate) fn of(options: ClientOptions) -> Self {
-        let client = Client::with_options(options).unwrap();
+        Self::new_at(&Client::with_options(options).unwrap())
+    }
+
+    pub(crate) fn new_at(client: &Client) -> Self {
         let collection = client.database("tenure_test").collection("leases");
         Self {
             store: MongoStore::new(collection.clone()).call_limit(Duration::from_secs(10)),
@@ -83,23 +90,44 @@ impl TestCollection {
         }
     }
 
+    /// The outcome has the number of the acquisition as its token: see [`counted`](Self::counted).
     pub(crate) async fn acquire(&self, candidate: &str, attempt: u128) -> AcquireOutcome {
-        self.store
-            .acquire(&self.bid(candidate, attempt), LIMIT)
-            .await
-            .unwrap()
+        self.acquire_by(&self.bid(candidate, attempt)).await
     }
 
-    pub(crate) fn lease(&self, holder: &str, token: u64) -> Lease {
+    /// The same for any bid for the resource.
+    pub(crate) async fn acquire_by(&self, bid: &Bid) -> AcquireOutcome {
+        self.counted(self.store.acquire(bid, LIMIT).await.unwrap())
+    }
+
+    /// Counts the acquisitions of the resource from 1, because its first token is the time of day.
+    pub(crate) fn counted(&self, outcome: AcquireOutcome) -> AcquireOutcome {
+        let AcquireOutcome::Granted { token } = outcome else {
+            return outcome;
+        };
+        let mut first = FIRST.lock().unwrap();
+        let first = *first.entry(self.name.clone()).or_insert(token.get());
+        granted(token.get() - first + 1)
+    }
+
+    /// The token of this acquisition, counted from 1.
+    pub(crate) fn token(&self, number: u64) -> FencingToken {
+        let first = FIRST.lock().unwrap();
+        let first = first.get(&self.name).copied().unwrap_or(1);
+        FencingToken::new(first - 1 + number)
+    }
+
+    /// The lease of this acquisition, counted from 1.
+    pub(crate) fn lease(&self, holder: &str, number: u64) -> Lease {
         Lease {
             resource: self.name.clone(),
             holder: CandidateId::new(holder).unwrap(),
-            token: FencingToken::new(token),
+            token: self.token(number),
         }
     }
 
-    pub(crate) fn claim(&self, holder: &str, token: u64) -> ReleaseTarget {
-        ReleaseTarget::Lease(self.lease(holder, token))
+    pub(crate) fn claim(&self, holder: &str, number: u64) -> ReleaseTarget {
+        ReleaseTarget::Lease(self.lease(holder, number))
     }
 
     pub(crate) fn attempt(&self, attempt: u128) -> ReleaseTarget {
@@ -187,7 +215,15 @@ impl Commands {
         let heard = Arc::clone(&self.0);
         options.command_event_handler = Some(EventHandler::callback(move |event| {
             if let CommandEvent::Started(started) = event {
-                let ours = ["findAndModify", "find", "getMore", "createIndexes"];
+                let ours = [
+                    "findAndModify",
+                    "find",
+                    "getMore",
+                    "createIndexes",
+                    "update",
+                    "delete",
+                    "aggregate",
+                ];
                 if ours.contains(&started.command_name.as_str()) {
                     heard.lock().unwrap().push(started.command);
                 }

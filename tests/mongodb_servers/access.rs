@@ -4,7 +4,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use tenure::{
-    FencingToken, LeaseStore as _, MongoStore, StoreError,
+    LeaseStore as _, MongoStore, StoreError,
     store::{EvictionMode, Operation, ReleaseOutcome, RenewOutcome, StoreErrorKind},
 };
 
@@ -107,7 +107,7 @@ async fn a_user_who_may_only_read_is_denied_every_write() {
     );
     let force = store.evict(
         &test_collection.name,
-        FencingToken::new(1),
+        test_collection.token(1),
         EvictionMode::Force,
         LIMIT,
     );
@@ -131,7 +131,7 @@ async fn the_documented_privileges_are_enough_for_every_operation_and_each_is_ne
     server.make_role("leases", &LEAST).await;
     server.make_user("app", "pass", "leases").await;
     let test_collection = TestCollection::of(server.options("app", "pass"));
-    let (store, first) = (&test_collection.store, FencingToken::new(1));
+    let store = &test_collection.store;
     // There is no collection yet: the first bid creates it, without the privilege `createCollection`.
     assert_eq!(
         store.read(&test_collection.name, LIMIT).await.unwrap(),
@@ -143,7 +143,12 @@ async fn the_documented_privileges_are_enough_for_every_operation_and_each_is_ne
         .await;
     assert_eq!(renewed.unwrap(), RenewOutcome::RENEWED);
     let closed = store
-        .evict(&test_collection.name, first, EvictionMode::Close, LIMIT)
+        .evict(
+            &test_collection.name,
+            test_collection.token(1),
+            EvictionMode::Close,
+            LIMIT,
+        )
         .await;
     assert_eq!(closed.unwrap(), ReleaseOutcome::Released);
     let released = store

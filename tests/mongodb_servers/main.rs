@@ -28,4 +28,5 @@ mod stopped;
 mod support;
 mod terms;
 mod users;
+mod watch;
 mod whole_set;

@@ -84,6 +84,7 @@ impl Target {
     /// Call it on the runtime that the client's connections are to live on.
     async fn make(self) -> Result<MongoStore, StoreError> {
         let mut options = ClientOptions::parse(&self.url).await.map_err(refused)?;
+        options.max_pool_size.get_or_insert(POOL);
         let servers = Servers::listen(&mut options);
         let client = Client::with_options(options).map_err(refused)?;
         let collection = client.database(&self.database).collection(&self.collection);
@@ -94,6 +95,9 @@ impl Target {
         })
     }
 }
+
+/// Ten for the requests of the store, one for its change stream, and one while that is opened again.
+const POOL: u32 = 12;
 
 const ENCODE: &str =
     "in the user name and the password, each of `: / ? # [ ] @ %` must be percent-encoded";

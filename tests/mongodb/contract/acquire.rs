@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tenure::{FencingToken, LeaseStore as _, lease::CandidateId, store::ReleaseOutcome};
+use tenure::{LeaseStore as _, lease::CandidateId, store::ReleaseOutcome};
 
 use super::not_held;
 use crate::support::{LIMIT, TTL, TestCollection, granted, refused};
@@ -76,7 +76,7 @@ async fn a_refusal_names_the_holder_and_the_time_left_by_the_servers_clock() {
     assert_eq!(seen.holder, Some(CandidateId::new("a").unwrap()));
     assert!(seen.remaining <= TTL / 2 + Duration::from_millis(1));
     assert!(seen.remaining > TTL / 2 - Duration::from_secs(20));
-    assert_eq!((seen.ttl, seen.token), (TTL, FencingToken::new(1)));
+    assert_eq!((seen.ttl, seen.token), (TTL, test_collection.token(1)));
 }
 
 #[tokio::test]
@@ -87,13 +87,10 @@ async fn the_same_candidate_id_with_another_attempt_is_refused_unless_reentrant(
     assert!(refused(test_collection.acquire("a", 2).await).is_held());
     let mut again = test_collection.bid("a", 3);
     again.reentrant = true;
-    assert_eq!(
-        test_collection.store.acquire(&again, LIMIT).await.unwrap(),
-        granted(2)
-    );
+    assert_eq!(test_collection.acquire_by(&again).await, granted(2));
     again = test_collection.bid("b", 4);
     again.reentrant = true;
-    assert!(refused(test_collection.store.acquire(&again, LIMIT).await.unwrap()).is_held());
+    assert!(refused(test_collection.acquire_by(&again).await).is_held());
 }
 
 #[tokio::test]
@@ -105,7 +102,7 @@ async fn a_lease_expires_by_the_servers_clock_and_not_before_its_ttl() {
         short.ttl = Duration::from_micros(299_100);
         let sent = Instant::now();
         assert_eq!(
-            test_collection.store.acquire(&short, LIMIT).await.unwrap(),
+            test_collection.acquire_by(&short).await,
             granted(round as u64 * 2 + 1)
         );
         assert_eq!(test_collection.read().await.ttl, Duration::from_millis(300));

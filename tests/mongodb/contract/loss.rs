@@ -1,7 +1,7 @@
 //! Leases that are no longer held: expired, released or evicted.
 
 use tenure::{
-    FencingToken, LeaseStore as _,
+    LeaseStore as _,
     store::{EvictionMode, ReleaseOutcome, RenewOutcome},
 };
 
@@ -74,12 +74,12 @@ async fn an_expired_lease_or_that_of_another_candidate_is_not_renewed() {
 #[ignore = "needs MongoDB: scripts/servers up, then scripts/servers env"]
 async fn a_closing_lease_is_neither_renewed_nor_acquired_before_its_expiry() {
     let test_collection = TestCollection::new().await;
-    let (store, token) = (&test_collection.store, FencingToken::new(1));
     test_collection.acquire("a", 1).await;
+    let (store, token) = (&test_collection.store, test_collection.token(1));
     let other = store
         .evict(
             &test_collection.name,
-            FencingToken::new(2),
+            test_collection.token(2),
             EvictionMode::Close,
             LIMIT,
         )
@@ -101,7 +101,7 @@ async fn a_closing_lease_is_neither_renewed_nor_acquired_before_its_expiry() {
     assert!(refused(test_collection.acquire("a", 1).await).closing);
     let mut again = test_collection.bid("a", 3);
     again.reentrant = true;
-    assert!(refused(store.acquire(&again, LIMIT).await.unwrap()).closing);
+    assert!(refused(test_collection.acquire_by(&again).await).closing);
     assert!(refused(test_collection.acquire("b", 2).await).closing);
     test_collection.advance(TTL).await;
     let late = store
@@ -118,7 +118,7 @@ async fn a_closing_lease_is_neither_renewed_nor_acquired_before_its_expiry() {
 async fn a_forced_eviction_frees_the_lease_at_once_and_differs_from_an_expiry() {
     let test_collection = TestCollection::new().await;
     test_collection.acquire("a", 1).await;
-    let token = FencingToken::new(1);
+    let token = test_collection.token(1);
     let evicted = test_collection
         .store
         .evict(&test_collection.name, token, EvictionMode::Force, LIMIT)

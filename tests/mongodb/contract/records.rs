@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tenure::{
-    FencingToken, LeaseStore as _,
+    LeaseStore as _,
     lease::{CandidateId, LeaseRecord, Metadata, ResourceName, Scope},
     store::{ReleaseOutcome, RenewOutcome},
 };
@@ -32,7 +32,7 @@ async fn a_record_is_kept_after_a_release_and_its_token_keeps_growing() {
     let record = test_collection.read().await;
     assert_eq!(
         (record.token, record.holder.as_ref()),
-        (FencingToken::new(1), None)
+        (test_collection.token(1), None)
     );
     assert_eq!(
         (record.remaining, record.is_held()),
@@ -52,8 +52,11 @@ async fn the_history_has_a_limited_length() {
     }
     let record = test_collection.read().await;
     assert_eq!(record.history.len(), LeaseRecord::HISTORY);
-    assert_eq!(record.history[0].token, FencingToken::new(13));
-    assert_eq!(record.history.last().unwrap().token, FencingToken::new(20));
+    assert_eq!(record.history[0].token, test_collection.token(13));
+    assert_eq!(
+        record.history.last().unwrap().token,
+        test_collection.token(20)
+    );
     assert_eq!(record.history.last().unwrap().since, record.since);
 }
 
@@ -75,10 +78,7 @@ async fn names_are_never_read_as_expressions() {
         let metadata = Metadata::new(format!("{odd}\n\0")).unwrap();
         let mut bid = test_collection.bid(odd, 1);
         bid.metadata = Some(metadata.clone());
-        assert_eq!(
-            test_collection.store.acquire(&bid, LIMIT).await.unwrap(),
-            granted(1)
-        );
+        assert_eq!(test_collection.acquire_by(&bid).await, granted(1));
         let renewed = test_collection
             .store
             .renew(&test_collection.lease(odd, 1), TTL, LIMIT)
@@ -116,10 +116,7 @@ async fn names_are_never_read_as_expressions() {
     let mut bid = test_collection.bid(&"ö".repeat(127), 1);
     bid.metadata = Some(Metadata::new("m".repeat(4096)).unwrap());
     bid.ttl = Duration::MAX;
-    assert_eq!(
-        test_collection.store.acquire(&bid, LIMIT).await.unwrap(),
-        granted(1)
-    );
+    assert_eq!(test_collection.acquire_by(&bid).await, granted(1));
     assert_eq!(test_collection.read().await.metadata, bid.metadata);
     assert_eq!(
         refused(test_collection.acquire("b", 2).await).metadata,
@@ -133,7 +130,7 @@ async fn metadata_is_that_of_the_last_acquisition() {
     let test_collection = TestCollection::new().await;
     let mut bid = test_collection.bid("a", 1);
     bid.metadata = Some(Metadata::new("here").unwrap());
-    test_collection.store.acquire(&bid, LIMIT).await.unwrap();
+    test_collection.acquire_by(&bid).await;
     test_collection
         .store
         .release(&test_collection.claim("a", 1), None, LIMIT)

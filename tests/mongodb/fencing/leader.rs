@@ -23,18 +23,18 @@ async fn only_the_lease_that_is_held_writes() {
     let refusal = rejected(account.lead("a", 1).await);
     assert_eq!(
         (refusal.newest, refusal.reason),
-        (token(1), RejectionReason::Expired)
+        (Some(test_collection.token(1)), RejectionReason::Expired)
     );
     assert_eq!(test_collection.acquire("b", 2).await, granted(2));
     let refusal = rejected(account.lead("a", 1).await);
     assert_eq!(
         (refusal.newest, refusal.reason),
-        (token(2), RejectionReason::Superseded)
+        (Some(test_collection.token(2)), RejectionReason::Superseded)
     );
     account.lead("b", 2).await.unwrap();
     let evict = test_collection.store.evict(
         &test_collection.name,
-        FencingToken::new(2),
+        test_collection.token(2),
         EvictionMode::Close,
         LIMIT,
     );
@@ -94,7 +94,7 @@ async fn a_takeover_before_the_check_makes_the_transaction_fail_or_start_again()
         context,
         |session, context| Box::pin(pay_and_take_over(session, context)),
     );
-    assert_eq!(rejected(done.await).newest, token(2));
+    assert_eq!(rejected(done.await).newest, Some(test_collection.token(2)));
     assert_eq!(runs, 2, "the first met the takeover");
     assert_eq!(account.cents().await, 0);
 }
@@ -225,7 +225,7 @@ async fn a_lease_that_expires_within_the_transaction_does_not_confirm() {
     let test_collection = &account.test_collection;
     let mut bid = test_collection.bid("a", 1);
     bid.ttl = Duration::from_millis(400);
-    test_collection.store.acquire(&bid, LIMIT).await.unwrap();
+    test_collection.acquire_by(&bid).await;
     let mut session = begun(&account).await;
     let find = account.accounts.find_one(account.name());
     find.session(&mut session).await.unwrap();
@@ -245,7 +245,7 @@ async fn a_record_of_a_newer_library_is_unsupported_and_a_damaged_one_is_corrupt
     let account = Account::new().await;
     account.test_collection.acquire("a", 1).await;
     for (fields, expected) in [
-        (doc! { "ttl": "long" }, StoreErrorKind::Corrupt),
+        (doc! { "closing": "no" }, StoreErrorKind::Corrupt),
         (doc! { "min_reader": 99 }, StoreErrorKind::Unsupported),
     ] {
         account.test_collection.set(fields).await;

@@ -111,7 +111,7 @@ fn is_fit() -> Document {
             types,
             whole,
             doc! { "$in": [{ "$type": "$holder" }, ["string", "null"]] },
-            doc! { "$gte": [{ "$min": ["$token", "$version"] }, 0] },
+            doc! { "$gte": [{ "$min": ["$token", "$version", "$min_reader"] }, 0] },
             doc! { "$lt": [{ "$max": ["$token", "$version"] }, i64::MAX] },
             doc! { "$lte": ["$min_reader", READER as i32] },
         ])
