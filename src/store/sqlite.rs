@@ -6,9 +6,12 @@ use std::{
 };
 
 use async_trait::async_trait;
+#[cfg(target_os = "linux")]
+use futures::stream::BoxStream;
 
 mod busy_timeout;
 mod clock_identity;
+mod doorbell;
 mod failure;
 mod fencing;
 mod files;
@@ -26,6 +29,8 @@ use self::{
     session::{HostClock, Session},
     worker::Worker,
 };
+#[cfg(target_os = "linux")]
+use super::StoreEvent;
 use super::{
     AcquireOutcome, EvictionMode, InstructOutcome, LeaseStore, Operation, ReleaseOutcome,
     RenewOutcome, StoreError,
@@ -162,6 +167,8 @@ pub struct SqliteStore {
     /// For transactions on the application's connections.
     clock: HostClock,
     files: Arc<Files>,
+    #[cfg(target_os = "linux")]
+    listeners: Arc<doorbell::Listeners>,
 }
 
 /// Builds an [`SqliteStore`] with settings of your own; see [`SqliteStore::builder`].
@@ -200,19 +207,21 @@ impl SqliteStoreBuilder {
         let clock = self.clock.clone();
         let started = Session::open(path, self.clock, self.busy_limit).and_then(|session| {
             let files = Arc::clone(&session.files);
+            #[cfg(target_os = "linux")]
+            let listeners = Arc::new(session.doorbell.listeners());
             let worker = Worker::start(session).map_err(|error| {
                 Failure::unavailable("cannot start the thread of the store").because(error)
             });
-            Ok((worker?, files))
+            Ok(SqliteStore {
+                worker: worker?,
+                path: path.into(),
+                clock,
+                files,
+                #[cfg(target_os = "linux")]
+                listeners,
+            })
         });
-        let (worker, files) = started
-            .map_err(|failure| failure.of(KIND, Operation::Open, &path.display().to_string()))?;
-        Ok(SqliteStore {
-            worker,
-            path: path.into(),
-            clock,
-            files,
-        })
+        started.map_err(|failure| failure.of(KIND, Operation::Open, &path.display().to_string()))
     }
 }
 
@@ -416,6 +425,11 @@ impl LeaseStore for SqliteStore {
             }));
         }
         outcomes
+    }
+
+    #[cfg(target_os = "linux")]
+    fn watch(&self, alive_every: Duration) -> Option<BoxStream<'static, StoreEvent>> {
+        Some(self.listeners.listen(alive_every))
     }
 }
 

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{
     busy_timeout::BusyTimeout,
+    doorbell::{BellPlace, Doorbell},
     failure::{Failure, RequestResult},
     files::{Files, check_path},
     row::LeaseRow,
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     clock::{Clock, Moment},
     lease::ResourceName,
-    store::{observed::Observations, record::StoredRecord},
+    store::{StoreEvent, observed::Observations, record::StoredRecord},
 };
 
 /// A clock and its identity, which is the same in all processes that read the same clock.
@@ -37,6 +38,9 @@ pub(super) struct Session {
     pub(super) clock: HostClock,
     pub(super) observations: Observations,
     busy_timeout: BusyTimeout,
+    pub(super) doorbell: Doorbell,
+    /// What the present transaction changes.
+    events: Vec<StoreEvent>,
 }
 
 /// A row as this process judges it: `record.expires_at` is on its own clock.
@@ -48,6 +52,14 @@ pub(super) struct LocalizedRow {
     pub(super) foreign: bool,
     /// The row as it is stored, or `None` if there is none.
     stored: Option<LeaseRow>,
+}
+
+/// A row to write.
+struct RowChange {
+    row: LeaseRow,
+    is_new: bool,
+    /// For those who wait for the lease.
+    event: Option<StoreEvent>,
 }
 
 /// What a write does to the expiry in the row.
@@ -86,6 +98,8 @@ impl Session {
         add_missing(&connection)?;
         wal::write_back(&connection);
         Ok(Self {
+            doorbell: Doorbell::new(BellPlace::beside(&path, &clock.identity)),
+            events: Vec::new(),
             files: Arc::new(Files::opened(&path, &connection)?),
             connection,
             clock,
@@ -135,8 +149,10 @@ impl Session {
         step: impl Fn(&mut LocalizedRow) -> (T, ExpiryUpdate),
     ) -> RequestResult<T> {
         let (outcome, written) = self.decide(resource, step)?;
-        if let Some((row, is_new)) = written {
+        if let Some(written) = written {
+            let RowChange { row, is_new, event } = written;
             row.write(&self.connection, resource, is_new)?;
+            self.events.extend(event);
         }
         Ok(outcome)
     }
@@ -146,7 +162,7 @@ impl Session {
         &mut self,
         resource: &ResourceName,
         step: impl Fn(&mut LocalizedRow) -> (T, ExpiryUpdate),
-    ) -> RequestResult<(T, Option<(LeaseRow, bool)>)> {
+    ) -> RequestResult<(T, Option<RowChange>)> {
         let mut observation = self.observe(resource)?;
         if let Some(row) = &observation.stored {
             row.check_reader(resource)?;
@@ -156,6 +172,9 @@ impl Session {
         if observation.record == before {
             return Ok((outcome, None));
         }
+        let event = observation
+            .record
+            .event_since(&before.availability(), resource);
         let is_new = observation.stored.is_none();
         let mut row = observation.stored.unwrap_or_else(LeaseRow::new);
         let stored = row.record.expires_at;
@@ -164,7 +183,7 @@ impl Session {
             ExpiryUpdate::Ours => row.clock = self.clock.identity.to_string(),
             ExpiryUpdate::Kept => row.record.expires_at = stored,
         }
-        Ok((outcome, Some((row, is_new))))
+        Ok((outcome, Some(RowChange { row, is_new, event })))
     }
 
     pub(super) fn observe(&mut self, resource: &ResourceName) -> RequestResult<LocalizedRow> {
@@ -229,6 +248,7 @@ impl Session {
         &mut self,
         work: impl FnOnce(&mut Self) -> RequestResult<T>,
     ) -> RequestResult<T> {
+        self.events.clear();
         self.connection
             .prepare_cached("BEGIN IMMEDIATE")?
             .execute([])?;
@@ -239,7 +259,9 @@ impl Session {
             commit.execute([]).map_err(Failure::at_commit)?;
             Ok(outcome)
         });
-        if done.is_err() {
+        if done.is_ok() {
+            self.doorbell.ring(&self.events);
+        } else {
             // If this fails, the next request tries it again before it begins.
             let _ = roll_back(&self.connection);
         }

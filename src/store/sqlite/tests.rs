@@ -16,6 +16,8 @@ use crate::{
 mod clock_order;
 #[cfg(feature = "conformance")]
 mod conformance;
+#[cfg(target_os = "linux")]
+mod doorbell;
 mod failures;
 mod fencing;
 mod foreign_clock;
