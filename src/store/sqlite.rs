@@ -2,12 +2,8 @@ use std::{
     fmt,
     path::Path,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
-
-use async_trait::async_trait;
-#[cfg(target_os = "linux")]
-use futures::stream::BoxStream;
 
 mod busy_timeout;
 mod clock_identity;
@@ -15,6 +11,7 @@ mod doorbell;
 mod failure;
 mod fencing;
 mod files;
+mod lease_store;
 mod operations;
 mod renewal;
 mod row;
@@ -29,25 +26,10 @@ use self::{
     session::{HostClock, Session},
     worker::Worker,
 };
-#[cfg(target_os = "linux")]
-use super::StoreEvent;
-use super::{
-    AcquireOutcome, EvictionMode, InstructOutcome, LeaseStore, Operation, ReleaseOutcome,
-    RenewOutcome, StoreError,
-};
-use crate::{
-    clock::{BootClock, Clock},
-    lease::{
-        Bid, EndReason, FencingToken, Instruction, Lease, LeaseRecord, ReleaseTarget, ResourceName,
-        Scope,
-    },
-};
+use super::{Operation, StoreError};
+use crate::clock::{BootClock, Clock};
 
 const KIND: &str = "sqlite";
-
-/// How many records one transaction of a batch or a purge writes. The requests of other callers and of other
-/// processes get their turn between two transactions.
-const AT_ONCE: usize = 1_000;
 
 /// Leases in an SQLite file, shared by the processes of **one host**.
 ///
@@ -90,18 +72,27 @@ const AT_ONCE: usize = 1_000;
 /// A lease under another clock (from before a restart of the machine, or from a container with its own time
 /// namespace) is *observed*: it becomes free once this store has counted its whole ttl since it first saw the
 /// present token and version. It is never free at once; `remaining` says how long the rest takes. Renewing
-/// it from here is [`Lost`](RenewOutcome::Lost). If the system has no boot id (every system except Linux),
+/// it from here is [`Lost`](super::RenewOutcome::Lost). If the system has no boot id (every system except Linux),
 /// the store observes the leases of every other process.
+///
+/// The first token of a record is the time of day of the process that writes it. A purge goes by the time of day,
+/// too. It deletes an expired lease under another clock only after its release.
 ///
 /// # Atomic primitive
 ///
 /// A `BEGIN IMMEDIATE` transaction: read the row, decide, write it, commit. A request that changes nothing,
 /// such as a follower's bid, is one read without the write lock.
 ///
+/// A renewal reads and writes only the columns that it needs: damage in the others, such as the history, does not
+/// end a lease.
+///
 /// # Requests
 ///
 /// One per operation. They run on the store's thread (`tenure-sqlite`), which ends with the last clone: no
 /// method blocks, and no runtime is needed.
+///
+/// [`renew_many`](super::LeaseStore::renew_many) and [`purge`](super::LeaseStore::purge) write up to 1,000 records in one
+/// transaction. If there are more, other requests and other processes get their turn after each 1,000.
 ///
 /// A request waits in short random sleeps for the write transactions of other connections. After
 /// [`busy_limit`](SqliteStoreBuilder::busy_limit), counted from the call, it fails with
@@ -111,6 +102,20 @@ const AT_ONCE: usize = 1_000;
 ///
 /// If the disk hangs, so does the thread: then a request is not answered within its limit.
 ///
+/// # Push
+///
+/// On Linux, the store pushes. After the commit of an acquisition, a release, an eviction, an instruction or a
+/// renewal with a shorter ttl, it appends a line with the name of the resource to the file `<database>-wake`.
+/// Other renewals append nothing. Each store that [watches](super::LeaseStore::watch) is woken by inotify and reads the
+/// new lines, on one thread (`tenure-wake`) for all its streams. The thread wakes twice every `alive_every`, to
+/// check that the file is still the one that others write to.
+///
+/// The lines are hints, and nothing depends on them. If a process ends between the commit and its line, or cannot
+/// write the file, the others look at their next poll. If the file cannot be used, the store warns once, and
+/// no request fails. You may delete the file at any time.
+///
+/// Other systems have no push: the locks poll.
+///
 /// # Settings
 ///
 /// The store switches the file to the write-ahead log (`journal_mode = WAL`, which stays with the file). Every
@@ -119,7 +124,8 @@ const AT_ONCE: usize = 1_000;
 ///
 /// # Disk space
 ///
-/// Leave 1 MB, and 5 KB for each resource with metadata. SQLite writes the log back when it has grown to
+/// Leave 1 MB, and 5 KB for each resource with metadata. The file `-wake` is begun again when it has grown to
+/// 64 KiB. SQLite writes the log back when it has grown to
 /// 256 KiB. If a long transaction of your application has made it longer, it is cut to that size again.
 ///
 /// While a connection of your application keeps a **read** transaction open, SQLite cannot reuse the log, which
@@ -136,7 +142,9 @@ const AT_ONCE: usize = 1_000;
 /// # Least privileges
 ///
 /// Reading and writing the file **and its directory**, where SQLite keeps the companion files `-wal` and
-/// `-shm`.
+/// `-shm`, and the store the file `-wake`. That one is created with the permissions of the database.
+///
+/// A store that watches uses one inotify instance (`fs.inotify.max_user_instances`, often 128 for each user).
 ///
 /// # What each error means
 ///
@@ -146,14 +154,15 @@ const AT_ONCE: usize = 1_000;
 /// | [`Unknown`](super::StoreErrorKind::Unknown) | a commit failed, so it may have been applied | the lock asks again; look at the disk |
 /// | [`Denied`](super::StoreErrorKind::Denied) | the process may not search the directory | grant it the privileges above |
 /// | [`Misconfigured`](super::StoreErrorKind::Misconfigured) | no such directory, no write access, a table of another layout, or a file that was replaced | the message says it; after a replacement, open the store again |
-/// | [`Corrupt`](super::StoreErrorKind::Corrupt) | the file or a row is damaged, or it is not an SQLite database | restore it, then raise the tokens |
+/// | [`Corrupt`](super::StoreErrorKind::Corrupt) | the file or a row is damaged, or it is not an SQLite database | restore it, then raise the tokens to the time of day in milliseconds |
 ///
 /// # What can be lost
 ///
 /// A crash of the process or of the machine loses nothing that was granted, if the disk keeps what it was told
 /// to flush. Outside the guarantee:
 ///
-/// - A restored backup takes tokens back, and so does a deleted file.
+/// - A restored backup takes tokens back. In a new file, tokens begin with the time of day: they are greater than
+///   those of a deleted one, unless the clock was set back.
 /// - If the file or its companion files are deleted or replaced while in use, processes that opened the old
 ///   file and processes that open the new one do not see each other. On Unix, the next request to the old
 ///   one fails with [`Misconfigured`](super::StoreErrorKind::Misconfigured) until the store is opened again.
@@ -272,164 +281,6 @@ impl SqliteStore {
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("SqliteStore").field(&self.path).finish()
-    }
-}
-
-#[async_trait]
-impl LeaseStore for SqliteStore {
-    fn kind(&self) -> &'static str {
-        KIND
-    }
-
-    fn location(&self) -> String {
-        self.path.display().to_string()
-    }
-
-    /// 10 ms, because a commit waits for the disk.
-    fn min_ttl(&self) -> Duration {
-        Duration::from_millis(10)
-    }
-
-    /// The requests run on the store's own thread.
-    fn runs_in_callers_task(&self) -> bool {
-        true
-    }
-
-    async fn prepare(&self) -> Result<(), StoreError> {
-        self.call(Operation::Prepare, Duration::MAX, Session::prepare)
-            .await
-    }
-
-    async fn acquire(&self, bid: &Bid, limit: Duration) -> Result<AcquireOutcome, StoreError> {
-        let bid = bid.clone();
-        self.call(Operation::Acquire, limit, move |session| {
-            session.acquire(&bid)
-        })
-        .await
-    }
-
-    async fn renew(
-        &self,
-        lease: &Lease,
-        ttl: Duration,
-        limit: Duration,
-    ) -> Result<RenewOutcome, StoreError> {
-        let lease = lease.clone();
-        self.call(Operation::Renew, limit, move |session| {
-            session.renew(&lease, ttl)
-        })
-        .await
-    }
-
-    async fn release(
-        &self,
-        claim: &ReleaseTarget,
-        reason: Option<EndReason>,
-        limit: Duration,
-    ) -> Result<ReleaseOutcome, StoreError> {
-        let claim = claim.clone();
-        self.call(Operation::Release, limit, move |session| {
-            session.release(&claim, reason)
-        })
-        .await
-    }
-
-    async fn read(
-        &self,
-        resource: &ResourceName,
-        limit: Duration,
-    ) -> Result<Option<LeaseRecord>, StoreError> {
-        let resource = resource.clone();
-        self.call(Operation::Read, limit, move |session| {
-            session.read(&resource)
-        })
-        .await
-    }
-
-    async fn list(&self, scope: &Scope, limit: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
-        let scope = scope.clone();
-        self.call(Operation::List, limit, move |session| session.list(&scope))
-            .await
-    }
-
-    async fn evict(
-        &self,
-        resource: &ResourceName,
-        token: FencingToken,
-        eviction: EvictionMode,
-        limit: Duration,
-    ) -> Result<ReleaseOutcome, StoreError> {
-        let resource = resource.clone();
-        self.call(Operation::Evict, limit, move |session| {
-            session.evict(&resource, token, eviction)
-        })
-        .await
-    }
-
-    async fn instruct(
-        &self,
-        resource: &ResourceName,
-        instruction: &Instruction,
-        limit: Duration,
-    ) -> Result<InstructOutcome, StoreError> {
-        let (resource, instruction) = (resource.clone(), instruction.clone());
-        self.call(Operation::Instruct, limit, move |session| {
-            session.instruct(&resource, &instruction)
-        })
-        .await
-    }
-
-    async fn purge(
-        &self,
-        scope: &Scope,
-        untouched_for: Duration,
-        limit: Duration,
-    ) -> Result<u64, StoreError> {
-        let begun = Instant::now();
-        let mut purged = 0;
-        loop {
-            let scope = scope.clone();
-            let left = limit.saturating_sub(begun.elapsed());
-            let deleted = self.call(Operation::Purge, left, move |session| {
-                session.purge(&scope, untouched_for, AT_ONCE)
-            });
-            let deleted = deleted.await?;
-            purged += deleted as u64;
-            if deleted < AT_ONCE {
-                return Ok(purged);
-            }
-        }
-    }
-
-    async fn renew_many(
-        &self,
-        leases: &[(Lease, Duration)],
-        limit: Duration,
-    ) -> Vec<Result<RenewOutcome, StoreError>> {
-        let begun = Instant::now();
-        let place = self.location();
-        let mut outcomes = Vec::with_capacity(leases.len());
-        for part in leases.chunks(AT_ONCE) {
-            let asked = part.to_vec();
-            let left = limit.saturating_sub(begun.elapsed());
-            let renewed = self
-                .worker
-                .call(left, move |session| session.renew_many(&asked))
-                .await;
-            let renewed = renewed.unwrap_or_else(|failure| {
-                let failure = failure.for_each();
-                part.iter().map(|_| Err(failure())).collect()
-            });
-            outcomes.extend(renewed.into_iter().map(|outcome| {
-                outcome.map_err(|failure| failure.of(KIND, Operation::Renew, &place))
-            }));
-        }
-        outcomes
-    }
-
-    #[cfg(target_os = "linux")]
-    fn watch(&self, alive_every: Duration) -> Option<BoxStream<'static, StoreEvent>> {
-        Some(self.listeners.listen(alive_every))
     }
 }
 

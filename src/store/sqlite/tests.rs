@@ -3,10 +3,14 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::*;
+use super::{lease_store::AT_ONCE, *};
 use crate::{
-    lease::{AttemptId, CandidateId, Metadata, Note},
+    lease::{
+        AttemptId, Bid, CandidateId, EndReason, FencingToken, Instruction, Lease, LeaseRecord,
+        Metadata, Note, ResourceName, Scope,
+    },
     store::{
+        AcquireOutcome, EvictionMode, InstructOutcome, LeaseStore, ReleaseOutcome, RenewOutcome,
         StandingInstruction, StoreErrorKind,
         fixtures::{LIMIT, TTL, bid, claim, granted, lease, owner, refused, resource},
     },

@@ -16,6 +16,11 @@ impl ClockMark {
         });
         Self(hash)
     }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mark = Self(u64::from_str_radix(text, 16).ok()?);
+        (mark.to_string() == text).then_some(mark)
+    }
 }
 
 impl fmt::Display for ClockMark {
@@ -49,11 +54,7 @@ pub(super) fn parse(line: &[u8], clock: &ClockMark) -> Option<StoreEvent> {
             "C" => StoreEvent::Changed(name(fields.next()?)?),
             "A" => {
                 let ttl = Duration::from_millis(fields.next()?.parse().ok()?);
-                let marked = fields.next()?;
-                u64::from_str_radix(marked, 16)
-                    .ok()
-                    .filter(|_| marked.len() == 16)?;
-                let acquired_here = marked == clock.to_string();
+                let acquired_here = ClockMark::parse(fields.next()?)? == *clock;
                 let resource = name(fields.next()?)?;
                 if acquired_here {
                     StoreEvent::Acquired { resource, ttl }

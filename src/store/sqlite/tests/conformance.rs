@@ -5,6 +5,8 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+use async_trait::async_trait;
+
 use super::*;
 use crate::conformance::{Capabilities, Subject, not_applicable};
 
