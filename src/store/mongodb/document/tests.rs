@@ -12,7 +12,8 @@ fn good(token: i64) -> Document {
     doc! {
         "_id": "jobs/nightly", "scope": "jobs/", "token": token, "version": 7_i64,
         "holder": "host-1-abc", "attempt": Binary { subtype, bytes }, "ttl": 15_000_i64,
-        "expires_at": since, "since": since, "closing": false, "metadata": null,
+        "expires_at": since, "since": since, "closing": false, "pause": null, "hand_over": null,
+        "edition": 1_i64, "internal": false, "touched": since, "metadata": null, "last": null,
         "history": [{ "token": token, "holder": "host-1-abc", "since": since }],
         "min_reader": 1, NOW: DateTime::from_millis(1_763_769_995_000),
     }
