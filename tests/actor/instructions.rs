@@ -52,10 +52,11 @@ fn every_handle_may_hand_the_lease_over() {
             "{outcome}"
         );
         let outcome = second.hand_over("third").await.unwrap();
+        // The third one does not contend, so after a poll anybody may lead.
         let HandOverOutcome::LedByAnother { by, .. } = outcome else {
             panic!("{outcome}");
         };
-        assert_eq!(by.as_str(), "me", "the third one does not contend");
+        assert!(["me", "second"].contains(&by.as_str()), "{by}");
         let error = first.hand_over("two\nlines").await.unwrap_err();
         assert!(matches!(error, OperatorError::Name(_)));
     });

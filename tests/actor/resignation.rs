@@ -1,7 +1,5 @@
 //! A leader that cannot do its work gives up.
 
-use std::time::Duration;
-
 use tenure::{
     Reason,
     actor::{ElectionState, IdleReason},
@@ -54,7 +52,7 @@ fn another_candidate_leads_after_a_resignation_and_a_stale_handle_does_nothing()
         let _rival = Recorder::follow(&rival, &other);
         sleep(1.0).await;
         let stale = lab.log.leadership();
-        stale.resign(Duration::ZERO);
+        stale.resign(secs(5.0));
         sleep(3.0).await;
         assert!(rival.is_leader());
         rival.step_down_for(secs(5.0)).await.unwrap();
@@ -103,8 +101,11 @@ fn a_handler_that_resigns_each_time_waits_longer_each_time() {
             .map(|(at, _)| at)
             .collect();
         let gaps: Vec<_> = led.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        assert_eq!(gaps.len(), 6, "{gaps:?}");
-        for (gap, hold_off) in gaps.iter().zip([10.0, 20.0, 40.0, 80.0, 80.0, 80.0]) {
+        assert!(gaps.len() > 5, "{gaps:?}");
+        let hold_offs = [10.0, 20.0, 40.0]
+            .into_iter()
+            .chain(std::iter::repeat(80.0));
+        for (gap, hold_off) in gaps.iter().zip(hold_offs) {
             assert!((hold_off..hold_off + 3.0).contains(gap), "{gaps:?}");
         }
     });
