@@ -5,10 +5,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::{
-    Client,
-    config::{StalledStreamProtectionConfig, retry::RetryConfig},
-};
+use aws_sdk_dynamodb::{Client, config::retry::RetryConfig};
 use futures::{StreamExt as _, stream};
 
 mod conditional_update;
@@ -202,11 +199,8 @@ impl DynamoStore {
     #[must_use]
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         let config = client.config().to_builder();
-        // If a write was applied, its own retry would fail the condition. An answer has one small part, which the
-        // store limits itself, so nothing needs to watch how fast its bytes arrive.
-        let config = config
-            .retry_config(RetryConfig::disabled())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        // If a write was applied, its own retry would fail the condition.
+        let config = config.retry_config(RetryConfig::disabled());
         let client = Client::from_conf(config.build());
         let table = table.into().into();
         Self {

@@ -9,6 +9,7 @@
 #[path = "../common/recovery.rs"]
 mod common;
 mod fencing;
+mod instructions;
 #[cfg(feature = "conformance")]
 mod kit;
 #[path = "../common/locks.rs"]
