@@ -161,7 +161,9 @@ fn resigned_during_a_poll() {
     let polled = hold
         .leadership()
         .poll_resigned(&mut Context::from_waker(&waker));
-    threads.map(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     assert!(polled.is_ready() || wakes.0.load(SeqCst) == 1, "missed");
     let hold_off = hold.resigned().expect("both have resigned");
     if let Poll::Ready(polled) = polled {
