@@ -3,6 +3,7 @@
 mod builder;
 mod handle;
 mod handlers;
+mod holder_checks;
 mod known_leader;
 mod leader_view;
 mod leader_watch;

@@ -30,6 +30,7 @@ use crate::{
 };
 use event_forwarder::{EventForwarder, LeadershipEvent};
 pub use work_outcome::WorkOutcome;
+use work_outcome::work_failed;
 
 /// The two callbacks of [`follow`].
 ///
@@ -294,18 +295,6 @@ impl<C: LeaderCallbacks<O>, O: WorkOutcome> RunningFollow<C, O> {
             }
         }
     }
-}
-
-fn work_failed(lock: &LockHandle, leadership: &Leadership, error: &str) {
-    event!(
-        warn,
-        "tenure.work_failed",
-        resource = %lock.resource(),
-        candidate = %lock.candidate(),
-        token = leadership.token().get(),
-        error,
-        "the work of the leader failed, so it resigns: {error}"
-    );
 }
 
 /// Runs one callback. The event is acknowledged when the callback has returned or was dropped.

@@ -53,7 +53,7 @@ pub struct LockActor {
     pub(super) restarts: u64,
     no_subscriber_warning: NoSubscriberWarning,
     slow_subscriber_warning: SlowSubscriberWarning,
-    lease_events: LeaseEvents,
+    pub(super) lease_events: LeaseEvents,
     /// Where acknowledgements are sent. Weak, so that it does not keep the lock running.
     pub(super) lock: Option<WeakAddr<LockActor>>,
     /// The lock's own address, so that the supervisor does not end before the lease is released. Dropped
@@ -174,14 +174,6 @@ impl LockActor {
         self.election.handle_timeout(self.clock.now());
     }
 
-    /// Gives the leadership up if its holder has resigned.
-    fn poll_resignation(&mut self, cx: &mut TaskContext<'_>) {
-        let leadership = self.election.leadership();
-        if let Some(Poll::Ready(hold_off)) = leadership.map(|it| it.poll_resigned(cx)) {
-            self.election.resign(hold_off, self.clock.now());
-        }
-    }
-
     /// Handles the reply of the store when it is there.
     fn poll_reply(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Arc<StoreError>>> {
         let awaited = self.election.in_flight().map(|(id, _)| id);
@@ -217,19 +209,6 @@ impl LockActor {
             );
         }
         Poll::Ready(result)
-    }
-
-    fn warn_of_same_candidate(&mut self) {
-        if let Some(token) = self.election.poll_same_candidate() {
-            lock_event!(
-                warn,
-                "tenure.same_candidate_id",
-                self.config(),
-                token = token.get(),
-                "another process contends for the resource as the same candidate, and leads: the two exclude each \
-                 other, but nobody can tell them apart; give each process an id of its own"
-            );
-        }
     }
 
     /// Ready at the next moment at which something is due.
@@ -290,12 +269,6 @@ impl LockActor {
             // The caller may have dropped its future.
             let _ = waiting.send(outcome);
         }
-    }
-
-    fn log_lease(&mut self) {
-        let now = self.clock.now();
-        self.lease_events
-            .follow(self.election.config(), self.election.term(), now);
     }
 
     /// Delivers the election's transitions to the subscribers, and their state to the election.

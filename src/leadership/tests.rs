@@ -2,7 +2,7 @@
 mod interleavings;
 
 use super::*;
-use crate::testing::ManualClock;
+use crate::{lease::CandidateId, testing::ManualClock};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -7,7 +7,10 @@ use loom::{
 };
 
 use super::*;
-use crate::mutants::{Mutant, with};
+use crate::{
+    lease::CandidateId,
+    mutants::{Mutant, with},
+};
 
 const START: u64 = 100;
 const DEADLINE: u64 = 110;
