@@ -35,6 +35,7 @@
 #[cfg(test)]
 mod broken;
 mod cases;
+mod operator;
 mod trial;
 
 pub use trial::{Capabilities, Subject};
@@ -100,6 +101,62 @@ macro_rules! __conformance_cases {
             a_write_that_gets_no_answer_fails_within_its_limit
             one_of_32_simultaneous_bids_wins
             one_of_32_simultaneous_bids_wins_a_resource_without_a_record
+            the_first_token_is_the_time_of_day
+            each_later_token_is_one_more
+            a_token_grows_across_a_purge
+            a_token_grows_across_a_purge_and_a_pause
+            the_history_has_the_reason_of_a_release
+            a_release_without_a_reason_notes_none
+            the_history_names_an_eviction
+            the_ends_of_older_acquisitions_are_kept
+            every_write_but_a_renewal_touches_the_record
+            a_paused_lease_that_is_free_is_not_acquired
+            a_paused_lease_that_has_expired_is_not_taken_over
+            a_paused_lease_is_refused_to_the_attempt_that_holds_it
+            a_paused_lease_is_refused_to_a_reentrant_bid_of_its_holder
+            a_pause_does_not_refuse_an_internal_bid
+            a_paused_lease_is_renewed_and_its_holder_is_told
+            a_refusal_and_a_read_show_the_pause
+            a_pause_holds_for_a_client_that_comes_later
+            a_pause_creates_an_absent_record
+            a_resumed_lease_is_acquired
+            a_pause_stands_until_it_is_resumed
+            each_pause_and_resume_raises_the_edition_by_one
+            a_late_pause_changes_nothing
+            a_late_resume_changes_nothing
+            a_resume_of_an_absent_record_makes_no_record
+            one_of_many_simultaneous_pauses_applies
+            a_renewal_tells_a_hand_over
+            the_last_hand_over_stands
+            a_hand_over_of_another_token_is_refused
+            a_hand_over_of_a_free_lease_is_refused
+            a_hand_over_of_an_expired_lease_is_refused
+            the_candidate_of_a_hand_over_bids_first
+            the_candidate_of_a_hand_over_bids_first_after_expiry
+            a_bid_that_has_waited_is_granted_after_a_hand_over
+            an_acquisition_clears_the_hand_over
+            a_hand_over_leaves_the_lease_to_its_holder
+            a_hand_over_and_a_pause_do_not_erase_each_other
+            a_pause_wins_over_a_hand_over
+            instructions_do_not_prolong_a_lease
+            an_internal_record_takes_no_instruction
+            a_confirmed_pause_stops_bids_that_are_on_their_way
+            a_purge_deletes_released_records_and_counts_them
+            a_purge_spares_records_that_are_held_paused_or_internal
+            a_purge_spares_records_that_were_touched_lately
+            a_purge_spares_other_scopes
+            a_purge_deletes_an_expired_record_unless_the_store_observes
+            a_purge_that_races_with_bids_deletes_no_held_record
+            renew_many_gives_each_lease_a_whole_ttl_again
+            renew_many_tells_each_instruction
+            renew_many_answers_for_each_copy_of_a_lease
+            renew_many_of_no_lease_has_no_result
+            a_watch_is_never_silent
+            a_watch_tells_an_acquisition
+            a_watch_tells_a_release_that_is_visible_by_then
+            a_watch_tells_an_eviction
+            a_watch_tells_instructions
+            a_watch_tells_a_renewal_with_a_shorter_ttl
         }
     };
 }
@@ -158,6 +215,21 @@ const NEEDS: &[(&str, IsMet)] = &[
         "a_write_that_gets_no_answer_fails_within_its_limit",
         |has| has.can_stall,
     ),
+    ("a_hand_over_of_an_expired_lease_is_refused", |has| {
+        !has.observed
+    }),
+    ("a_watch_is_never_silent", |has| has.can_watch),
+    ("a_watch_tells_an_acquisition", |has| {
+        has.can_watch && has.watch_tells_acquisitions
+    }),
+    ("a_watch_tells_a_release_that_is_visible_by_then", |has| {
+        has.can_watch
+    }),
+    ("a_watch_tells_an_eviction", |has| has.can_watch),
+    ("a_watch_tells_instructions", |has| has.can_watch),
+    ("a_watch_tells_a_renewal_with_a_shorter_ttl", |has| {
+        has.can_watch
+    }),
 ];
 
 /// The cases that check nothing for a store with these capabilities.

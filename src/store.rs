@@ -44,6 +44,8 @@ pub use sqlite::{SqliteStore, SqliteStoreBuilder};
 pub use url::open;
 
 #[cfg(test)]
+pub(crate) use change_feed::ChangeFeed;
+#[cfg(test)]
 pub(crate) use record::StoredRecord;
 
 use std::{fmt::Debug, time::Duration};

@@ -2,7 +2,12 @@
 
 mod acquire;
 mod client;
+mod instruct;
+mod purge;
+mod release;
+mod renew;
 mod shared_owner;
+mod watch;
 
 use std::{
     any::Any,
@@ -17,7 +22,7 @@ use self::client::Client;
 use super::{Capabilities, Subject};
 use crate::{
     lease::ResourceName,
-    store::{LeaseStore, StoredRecord},
+    store::{ChangeFeed, LeaseStore, StoredRecord},
     testing::ManualClock,
 };
 
@@ -89,6 +94,94 @@ faults! {
     BidLimitIgnored
     UnansweredWriteIsDenied
     UnansweredBidApplied
+    FirstTokenIsOne
+    EveryTokenIsTheTimeOfDay
+    FirstTokenOfAPauseIsOne
+    ReleaseNotesNoReason
+    ReasonOnlyOfALease
+    EveryReleaseNotesAReason
+    EvictionNotNoted
+    EndsOfOlderAcquisitionsForgotten
+    AcquisitionDoesNotTouch
+    ReleaseDoesNotTouch
+    EvictionDoesNotTouch
+    InstructionDoesNotTouch
+    RenewalTouches
+    PauseIgnoredIfFree
+    PauseIgnoredByTakeovers
+    PauseIgnoredByRetries
+    PauseIgnoredByReentrantBids
+    PauseUnknownToLaterClients
+    PauseReadBeforeTheWrite
+    PauseRefusesInternalBids
+    PauseNeedsARecord
+    PausedLeaseNotRenewed
+    InstructionNotTold
+    InstructionToldOnce
+    NoteDropped
+    RefusalHidesThePause
+    ResumeKeepsThePause
+    ResumeMakesARecord
+    LatePauseApplies
+    LateResumeApplies
+    EditionNotRaised
+    RefusedInstructionHidesTheRecord
+    HandOverWithoutTokenCheck
+    HandOverOfAFreeLease
+    HandOverOfAnExpiredLease
+    HandOverIgnored
+    HandOverIgnoredAfterExpiry
+    HandOverRefusesEverybody
+    HandOverRefusesTheHolder
+    HandOverSurvivesAnAcquisition
+    HandOverRaisesTheEdition
+    FirstHandOverStands
+    WaitedIgnored
+    AnyWaitedCounts
+    HandOverErasesThePause
+    PauseErasesTheHandOver
+    ResumeErasesTheHandOver
+    HandOverWinsOverAPause
+    InstructionMovesTheExpiry
+    InstructionRaisesTheVersion
+    InternalRecordNotMarked
+    InternalRecordInstructed
+    PurgeDoesNothing
+    PurgeCountsWhatIsLeft
+    PurgeDeletesHeldRecords
+    PurgeDeletesPausedRecords
+    PurgeDeletesInternalRecords
+    PurgeIgnoresTheTime
+    PurgeDeletesSubscopes
+    PurgeSparesExpiredRecords
+    PurgeDeletesObservedRecords
+    PurgeWithoutCondition
+    RenewManyDropsInstructions
+    RenewManyExtendsTheFirstOnly
+    RenewManyRefusesDuplicates
+    RenewManyJudgesByTheName
+    RenewManyAnswersAnEmptyBatch
+    WatchMissesAcquisitions
+    WatchMissesReleases
+    WatchMissesEvictions
+    WatchMissesInstructions
+    WatchMissesShorterRenewals
+    WatchTellsOwnChangesOnly
+    WatchTellsTooEarly
+    WatchIsSilent
+}
+
+impl Fault {
+    /// Whether the clients of a store with this fault observe expiry, because the store has no clock.
+    fn is_of_an_observing_store(self) -> bool {
+        matches!(
+            self,
+            Self::ObservationFromTheRequest
+                | Self::VersionSetByTheClient
+                | Self::InstructionRaisesTheVersion
+                | Self::PurgeDeletesObservedRecords
+        )
+    }
 }
 
 /// The database: its records, its clock and its state.
@@ -103,6 +196,7 @@ struct Database {
     newer_format: Mutex<BTreeSet<String>>,
     /// Alive while the database does not answer writes.
     stalled: Mutex<Weak<()>>,
+    changes: ChangeFeed,
 }
 
 /// A subject whose store has this fault, or no fault.
@@ -122,6 +216,7 @@ impl Broken {
                 unknown_fields: Mutex::default(),
                 newer_format: Mutex::default(),
                 stalled: Mutex::default(),
+                changes: ChangeFeed::new(),
             }),
         }
     }
@@ -131,12 +226,11 @@ impl Broken {
 impl Subject for Broken {
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = Capabilities::new(Duration::from_secs(10));
-        capabilities.observed = matches!(
-            self.fault,
-            Some(Fault::ObservationFromTheRequest | Fault::VersionSetByTheClient)
-        );
+        capabilities.observed = self.fault.is_some_and(Fault::is_of_an_observing_store);
         capabilities.can_edit_records = true;
         capabilities.can_stall = true;
+        capabilities.can_watch = true;
+        capabilities.watch_tells_acquisitions = true;
         capabilities
     }
 

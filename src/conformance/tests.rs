@@ -210,6 +210,284 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
         Fault::UnansweredBidApplied,
         "a_write_that_gets_no_answer_fails_within_its_limit",
     ),
+    (Fault::FirstTokenIsOne, "the_first_token_is_the_time_of_day"),
+    (
+        Fault::EveryTokenIsTheTimeOfDay,
+        "each_later_token_is_one_more",
+    ),
+    (Fault::FirstTokenIsOne, "a_token_grows_across_a_purge"),
+    (
+        Fault::FirstTokenOfAPauseIsOne,
+        "a_token_grows_across_a_purge_and_a_pause",
+    ),
+    (
+        Fault::ReleaseNotesNoReason,
+        "the_history_has_the_reason_of_a_release",
+    ),
+    (
+        Fault::ReasonOnlyOfALease,
+        "the_history_has_the_reason_of_a_release",
+    ),
+    (
+        Fault::EveryReleaseNotesAReason,
+        "a_release_without_a_reason_notes_none",
+    ),
+    (Fault::EvictionNotNoted, "the_history_names_an_eviction"),
+    (
+        Fault::EndsOfOlderAcquisitionsForgotten,
+        "the_ends_of_older_acquisitions_are_kept",
+    ),
+    (
+        Fault::AcquisitionDoesNotTouch,
+        "every_write_but_a_renewal_touches_the_record",
+    ),
+    (
+        Fault::ReleaseDoesNotTouch,
+        "every_write_but_a_renewal_touches_the_record",
+    ),
+    (
+        Fault::EvictionDoesNotTouch,
+        "every_write_but_a_renewal_touches_the_record",
+    ),
+    (
+        Fault::InstructionDoesNotTouch,
+        "every_write_but_a_renewal_touches_the_record",
+    ),
+    (
+        Fault::RenewalTouches,
+        "every_write_but_a_renewal_touches_the_record",
+    ),
+    (
+        Fault::PauseIgnoredIfFree,
+        "a_paused_lease_that_is_free_is_not_acquired",
+    ),
+    (
+        Fault::PauseIgnoredByTakeovers,
+        "a_paused_lease_that_has_expired_is_not_taken_over",
+    ),
+    (
+        Fault::PauseIgnoredByRetries,
+        "a_paused_lease_is_refused_to_the_attempt_that_holds_it",
+    ),
+    (
+        Fault::PauseIgnoredByReentrantBids,
+        "a_paused_lease_is_refused_to_a_reentrant_bid_of_its_holder",
+    ),
+    (
+        Fault::PauseRefusesInternalBids,
+        "a_pause_does_not_refuse_an_internal_bid",
+    ),
+    (
+        Fault::PausedLeaseNotRenewed,
+        "a_paused_lease_is_renewed_and_its_holder_is_told",
+    ),
+    (
+        Fault::InstructionNotTold,
+        "a_paused_lease_is_renewed_and_its_holder_is_told",
+    ),
+    (
+        Fault::InstructionToldOnce,
+        "a_paused_lease_is_renewed_and_its_holder_is_told",
+    ),
+    (
+        Fault::NoteDropped,
+        "a_paused_lease_is_renewed_and_its_holder_is_told",
+    ),
+    (
+        Fault::RefusalHidesThePause,
+        "a_refusal_and_a_read_show_the_pause",
+    ),
+    (
+        Fault::PauseUnknownToLaterClients,
+        "a_pause_holds_for_a_client_that_comes_later",
+    ),
+    (Fault::PauseNeedsARecord, "a_pause_creates_an_absent_record"),
+    (Fault::ResumeKeepsThePause, "a_resumed_lease_is_acquired"),
+    (
+        Fault::InstructionToldOnce,
+        "a_pause_stands_until_it_is_resumed",
+    ),
+    (
+        Fault::EditionNotRaised,
+        "each_pause_and_resume_raises_the_edition_by_one",
+    ),
+    (Fault::LatePauseApplies, "a_late_pause_changes_nothing"),
+    (
+        Fault::RefusedInstructionHidesTheRecord,
+        "a_late_pause_changes_nothing",
+    ),
+    (Fault::LateResumeApplies, "a_late_resume_changes_nothing"),
+    (
+        Fault::ResumeMakesARecord,
+        "a_resume_of_an_absent_record_makes_no_record",
+    ),
+    (
+        Fault::NoCompareAndSet,
+        "one_of_many_simultaneous_pauses_applies",
+    ),
+    (Fault::InstructionNotTold, "a_renewal_tells_a_hand_over"),
+    (Fault::InstructionToldOnce, "a_renewal_tells_a_hand_over"),
+    (
+        Fault::HandOverRaisesTheEdition,
+        "a_renewal_tells_a_hand_over",
+    ),
+    (Fault::FirstHandOverStands, "the_last_hand_over_stands"),
+    (
+        Fault::HandOverWithoutTokenCheck,
+        "a_hand_over_of_another_token_is_refused",
+    ),
+    (
+        Fault::HandOverOfAFreeLease,
+        "a_hand_over_of_a_free_lease_is_refused",
+    ),
+    (
+        Fault::HandOverOfAnExpiredLease,
+        "a_hand_over_of_an_expired_lease_is_refused",
+    ),
+    (
+        Fault::HandOverIgnored,
+        "the_candidate_of_a_hand_over_bids_first",
+    ),
+    (
+        Fault::HandOverRefusesEverybody,
+        "the_candidate_of_a_hand_over_bids_first",
+    ),
+    (
+        Fault::HandOverIgnoredAfterExpiry,
+        "the_candidate_of_a_hand_over_bids_first_after_expiry",
+    ),
+    (
+        Fault::WaitedIgnored,
+        "a_bid_that_has_waited_is_granted_after_a_hand_over",
+    ),
+    (
+        Fault::AnyWaitedCounts,
+        "a_bid_that_has_waited_is_granted_after_a_hand_over",
+    ),
+    (
+        Fault::HandOverSurvivesAnAcquisition,
+        "an_acquisition_clears_the_hand_over",
+    ),
+    (
+        Fault::HandOverRefusesTheHolder,
+        "a_hand_over_leaves_the_lease_to_its_holder",
+    ),
+    (
+        Fault::HandOverErasesThePause,
+        "a_hand_over_and_a_pause_do_not_erase_each_other",
+    ),
+    (
+        Fault::PauseErasesTheHandOver,
+        "a_hand_over_and_a_pause_do_not_erase_each_other",
+    ),
+    (
+        Fault::ResumeErasesTheHandOver,
+        "a_hand_over_and_a_pause_do_not_erase_each_other",
+    ),
+    (
+        Fault::HandOverWinsOverAPause,
+        "a_pause_wins_over_a_hand_over",
+    ),
+    (
+        Fault::InstructionMovesTheExpiry,
+        "instructions_do_not_prolong_a_lease",
+    ),
+    (
+        Fault::InstructionRaisesTheVersion,
+        "instructions_do_not_prolong_a_lease",
+    ),
+    (
+        Fault::InternalRecordNotMarked,
+        "an_internal_record_takes_no_instruction",
+    ),
+    (
+        Fault::InternalRecordInstructed,
+        "an_internal_record_takes_no_instruction",
+    ),
+    (
+        Fault::PauseReadBeforeTheWrite,
+        "a_confirmed_pause_stops_bids_that_are_on_their_way",
+    ),
+    (
+        Fault::PurgeDoesNothing,
+        "a_purge_deletes_released_records_and_counts_them",
+    ),
+    (
+        Fault::PurgeCountsWhatIsLeft,
+        "a_purge_deletes_released_records_and_counts_them",
+    ),
+    (
+        Fault::PurgeDeletesHeldRecords,
+        "a_purge_spares_records_that_are_held_paused_or_internal",
+    ),
+    (
+        Fault::PurgeDeletesPausedRecords,
+        "a_purge_spares_records_that_are_held_paused_or_internal",
+    ),
+    (
+        Fault::PurgeDeletesInternalRecords,
+        "a_purge_spares_records_that_are_held_paused_or_internal",
+    ),
+    (
+        Fault::PurgeIgnoresTheTime,
+        "a_purge_spares_records_that_were_touched_lately",
+    ),
+    (Fault::PurgeDeletesSubscopes, "a_purge_spares_other_scopes"),
+    (
+        Fault::PurgeSparesExpiredRecords,
+        "a_purge_deletes_an_expired_record_unless_the_store_observes",
+    ),
+    (
+        Fault::PurgeDeletesObservedRecords,
+        "a_purge_deletes_an_expired_record_unless_the_store_observes",
+    ),
+    (
+        Fault::PurgeWithoutCondition,
+        "a_purge_that_races_with_bids_deletes_no_held_record",
+    ),
+    (
+        Fault::RenewManyExtendsTheFirstOnly,
+        "renew_many_gives_each_lease_a_whole_ttl_again",
+    ),
+    (
+        Fault::RenewManyDropsInstructions,
+        "renew_many_tells_each_instruction",
+    ),
+    (
+        Fault::RenewManyRefusesDuplicates,
+        "renew_many_answers_for_each_copy_of_a_lease",
+    ),
+    (
+        Fault::RenewManyJudgesByTheName,
+        "renew_many_answers_for_each_copy_of_a_lease",
+    ),
+    (
+        Fault::RenewManyAnswersAnEmptyBatch,
+        "renew_many_of_no_lease_has_no_result",
+    ),
+    (Fault::WatchIsSilent, "a_watch_is_never_silent"),
+    (
+        Fault::WatchMissesAcquisitions,
+        "a_watch_tells_an_acquisition",
+    ),
+    (
+        Fault::WatchMissesReleases,
+        "a_watch_tells_a_release_that_is_visible_by_then",
+    ),
+    (
+        Fault::WatchTellsOwnChangesOnly,
+        "a_watch_tells_a_release_that_is_visible_by_then",
+    ),
+    (
+        Fault::WatchTellsTooEarly,
+        "a_watch_tells_a_release_that_is_visible_by_then",
+    ),
+    (Fault::WatchMissesEvictions, "a_watch_tells_an_eviction"),
+    (Fault::WatchMissesInstructions, "a_watch_tells_instructions"),
+    (
+        Fault::WatchMissesShorterRenewals,
+        "a_watch_tells_a_renewal_with_a_shorter_ttl",
+    ),
 ];
 
 fn passes(case: &str, fault: Option<Fault>) -> bool {
@@ -233,13 +511,31 @@ fn every_case_and_every_fault_is_in_the_table_and_has_its_name() {
 #[test]
 fn cases_without_their_capability_are_not_applicable() {
     let mut capabilities = Capabilities::new(Duration::from_secs(1));
-    let all: Vec<_> = NEEDS.iter().map(|(name, _)| *name).collect();
-    assert_eq!(not_applicable(&capabilities), all);
+    let names = |met: &[&str]| -> Vec<_> {
+        let names = NEEDS.iter().map(|(name, _)| *name);
+        names.filter(|name| !met.contains(name)).collect()
+    };
+    let by_clock = "a_hand_over_of_an_expired_lease_is_refused";
+    assert_eq!(not_applicable(&capabilities), names(&[by_clock]));
     capabilities.can_edit_records = true;
+    let edits = [
+        "unknown_fields_are_kept",
+        "a_record_of_a_newer_format_is_not_written",
+    ];
     assert_eq!(
         not_applicable(&capabilities),
-        ["a_write_that_gets_no_answer_fails_within_its_limit"]
+        names(&[by_clock, edits[0], edits[1]])
     );
+    capabilities.can_stall = true;
+    capabilities.can_watch = true;
+    assert_eq!(
+        not_applicable(&capabilities),
+        ["a_watch_tells_an_acquisition"]
+    );
+    capabilities.watch_tells_acquisitions = true;
+    assert_eq!(not_applicable(&capabilities), [""; 0]);
+    capabilities.observed = true;
+    assert_eq!(not_applicable(&capabilities), [by_clock]);
     let broken = Broken::new(None).capabilities();
     assert_eq!(not_applicable(&broken), [""; 0]);
 }

@@ -30,6 +30,10 @@ pub struct Capabilities {
     /// Whether the [`Subject`] can stop the store from answering writes: it has its own
     /// [`stall`](Subject::stall). Default: `false`.
     pub can_stall: bool,
+    /// Whether the store can push: its [`watch`](LeaseStore::watch) returns a stream. Default: `false`.
+    pub can_watch: bool,
+    /// Whether that stream also tells that a lease was acquired. Default: `false`.
+    pub watch_tells_acquisitions: bool,
 }
 
 impl Capabilities {
@@ -42,6 +46,8 @@ impl Capabilities {
             observed: false,
             can_edit_records: false,
             can_stall: false,
+            can_watch: false,
+            watch_tells_acquisitions: false,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 
 use super::{Database, Fault};
 use crate::{
@@ -15,8 +16,8 @@ use crate::{
         Scope,
     },
     store::{
-        AcquireOutcome, EvictionMode, InstructOutcome, LeaseStore, Operation, ReleaseOutcome,
-        RenewOutcome, StoreError, StoreErrorKind, StoredRecord,
+        AcquireOutcome, ChangeFeed, EvictionMode, InstructOutcome, LeaseStore, Operation,
+        ReleaseOutcome, RenewOutcome, StoreError, StoreErrorKind, StoreEvent, StoredRecord,
     },
 };
 
@@ -27,9 +28,11 @@ type Observation = (FencingToken, u64, Moment);
 #[derive(Debug)]
 pub(super) struct Client {
     fault: Option<Fault>,
-    shared: Arc<Database>,
-    number: u64,
+    pub(super) shared: Arc<Database>,
+    pub(super) number: u64,
     seen: Mutex<BTreeMap<String, Observation>>,
+    /// The changes that this client has made itself.
+    pub(super) own_changes: ChangeFeed,
 }
 
 impl Client {
@@ -39,15 +42,20 @@ impl Client {
             number: shared.clients.fetch_add(1, Ordering::SeqCst),
             shared,
             seen: Mutex::default(),
+            own_changes: ChangeFeed::new(),
         }
+    }
+
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.fault
     }
 
     pub(super) fn has(&self, fault: Fault) -> bool {
         self.fault == Some(fault)
     }
 
-    fn observes(&self) -> bool {
-        self.has(Fault::ObservationFromTheRequest) || self.has(Fault::VersionSetByTheClient)
+    pub(super) fn observes(&self) -> bool {
+        self.fault.is_some_and(Fault::is_of_an_observing_store)
     }
 
     fn key(&self, resource: &ResourceName) -> String {
@@ -58,7 +66,7 @@ impl Client {
         }
     }
 
-    fn now(&self) -> Moment {
+    pub(super) fn now(&self) -> Moment {
         let skewed = self.has(Fault::ExpiryByTheCallersClock);
         let ahead = if skewed {
             Duration::from_secs(self.number * 20)
@@ -88,8 +96,10 @@ impl Client {
     async fn step<T>(
         &self,
         resource: &ResourceName,
+        operation: Operation,
         step: impl Fn(&mut StoredRecord, Moment) -> T,
     ) -> T {
+        self.before_step(resource, operation).await;
         let key = self.key(resource);
         let racy = if self.has(Fault::NoCompareAndSetOnFreeKeys) {
             !self.shared.records.lock().unwrap().contains_key(&key)
@@ -109,13 +119,17 @@ impl Client {
         }
         let mut records = self.shared.records.lock().unwrap();
         let mut record = records.get(&key).cloned().unwrap_or_default();
+        let before = record.availability();
         let outcome = step(&mut record, self.now());
+        let event = record.event_since(&before, resource);
         if record.version > 0 {
             if self.has(Fault::UnknownFieldsDropped) {
                 self.shared.unknown_fields.lock().unwrap().remove(&key);
             }
             records.insert(key, record);
         }
+        drop(records);
+        self.tell(operation, event);
         outcome
     }
 
@@ -178,11 +192,16 @@ impl LeaseStore for Client {
             // A slow first read.
             self.shared.clock.advance(bid.ttl / 2);
         }
-        let outcome = self.step(&bid.resource, |record, now| {
+        let found_paused = self.finds_paused(&key, bid).await;
+        let outcome = self.step(&bid.resource, Operation::Acquire, |record, now| {
             if self.observes() && record.holder.is_some() && record.attempt != Some(bid.attempt) {
                 self.observe(&key, record, asked_at);
             }
-            self.acquire_by(record, bid, now)
+            if found_paused {
+                record.acquire(bid, now, SystemTime::now())
+            } else {
+                self.acquire_by(record, bid, now)
+            }
         });
         let outcome = outcome.await;
         waited.map(|()| outcome)
@@ -196,41 +215,8 @@ impl LeaseStore for Client {
     ) -> Result<RenewOutcome, StoreError> {
         self.check_format(&lease.resource, Operation::Renew)?;
         self.wait(Operation::Renew, limit).await?;
-        let outcome = self.step(&lease.resource, |record, now| {
-            let mut lease = lease.clone();
-            let version = record.version;
-            if self.has(Fault::ExpiredLeaseRenewed) {
-                record.expires_at = record.expires_at.max(now + ttl);
-            }
-            if self.has(Fault::RenewalWithoutTokenCheck) {
-                lease.token = record.token;
-            }
-            if self.has(Fault::RenewalByAnybody) {
-                lease.token = record.token;
-                lease.holder = record.holder.clone().unwrap_or(lease.holder);
-            }
-            if self.has(Fault::RenewalMakesARecord) {
-                record.version = record.version.max(1);
-            }
-            if self.has(Fault::EvictedLeaseRenewed) {
-                record.closing = false;
-            }
-            let before = (record.expires_at, record.ttl);
-            let outcome = record.renew(&lease, ttl, now);
-            if self.has(Fault::RenewalDoesNotExtend) {
-                record.expires_at = before.0;
-            }
-            if self.has(Fault::RenewalNeverShortens) {
-                record.expires_at = record.expires_at.max(before.0);
-            }
-            if self.has(Fault::RenewalKeepsTheTtl) {
-                record.ttl = before.1;
-            }
-            if self.has(Fault::VersionSetByTheClient) {
-                // The client's own version: the same with every renewal.
-                record.version = version.max(1_000);
-            }
-            outcome
+        let outcome = self.step(&lease.resource, Operation::Renew, |record, now| {
+            self.renew_by(record, lease, ttl, now)
         });
         Ok(outcome.await)
     }
@@ -243,32 +229,8 @@ impl LeaseStore for Client {
     ) -> Result<ReleaseOutcome, StoreError> {
         self.check_format(claim.resource(), Operation::Release)?;
         self.wait(Operation::Release, limit).await?;
-        let outcome = self.step(claim.resource(), |record, now| {
-            let claim = match claim {
-                ReleaseTarget::Lease(lease) if self.has(Fault::ReleaseWithoutOwnerCheck) => {
-                    let mut lease = lease.clone();
-                    lease.token = record.token;
-                    lease.holder = record.holder.clone().unwrap_or(lease.holder);
-                    ReleaseTarget::Lease(lease)
-                }
-                ReleaseTarget::Attempt { resource, .. } if self.has(Fault::ReleaseByAnyAttempt) => {
-                    let resource = resource.clone();
-                    let attempt = record.attempt.expect("an attempt");
-                    ReleaseTarget::Attempt { resource, attempt }
-                }
-                ReleaseTarget::Holder { .. } => {
-                    return self.release_by_owner(record, claim, reason, now);
-                }
-                claim => claim.clone(),
-            };
-            let outcome = record.release(&claim, reason, now, SystemTime::now());
-            if self.has(Fault::TokenResetOnRelease) && outcome == ReleaseOutcome::Released {
-                record.token = FencingToken::new(0);
-            }
-            if self.has(Fault::ReleaseDropsTheMetadata) {
-                record.metadata = None;
-            }
-            outcome
+        let outcome = self.step(claim.resource(), Operation::Release, |record, now| {
+            self.release_by(record, claim, reason, now)
         });
         Ok(outcome.await)
     }
@@ -278,9 +240,10 @@ impl LeaseStore for Client {
         resource: &ResourceName,
         _: Duration,
     ) -> Result<Option<LeaseRecord>, StoreError> {
-        Ok(self
-            .step(resource, |record, now| record.seen(resource, now))
-            .await)
+        let seen = self.step(resource, Operation::Read, |record, now| {
+            record.seen(resource, now)
+        });
+        Ok(seen.await)
     }
 
     async fn list(&self, scope: &Scope, _: Duration) -> Result<Vec<LeaseRecord>, StoreError> {
@@ -308,20 +271,8 @@ impl LeaseStore for Client {
         eviction: EvictionMode,
         _: Duration,
     ) -> Result<ReleaseOutcome, StoreError> {
-        let outcome = self.step(resource, |record, now| {
-            let eviction = if self.has(Fault::EvictionFreesAtOnce) {
-                EvictionMode::Force
-            } else if self.has(Fault::ForcedEvictionCloses) {
-                EvictionMode::Close
-            } else {
-                eviction
-            };
-            let token = if self.has(Fault::EvictionWithoutTokenCheck) {
-                record.token
-            } else {
-                token
-            };
-            record.evict(resource, token, eviction, now, SystemTime::now())
+        let outcome = self.step(resource, Operation::Evict, |record, now| {
+            self.evict_by(record, resource, token, eviction, now)
         });
         Ok(outcome.await)
     }
@@ -334,8 +285,8 @@ impl LeaseStore for Client {
     ) -> Result<InstructOutcome, StoreError> {
         self.check_format(resource, Operation::Instruct)?;
         self.wait(Operation::Instruct, limit).await?;
-        let outcome = self.step(resource, |record, now| {
-            record.instruct(resource, instruction, now, SystemTime::now())
+        let outcome = self.step(resource, Operation::Instruct, |record, now| {
+            self.instruct_by(record, resource, instruction, now)
         });
         Ok(outcome.await)
     }
@@ -346,14 +297,7 @@ impl LeaseStore for Client {
         untouched_for: Duration,
         _: Duration,
     ) -> Result<u64, StoreError> {
-        let since = SystemTime::now() - untouched_for;
-        let mut records = self.shared.records.lock().unwrap();
-        let (before, now) = (records.len(), self.now());
-        records.retain(|name, record| {
-            let name = ResourceName::new(name).unwrap();
-            name.scope() != *scope || !record.is_purged(since, now)
-        });
-        Ok((before - records.len()) as u64)
+        Ok(self.purge_scope(scope, untouched_for).await)
     }
 
     async fn renew_many(
@@ -361,20 +305,10 @@ impl LeaseStore for Client {
         leases: &[(Lease, Duration)],
         limit: Duration,
     ) -> Vec<Result<RenewOutcome, StoreError>> {
-        let mut answers = Vec::new();
-        let mut has_lost = false;
-        for (lease, ttl) in leases {
-            let answer = if has_lost && self.has(Fault::RenewManyStopsAtALoss) {
-                Ok(RenewOutcome::Lost(None))
-            } else {
-                self.renew(lease, *ttl, limit).await
-            };
-            has_lost |= matches!(answer, Ok(RenewOutcome::Lost(_)));
-            answers.push(answer);
-        }
-        if self.has(Fault::RenewManyReversesItsAnswers) {
-            answers.reverse();
-        }
-        answers
+        self.renew_batch(leases, limit).await
+    }
+
+    fn watch(&self, alive_every: Duration) -> Option<BoxStream<'static, StoreEvent>> {
+        Some(self.watched(alive_every))
     }
 }

@@ -22,7 +22,10 @@ impl Memory {
 #[async_trait]
 impl Subject for Memory {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(Duration::from_secs(10))
+        let mut capabilities = Capabilities::new(Duration::from_secs(10));
+        capabilities.can_watch = true;
+        capabilities.watch_tells_acquisitions = true;
+        capabilities
     }
 
     async fn client(&self) -> Arc<dyn LeaseStore> {
