@@ -455,3 +455,6 @@ impl LeaseStore for FaultyStore {
         Some(faulty.boxed())
     }
 }
+
+#[cfg(test)]
+mod tests;

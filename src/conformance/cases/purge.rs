@@ -40,7 +40,7 @@ async fn release(t: &Trial, resource: &ResourceName) -> FencingToken {
 
 /// Deletes the records directly under the name of the case. Returns how many.
 async fn purge(t: &Trial, untouched_for: Duration) -> u64 {
-    let scope = Scope::new(&t.resource).expect("a good scope");
+    let scope = Scope::new(t.resource.as_str()).expect("a good scope");
     let purged = t.other().purge(&scope, untouched_for, LIMIT).await;
     purged.expect("an answer")
 }

@@ -1,3 +1,7 @@
+mod endings;
+mod events;
+mod instructions;
+
 use super::*;
 use crate::store::fixtures::{TTL, bid, claim, granted, lease, owner, refused, resource};
 
