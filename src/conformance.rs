@@ -29,6 +29,10 @@
 //! Cases that need a [capability](Capabilities) that the store does not have pass without a check.
 //! [`not_applicable`] lists them: compare it with the list that you expect in a test of your own.
 //!
+//! [`Subject::pass`] moves the clock that expiry is judged by. No case can move the wall clock, so those about first
+//! tokens, [`touched`](crate::lease::LeaseRecord::touched) and purges wait 20 ms for it. Those about the
+//! [stream of changes](LeaseStore::watch) wait up to 5 s for an event.
+//!
 //! Each run uses new resource names, so you need not clear the store. Attributes before the expression, as in
 //! `conformance!(#[ignore = "needs a server"]; Subject)`, apply to each test.
 

@@ -76,8 +76,9 @@ pub(super) async fn a_confirmed_pause_stops_bids_that_are_on_their_way(t: &Trial
         resources.push(resource);
     }
     t.expire().await;
-    for resource in &resources {
-        pause_among_bids(t, resource).await;
+    for (index, resource) in resources.iter().enumerate() {
+        let delay = Duration::from_millis(index as u64 % 4);
+        pause_among_bids(t, resource, delay).await;
     }
 }
 
@@ -87,7 +88,7 @@ fn bid_for(t: &Trial, resource: &ResourceName, candidate: &str) -> Bid {
     bid
 }
 
-async fn pause_among_bids(t: &Trial, resource: &ResourceName) {
+async fn pause_among_bids(t: &Trial, resource: &ResourceName, delay: Duration) {
     const BIDDERS: usize = 8;
     let barrier = Arc::new(Barrier::new(BIDDERS + 1));
     let bids = (0..BIDDERS).map(|index| {
@@ -107,6 +108,7 @@ async fn pause_among_bids(t: &Trial, resource: &ResourceName) {
     };
     let edition = read().await.edition;
     barrier.wait().await;
+    tokio::time::sleep(delay).await;
     let paused = t.other().instruct(resource, &pause(edition), LIMIT).await;
     let outcome = paused.expect("an answer");
     assert_eq!(
