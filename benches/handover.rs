@@ -21,7 +21,7 @@ use std::{
 
 use actix::prelude::*;
 use tenure::{
-    BecameFollower, BecameLeader, LeaseStore, LockActor, Timing,
+    BecameFollower, BecameLeader, LockActor, Timing,
     clock::{BootClock, Clock as _},
     lease::ResourceName,
     open_store,
