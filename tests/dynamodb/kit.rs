@@ -63,6 +63,15 @@ mod dynamodb_local {
 fn the_cases_that_do_not_apply_are_known() {
     assert_eq!(
         not_applicable(&Dynamo(support::LOCAL).capabilities()),
-        ["a_write_that_gets_no_answer_fails_within_its_limit"]
+        [
+            "a_write_that_gets_no_answer_fails_within_its_limit",
+            "a_hand_over_of_an_expired_lease_is_refused",
+            "a_watch_is_never_silent",
+            "a_watch_tells_an_acquisition",
+            "a_watch_tells_a_release_that_is_visible_by_then",
+            "a_watch_tells_an_eviction",
+            "a_watch_tells_instructions",
+            "a_watch_tells_a_renewal_with_a_shorter_ttl",
+        ]
     );
 }

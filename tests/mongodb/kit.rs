@@ -31,6 +31,8 @@ impl Subject for Mongo {
         // Much longer than a round trip on a machine that runs all cases at once.
         let mut capabilities = Capabilities::new(Duration::from_secs(4));
         capabilities.can_edit_records = true;
+        capabilities.can_watch = true;
+        capabilities.watch_tells_acquisitions = true;
         capabilities
     }
 

@@ -11,7 +11,7 @@ use super::super::{
 };
 use crate::{
     lease::{FencingToken, Lease, ReleaseTarget, ResourceName, Scope},
-    store::AcquireOutcome,
+    store::{AcquireOutcome, LeaseStore},
 };
 
 /// A resource under the name of the case.
@@ -141,7 +141,7 @@ pub(super) async fn a_purge_that_races_with_bids_deletes_no_held_record(t: &Tria
     }
     for round in 0..8 {
         later().await;
-        for (index, lease) in race(t, &resources).await.into_iter().enumerate() {
+        for (index, (winner, lease)) in race(t, &resources).await.into_iter().enumerate() {
             let token = lease.token;
             assert!(
                 token > last[index],
@@ -150,15 +150,16 @@ pub(super) async fn a_purge_that_races_with_bids_deletes_no_held_record(t: &Tria
             );
             last[index] = token;
             // It fails if the record is gone, or another candidate has acquired the lease beside this one.
-            renewed(t.store().renew(&lease, held_ttl(), LIMIT).await);
+            renewed(winner.renew(&lease, held_ttl(), LIMIT).await);
             let claim = ReleaseTarget::Lease(lease);
-            released(t.store().release(&claim, None, LIMIT).await);
+            released(winner.release(&claim, None, LIMIT).await);
         }
     }
 }
 
-/// Bids for all resources and purges their scope at the same time. Returns the lease of each resource.
-async fn race(t: &Trial, resources: &[ResourceName]) -> Vec<Lease> {
+/// Bids for all resources and purges their scope at the same time. Returns the lease of each resource, with
+/// the client that has acquired it.
+async fn race(t: &Trial, resources: &[ResourceName]) -> Vec<(Arc<dyn LeaseStore>, Lease)> {
     const BIDDERS: usize = 4;
     let barrier = Arc::new(Barrier::new(BIDDERS * resources.len() + 1));
     let bids = resources.iter().flat_map(|resource| {
@@ -174,11 +175,12 @@ async fn race(t: &Trial, resources: &[ResourceName]) -> Vec<Lease> {
                     return None;
                 };
                 let (resource, holder) = (bid.resource, bid.candidate);
-                Some(Lease {
+                let lease = Lease {
                     resource,
                     holder,
                     token,
-                })
+                };
+                Some((client, lease))
             })
         })
     });
@@ -191,7 +193,7 @@ async fn race(t: &Trial, resources: &[ResourceName]) -> Vec<Lease> {
     let leases: Vec<_> = answers
         .filter_map(|lease| lease.expect("no panic"))
         .collect();
-    let winners: BTreeSet<_> = leases.iter().map(|lease| &lease.resource).collect();
+    let winners: BTreeSet<_> = leases.iter().map(|(_, lease)| &lease.resource).collect();
     assert_eq!(
         winners.len(),
         resources.len(),

@@ -35,23 +35,38 @@ async fn instructions_and_purges_are_counted_and_get_the_faults_of_the_script() 
 }
 
 #[tokio::test]
-async fn a_batch_of_renewals_counts_as_single_ones() {
+async fn a_batch_of_renewals_is_one_request_with_one_fault() {
     let store = FaultyStore::new(Arc::new(MemoryStore::new()));
-    let outcome = store.acquire(&bid("a", 1), LIMIT).await.unwrap();
-    let AcquireOutcome::Granted { token } = outcome else {
-        panic!("refused");
-    };
-    let holder = bid("a", 1).candidate;
-    let resource = resource();
-    let lease = Lease {
-        resource,
-        holder,
-        token,
-    };
-    store.script([Fault::None, Fault::LostReply]);
-    let batch = [(lease.clone(), TTL), (lease, TTL)];
+    let mut batch = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        let mut bid = bid("me", 1);
+        bid.resource = ResourceName::new(name).unwrap();
+        let outcome = store.acquire(&bid, LIMIT).await.unwrap();
+        let AcquireOutcome::Granted { token } = outcome else {
+            panic!("refused");
+        };
+        let (resource, holder) = (bid.resource, bid.candidate);
+        let lease = Lease {
+            resource,
+            holder,
+            token,
+        };
+        batch.push((lease, TTL / 2));
+    }
+    store.script([Fault::HalfBatch, Fault::None]);
     let answers = store.renew_many(&batch, LIMIT).await;
-    assert_eq!(answers.len(), 2);
-    assert!(answers[0].is_ok() && answers[1].is_err());
-    assert_eq!(store.calls().renew, 2);
+    assert_eq!(answers.len(), 4);
+    for answer in answers {
+        assert_eq!(answer.unwrap_err().kind(), StoreErrorKind::Unknown);
+    }
+    let mut renewed = Vec::new();
+    for (lease, _) in &batch {
+        let record = store.read(&lease.resource, LIMIT).await.unwrap().unwrap();
+        renewed.push(record.ttl == TTL / 2);
+    }
+    assert_eq!(renewed, [false, true, false, true]);
+    let answers = store.renew_many(&batch, LIMIT).await;
+    assert!(answers.iter().all(Result::is_ok));
+    let calls = store.calls();
+    assert_eq!((calls.renew_many, calls.renew), (2, 0));
 }

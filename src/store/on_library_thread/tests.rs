@@ -8,7 +8,7 @@ use crate::{
         MemoryStore,
         fixtures::{LIMIT, TTL, bid, claim, granted, lease, refused, resource},
     },
-    testing::{Fault, FaultyStore},
+    testing::{Fault, FaultyStore, TokioClock},
 };
 
 /// Waits on a runtime without I/O and timers.
@@ -24,7 +24,8 @@ fn hosted(inner: impl LeaseStore + 'static) -> OnLibraryThread {
 #[test]
 fn every_request_reaches_the_store_and_its_answer_comes_back() {
     block_on(async {
-        let store = hosted(MemoryStore::new());
+        // Its first token is 1.
+        let store = hosted(MemoryStore::with_clock(Arc::new(TokioClock::new())));
         assert_eq!((store.kind(), store.min_ttl()), ("memory", TTL / 10_000));
         assert!(format!("{store:?}").starts_with("MemoryStore"));
         store.prepare().await.unwrap();
@@ -191,7 +192,10 @@ mod contract {
     #[async_trait]
     impl Subject for MemoryOnLibraryThread {
         fn capabilities(&self) -> Capabilities {
-            Capabilities::new(Duration::from_secs(10))
+            let mut capabilities = Capabilities::new(Duration::from_secs(10));
+            capabilities.can_watch = true;
+            capabilities.watch_tells_acquisitions = true;
+            capabilities
         }
 
         async fn client(&self) -> Arc<dyn LeaseStore> {

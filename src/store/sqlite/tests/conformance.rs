@@ -39,6 +39,8 @@ impl Subject for Sqlite {
         capabilities.observed = self.observed;
         capabilities.can_edit_records = true;
         capabilities.can_stall = true;
+        capabilities.can_watch = cfg!(target_os = "linux");
+        capabilities.watch_tells_acquisitions = cfg!(target_os = "linux");
         capabilities
     }
 
