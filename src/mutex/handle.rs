@@ -277,7 +277,7 @@ impl Mutex {
         let task = LockTask::new(&self.config, mode, wait_limit, waiter, after, end);
         let executor = &self.config.executor;
         let abandon_on_drop = AbandonOnDrop::new(acquisition_end);
-        let task = match FirstBid::new(task, executor) {
+        let task = match FirstBid::new(Box::new(task), executor) {
             Ok(first_bid) => first_bid.await,
             Err(task) => task,
         };

@@ -5,7 +5,7 @@ use crate::{
     clock::Clock as _,
     election::{Call, HoldOptions, Reply},
     leadership::Reason,
-    lease::{EndReason, Note, PauseRecord, ReleaseTarget, StandingInstruction},
+    lease::{EndReason, FencingToken, Note, PauseRecord, ReleaseTarget, StandingInstruction},
 };
 
 fn hand_over() -> StandingInstruction {
@@ -101,7 +101,7 @@ fn those_who_are_passed_over_wait_a_poll_and_then_say_so() {
     let Call::Acquire(bid) = again.call else {
         panic!("no bid");
     };
-    assert_eq!(bid.waited.map(|token| token.get()), Some(7));
+    assert_eq!(bid.waited.map(FencingToken::get), Some(7));
 }
 
 #[test]

@@ -12,14 +12,17 @@ use crate::mutex::{executor::Executor, overdue::OverdueWatch};
 /// An uncontended lock is granted without the way to the library's thread and back. If the future is dropped, or the
 /// answer takes long, the task goes on over there.
 pub(in crate::mutex) struct FirstBid {
-    task: Option<LockTask>,
+    task: Option<Box<LockTask>>,
     executor: Executor,
     overdue: OverdueWatch,
 }
 
 impl FirstBid {
     /// The task itself if its first bid must not be sent from here.
-    pub(in crate::mutex) fn new(task: LockTask, executor: &Executor) -> Result<Self, LockTask> {
+    pub(in crate::mutex) fn new(
+        task: Box<LockTask>,
+        executor: &Executor,
+    ) -> Result<Self, Box<LockTask>> {
         let waits_long = match task.wait_limit {
             WaitLimit::Forever | WaitLimit::Once => true,
             WaitLimit::Until { after, .. } => OverdueWatch::LONGEST * 2 <= after,
@@ -38,9 +41,9 @@ impl FirstBid {
 }
 
 impl Future for FirstBid {
-    type Output = LockTask;
+    type Output = Box<LockTask>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LockTask> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Box<LockTask>> {
         let this = &mut *self;
         let overdue = this.overdue.poll(cx).is_ready();
         let task = this.task.as_mut().expect("polled until it is ready only");

@@ -56,9 +56,12 @@ impl BellPlace {
     #[cfg(target_os = "linux")]
     fn warn(&self, error: &io::Error) {
         if !self.warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                file = %self.path.display(),
-                %error,
+            event!(
+                warn,
+                "tenure.watch_refused",
+                store = "sqlite",
+                location = %self.path.display(),
+                error = %error,
                 "the doorbell of the leases cannot be used, so locks of other processes poll: allow the process \
                  to write this file, and look at the free space and at fs.inotify.max_user_instances"
             );

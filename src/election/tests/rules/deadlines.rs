@@ -54,7 +54,7 @@ fn rule_2_every_input_checks_the_deadline_before_anything_else() {
         |bench, _| {
             bench
                 .election
-                .handle_change(RecordEvent::Changed, bench.clock.now())
+                .handle_change(RecordEvent::Changed, bench.clock.now());
         },
         |bench, _| bench.election.step_down(secs(1.0), bench.clock.now()),
         |bench, _| bench.election.pause(bench.clock.now()),
