@@ -71,6 +71,16 @@ mod switch {
         InstructionObeyedBeforeAcknowledgement,
         /// A pause does not refuse bids.
         PauseIgnoredByAcquire,
+        /// The takeover of an observed lease does not ask for a pause.
+        TakeoverSkipsPause,
+        /// A pause or a resume applies whatever the edition of the record is.
+        EditionIgnored,
+        /// A hand-over erases the pause of the record.
+        HandOverErasesPause,
+        /// The first token of a record is 1.
+        FirstTokenOne,
+        /// A record that a pause creates begins with token 0.
+        PauseBeginsAtZero,
         /// An event that comes during a look is forgotten.
         EventDuringLookForgotten,
         /// A renewal waits for others for as long as the deadline allows.

@@ -12,6 +12,7 @@ mod mutations;
 mod nemesis;
 mod network;
 mod node;
+mod operators;
 mod plan;
 mod properties;
 mod shrink;
@@ -118,7 +119,7 @@ fn explain(seed: u64, violation: Violation, clocks: Clocks) -> String {
     format!("seed {seed}, shrunk to\n{plan:#?}\n\n{timeline}\n\n{violation}\n")
 }
 
-const EXPECTED: [&str; 18] = [
+const EXPECTED: [&str; 21] = [
     "elected",
     "renewed",
     "lost",
@@ -137,6 +138,9 @@ const EXPECTED: [&str; 18] = [
     "clock step",
     "guarded write",
     "stale write refused",
+    "hand-over",
+    "operator's pause",
+    "purge",
 ];
 
 #[test]

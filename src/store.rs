@@ -44,6 +44,7 @@ pub use sqlite::{SqliteStore, SqliteStoreBuilder};
 pub use url::open;
 
 #[cfg(test)]
+#[cfg(feature = "conformance")]
 pub(crate) use change_feed::ChangeFeed;
 #[cfg(test)]
 pub(crate) use record::StoredRecord;
@@ -339,7 +340,7 @@ pub trait LeaseStore: Send + Sync + Debug {
     /// only records that were released. Each deletion is atomic, on the condition that the record is still so.
     ///
     /// After a deletion, the next token is the time of day. It is greater than the deleted one if the clocks of all
-    /// writers differ by less than `untouched_for`: give it an hour or more.
+    /// writers differ by less than `untouched_for`, and no request is under way for longer: give it an hour or more.
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire). After an error, some of the records may have been deleted: call it again.

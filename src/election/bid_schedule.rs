@@ -14,6 +14,8 @@ pub(super) struct BidSchedule {
     pub(super) next_bid: Moment,
     pub(super) next_read: Moment,
     last_bid: Moment,
+    /// Until when others are to bid first, whatever happens.
+    others_until: Moment,
     failures: u32,
     /// The store pushes its changes, so a follower need not poll.
     pub(super) pushed: bool,
@@ -33,6 +35,7 @@ impl BidSchedule {
             next_bid: now,
             next_read: now,
             last_bid: Moment::default(),
+            others_until: Moment::default(),
             failures: 0,
             pushed: false,
             window: WakeWindow::default(),
@@ -108,7 +111,7 @@ impl BidSchedule {
     ) {
         if self.pushed && !pushed {
             let soon = now + rng.random_range(Duration::ZERO..=timing.poll_every() / 2);
-            self.next_bid = self.next_bid.min(soon);
+            self.next_bid = self.next_bid.min(soon.max(self.others_until));
         }
         self.pushed = pushed;
     }
@@ -139,13 +142,14 @@ impl BidSchedule {
     pub(super) fn let_others_try(&mut self, timing: &Timing, now: Moment) {
         let polled = timing.poll_every().mul_f64(1.0 + POLL_JITTER);
         self.next_bid = now + polled + timing.call_timeout();
+        self.others_until = self.next_bid;
     }
 
     /// Events may have been lost, of this record and of all others of the store: spreads the looks over a poll.
     pub(super) fn events_lost(&mut self, timing: &Timing, rng: &mut SmallRng, now: Moment) {
         let soon = now.max(self.last_bid + timing.floor());
         let soon = soon + rng.random_range(Duration::ZERO..=timing.poll_every());
-        self.next_bid = self.next_bid.min(soon);
+        self.next_bid = self.next_bid.min(soon.max(self.others_until));
         self.next_read = self.next_read.min(soon);
     }
 
@@ -166,8 +170,8 @@ impl BidSchedule {
 
     fn bring_forward(&mut self, timing: &Timing, rng: &mut SmallRng, now: Moment) {
         let soon = self.soon(timing, rng, now);
-        if soon < self.next_bid {
-            self.next_bid = soon;
+        if soon.max(self.others_until) < self.next_bid {
+            self.next_bid = soon.max(self.others_until);
             self.woken = true;
         }
         self.next_read = self.next_read.min(soon);

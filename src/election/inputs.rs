@@ -62,7 +62,7 @@ impl Election {
             }
         }
         if let (RecordEvent::Changed, Phase::Leading(term)) = (change, &mut self.phase) {
-            term.renew_soon(&timing, now);
+            term.renew_soon(&timing, &self.request_budget, now);
         }
     }
 

@@ -176,11 +176,16 @@ impl Term {
     }
 
     /// Renews at once, because the record may have an instruction; at most four times per `renew_every`.
-    pub(super) fn renew_soon(&mut self, timing: &Timing, now: Moment) {
+    pub(super) fn renew_soon(
+        &mut self,
+        timing: &Timing,
+        request_budget: &RequestBudget,
+        now: Moment,
+    ) {
         if self.failures == 0 {
-            self.renew_at = self
-                .renew_at
-                .min(now.max(self.confirmed_at + timing.renew_every() / 4));
+            let soon = now.max(self.confirmed_at + timing.renew_every() / 4);
+            let soon = soon.max(request_budget.bid_at(timing));
+            self.renew_at = self.renew_at.min(soon);
         }
     }
 

@@ -203,7 +203,7 @@ impl fmt::Display for PauseOutcome {
 pub enum ResumeOutcome {
     /// The pause has ended.
     Resumed,
-    /// The resource was not paused. Nothing was changed.
+    /// The resource was not paused. A pause that was still on its way no longer has an effect.
     NotPaused,
 }
 

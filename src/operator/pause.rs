@@ -64,42 +64,45 @@ impl Requests {
         resource: &ResourceName,
     ) -> Result<ResumeOutcome, OperatorError> {
         let mut retries = Retries::default();
-        let mut sent = false;
+        let mut outcome = ResumeOutcome::NotPaused;
+        let mut asked = None;
         loop {
-            let record = self.read_for_command(resource).await?;
-            let Some(record) = record.filter(|record| record.pause.is_some()) else {
-                // An earlier try may have done it.
-                return Ok(if sent {
-                    ResumeOutcome::Resumed
-                } else {
-                    ResumeOutcome::NotPaused
-                });
+            let Some(record) = self.read_for_command(resource).await? else {
+                return Ok(outcome);
             };
             let edition = record.edition;
-            match self
-                .instruct(resource, &Instruction::Resume { edition })
-                .await
-            {
-                Ok(InstructOutcome::Instructed { .. }) => return Ok(ResumeOutcome::Resumed),
+            if record.pause.is_some() {
+                outcome = ResumeOutcome::Resumed;
+            } else if asked.is_some_and(|asked| asked != edition) {
+                // An earlier try has done it.
+                return Ok(outcome);
+            }
+            // Also if it is not paused: a pause may still be on its way, and only a new edition makes it stale.
+            asked = Some(edition);
+            let resume = Instruction::Resume { edition };
+            match self.instruct(resource, &resume).await {
+                Ok(InstructOutcome::Instructed { .. }) => return Ok(outcome),
                 Ok(InstructOutcome::Refused(_)) => retries.after_change(resource)?,
-                Err(error) => {
-                    sent |= error.kind().may_have_been_applied();
-                    retries.after_error(error, self).await?;
-                }
+                Err(error) => retries.after_error(error, self).await?,
             }
         }
     }
 
-    /// Writes the pause, unless it stands with the same note.
+    /// Writes the pause, also if it stands already: a resume may still be on its way, and only a new edition makes it
+    /// stale.
     async fn write_pause(&self, resource: &ResourceName, note: &Note) -> Result<(), OperatorError> {
         let mut retries = Retries::default();
+        let mut asked = None;
         loop {
             let record = self.read_for_command(resource).await?;
             let pause = record.as_ref().and_then(|record| record.pause.as_ref());
-            if pause.is_some_and(|pause| pause.note == *note) {
+            let stands = pause.is_some_and(|pause| pause.note == *note);
+            let (note, edition) = (note.clone(), record.map_or(0, |record| record.edition));
+            if stands && asked.is_some_and(|asked| asked != edition) {
+                // An earlier try has done it.
                 return Ok(());
             }
-            let (note, edition) = (note.clone(), record.map_or(0, |record| record.edition));
+            asked = Some(edition);
             let instruction = Instruction::Pause { note, edition };
             match self.instruct(resource, &instruction).await {
                 Ok(InstructOutcome::Instructed { .. }) => return Ok(()),

@@ -94,6 +94,11 @@ impl World {
                 return self.drive(node.0);
             }
             Event::StoreUp => self.store.up = true,
+            Event::Instruct {
+                instruction,
+                answers,
+            } => self.instructed(&instruction, answers),
+            Event::AskAgain(number) => self.ask_again(number),
             Event::Fault(kind) if !self.faults_stopped => return self.apply_fault(kind),
             Event::FaultsStop => return self.stop_faults(),
             Event::CheckLeader | Event::End => return self.check_leader(),
@@ -255,6 +260,11 @@ impl World {
                 newer.any(|(_, holders)| holders.contains(by))
             }
             Reason::Evicted => self.evicted.contains(&token),
+            Reason::HandedOver { to } => {
+                let mut asked = self.operator.handed_over.iter();
+                asked.any(|(of, next)| *of == token && next == to)
+            }
+            Reason::Paused => node.facts.paused || self.operator.has_paused,
             // The store did not fail, unless a failover has lost writes.
             Reason::StoreLost => node.facts.unanswered || self.forgot,
             _ => true,
@@ -296,7 +306,10 @@ impl World {
         self.check_release(index, &request.call)?;
         self.log(|| format!("node{index} sends {:?}", request.call));
         if self.observes() {
-            self.nodes[index].begin(request);
+            // The clocks of the candidates differ by less than purged records were untouched.
+            let ahead = Duration::from_secs(index as u64);
+            let wall = self.store_wall() + ahead;
+            self.nodes[index].begin(request, wall);
             return self.poll_operation(index);
         }
         let from = (index, self.nodes[index].incarnation);

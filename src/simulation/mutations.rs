@@ -125,6 +125,41 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
     (HeldLeaseGranted, &[Exclusion], "§7"),
     (ReleaseWithoutOwnerCheck, &[Exclusion], "§7"),
     (ReleaseResetsToken, &[Tokens, Exclusion], "§7"),
+    (
+        InstructionObeyedBeforeAcknowledgement,
+        &[Acknowledged],
+        "15: subscribers stop and acknowledge first",
+    ),
+    (
+        PauseIgnoredByAcquire,
+        &[PauseHolds],
+        "§7 ◆: every write that takes a lease asks for not paused",
+    ),
+    (
+        TakeoverSkipsPause,
+        &[PauseHolds],
+        "§7 ◆: takeovers of observed leases, too",
+    ),
+    (
+        EditionIgnored,
+        &[PauseHolds, Liveness],
+        "§7 ◆: a late copy changes nothing",
+    ),
+    (
+        HandOverErasesPause,
+        &[PauseHolds],
+        "§7 ◆: a hand-over never erases a pause",
+    ),
+    (
+        FirstTokenOne,
+        &[Tokens, Exclusion],
+        "§7 ◆: a deleted record comes back with a greater token",
+    ),
+    (
+        PauseBeginsAtZero,
+        &[Tokens, Exclusion],
+        "§7 ◆: the first write of a record, a pause too",
+    ),
     (StoreLostCalledExpired, &[Reasons], "the reasons"),
     (EvictedCalledDeposed, &[Reasons], "the reasons"),
     (NoBackoff, &[Rate], "the rate"),

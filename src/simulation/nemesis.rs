@@ -84,6 +84,10 @@ impl World {
                 self.counts.count("clock step");
                 self.store.step_clock(ahead);
             }
+            FaultKind::HandOver { to } => self.operator_hands_over(to),
+            FaultKind::OperatorPauses => self.operator_pauses(),
+            FaultKind::OperatorResumes => self.operator_resumes(),
+            FaultKind::Purge => self.operator_purges(),
             FaultKind::NewerLibrary if self.store.record.version > 0 => {
                 self.log(|| "a newer library takes the record".to_owned());
                 self.counts.count("newer library");
@@ -113,6 +117,7 @@ impl World {
         self.log(|| "faults stop".to_owned());
         self.faults_stopped = true;
         self.store.up = true;
+        self.stop_operator();
         self.network = self.network.mended(self.plan.store);
         // From now on, messages in flight arrive soon, and every subscriber acknowledges.
         let under_way: Vec<_> = std::mem::take(&mut self.queue).into_vec();

@@ -12,7 +12,6 @@ use super::{
     candidate_checks::CandidateChecks,
     plan::NodePlan,
     properties::{Property, Violation},
-    store::wall,
     table_port::{TablePort, TableReply, TableRequest},
 };
 use crate::{
@@ -246,15 +245,13 @@ impl Node {
         let facts = &self.facts;
         match reason {
             Reason::SteppedDown => facts.stepped_down,
-            Reason::Paused => facts.paused,
+            // The world knows the instructions of the operator.
+            Reason::Paused | Reason::HandedOver { .. } => true,
             Reason::Expired => facts.refused || !facts.unanswered,
             Reason::Deposed { .. } | Reason::Evicted => facts.refused,
             Reason::StoreLost => facts.unanswered || facts.refused,
             Reason::MaxHold => facts.may_end_at.is_some_and(|at| at <= self.clock.now()),
-            Reason::NotElected
-            | Reason::Shutdown
-            | Reason::Resigned
-            | Reason::HandedOver { .. } => false,
+            Reason::NotElected | Reason::Shutdown | Reason::Resigned => false,
         }
     }
 
@@ -269,13 +266,13 @@ impl Node {
     }
 
     /// Starts an operation of an observing client, and drops one in progress.
-    pub(super) fn begin(&mut self, request: Request) {
+    pub(super) fn begin(&mut self, request: Request, wall: SystemTime) {
         let (observer, port) = (self.observer.clone(), Arc::new(TablePort::default()));
         let table = port.clone();
         let Request {
             id, sent_at, call, ..
         } = request;
-        let answer = async move { operate(&observer, &table, call, wall(sent_at)).await };
+        let answer = async move { operate(&observer, &table, call, wall).await };
         self.ops += 1;
         self.op = Some(TableOperation {
             number: self.ops,

@@ -93,6 +93,13 @@ pub(super) enum FaultKind {
     ClockStep {
         ahead: Duration,
     },
+    /// An operator asks the leader to hand over to a candidate, or to one that never comes.
+    HandOver {
+        to: Option<usize>,
+    },
+    OperatorPauses,
+    OperatorResumes,
+    Purge,
     /// A newer version of the library writes the record in a format that older ones must not write.
     NewerLibrary,
 }
@@ -193,7 +200,7 @@ impl Plan {
                 break;
             }
             let node = rng.random_range(0..self.nodes.len());
-            let kind = match rng.random_range(0..16) {
+            let kind = match rng.random_range(0..24) {
                 0 | 1 => FaultKind::Pause {
                     node,
                     time: seconds(25.0, rng),
@@ -222,6 +229,12 @@ impl Plan {
                     lost: rng.random_bool(0.5),
                     time: seconds(5.0, rng),
                 },
+                16 => FaultKind::HandOver {
+                    to: rng.random_bool(0.8).then_some(node),
+                },
+                17 => FaultKind::OperatorPauses,
+                18 | 19 => FaultKind::OperatorResumes,
+                20..=23 => FaultKind::Purge,
                 _ => continue,
             };
             self.faults.push(Fault { at, kind });

@@ -30,6 +30,8 @@ pub(super) enum Property {
     Liveness,
     /// A candidate that is paused or held off does not begin to lead.
     NotWhilePaused,
+    /// Nobody acquires the lease after an operator's pause was confirmed and before a resume was sent.
+    PauseHolds,
     /// A lease is not released before its `min_hold` is over.
     MinHold,
     /// Leases that are no longer needed are released: after a planned and clean end, and after a candidate has

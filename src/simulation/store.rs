@@ -6,10 +6,10 @@ use super::plan::{ClockDrift, Plan, StoreKind};
 use crate::{
     clock::Moment,
     election::{Call, Reply},
-    lease::{Bid, EndReason, FencingToken, ReleaseTarget, ResourceName},
+    lease::{Bid, EndReason, FencingToken, Instruction, ReleaseTarget, ResourceName},
     mutants::{Mutant, is_on},
     store::{
-        AcquireOutcome, EvictionMode, ReleaseOutcome, RenewOutcome, StoredRecord,
+        AcquireOutcome, EvictionMode, InstructOutcome, ReleaseOutcome, RenewOutcome, StoredRecord,
         observed::{RecordChange, TableRecord, WriteCondition, WriteOutcome, Written},
     },
 };
@@ -17,6 +17,11 @@ use crate::{
 /// The time of day of a store whose clock shows this moment.
 pub(super) fn wall(now: Moment) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_nanos(now.as_nanos())
+}
+
+/// The time of day where clocks agree.
+pub(super) fn wall_of(now: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(3_600) + Duration::from_nanos(now)
 }
 
 /// A reader of records newer than ours.
@@ -177,13 +182,75 @@ impl Store {
         done.then_some(token)
     }
 
+    /// An operator's instruction arrives. A majority has it at once. Returns whether it was applied.
+    pub(super) fn instruct(&mut self, instruction: &Instruction, now: u64) -> bool {
+        let at = self.now(now);
+        let resource = ResourceName::new("r").expect("a good name");
+        let mut instruction = instruction.clone();
+        if is_on(Mutant::EditionIgnored)
+            && let Instruction::Pause { edition, .. } | Instruction::Resume { edition } =
+                &mut instruction
+        {
+            *edition = self.record.edition;
+        }
+        let applied = match self.kind {
+            StoreKind::Observed { .. } => {
+                let condition = WriteCondition::of_instruction(&instruction);
+                let absent = self.record.version == 0;
+                let resumes_nothing = absent && matches!(instruction, Instruction::Resume { .. });
+                let applied = condition.admits(&self.record) && !resumes_nothing;
+                if applied {
+                    let at = wall_of(now);
+                    RecordChange::Instruct { instruction, at }.apply(&mut self.record);
+                }
+                applied
+            }
+            _ => {
+                let outcome = self.record.instruct(&resource, &instruction, at, wall(at));
+                matches!(outcome, InstructOutcome::Instructed { .. })
+            }
+        };
+        if applied {
+            self.committed = self.record.clone();
+        }
+        applied
+    }
+
+    /// Takes every instruction back.
+    pub(super) fn forget_instructions(&mut self) {
+        for record in [&mut self.record, &mut self.committed] {
+            record.pause = None;
+            record.hand_over = None;
+            if record.version > 0 {
+                record.edition += 1;
+            }
+        }
+    }
+
+    /// Deletes the record if nobody needs it.
+    pub(super) fn purge(&mut self, untouched_since: SystemTime, now: u64) -> bool {
+        let now = self.now(now);
+        let released = self.record.holder.is_none();
+        let observed = matches!(self.kind, StoreKind::Observed { .. });
+        let purges = self.record.version > 0
+            && self.record.is_purged(untouched_since, now)
+            && (released || !observed);
+        if purges {
+            self.record = StoredRecord::default();
+            self.committed = StoredRecord::default();
+        }
+        purges
+    }
+
     /// One conditional write of an observing client.
     pub(super) fn write(&mut self, change: &RecordChange, guard: &WriteCondition) -> WriteOutcome {
         let unconditional = is_on(Mutant::TakeoverUnconditional)
             && matches!(guard, WriteCondition::Unchanged { .. });
         let fits = self.min_reader != NEWER || is_on(Mutant::NewerRecordWritten);
         let admitted = guard.admits(&self.record) || unconditional;
-        if !fits || !admitted || change.is_refused(&self.record) {
+        let skips_pause =
+            is_on(Mutant::TakeoverSkipsPause) && matches!(guard, WriteCondition::Unchanged { .. });
+        if !fits || !admitted || (change.is_refused(&self.record) && !skips_pause) {
             return WriteOutcome::Refused(self.found());
         }
         let version = self.record.version;

@@ -161,8 +161,12 @@ impl World {
     fn note_holder(&mut self) {
         let record = &self.store.record;
         if let Some(holder) = &record.holder {
-            let holders = self.acquired.entry(record.token.get()).or_default();
-            holders.insert(holder.clone());
+            let token = record.token;
+            let holders = self.acquired.entry(token.get()).or_default();
+            let is_new = holders.insert(holder.clone());
+            if is_new {
+                self.check_pause(token);
+            }
         }
     }
 

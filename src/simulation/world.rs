@@ -1,7 +1,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, BinaryHeap},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
@@ -10,15 +10,16 @@ use super::{
     counts::Counts,
     network::Network,
     node::Node,
+    operators::Operator,
     plan::{Clocks, FaultKind, NodePlan, Plan, StoreKind},
     properties::{Property, Violation},
-    store::Store,
+    store::{Store, wall, wall_of},
     table_port::{TableReply, TableRequest},
 };
 use crate::{
     clock::{Clock as _, Moment},
     election::{Call, Reply, RequestId},
-    lease::{CandidateId, FencingToken},
+    lease::{CandidateId, FencingToken, Instruction},
     store::StoredRecord,
     timing::POLL_JITTER,
 };
@@ -78,6 +79,13 @@ pub(super) enum Event {
     Start(Incarnation),
     StoreUp,
     Fault(FaultKind),
+    /// An operator's instruction reaches the store. It answers the wish of this number.
+    Instruct {
+        instruction: Instruction,
+        answers: Option<u64>,
+    },
+    /// The operator has had no answer to the wish of this number.
+    AskAgain(u64),
     /// Faults stop here.
     FaultsStop,
     /// From here on there must be one leader.
@@ -116,6 +124,9 @@ pub(super) struct World {
     pub(super) taken_at: Option<u64>,
     pub(super) register: Option<(FencingToken, Incarnation)>,
     pub(super) overlaps: u64,
+    pub(super) operator: Operator,
+    /// What was violated while an event was handled.
+    pub(super) violation: Option<Violation>,
 }
 
 impl World {
@@ -145,6 +156,8 @@ impl World {
             taken_at: None,
             register: None,
             overlaps: 0,
+            operator: Operator::default(),
+            violation: None,
             plan: plan.clone(),
         }
     }
@@ -214,6 +227,9 @@ impl World {
 
     /// Checks the properties that hold at every moment.
     fn check(&mut self) -> Result<(), Violation> {
+        if let Some(violation) = self.violation.take() {
+            return Err(violation);
+        }
         let mut tokens = Vec::new();
         for node in &mut self.nodes {
             let current = node.current()?;
@@ -289,6 +305,14 @@ impl World {
     fn some_hold_ends(&self) -> bool {
         let mut nodes = self.plan.nodes.iter();
         nodes.any(|node| node.options.max_hold.is_some())
+    }
+
+    /// The time of day of the store, and of the candidates, if they have no drift.
+    pub(super) fn store_wall(&self) -> SystemTime {
+        match self.plan.store {
+            StoreKind::Observed { .. } => wall_of(self.now),
+            _ => wall(self.store.now(self.now)),
+        }
     }
 
     pub(super) fn is_void(&self, (node, incarnation): Incarnation) -> bool {

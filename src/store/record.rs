@@ -109,6 +109,9 @@ impl StoredRecord {
         if self.version == 0 {
             self.edition = 1;
             self.token = FencingToken::first_at(wall);
+            if mutant!(FirstTokenOne) {
+                self.token = FencingToken::new(1);
+            }
         } else {
             self.token = FencingToken::new(self.token.get() + 1);
         }
@@ -229,12 +232,20 @@ impl StoredRecord {
 
     pub(super) fn apply_instruction(&mut self, instruction: &Instruction, wall: SystemTime) {
         match instruction {
-            Instruction::HandOver { to, .. } => self.hand_over = Some(to.clone()),
+            Instruction::HandOver { to, .. } => {
+                self.hand_over = Some(to.clone());
+                if mutant!(HandOverErasesPause) {
+                    self.pause = None;
+                }
+            }
             Instruction::Pause { note, .. } => {
                 if self.version == 0 {
                     // As for an acquisition, so that the token never falls behind a record that was deleted.
                     self.token = FencingToken::first_at(wall);
                     self.version = 1;
+                    if mutant!(PauseBeginsAtZero) {
+                        self.token = FencingToken::new(0);
+                    }
                 }
                 let note = note.clone();
                 self.pause = Some(PauseRecord { note, since: wall });

@@ -1,7 +1,8 @@
 use tenure::{
     LeaseStore as _, Reason,
+    lease::Note,
     operator::{PauseOutcome, ResumeOutcome},
-    store::{Instruction, StoreErrorKind},
+    store::{InstructOutcome, Instruction, StoreErrorKind},
     testing::Fault,
 };
 
@@ -49,7 +50,7 @@ fn the_outcome_names_a_guard_that_goes_on() {
         };
         assert_eq!(by, &guard.lease().holder);
         assert!(*waited >= secs(60.0) && *waited < secs(61.0) && guard.is_current());
-        // The same command waits for it again, and writes nothing.
+        // The same command waits for it again.
         let again = async { lab.operator().pause("r", "").await.unwrap() };
         let releasing = async {
             sleep(5.0).await;
@@ -57,7 +58,32 @@ fn the_outcome_names_a_guard_that_goes_on() {
         };
         let (outcome, ()) = futures::join!(again, releasing);
         assert!(outcome.is_done(), "{outcome}");
-        assert_eq!(lab.store.calls().instruct, 1);
+    });
+}
+
+/// The simulation found it: a command that was answered "done" was undone by an earlier one that came late.
+#[test]
+fn a_command_also_stops_the_opposite_one_that_is_still_on_its_way() {
+    paused(async {
+        let lab = Lab::new();
+        let (operator, resource) = (lab.operator(), "r".parse().unwrap());
+        operator.pause("r", "").await.unwrap();
+        // A resume of this edition is sent, its answer is lost, and the operator thinks better of it.
+        let edition = lab.record().await.edition;
+        operator.pause("r", "").await.unwrap();
+        let late = Instruction::Resume { edition };
+        let late = lab.store.instruct(&resource, &late, LIMIT).await.unwrap();
+        assert!(matches!(late, InstructOutcome::Refused(_)), "{late:?}");
+        assert!(lab.record().await.pause.is_some());
+        operator.resume("r").await.unwrap();
+        let edition = lab.record().await.edition;
+        let outcome = operator.resume("r").await.unwrap();
+        assert_eq!(outcome, ResumeOutcome::NotPaused);
+        let note = Note::default();
+        let late = Instruction::Pause { note, edition };
+        let late = lab.store.instruct(&resource, &late, LIMIT).await.unwrap();
+        assert!(matches!(late, InstructOutcome::Refused(_)), "{late:?}");
+        assert_eq!(lab.record().await.pause, None);
     });
 }
 

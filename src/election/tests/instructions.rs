@@ -3,9 +3,10 @@
 use super::bench::*;
 use crate::{
     clock::Clock as _,
-    election::{Call, HoldOptions, Reply},
+    election::{Call, HoldOptions, RecordEvent, Reply},
     leadership::Reason,
     lease::{EndReason, FencingToken, Note, PauseRecord, ReleaseTarget, StandingInstruction},
+    mutants::{self, Mutant},
 };
 
 fn hand_over() -> StandingInstruction {
@@ -102,6 +103,46 @@ fn those_who_are_passed_over_wait_a_poll_and_then_say_so() {
         panic!("no bid");
     };
     assert_eq!(bid.waited.map(FencingToken::get), Some(7));
+}
+
+#[test]
+fn no_event_shortens_the_time_in_which_the_named_candidate_bids() {
+    for event in [RecordEvent::Changed, RecordEvent::Lost] {
+        let mut bench = Bench::new();
+        bench.election.set_pushed(true, bench.clock.now());
+        let bid = bench.request();
+        let mut free = record("other", 7, 0.0);
+        (free.holder, free.hand_over) = (None, Some(name("next")));
+        bench.reply(&bid, Reply::Refused(free));
+        let now = bench.clock.now();
+        bench.election.handle_change(event, now);
+        bench.election.set_pushed(false, now);
+        let waited = now.until(bench.request().sent_at).as_secs_f64();
+        assert!(waited >= 2.0, "{waited} after {event:?}");
+    }
+}
+
+/// An outage from 4 s to 9.2 s. A lease with a ttl of 10 s and a margin of 1 s, renewed every 3.3 s, survives it.
+fn survives_an_outage() -> bool {
+    let (mut bench, leadership) = Bench::leading();
+    let begun = bench.clock.now();
+    while begun.until(bench.clock.now()) < secs(11.0) && leadership.is_current() {
+        let renewal = bench.request();
+        let at = begun.until(bench.clock.now());
+        let down = (secs(4.0)..secs(9.2)).contains(&at);
+        let reply = if down { Reply::Failed } else { Reply::RENEWED };
+        bench.reply(&renewal, reply);
+    }
+    leadership.is_current()
+}
+
+#[test]
+fn rule_16_the_fault_of_a_renewal_that_waits_for_a_batch_loses_the_lease() {
+    assert!(survives_an_outage());
+    let deferred = mutants::with(Some(Mutant::RenewalDeferred), || {
+        std::panic::catch_unwind(survives_an_outage)
+    });
+    assert!(!deferred.unwrap_or(false));
 }
 
 #[test]
