@@ -30,6 +30,8 @@ use tenure::{
 };
 
 const LIMIT: Duration = Duration::from_secs(5);
+/// How long the leader that stepped down lets the other lead.
+const HOLD_OFF: Duration = Duration::from_millis(1_800);
 
 fn now() -> u64 {
     BootClock.now().as_nanos()
@@ -83,7 +85,7 @@ async fn contend(url: &str, name: &str, pushed: bool) -> Result<(), Box<dyn Erro
         match told.try_recv() {
             Ok(()) => {
                 say(&format!("releases {}", now()));
-                lock.step_down_for(Duration::ZERO).await?;
+                lock.step_down_for(HOLD_OFF).await?;
             }
             Err(mpsc::TryRecvError::Empty) => actix::clock::sleep(Duration::from_millis(2)).await,
             Err(mpsc::TryRecvError::Disconnected) => break,
@@ -169,7 +171,7 @@ fn measure(url: &str, rounds: usize, pushed: bool) -> Result<(), Box<dyn Error>>
             gaps.push(millis(released, led[0]));
         }
         std::mem::swap(&mut leads, &mut waits);
-        std::thread::sleep(Duration::from_millis(150));
+        std::thread::sleep(HOLD_OFF + Duration::from_millis(200));
     }
     let how = if pushed { "push" } else { "poll" };
     print(&format!("released -> BecameLeader, {how}"), gaps);
@@ -178,7 +180,7 @@ fn measure(url: &str, rounds: usize, pushed: bool) -> Result<(), Box<dyn Error>>
         let operator = runtime.block_on(open_store(url))?;
         let resource = ResourceName::new("bench/handover")?;
         let mut times = Vec::new();
-        for _ in 0..rounds {
+        for _ in 0..rounds.min(20) {
             let instruction = Instruction::HandOver {
                 token: tenure::FencingToken::new(token),
                 to: waits.name.parse()?,
@@ -189,7 +191,8 @@ fn measure(url: &str, rounds: usize, pushed: bool) -> Result<(), Box<dyn Error>>
             token = led[1];
             times.push(millis(asked, led[0]));
             std::mem::swap(&mut leads, &mut waits);
-            std::thread::sleep(Duration::from_millis(150));
+            // For so long the one that handed over lets everybody bid first.
+            std::thread::sleep(timing().poll_every().mul_f64(1.2) + timing().call_timeout());
         }
         print("hand-over asked -> `to` leads, push", times);
     }
@@ -212,5 +215,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     let place = url.split(['?', '@']).next().unwrap_or_default();
     println!("{place}, ttl 15 s, two processes");
     measure(&url, rounds, true)?;
-    measure(&url, rounds.min(20), false)
+    measure(&url, rounds.min(10), false)
 }

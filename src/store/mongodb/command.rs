@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use mongodb::{
-    bson::{self, Document, doc},
+    bson::{Bson, Document, doc},
     error::{Error, ErrorKind, WriteFailure},
 };
+use serde::de::DeserializeOwned;
 
 use super::{
     MongoStore,
@@ -68,11 +69,11 @@ impl MongoStore {
 fn counted(answer: &Document) -> Result<u64, Error> {
     let refused = answer.get_array("writeErrors").ok();
     if let Some(refused) = refused.and_then(|errors| errors.first()) {
-        let refused = bson::from_bson(refused.clone())?;
+        let refused = decoded(refused)?;
         return Err(ErrorKind::Write(WriteFailure::WriteError(refused)).into());
     }
     if let Some(late) = answer.get("writeConcernError") {
-        let late = bson::from_bson(late.clone())?;
+        let late = decoded(late)?;
         return Err(ErrorKind::Write(WriteFailure::WriteConcernError(late)).into());
     }
     let count = answer
@@ -80,4 +81,10 @@ fn counted(answer: &Document) -> Result<u64, Error> {
         .map(|n| n.as_i64().or_else(|| n.as_i32().map(i64::from)));
     let count = count.flatten().and_then(|n| u64::try_from(n).ok());
     count.ok_or_else(|| Error::custom("the answer has no number of documents"))
+}
+
+/// An error in the answer to a command. Through JSON, because the functions of `bson` 2 and 3 for it differ.
+fn decoded<T: DeserializeOwned>(error: &Bson) -> Result<T, Error> {
+    let json = serde_json::to_value(error);
+    json.and_then(serde_json::from_value).map_err(Error::custom)
 }

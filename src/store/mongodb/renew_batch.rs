@@ -289,7 +289,7 @@ fn judge(lease: &Lease, found: Option<&Document>, renewal: AttemptId) -> Verdict
         return Verdict::Told(Ok(RenewOutcome::Lost(Some(record))));
     }
     let instruction = record.instruction();
-    let own_key = found.get_str(KEY) == Ok(pipeline::renewal_key(lease).as_str());
+    let own_key = (found.get_str(KEY)).is_ok_and(|key| key == pipeline::renewal_key(lease));
     match instruction {
         instruction if document::renewal(found) == Some(renewal) => {
             Verdict::Told(Ok(RenewOutcome::Renewed { instruction }))
