@@ -68,6 +68,9 @@ const STEPS: usize = 64;
 
 impl LockActor {
     /// Configures a lock on a resource in a store. Everything else has a default.
+    ///
+    /// Pass clones of one `Arc` of the store to all locks of the process: by it they know that they share the store,
+    /// renew their leases together and share one watch.
     pub fn builder<N>(resource: N, store: Arc<dyn LeaseStore>) -> LockBuilder
     where
         N: TryInto<ResourceName>,

@@ -1,3 +1,7 @@
+mod fault;
+
+pub use fault::{CallCounts, Fault, WatchFault};
+
 use std::{
     collections::{BTreeMap, VecDeque},
     future::pending,
@@ -23,89 +27,6 @@ use crate::lease::{
     Scope,
 };
 
-/// A fault that a [`FaultyStore`] injects into one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Fault {
-    /// No fault.
-    None,
-    /// The store answers with an error of this kind; the request is not applied.
-    Error(StoreErrorKind),
-    /// The request is applied after this time, whatever its time limit, then answered.
-    Delay(Duration),
-    /// The request is never applied and never answered, whatever its time limit.
-    Hang,
-    /// The request is lost: not applied, outcome unknown.
-    LostRequest,
-    /// The reply is lost: applied, outcome unknown.
-    LostReply,
-    /// The outcome is unknown at once, and the request is applied after this time.
-    LateRequest(Duration),
-    /// The request is applied twice, and the second answer is given, as by a driver that retries.
-    Duplicate,
-    /// The request is applied and answered, and applied again after this time.
-    LateDuplicate(Duration),
-    /// The call panics; the request is not applied.
-    Panic,
-    /// A request for several renewals is applied to every second lease, and the reply is lost. Other requests lose
-    /// their reply.
-    HalfBatch,
-    /// A read returns the answer of the last read of the resource. Other requests are not changed.
-    StaleRead,
-}
-
-/// What is wrong with the stream of a [`FaultyStore`]'s [watch](LeaseStore::watch).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WatchFault {
-    /// Nothing.
-    #[default]
-    None,
-    /// It yields no event, but goes on to say that it works.
-    Deaf,
-    /// It yields nothing at all.
-    Silent,
-    /// It ends.
-    Ended,
-    /// It panics.
-    Panic,
-}
-
-/// How many requests of each kind a [`FaultyStore`] has received.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CallCounts {
-    /// Bids.
-    pub acquire: u64,
-    /// Renewals of one lease.
-    pub renew: u64,
-    /// Renewals of several leases in one request.
-    pub renew_many: u64,
-    /// Releases.
-    pub release: u64,
-    /// Reads of one record.
-    pub read: u64,
-    /// Reads of a scope.
-    pub list: u64,
-    /// Evictions.
-    pub evict: u64,
-    /// Instructions.
-    pub instruct: u64,
-    /// Purges.
-    pub purge: u64,
-    /// Streams of [`watch`](LeaseStore::watch), not counted in the [total](Self::total).
-    pub watch: u64,
-}
-
-impl CallCounts {
-    /// All requests together.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        let holders = self.acquire + self.renew + self.renew_many + self.release;
-        let operators = self.list + self.evict + self.instruct + self.purge;
-        holders + self.read + operators
-    }
-}
-
 /// A test double that injects faults in front of another store, and counts requests.
 ///
 /// A request takes the next fault of the [script](Self::script). If there is none, it takes a random fault of the
@@ -124,6 +45,34 @@ struct FaultyState {
     calls: CallCounts,
     watch: WatchFault,
     reads: BTreeMap<ResourceName, Option<LeaseRecord>>,
+}
+
+impl FaultyState {
+    fn draw(&mut self) -> Fault {
+        if let Some(fault) = self.script.pop_front() {
+            return fault;
+        }
+        if let Some((rng, probability)) = &mut self.seeded
+            && rng.random_bool(*probability)
+        {
+            let time = Duration::from_millis(rng.random_range(1..200));
+            let faults = [
+                Fault::Error(StoreErrorKind::Unavailable),
+                Fault::Delay(time),
+                Fault::Hang,
+                Fault::LostRequest,
+                Fault::LostReply,
+                Fault::LateRequest(time),
+                Fault::Duplicate,
+                Fault::LateDuplicate(time),
+                Fault::Panic,
+                Fault::StaleRead,
+                Fault::HalfBatch,
+            ];
+            return faults[rng.random_range(0..faults.len())];
+        }
+        self.always.unwrap_or(Fault::None)
+    }
 }
 
 impl FaultyStore {
@@ -167,8 +116,9 @@ impl FaultyStore {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Counts a request, and draws its fault.
     fn next_fault(&self, operation: Operation) -> Fault {
-        let mut plan = self.plan();
+        let plan = &mut *self.plan();
         let calls = &mut plan.calls;
         match operation {
             Operation::Acquire => calls.acquire += 1,
@@ -181,29 +131,7 @@ impl FaultyStore {
             Operation::Purge => calls.purge += 1,
             Operation::Open | Operation::Prepare | Operation::Confirm => {}
         }
-        if let Some(fault) = plan.script.pop_front() {
-            return fault;
-        }
-        if let Some((rng, probability)) = &mut plan.seeded
-            && rng.random_bool(*probability)
-        {
-            let time = Duration::from_millis(rng.random_range(1..200));
-            let faults = [
-                Fault::Error(StoreErrorKind::Unavailable),
-                Fault::Delay(time),
-                Fault::Hang,
-                Fault::LostRequest,
-                Fault::LostReply,
-                Fault::LateRequest(time),
-                Fault::Duplicate,
-                Fault::LateDuplicate(time),
-                Fault::Panic,
-                Fault::StaleRead,
-                Fault::HalfBatch,
-            ];
-            return faults[rng.random_range(0..faults.len())];
-        }
-        plan.always.unwrap_or(Fault::None)
+        plan.draw()
     }
 
     async fn call<T, F>(&self, operation: Operation, apply: F) -> Result<T, StoreError>
@@ -327,8 +255,11 @@ impl LeaseStore for FaultyStore {
         leases: &[(Lease, Duration)],
         limit: Duration,
     ) -> Vec<Result<RenewOutcome, StoreError>> {
-        self.plan().calls.renew_many += 1;
-        let fault = self.next_fault(Operation::Confirm);
+        let fault = {
+            let plan = &mut *self.plan();
+            plan.calls.renew_many += 1;
+            plan.draw()
+        };
         let mut leases = leases.to_vec();
         let count = leases.len();
         if fault == Fault::HalfBatch {

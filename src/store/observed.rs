@@ -4,11 +4,14 @@
 mod change;
 #[cfg(any(test, feature = "dynamodb"))]
 mod expiry_observer;
+#[cfg(any(test, feature = "dynamodb"))]
+mod table;
 
 #[cfg(any(test, feature = "dynamodb"))]
 pub(crate) use self::{
     change::{RecordChange, WriteCondition},
-    expiry_observer::{ExpiryObserver, Table, TableRecord, WriteOutcome, Written},
+    expiry_observer::ExpiryObserver,
+    table::{Table, TableRecord, WriteOutcome, Written},
 };
 
 use std::{collections::HashMap, time::Duration};

@@ -2,6 +2,8 @@ mod instructions;
 
 use futures::FutureExt as _;
 
+use async_trait::async_trait;
+
 use super::*;
 use crate::{
     store::fixtures::{TTL, bid, granted, lease, refused, resource},

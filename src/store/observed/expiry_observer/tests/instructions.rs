@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use super::*;
 use crate::{
-    lease::{CandidateId, Note},
+    lease::{CandidateId, Note, StandingInstruction},
     store::fixtures::claim,
 };
 
