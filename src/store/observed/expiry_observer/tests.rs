@@ -1,8 +1,7 @@
 mod instructions;
 
-use futures::FutureExt as _;
-
 use async_trait::async_trait;
+use futures::FutureExt as _;
 
 use super::*;
 use crate::{
