@@ -171,7 +171,9 @@ fn outside_the_margin_leaders_overlap_but_no_stale_write_is_applied() {
     match run_all(seeds, Clocks::Wild) {
         Ok((counts, overlaps)) => {
             eprintln!("{seeds} seeds: {overlaps} moments with two leaders, {counts:?}");
-            assert!(overlaps > seeds, "hardly any overlap in {seeds} seeds");
+            // Some seeds have very many, most have none.
+            let few = seeds / 10;
+            assert!(overlaps > few, "only {overlaps} in {seeds} seeds");
         }
         Err((seed, violation)) => panic!("{}", explain(seed, violation, Clocks::Wild)),
     }
