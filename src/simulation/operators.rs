@@ -1,15 +1,22 @@
 //! An operator who hands over, pauses, resumes and purges, over the same network as the candidates.
 
-use std::{cmp::Reverse, time::Duration};
+use std::{
+    cmp::Reverse,
+    time::{Duration, SystemTime},
+};
 
 use rand::RngExt as _;
 
 use super::{
     plan::StoreKind,
     properties::{Property, Violation},
+    table_port::TableRequest,
     world::{Event, World},
 };
-use crate::lease::{CandidateId, FencingToken, Instruction, Note};
+use crate::{
+    lease::{CandidateId, FencingToken, Instruction, Note},
+    store::observed::RecordChange,
+};
 
 /// What the operator wants, and knows.
 #[derive(Debug, Default)]
@@ -154,8 +161,32 @@ impl World {
             if self.store.purge(wall - UNTOUCHED_FOR, self.now) {
                 self.log(|| "the record is purged".to_owned());
                 self.counts.count("purge");
+                self.drop_bids_older_than(wall - UNTOUCHED_FOR);
             }
         }
+    }
+
+    /// A purge assumes that no request is under way for as long as the record was untouched: an older bid of an
+    /// observing client would begin the record anew with an older time of day.
+    fn drop_bids_older_than(&mut self, moment: SystemTime) {
+        let is_older = |event: &Event| match event {
+            Event::TableRequest { ask, .. } => match ask {
+                TableRequest::Write(RecordChange::Take { since, .. }, _) => *since < moment,
+                _ => false,
+            },
+            _ => false,
+        };
+        self.drop_events(is_older);
+    }
+
+    fn drop_events(&mut self, dropped: impl Fn(&Event) -> bool) {
+        let dropped: Vec<u64> = (self.events.iter())
+            .filter(|(_, event)| dropped(event))
+            .map(|(key, _)| *key)
+            .collect();
+        self.queue
+            .retain(|Reverse((_, key))| !dropped.contains(key));
+        self.events.retain(|key, _| !dropped.contains(key));
     }
 
     /// Everything is as if there were no operator. Late copies of instructions are still under way.
@@ -174,13 +205,7 @@ impl World {
             },
             _ => false,
         };
-        let acting: Vec<u64> = (self.events.iter())
-            .filter(|(_, event)| still_acts(event))
-            .map(|(key, _)| *key)
-            .collect();
-        let events = &mut self.events;
-        self.queue.retain(|Reverse((_, key))| !acting.contains(key));
-        events.retain(|key, _| !acting.contains(key));
+        self.drop_events(still_acts);
     }
 
     /// The store has granted a new token.
