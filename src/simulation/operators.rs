@@ -170,10 +170,10 @@ impl World {
     /// observing client would begin the record anew with an older time of day.
     fn drop_bids_older_than(&mut self, moment: SystemTime) {
         let is_older = |event: &Event| match event {
-            Event::TableRequest { ask, .. } => match ask {
-                TableRequest::Write(RecordChange::Take { since, .. }, _) => *since < moment,
-                _ => false,
-            },
+            Event::TableRequest {
+                ask: TableRequest::Write(RecordChange::Take { since, .. }, _),
+                ..
+            } => *since < moment,
             _ => false,
         };
         self.drop_events(is_older);

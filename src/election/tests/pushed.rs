@@ -4,6 +4,7 @@ use super::bench::*;
 use crate::{
     clock::Clock as _,
     election::{RecordEvent, Reply},
+    mutants::{self, Mutant},
 };
 
 /// A follower whose last look found the lease of another candidate, with this many seconds left.
@@ -53,14 +54,22 @@ fn an_event_wakes_it_within_half_a_poll() {
     assert!(early <= 12, "{early} of 50 within 20 ms");
 }
 
-#[test]
-fn an_event_during_a_look_repeats_the_look() {
+/// How long a follower waits after a look during which an event came, in seconds.
+fn wait_after_an_event_during_a_look() -> f64 {
     let mut bench = waiting(1, 0.5);
     let look = bench.request();
     let now = bench.clock.now();
     bench.election.handle_change(RecordEvent::Changed, now);
     bench.reply(&look, Reply::Refused(record("other", 1, 10.0)));
-    assert!(next_after(&mut bench) <= 1.25);
+    next_after(&mut bench)
+}
+
+#[test]
+fn an_event_during_a_look_repeats_the_look() {
+    assert!(wait_after_an_event_during_a_look() <= 1.25);
+    let fault = Some(Mutant::EventDuringLookForgotten);
+    let forgotten = mutants::with(fault, wait_after_an_event_during_a_look);
+    assert!(forgotten >= 10.0, "the fault is not caught: {forgotten}");
 }
 
 #[test]
