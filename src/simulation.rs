@@ -167,13 +167,12 @@ fn elections_violate_no_property_under_any_fault() {
 
 #[test]
 fn outside_the_margin_leaders_overlap_but_no_stale_write_is_applied() {
-    let seeds = seeds() / 5;
+    // Some seeds have very many overlaps, most have none: fewer seeds would say nothing.
+    let seeds = (seeds() / 5).max(600);
     match run_all(seeds, Clocks::Wild) {
         Ok((counts, overlaps)) => {
             eprintln!("{seeds} seeds: {overlaps} moments with two leaders, {counts:?}");
-            // Some seeds have very many, most have none.
-            let few = seeds / 10;
-            assert!(overlaps > few, "only {overlaps} in {seeds} seeds");
+            assert!(overlaps > seeds, "hardly any overlap in {seeds} seeds");
         }
         Err((seed, violation)) => panic!("{}", explain(seed, violation, Clocks::Wild)),
     }

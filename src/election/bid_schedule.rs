@@ -68,7 +68,11 @@ impl BidSchedule {
         };
         let delay = left.min(longest).max(timing.floor());
         self.next_bid = now + delay + jitter(timing, rng);
-        if std::mem::take(&mut self.heard) && !mutant!(EventDuringLookForgotten) {
+        let mut heard = std::mem::take(&mut self.heard);
+        if mutant!(EventDuringLookForgotten) {
+            heard = false;
+        }
+        if heard {
             self.bring_forward(timing, rng, now);
         }
     }
