@@ -1,12 +1,14 @@
 //! What must hold, and whether it did.
 
 mod gaps;
+mod pauses;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     disturbances::{Disturbance, disturbing_all},
     history::Term,
+    operators::Commanded,
 };
 use gaps::Gap;
 
@@ -27,6 +29,12 @@ pub(crate) struct Verdict {
     pub(crate) overlaps: Vec<String>,
     /// Tokens that do not grow, or were given twice.
     pub(crate) tokens: Vec<String>,
+    /// Acquisitions that were believed in while operators knew that the resource was paused.
+    pub(crate) led_while_paused: Vec<String>,
+    /// Hand-overs that were answered: the candidate that was named leads.
+    pub(crate) hand_overs_done: usize,
+    /// Pauses that were answered: nobody holds the lease.
+    pub(crate) pauses_confirmed: usize,
     pub(crate) stale_applied: Vec<String>,
     pub(crate) unexplained: Vec<String>,
     /// Times without a leader that last longer than anything explains.
@@ -65,6 +73,21 @@ impl Verdict {
         }
         verdict.leaderless.sort();
         verdict
+    }
+
+    /// Looks at what operators were answered.
+    pub(crate) fn check_commands(&mut self, terms: &[Term], commanded: &[Commanded]) {
+        for one in commanded {
+            match one {
+                Commanded::HandedOver { done, .. } => self.hand_overs_done += usize::from(*done),
+                Commanded::Paused(pause) => {
+                    self.pauses_confirmed += usize::from(pause.confirmed.is_some());
+                    self.led_while_paused
+                        .extend(pauses::violations(pause, terms));
+                }
+                Commanded::Evicted { .. } => {}
+            }
+        }
     }
 
     pub(crate) fn median_leaderless(&self) -> Option<Duration> {

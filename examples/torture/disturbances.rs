@@ -13,8 +13,12 @@ pub(crate) enum Scope {
     Process(NodeId),
     /// The connections of a node, in all of its runs.
     Proxies(usize),
-    /// One resource, by an operator.
+    /// One resource, by an operator who evicts its holder.
     Resource(String),
+    /// One resource, by an operator who asks its leader to hand over.
+    HandOver(String),
+    /// One resource, while it is paused.
+    Pause(String),
     /// One resource, if this process leads it.
     Lease(NodeId, String),
     /// All nodes and resources.
@@ -29,7 +33,11 @@ impl Scope {
         match self {
             Self::Process(node) => Some(node.number),
             Self::Proxies(number) | Self::Absence(number) => Some(*number),
-            Self::Resource(_) | Self::Lease(..) | Self::Everybody => None,
+            Self::Resource(_)
+            | Self::HandOver(_)
+            | Self::Pause(_)
+            | Self::Lease(..)
+            | Self::Everybody => None,
         }
     }
 }
@@ -54,7 +62,9 @@ impl Disturbance {
         match &self.scope {
             Scope::Process(node) => *node == term.node,
             Scope::Proxies(number) => *number == term.node.number,
-            Scope::Resource(resource) => *resource == term.resource,
+            Scope::Resource(resource) | Scope::HandOver(resource) | Scope::Pause(resource) => {
+                *resource == term.resource
+            }
             Scope::Lease(node, resource) => *node == term.node && *resource == term.resource,
             Scope::Everybody => true,
             Scope::Absence(_) => false,

@@ -44,6 +44,8 @@ mod nemesis;
 #[cfg(unix)]
 mod node;
 #[cfg(unix)]
+mod operators;
+#[cfg(unix)]
 mod outside_holder;
 #[cfg(unix)]
 mod process_group;

@@ -32,6 +32,15 @@ pub(crate) enum Act {
     Evict {
         resource: usize,
     },
+    HandOver {
+        resource: usize,
+        /// The number of the node that is to lead.
+        to: usize,
+    },
+    Pause {
+        resource: usize,
+        lasting: Duration,
+    },
 }
 
 /// A node, or the leader of a resource.
@@ -96,7 +105,7 @@ impl Nemesis {
             Victim::Node(self.rng.random_range(1..=self.setup.nodes))
         };
         let ttl = self.setup.ttls[resource];
-        let kinds = if self.has_proxies { 12 } else { 9 };
+        let kinds = if self.has_proxies { 14 } else { 11 };
         match self.rng.random_range(0..kinds) {
             0..2 => Act::Kill {
                 node,
@@ -108,7 +117,15 @@ impl Nemesis {
             },
             5 => Act::StepDown { resource },
             6 => Act::Evict { resource },
-            7..9 => Act::Store {
+            7 => Act::HandOver {
+                resource,
+                to: self.rng.random_range(1..=self.setup.nodes),
+            },
+            8 => Act::Pause {
+                resource,
+                lasting: self.part_of(ttl, 0.2, 2.0),
+            },
+            9..11 => Act::Store {
                 choice: self.rng.random(),
                 lasting: self.part_of(self.shortest_ttl(), 0.2, 2.5),
             },

@@ -1,6 +1,7 @@
 //! The supervisor's view of its nodes: it starts and stops them, and handles what they report.
 
 use std::{
+    collections::BTreeSet,
     env, fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -17,6 +18,7 @@ use crate::{
     history::History,
     intervals::Interval,
     node_id::NodeId,
+    operators::Commanded,
     protocol::{Command, Event, Orders},
 };
 
@@ -24,10 +26,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum Message {
     Output(NodeId, Output<Event>),
-    Evicted {
-        resource: String,
-        during: Interval,
-    },
+    Commanded(Commanded),
     /// The store did not take a write in time.
     Trouble(Interval),
     Interrupted(&'static str),
@@ -45,7 +44,10 @@ struct Node {
 pub(crate) struct ProcessGroup {
     pub(crate) history: History,
     pub(crate) troubles: Vec<Interval>,
-    pub(crate) evictions: Vec<(String, Interval)>,
+    /// What operators did.
+    pub(crate) commanded: Vec<Commanded>,
+    /// The resources that are being paused, are paused or are being resumed.
+    pub(crate) paused: BTreeSet<String>,
     /// By the number of the node.
     nodes: Vec<Option<Node>>,
     runs: Vec<u32>,
@@ -67,7 +69,8 @@ impl ProcessGroup {
         Self {
             history,
             troubles: Vec::new(),
-            evictions: Vec::new(),
+            commanded: Vec::new(),
+            paused: BTreeSet::new(),
             nodes: (0..=nodes).map(|_| None).collect(),
             runs: vec![0; nodes + 1],
             tell,
@@ -234,7 +237,12 @@ impl ProcessGroup {
         match message {
             Message::Output(id, Output::Event(event)) => self.history.record(id, event),
             Message::Trouble(trouble) => self.troubles.push(trouble),
-            Message::Evicted { resource, during } => self.evictions.push((resource, during)),
+            Message::Commanded(commanded) => {
+                if let Commanded::Paused(pause) = &commanded {
+                    self.paused.remove(&pause.resource);
+                }
+                self.commanded.push(commanded);
+            }
             Message::Interrupted(signal) => return Err(Failure::Interrupted(signal)),
             Message::Output(id, Output::Closed) => {
                 self.closed.push(id);

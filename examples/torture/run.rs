@@ -21,6 +21,7 @@ use crate::{
     failure::Failure,
     history::History,
     nemesis::{Nemesis, Setup},
+    operators::{Commanded, Operators},
     process_group::{Message, ProcessGroup},
     protocol::{Contest, Fault},
     register::{self, PROBE},
@@ -82,11 +83,8 @@ fn judge(args: &Args, seed: u64) -> Result<(TempDir, Vec<String>), Failure> {
         let (start, end) = (trouble.start, trouble.end);
         disturbances.push(Disturbance::new("store", Scope::Everybody, start, end));
     }
-    for (resource, during) in &torture.group.evictions {
-        let scope = Scope::Resource(resource.clone());
-        let (start, end) = (during.start, during.end);
-        disturbances.push(Disturbance::new("eviction", scope, start, end));
-    }
+    let commanded = &torture.group.commanded;
+    disturbances.extend(commanded.iter().map(Commanded::disturbance));
     for (id, during) in &history.held_up {
         let (start, end) = (during.start, during.end);
         disturbances.push(Disturbance::new("held up", Scope::Process(*id), start, end));
@@ -99,7 +97,9 @@ fn judge(args: &Args, seed: u64) -> Result<(TempDir, Vec<String>), Failure> {
         nodes: torture.nodes,
         observe: torture.under_test.is_observed(),
     };
-    let verdict = Verdict::of(contenders, history.terms(), &disturbances, &registers);
+    let terms = history.terms();
+    let mut verdict = Verdict::of(contenders, terms, &disturbances, &registers);
+    verdict.check_commands(terms, commanded);
     found.extend(ran.err().map(|failure| failure.to_string()));
     found.extend(report::faults(&verdict));
     let text = report::table(&verdict, history, &torture.tally);
@@ -154,9 +154,8 @@ fn prepare(
         absent: BTreeMap::new(),
         fault: fault()?,
         group: ProcessGroup::new(nodes, history, logs.path(), (tell.clone(), inbox)),
-        store,
+        operators: Operators::new(store, tell),
         register,
-        tell,
         runtime: runtime.handle().clone(),
         disturbances: Vec::new(),
         tally: Tally::default(),

@@ -1,17 +1,8 @@
 //! One run: the nodes contend, the nemesis acts, and each fault ends in time.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, mpsc::Sender},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tenure::{
-    LeaseStore,
-    clock::{BootClock, Clock as _, Moment},
-    lease::ResourceName,
-    store::EvictionMode,
-};
+use tenure::clock::{BootClock, Clock as _, Moment};
 use tokio::{runtime::Handle, time::timeout};
 
 use crate::{
@@ -20,15 +11,13 @@ use crate::{
     intervals::Interval,
     nemesis::{Act, Nemesis, Victim},
     node_id::NodeId,
-    process_group::{Message, ProcessGroup},
+    operators::Operators,
+    process_group::ProcessGroup,
     protocol::{Command, Contest, Fault, Orders},
     proxies::{Proxies, ProxyFault},
     register::Register,
     store_under_test::StoreUnderTest,
 };
-
-/// The limit of an eviction, which the store may delay.
-const EVICT_LIMIT: Duration = Duration::from_secs(5);
 
 /// The limit for reading the register, perhaps after an election.
 const READ: Duration = Duration::from_secs(20);
@@ -42,6 +31,8 @@ pub(crate) struct Tally {
     pub(crate) store: usize,
     pub(crate) step_downs: usize,
     pub(crate) evictions: usize,
+    pub(crate) hand_overs: usize,
+    pub(crate) pauses: usize,
 }
 
 pub(crate) struct Torture {
@@ -55,9 +46,8 @@ pub(crate) struct Torture {
     /// The planted fault of node 1.
     pub(crate) fault: Option<Fault>,
     pub(crate) group: ProcessGroup,
-    pub(crate) store: Arc<dyn LeaseStore>,
+    pub(crate) operators: Operators,
     pub(crate) register: Arc<dyn Register>,
-    pub(crate) tell: Sender<Message>,
     pub(crate) runtime: Handle,
     pub(crate) disturbances: Vec<Disturbance>,
     pub(crate) tally: Tally,
@@ -99,6 +89,7 @@ impl Torture {
             }
         }
         self.undo(Moment::from_nanos(u64::MAX))?;
+        self.await_resumptions()?;
         self.await_leaders("a leader of each resource after all faults are over")?;
         let asked = BootClock.now();
         self.note("all are asked to shut down".to_owned());
@@ -131,9 +122,17 @@ impl Torture {
         })
     }
 
+    /// An operator that pauses a resource resumes it, once the store lets it.
+    fn await_resumptions(&mut self) -> Result<(), Failure> {
+        let limit = self.longest_ttl() * 5 + Duration::from_secs(15);
+        self.group.wait("all pauses to end", limit, |group| {
+            group.paused.is_empty().then_some(())
+        })
+    }
+
     fn start(&mut self, number: usize) -> Result<(), Failure> {
         let orders = Orders {
-            name: format!("node-{number}"),
+            name: node_name(number),
             url: self.under_test.url_of(number),
             contests: self.contests.clone(),
             fault: self.fault.filter(|_| number == 1),
@@ -193,7 +192,30 @@ impl Torture {
                     self.disturb("step-down", scope, now);
                 }
             }
-            Act::Evict { resource } => self.evict(self.contests[resource].resource.clone()),
+            Act::Evict { resource } => {
+                let Contest { resource, .. } = self.contests[resource].clone();
+                self.tally.evictions += 1;
+                self.note(format!("the leader of {resource} is evicted"));
+                self.runtime.spawn(self.operators.clone().evict(resource));
+            }
+            Act::HandOver { resource, to } => {
+                let Contest { resource, ttl } = self.contests[resource].clone();
+                self.tally.hand_overs += 1;
+                self.note(format!("{resource} is to be handed over to node {to}"));
+                let operators = self.operators.clone();
+                self.runtime
+                    .spawn(operators.hand_over(resource, node_name(to), ttl));
+            }
+            Act::Pause { resource, lasting } => {
+                let Contest { resource, ttl } = self.contests[resource].clone();
+                if !self.group.paused.insert(resource.clone()) {
+                    return Ok(());
+                }
+                self.tally.pauses += 1;
+                self.note(format!("{resource} is paused for {lasting:.2?}"));
+                let operators = self.operators.clone();
+                self.runtime.spawn(operators.pause(resource, ttl, lasting));
+            }
         }
         Ok(())
     }
@@ -218,31 +240,6 @@ impl Torture {
         let what = format!("connections of node {number}: {fault:?}").to_lowercase();
         self.note(format!("{what} for {lasting:.2?}"));
         self.later(now + lasting, Pending::Mend(number, what, now));
-    }
-
-    /// Evicts the leader of a resource, as an operator would.
-    fn evict(&mut self, resource: String) {
-        let Ok(name) = resource.parse::<ResourceName>() else {
-            return;
-        };
-        self.tally.evictions += 1;
-        self.note(format!("the leader of {resource} is evicted"));
-        let (store, tell) = (Arc::clone(&self.store), self.tell.clone());
-        self.runtime.spawn(async move {
-            let start = BootClock.now();
-            let evict = async {
-                let record = store.read(&name, EVICT_LIMIT).await.ok().flatten()?;
-                store
-                    .evict(&name, record.token, EvictionMode::Close, EVICT_LIMIT)
-                    .await
-                    .ok()
-            };
-            // An eviction without an answer may have been applied.
-            let _ = timeout(EVICT_LIMIT, evict).await;
-            let end = BootClock.now();
-            let during = Interval { start, end };
-            let _ = tell.send(Message::Evicted { resource, during });
-        });
     }
 
     /// Ends the faults that are due by then.
@@ -303,4 +300,9 @@ impl Torture {
         let ttls = self.contests.iter().map(|contest| contest.ttl);
         ttls.max().unwrap_or_default()
     }
+}
+
+/// The candidate of this node, in each of its runs.
+fn node_name(number: usize) -> String {
+    format!("node-{number}")
 }

@@ -10,8 +10,10 @@ use crate::{
 };
 
 /// The reasons after which the lease is released.
-const PLANNED: [&str; 3] = [STEPPED_DOWN, "evicted", "shut down"];
+const PLANNED: [&str; 5] = [STEPPED_DOWN, HANDED_OVER, "paused", "evicted", "shut down"];
 const STEPPED_DOWN: &str = "stepped down";
+/// Followed by the candidate.
+const HANDED_OVER: &str = "handed over to ";
 
 /// The time between two acquisitions of a resource, in which it had no leader.
 #[derive(Debug)]
@@ -63,7 +65,7 @@ impl<'a> Gap<'a> {
     /// kept all nodes from taking it. A skipped token is a grant whose reply was lost: its process asks again
     /// for up to a ttl, and the lease lives for another ttl. Before and after that the lease may be free.
     pub(super) fn unexplained(&self, disturbances: &[Disturbance]) -> Option<String> {
-        let answer = self.answer();
+        let answer = self.answer(disturbances);
         let free = self.free(disturbances);
         let beyond = free.iter().map(|time| time.saturating_sub(answer));
         let per_token = self.older.ttl * 2 + self.sight() + answer;
@@ -120,7 +122,9 @@ impl<'a> Gap<'a> {
                 }
                 // An eviction is a write to be observed.
                 Scope::Resource(_) => self.contenders.observe && !self.given_back(),
-                Scope::Lease(..) | Scope::Absence(_) => false,
+                Scope::HandOver(_) | Scope::Pause(_) | Scope::Lease(..) | Scope::Absence(_) => {
+                    false
+                }
             };
             if holds {
                 let Interval { start, end } = self.felt(one);
@@ -138,9 +142,11 @@ impl<'a> Gap<'a> {
 
     /// When no node could take the lease.
     fn out_of_reach(&self, disturbances: &[Disturbance]) -> Vec<Interval> {
-        let everybody = disturbances
-            .iter()
-            .filter(|one| one.scope == Scope::Everybody);
+        let everybody = disturbances.iter().filter(|one| match &one.scope {
+            Scope::Everybody => true,
+            Scope::Pause(resource) => *resource == self.older.resource,
+            _ => false,
+        });
         let everybody = everybody.map(|one| self.felt(one));
         let mut nobody_able = vec![self.during];
         for number in 1..=self.contenders.nodes {
@@ -208,13 +214,25 @@ impl<'a> Gap<'a> {
     fn given_back(&self) -> bool {
         let died = self.older.dead;
         let reason = self.older.reason.as_deref();
-        let planned = reason.is_some_and(|reason| PLANNED.contains(&reason));
+        let planned =
+            reason.is_some_and(|reason| PLANNED.iter().any(|planned| reason.starts_with(planned)));
         planned && died.is_none_or(|dead| self.during.start + self.call() < dead)
     }
 
     /// The longest time in which a free lease is taken, without a disturbance.
-    fn answer(&self) -> Duration {
-        self.poll() + self.call() + slack(self.older.ttl)
+    ///
+    /// After a hand-over, candidates that were not named are refused until they have waited for a poll.
+    fn answer(&self, disturbances: &[Disturbance]) -> Duration {
+        let one = self.poll() + self.call();
+        let after_hand_over = disturbances.iter().any(|one| {
+            let during = one.during;
+            matches!(one.scope, Scope::HandOver(_))
+                && one.concerns(self.older)
+                && self.older.interval().start <= during.end
+                && during.start <= self.during.end
+        });
+        let polls = if after_hand_over { one * 2 } else { one };
+        polls + slack(self.older.ttl)
     }
 
     /// The longest time until a challenger has seen a write that it must observe.

@@ -1,4 +1,5 @@
 mod gaps;
+mod pauses;
 
 use tenure::clock::Moment;
 
@@ -150,6 +151,8 @@ fn an_end_that_nothing_explains_is_found() {
         Scope::Process(node(2)),
         Scope::Proxies(2),
         Scope::Resource("s".to_owned()),
+        Scope::HandOver("s".to_owned()),
+        Scope::Pause("s".to_owned()),
         Scope::Lease(node(2), "r".to_owned()),
         Scope::Lease(node(1), "s".to_owned()),
         Scope::Absence(1),
@@ -160,6 +163,8 @@ fn an_end_that_nothing_explains_is_found() {
         Scope::Process(node(1)),
         Scope::Proxies(1),
         Scope::Resource("r".to_owned()),
+        Scope::HandOver("r".to_owned()),
+        Scope::Pause("r".to_owned()),
         Scope::Lease(node(1), "r".to_owned()),
     ] {
         assert_eq!(unexplained(&ended, &[always(scope)]), 0);

@@ -219,3 +219,28 @@ fn an_eviction_is_a_write_that_is_observed() {
     let other = [during(Scope::Resource("s".to_owned()), 1050, 1060)];
     explained_until(1074, OBSERVERS, &expired(), &other);
 }
+
+#[test]
+fn others_wait_for_a_poll_after_a_hand_over() {
+    let mut older = stepped_down();
+    older.reason = Some("handed over to node-2".to_owned());
+    let asked = |start, end| [during(Scope::HandOver("r".to_owned()), start, end)];
+    // A poll and the limit of a request.
+    let courtesy = 44;
+    explained_until(1000 + courtesy, CONTENDERS, &older, &asked(900, 1010));
+    explained_until(1000 + courtesy, OBSERVERS, &older, &asked(900, 1010));
+    let earlier = [during(Scope::HandOver("r".to_owned()), 0, 0)];
+    explained_until(1000, CONTENDERS, &older, &earlier);
+    let other = [during(Scope::HandOver("s".to_owned()), 900, 1010)];
+    explained_until(1000, CONTENDERS, &older, &other);
+}
+
+#[test]
+fn a_pause_explains_its_own_time() {
+    let mut older = stepped_down();
+    older.reason = Some("paused".to_owned());
+    let paused = |resource: &str| [during(Scope::Pause(resource.to_owned()), 900, 2000)];
+    explained_until(2020, CONTENDERS, &older, &paused("r"));
+    explained_until(2020, OBSERVERS, &older, &paused("r"));
+    explained_until(1000, CONTENDERS, &older, &paused("s"));
+}
