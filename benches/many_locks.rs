@@ -21,7 +21,10 @@ use std::{
 };
 
 use actix::prelude::*;
-use common::{Counts, Worker, judge, number};
+use common::{
+    Counts, Worker,
+    bounds::{judge, number},
+};
 use futures::future::join_all;
 use tenure::{LeaseStore, LockActor, MemoryStore, open_store, testing::FaultyStore};
 

@@ -23,7 +23,10 @@ use std::{
 };
 
 use actix::prelude::*;
-use common::{Counts, Worker, judge, number};
+use common::{
+    Counts, Worker,
+    bounds::{judge, number},
+};
 use tenure::{LockActor, LockHandle, MemoryStore, Timing, actor::StepDownOutcome};
 
 const OTHERS: usize = 100;

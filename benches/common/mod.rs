@@ -1,11 +1,10 @@
 //! What the benchmarks of many locks and of many subscribers share.
 
-use std::{
-    process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+pub(crate) mod bounds;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 use actix::prelude::*;
@@ -39,20 +38,4 @@ impl Handler<BecameFollower> for Worker {
             self.0.ended.fetch_add(1, Relaxed);
         }
     }
-}
-
-/// A number from an environment variable.
-pub(crate) fn number(variable: &str, default: usize) -> usize {
-    std::env::var(variable).map_or(default, |text| {
-        let number = text.parse();
-        number.unwrap_or_else(|_| panic!("{variable} is no number: {text:?}"))
-    })
-}
-
-/// Prints the bounds that do not hold. The exit status says whether all do.
-pub(crate) fn judge<const N: usize>(bounds: [(bool, &str); N]) -> ExitCode {
-    for (_, bound) in bounds.iter().filter(|(holds, _)| !holds) {
-        println!("does not hold: {bound}");
-    }
-    ExitCode::from(u8::from(bounds.iter().any(|(holds, _)| !holds)))
 }

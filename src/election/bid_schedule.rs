@@ -67,7 +67,7 @@ impl BidSchedule {
             timing.poll_every()
         };
         let delay = left.min(longest).max(timing.floor());
-        self.next_bid = now + delay + jitter(timing, rng);
+        self.next_bid = now + delay + self.spread(timing, rng);
         let mut heard = std::mem::take(&mut self.heard);
         if mutant!(EventDuringLookForgotten) {
             heard = false;
@@ -99,7 +99,7 @@ impl BidSchedule {
     ) {
         if self.pushed {
             self.woken = false;
-            self.next_bid = self.next_bid.max(now + ttl + jitter(timing, rng));
+            self.next_bid = self.next_bid.max(now + ttl + self.spread(timing, rng));
         }
         self.next_read = self.next_read.min(self.soon(timing, rng, now));
     }
@@ -127,6 +127,7 @@ impl BidSchedule {
     /// Backs off with jitter, at most `poll_every` (Brooker, *Exponential Backoff and Jitter*, 2015). It starts
     /// at a quarter of that, so the average rate never exceeds four times the undisturbed one.
     pub(super) fn failed(&mut self, timing: &Timing, rng: &mut SmallRng, now: Moment) {
+        self.is_next = false;
         let least = timing.poll_every() / 4;
         let most = (least * 2u32.saturating_pow(self.failures.min(8))).min(timing.poll_every());
         self.failures = self.failures.saturating_add(1);
@@ -181,15 +182,27 @@ impl BidSchedule {
         self.next_read = self.next_read.min(soon);
     }
 
-    /// When to look after an event. Followers that are woken together spread their looks.
+    /// When to look after an event. Followers that are woken together spread their looks. The candidate to which the
+    /// holder hands over looks at once, whenever it looked last: the instruction itself has just woken it, in vain.
+    /// The request budget limits it.
     fn soon(&self, timing: &Timing, rng: &mut SmallRng, now: Moment) -> Moment {
-        let window = if self.is_next {
-            Duration::ZERO
-        } else {
-            self.window.length(timing)
-        };
+        if self.is_next {
+            return now;
+        }
+        let window = self.window.length(timing);
         let earliest = now.max(self.last_bid + timing.floor());
         earliest + rng.random_range(Duration::ZERO..=window)
+    }
+
+    /// How long after a time that other followers know, too, this one bids. If the store pushes, all of them wait for
+    /// the same expiry, and the first grant calls the others off: a third of a `poll_every` keeps the bids that are
+    /// under way by then to a few dozen, even with 200 followers.
+    fn spread(&self, timing: &Timing, rng: &mut SmallRng) -> Duration {
+        if !self.pushed {
+            return jitter(timing, rng);
+        }
+        let longest = self.window.length(timing).min(timing.poll_every() / 3);
+        rng.random_range(Duration::ZERO..=longest)
     }
 
     pub(super) fn postpone_read(&mut self, until: Moment) {

@@ -4,7 +4,7 @@ use super::properties::{Property, Violation};
 use crate::{
     clock::Moment,
     election::{Call, Election, ElectionState, Reply},
-    lease::{AttemptId, FencingToken, ReleaseTarget},
+    lease::{AttemptId, CandidateId, FencingToken, ReleaseTarget},
 };
 
 /// The rules that one candidate must keep, judged by its commands and the replies that it received.
@@ -13,6 +13,8 @@ pub(super) struct CandidateChecks {
     paused: bool,
     held_off_until: Moment,
     last_bid: Option<Moment>,
+    /// The last bid was refused because the holder, which was to hand over to this candidate, had not done so yet.
+    is_next: bool,
     attempt: Option<Attempt>,
     /// The token last led, and the end of its `min_hold`.
     keeps: Option<(FencingToken, Moment)>,
@@ -65,7 +67,8 @@ impl CandidateChecks {
         Err(Violation::new(Property::NotWhilePaused, text))
     }
 
-    /// The candidate sends a request; `floor` is the shortest time between two bids.
+    /// The candidate sends a request; `floor` is the shortest time between two bids, except for a candidate
+    /// to which the holder is handing over.
     pub(super) fn sends(
         &mut self,
         call: &Call,
@@ -111,7 +114,7 @@ impl CandidateChecks {
 
     fn waits_between_bids(&mut self, floor: Duration, now: Moment) -> CheckResult {
         match self.last_bid.replace(now) {
-            Some(last) if last.until(now) < floor => {
+            Some(last) if last.until(now) < floor && !self.is_next => {
                 let apart = last.until(now);
                 let text = format!("two bids within {apart:?}, less than {floor:?}");
                 Err(Violation::new(Property::Rate, text))
@@ -147,7 +150,9 @@ impl CandidateChecks {
     }
 
     /// The candidate receives the reply to the request in flight.
-    pub(super) fn receives_reply(&mut self, reply: &Reply, now: Moment) {
+    pub(super) fn receives_reply(&mut self, reply: &Reply, own: &CandidateId, now: Moment) {
+        self.is_next =
+            matches!(reply, Reply::Refused(record) if record.hand_over.as_ref() == Some(own));
         let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.asked) else {
             return;
         };

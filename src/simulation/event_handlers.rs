@@ -147,7 +147,7 @@ impl World {
         }
         let now = node.clock.now();
         if asked {
-            node.duties.receives_reply(&reply, now);
+            node.duties.receives_reply(&reply, &node.name, now);
         }
         election.handle_reply(id, sent_at, reply, now);
         self.drive(index)

@@ -133,3 +133,36 @@ fn the_candidate_that_is_to_lead_next_does_not_spread_its_looks() {
         assert!(next_after(&mut bench) <= 0.001);
     }
 }
+
+/// The holder is to hand over to this candidate, which the instruction has just woken in vain.
+fn woken_by_the_instruction() -> Bench {
+    let mut bench = waiting(1, 10.0);
+    let now = bench.clock.now();
+    bench.election.handle_change(RecordEvent::Changed, now);
+    let in_vain = bench.request();
+    let mut held = record("other", 1, 10.0);
+    held.hand_over = Some(name("me"));
+    bench.reply(&in_vain, Reply::Refused(held));
+    bench
+}
+
+#[test]
+fn the_instruction_itself_does_not_delay_the_candidate_that_is_to_lead_next() {
+    let mut bench = woken_by_the_instruction();
+    // The release.
+    let now = bench.clock.now();
+    bench.election.handle_change(RecordEvent::Changed, now);
+    assert!(next_after(&mut bench) <= 0.001);
+}
+
+#[test]
+fn a_store_that_fails_is_not_asked_at_once_by_the_candidate_that_is_to_lead_next() {
+    let mut bench = woken_by_the_instruction();
+    let now = bench.clock.now();
+    bench.election.handle_change(RecordEvent::Changed, now);
+    let fails = bench.request();
+    bench.reply(&fails, Reply::Failed);
+    let now = bench.clock.now();
+    bench.election.handle_change(RecordEvent::Changed, now);
+    assert!(next_after(&mut bench) > 0.1);
+}
