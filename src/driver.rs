@@ -13,6 +13,7 @@ mod store_health;
 mod store_watch;
 mod suspend;
 mod timer;
+mod turns;
 
 pub use start_error::StartError;
 pub use store_health::StoreStatus;
@@ -20,7 +21,7 @@ pub use store_health::StoreStatus;
 pub(crate) use call::{ReplyWithRecord, call as call_unlimited, call_within};
 pub(crate) use lease_events::LeaseEvents;
 pub(crate) use os_attempts::OsAttempts;
-pub(crate) use request_slot::{CompletedRequest, RequestSlot};
+pub(crate) use request_slot::{CompletedRequest, RequestSlot, Sending};
 pub(crate) use store_health::StoreHealth;
 pub(crate) use store_watch::StoreWatch;
 pub(crate) use suspend::watch as watch_for_suspend;

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     clock::{Clock, Moment},
     driver::{
-        CompletedRequest, LeaseEvents, RequestSlot, StoreHealth, StoreWatch, Timer,
+        CompletedRequest, LeaseEvents, RequestSlot, Sending, StoreHealth, StoreWatch, Timer,
         watch_for_suspend,
     },
     election::{AttemptSource, Config, Election, Reply, StepDownOutcome, Transition},
@@ -144,13 +144,10 @@ impl LockActor {
                 }
                 Poll::Pending => {}
             }
-            let request = self.election.poll_request(self.clock.now());
-            let sends = request.is_some();
-            if let Some(request) = request {
-                self.request_slot.send(request);
-            }
-            (self.request_slot).answer_invitation(self.election.early_renewal());
-            if sends {
+            let sending = self
+                .request_slot
+                .send_due(&mut self.election, &*self.clock, cx);
+            if sending == Sending::Sent {
                 continue;
             }
             self.deliver();
@@ -161,7 +158,7 @@ impl LockActor {
             if self.subscribers.has_more_to_do(leads) {
                 break;
             }
-            if self.poll_timer(cx).is_pending() {
+            if self.poll_timer(sending, cx).is_pending() {
                 return Poll::Pending;
             }
         }
@@ -215,11 +212,11 @@ impl LockActor {
     }
 
     /// Ready at the next moment at which something is due.
-    fn poll_timer(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+    fn poll_timer(&mut self, sending: Sending, cx: &mut TaskContext<'_>) -> Poll<()> {
         let now = self.clock.now();
         let warning = self.no_subscriber_warning.warn_at();
         let check = self.subscribers.check_at();
-        let due = self.election.poll_timeout();
+        let due = sending.next_due(&self.election, now);
         let expiry = self.leader.expires_at();
         let slow = self.slow_subscriber_warning.warn_at();
         let next = [due, warning, check, expiry, slow]

@@ -9,10 +9,11 @@ use futures::future::BoxFuture;
 use super::{
     call::{self, ReplyWithRecord},
     renewals::BatchMember,
+    turns::{Queue, Turn},
 };
 use crate::{
-    clock::Moment,
-    election::{Call, EarlyRenewal, Reply, Request, RequestId},
+    clock::{Clock, Moment},
+    election::{Call, Election, Reply, Request, RequestId},
     lease::LeaseRecord,
     store::{LeaseStore, Operation, StoreError},
 };
@@ -22,6 +23,7 @@ use crate::{
 pub(crate) struct RequestSlot {
     store: Arc<dyn LeaseStore>,
     sending: Option<InFlight>,
+    queue: Queue,
     batches: BatchMember,
 }
 
@@ -30,6 +32,19 @@ struct InFlight {
     sent_at: Moment,
     operation: Operation,
     answer: BoxFuture<'static, Result<ReplyWithRecord, StoreError>>,
+    /// Until it is answered, or no longer waited for. A renewal has none.
+    _turn: Option<Turn>,
+}
+
+/// What became of the request that an election has to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sending {
+    /// It was sent.
+    Sent,
+    /// Many others of the store are under way. Its turn wakes the task.
+    WaitsForTurn,
+    /// There is none now.
+    Nothing,
 }
 
 /// The result of a request.
@@ -43,11 +58,23 @@ pub(crate) struct CompletedRequest {
     pub(crate) outcome: Result<Option<LeaseRecord>, StoreError>,
 }
 
+impl Sending {
+    /// When something of the election is due, if its turn does not come before. What a turn is needed for is due
+    /// already; what else becomes due meanwhile waits for at most a `call_timeout`.
+    pub(crate) fn next_due(self, election: &Election, now: Moment) -> Option<Moment> {
+        match self {
+            Self::WaitsForTurn => Some(now + election.config().timing.call_timeout()),
+            Self::Sent | Self::Nothing => election.poll_timeout(),
+        }
+    }
+}
+
 impl RequestSlot {
     pub(crate) fn new(store: Arc<dyn LeaseStore>) -> Self {
         Self {
             store,
             sending: None,
+            queue: Queue::default(),
             batches: BatchMember::default(),
         }
     }
@@ -56,8 +83,46 @@ impl RequestSlot {
         &self.store
     }
 
-    /// Sends a request; a renewal together with others of the store.
-    pub(crate) fn send(&mut self, request: Request) {
+    /// Sends the request of the election that is due. A renewal is sent at once, together with others of the store.
+    /// Any other request waits until fewer of them are under way; its time counts from when it is sent.
+    ///
+    /// Also answers an invitation to renew with others.
+    pub(crate) fn send_due(
+        &mut self,
+        election: &mut Election,
+        clock: &dyn Clock,
+        cx: &mut Context<'_>,
+    ) -> Sending {
+        let needs_turn = election.needs_turn(clock.now());
+        let sending = if needs_turn && self.queue.poll(&self.store, cx).is_pending() {
+            Sending::WaitsForTurn
+        } else {
+            self.send_next(election, clock)
+        };
+        (self.batches).answer(&self.store, election.early_renewal());
+        sending
+    }
+
+    /// Sends the first request of the election, unless there is none or it would have to wait.
+    pub(crate) fn send_first(&mut self, election: &mut Election, clock: &dyn Clock) -> Sending {
+        if !self.queue.has_turn(&self.store) {
+            return Sending::WaitsForTurn;
+        }
+        self.send_next(election, clock)
+    }
+
+    fn send_next(&mut self, election: &mut Election, clock: &dyn Clock) -> Sending {
+        let turn = self.queue.take();
+        match election.poll_request(clock.now()) {
+            Some(request) => {
+                self.send(request, turn);
+                Sending::Sent
+            }
+            None => Sending::Nothing,
+        }
+    }
+
+    fn send(&mut self, request: Request, turn: Option<Turn>) {
         let Request {
             id, sent_at, call, ..
         } = request;
@@ -72,17 +137,13 @@ impl RequestSlot {
                 }
                 call => call::call(self.store.clone(), call, wait),
             },
+            _turn: turn,
         });
     }
 
     /// Whether other leases of the store are renewed now, so that this one may join them.
     pub(crate) fn is_invited(&self, cx: &mut Context<'_>) -> bool {
         self.batches.is_invited(cx)
-    }
-
-    /// Says when the lease may be renewed with others, and answers an invitation. Call it whenever the election waits.
-    pub(crate) fn answer_invitation(&mut self, joins_from: Option<EarlyRenewal>) {
-        self.batches.answer(&self.store, joins_from);
     }
 
     /// Ready when the store has answered. If the request is not the one that the election `awaits`, the

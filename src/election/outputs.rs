@@ -77,6 +77,13 @@ impl Election {
         None
     }
 
+    /// Whether the request that is due now, if there is one, is no renewal. It may wait until others have been answered.
+    pub(crate) fn needs_turn(&mut self, now: Moment) -> bool {
+        self.in_flight.is_none()
+            && self.phase.renewing().is_none()
+            && self.poll_timeout().is_some_and(|due| due <= now)
+    }
+
     /// When to call [`handle_timeout`](Self::handle_timeout) and [`poll_request`](Self::poll_request) at the
     /// latest.
     pub(crate) fn poll_timeout(&self) -> Option<Moment> {

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    driver::{LeaseEvents, RequestSlot, StoreHealth, StoreWatch, Timer},
+    driver::{LeaseEvents, RequestSlot, Sending, StoreHealth, StoreWatch, Timer},
     election::{Config, Election},
     leadership::Reason,
     lease::LeaseRecord,
@@ -146,13 +146,10 @@ impl LockTask {
                 self.handle_completed(completed);
                 continue;
             }
-            let request = self.election.poll_request(self.clock.now());
-            let sends = request.is_some();
-            if let Some(request) = request {
-                self.request_slot.send(request);
-            }
-            (self.request_slot).answer_invitation(self.election.early_renewal());
-            if sends {
+            let sending = self
+                .request_slot
+                .send_due(&mut self.election, &*self.clock, cx);
+            if sending == Sending::Sent {
                 continue;
             }
             self.deliver_transitions();
@@ -160,7 +157,7 @@ impl LockTask {
                 self.send_outcome();
                 return Poll::Ready(());
             }
-            let due = self.election.poll_timeout();
+            let due = sending.next_due(&self.election, self.clock.now());
             let next = due.into_iter().chain(self.wait_ends_at()).min();
             if self.timer.poll(next, self.clock.now(), cx).is_pending() {
                 return Poll::Pending;

@@ -5,7 +5,10 @@ use std::{
 };
 
 use super::{LockTask, WaitLimit};
-use crate::mutex::{executor::Executor, overdue::OverdueWatch};
+use crate::{
+    driver::Sending,
+    mutex::{executor::Executor, overdue::OverdueWatch},
+};
 
 /// The first bid of a lock, sent from the task of the caller. The output is the task, to be started on its executor.
 ///
@@ -68,10 +71,10 @@ impl LockTask {
     fn poll_first_bid(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.deliver_transitions();
         if self.election.in_flight().is_none() {
-            let Some(request) = self.election.poll_request(self.clock.now()) else {
+            let sending = (self.request_slot).send_first(&mut self.election, &*self.clock);
+            if sending != Sending::Sent {
                 return Poll::Ready(());
-            };
-            self.request_slot.send(request);
+            }
         }
         let in_flight = self.election.in_flight().map(|(id, _)| id);
         self.request_slot.poll(in_flight, cx).map(|completed| {

@@ -1,0 +1,90 @@
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use futures::{FutureExt as _, future::BoxFuture};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::per_store;
+use crate::store::LeaseStore;
+
+/// How many requests of the locks of one thread are under way in a store at once, besides renewals. More would only
+/// wait in its client, and their time would run out there: ten thousand locks that start at once would then all ask
+/// again, and again.
+const UNDER_WAY: usize = 64;
+
+/// The turns of one store, first come, first served.
+#[derive(Debug)]
+struct Turns {
+    semaphore: Arc<Semaphore>,
+    /// Kept, so that no other store gets its address.
+    _store: Arc<dyn LeaseStore>,
+}
+
+/// The right to send one request. It ends when it is dropped.
+pub(super) type Turn = OwnedSemaphorePermit;
+
+/// The place of one lock in the queue of its store.
+#[derive(Default)]
+pub(super) struct Queue {
+    turns: Option<Arc<Turns>>,
+    waiting: Option<BoxFuture<'static, Turn>>,
+    turn: Option<Turn>,
+}
+
+impl Queue {
+    /// Ready when a request may be sent.
+    pub(super) fn poll(&mut self, store: &Arc<dyn LeaseStore>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.has_turn(store) {
+            return Poll::Ready(());
+        }
+        let semaphore = &self.turns(store).semaphore;
+        let semaphore = semaphore.clone();
+        let waiting = self.waiting.get_or_insert_with(|| {
+            let turn = semaphore.acquire_owned();
+            turn.map(|turn| turn.expect("it is never closed")).boxed()
+        });
+        let turn = ready!(waiting.poll_unpin(cx));
+        (self.waiting, self.turn) = (None, Some(turn));
+        Poll::Ready(())
+    }
+
+    /// Whether a request may be sent without waiting for it.
+    pub(super) fn has_turn(&mut self, store: &Arc<dyn LeaseStore>) -> bool {
+        if self.turn.is_none() && self.waiting.is_none() {
+            let semaphore = self.turns(store).semaphore.clone();
+            self.turn = semaphore.try_acquire_owned().ok();
+        }
+        self.turn.is_some()
+    }
+
+    /// Takes the turn, for a request. Otherwise another lock has it.
+    pub(super) fn take(&mut self) -> Option<Turn> {
+        self.waiting = None;
+        self.turn.take()
+    }
+
+    fn turns(&mut self, store: &Arc<dyn LeaseStore>) -> &Arc<Turns> {
+        self.turns.get_or_insert_with(|| {
+            let new = || Turns {
+                semaphore: Arc::new(Semaphore::new(UNDER_WAY)),
+                _store: store.clone(),
+            };
+            per_store::shared(store, |_| true, || Arc::new(new()))
+        })
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("waits", &self.waiting.is_some())
+            .field("has_turn", &self.turn.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
