@@ -15,8 +15,8 @@ use observers::Observers;
 /// The record as a lock has last read it, and the observers that are told of changes.
 #[derive(Debug, Default)]
 pub(super) struct LeaderView {
-    /// The record that was read last, and when.
-    seen: Option<(LeaseRecord, Moment)>,
+    /// The record that was read last, and when. Boxed, because a leader has none.
+    seen: Option<Box<(LeaseRecord, Moment)>>,
     /// What observers were sent last. That may be the lock's own grant, for which the store returns no record.
     shown: Option<LeaseRecord>,
     observers: Observers,
@@ -25,7 +25,7 @@ pub(super) struct LeaderView {
 impl LeaderView {
     /// The record that was read last, with the remaining time counted down.
     pub(super) fn last_seen(&self, now: Moment) -> Option<SeenRecord> {
-        let (record, seen_at) = self.seen.as_ref()?;
+        let (record, seen_at) = self.seen.as_deref()?;
         let age = seen_at.until(now);
         let mut record = record.clone();
         record.remaining = record.remaining.saturating_sub(age);
@@ -58,7 +58,7 @@ impl LeaderView {
         ended: Option<FencingToken>,
         now: Moment,
     ) -> Option<(KnownLeader, Moment)> {
-        let (record, seen_at) = self.seen.as_ref()?;
+        let (record, seen_at) = self.seen.as_deref()?;
         let until = *seen_at + record.remaining;
         if until <= now || Some(record.token) == ended {
             return None;
@@ -75,7 +75,7 @@ impl LeaderView {
     pub(super) fn handle_reply(&mut self, reply: &Reply, record: Option<LeaseRecord>, now: Moment) {
         match (reply, record, &self.shown) {
             (_, Some(record), _) => {
-                self.seen = Some((record.clone(), now));
+                self.seen = Some(Box::new((record.clone(), now)));
                 self.show(record);
             }
             // Our own lease was released.
