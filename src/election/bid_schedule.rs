@@ -99,6 +99,10 @@ impl BidSchedule {
     ) {
         if self.pushed {
             self.woken = false;
+            let mut ttl = ttl;
+            if mutant!(AcquiredEventTrustedTooLong) {
+                ttl *= 10;
+            }
             self.next_bid = self.next_bid.max(now + ttl + self.spread(timing, rng));
         }
         self.next_read = self.next_read.min(self.soon(timing, rng, now));
@@ -115,6 +119,7 @@ impl BidSchedule {
     ) {
         if self.pushed && !pushed {
             let soon = now + rng.random_range(Duration::ZERO..=timing.poll_every() / 2);
+            let soon = soon.max(self.last_bid + timing.floor());
             self.next_bid = self.next_bid.min(soon.max(self.others_until));
         }
         self.pushed = pushed;

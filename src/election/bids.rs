@@ -63,11 +63,11 @@ impl Election {
                 }
                 let lost = record.is_held().then_some(false);
                 self.bid_schedule.answered(&timing, lost);
+                let next = record.hand_over.as_ref() == Some(&self.config.candidate);
+                self.bid_schedule.set_next(next && record.pause.is_none());
                 if record.pause.is_some() {
                     return self.refused_by_pause(&record, now);
                 }
-                let next = record.hand_over.as_ref() == Some(&self.config.candidate);
-                self.bid_schedule.set_next(next);
                 self.bid_schedule
                     .wait(&timing, &mut self.rng, record.remaining, now);
                 self.let_handed_over_bid_first(&record, now);

@@ -151,8 +151,12 @@ impl CandidateChecks {
 
     /// The candidate receives the reply to the request in flight.
     pub(super) fn receives_reply(&mut self, reply: &Reply, own: &CandidateId, now: Moment) {
-        self.is_next =
-            matches!(reply, Reply::Refused(record) if record.hand_over.as_ref() == Some(own));
+        self.is_next = match reply {
+            Reply::Refused(record) => {
+                record.pause.is_none() && record.hand_over.as_ref() == Some(own)
+            }
+            _ => false,
+        };
         let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.asked) else {
             return;
         };

@@ -160,6 +160,11 @@ const MUTANTS: &[(Mutant, &[Property], &str)] = &[
         &[Tokens, Exclusion],
         "§7 ◆: the first write of a record, a pause too",
     ),
+    (
+        AcquiredEventTrustedTooLong,
+        &[Liveness],
+        "§7: a lost event costs no more than a crash of the leader",
+    ),
     (StoreLostCalledExpired, &[Reasons], "the reasons"),
     (EvictedCalledDeposed, &[Reasons], "the reasons"),
     (NoBackoff, &[Rate], "the rate"),

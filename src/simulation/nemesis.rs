@@ -1,7 +1,7 @@
 use std::cmp::Reverse;
 
 use super::{
-    plan::FaultKind,
+    plan::{FaultKind, WatchSays},
     properties::Violation,
     world::{Event, World},
 };
@@ -68,6 +68,18 @@ impl World {
             FaultKind::Hint { node } if running(self, node) => {
                 return self.command(node, "look", |election, now| {
                     election.handle_change(RecordEvent::Changed, now);
+                });
+            }
+            // No observing store has a watch.
+            FaultKind::Watch { node, says } if running(self, node) && !self.observes() => {
+                let ttl = self.plan.longest(|node| node.timing.ttl());
+                return self.command(node, "hear", |election, now| match says {
+                    WatchSays::Works => election.set_pushed(true, now),
+                    WatchSays::Ended => election.set_pushed(false, now),
+                    WatchSays::Acquired => {
+                        election.handle_change(RecordEvent::Acquired { ttl }, now);
+                    }
+                    WatchSays::EventsLost => election.handle_change(RecordEvent::Lost, now),
                 });
             }
             FaultKind::Failover { to, lost, time } => {

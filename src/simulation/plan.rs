@@ -83,6 +83,11 @@ pub(super) enum FaultKind {
     Hint {
         node: usize,
     },
+    /// The watch of the store says something to a node, true or not.
+    Watch {
+        node: usize,
+        says: WatchSays,
+    },
     /// Another member becomes primary; if `lost`, the writes that no majority has are lost.
     Failover {
         to: usize,
@@ -102,6 +107,17 @@ pub(super) enum FaultKind {
     Purge,
     /// A newer version of the library writes the record in a format that older ones must not write.
     NewerLibrary,
+}
+
+/// What a watch says. It lies, stutters and dies; events are lost, because nothing else says what happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WatchSays {
+    /// It works, so there is no need to poll.
+    Works,
+    Ended,
+    /// Somebody has acquired the lease.
+    Acquired,
+    EventsLost,
 }
 
 /// Whether the clocks keep the assumptions of the guarantee.
@@ -229,6 +245,15 @@ impl Plan {
                     lost: rng.random_bool(0.5),
                     time: seconds(5.0, rng),
                 },
+                14 | 15 => FaultKind::Watch {
+                    node,
+                    says: match rng.random_range(0..8) {
+                        0..4 => WatchSays::Works,
+                        4 => WatchSays::Ended,
+                        5 | 6 => WatchSays::Acquired,
+                        _ => WatchSays::EventsLost,
+                    },
+                },
                 16 => FaultKind::HandOver {
                     to: rng.random_bool(0.8).then_some(node),
                 },
@@ -314,7 +339,8 @@ impl FaultKind {
             | Self::StepDown { node, .. }
             | Self::PauseLock { node }
             | Self::ResumeLock { node }
-            | Self::Hint { node } => Some(node),
+            | Self::Hint { node }
+            | Self::Watch { node, .. } => Some(node),
             _ => None,
         }
     }

@@ -92,7 +92,7 @@ async fn a_lock_that_is_no_longer_wanted_leaves_its_turn_to_the_others() {
     }
     for (index, asks) in asking.into_iter().enumerate() {
         if index % 2 == 1 {
-            asks.await.unwrap();
+            assert!(asks.await.unwrap().is_current());
         }
     }
 }

@@ -4,6 +4,7 @@ use super::bench::*;
 use crate::{
     clock::Clock as _,
     election::{RecordEvent, Reply},
+    lease::{Note, PauseRecord},
     mutants::{self, Mutant},
 };
 
@@ -153,6 +154,24 @@ fn the_instruction_itself_does_not_delay_the_candidate_that_is_to_lead_next() {
     let now = bench.clock.now();
     bench.election.handle_change(RecordEvent::Changed, now);
     assert!(next_after(&mut bench) <= 0.001);
+}
+
+#[test]
+fn a_pause_ends_the_hurry_of_the_candidate_that_was_to_lead_next() {
+    let mut bench = woken_by_the_instruction();
+    let now = bench.clock.now();
+    bench.election.handle_change(RecordEvent::Changed, now);
+    let paused = bench.request();
+    let mut record = record("other", 1, 10.0);
+    record.hand_over = Some(name("me"));
+    record.pause = Some(PauseRecord {
+        note: Note::default(),
+        since: std::time::SystemTime::UNIX_EPOCH,
+    });
+    bench.reply(&paused, Reply::Refused(record));
+    let now = bench.clock.now();
+    bench.election.handle_change(RecordEvent::Changed, now);
+    assert!(next_after(&mut bench) >= 0.2);
 }
 
 #[test]

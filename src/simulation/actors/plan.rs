@@ -151,7 +151,7 @@ impl Plan {
         for fault in std::mem::take(&mut base.faults) {
             let trouble = match fault.kind {
                 // In this layer, store changes come from the store.
-                FaultKind::Hint { .. } => Self::trouble(nodes, &mut rng),
+                FaultKind::Hint { .. } | FaultKind::Watch { .. } => Self::trouble(nodes, &mut rng),
                 kind if kind.node().is_some_and(|node| node >= nodes) => continue,
                 kind => ActorFault::Common(kind),
             };
