@@ -14,7 +14,6 @@
 mod common;
 
 use std::{
-    fs,
     process::ExitCode,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
@@ -24,32 +23,10 @@ use actix::prelude::*;
 use common::{
     Counts, Worker,
     bounds::{judge, number},
+    usage::{kibibytes, processor_time},
 };
 use futures::future::join_all;
 use tenure::{LeaseStore, LockActor, MemoryStore, open_store, testing::FaultyStore};
-
-/// A field of `/proc/self/status`, in KiB.
-fn kibibytes(field: &str) -> f64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-/// Processor time of all threads so far, at the usual 100 ticks a second.
-fn processor_time() -> Duration {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<_> = stat
-        .rsplit(')')
-        .next()
-        .unwrap()
-        .split_whitespace()
-        .collect();
-    let ticks: u64 = fields[11..13]
-        .iter()
-        .map(|field| field.parse::<u64>().unwrap())
-        .sum();
-    Duration::from_millis(ticks * 10)
-}
 
 #[actix::main]
 async fn main() -> ExitCode {

@@ -165,7 +165,8 @@ impl TimingBuilder {
         self
     }
 
-    /// The time between the bids of a follower. Each is up to [`POLL_JITTER`] of it later. After a release, the
+    /// The time between the bids of a follower. Each is up to [`POLL_JITTER`] of it later. If the store pushes its
+    /// changes, a follower bids only when the lease expires, up to a third of this later, and upon events. After a release, the
     /// next leader is elected within about this time.
     ///
     /// Default: ttl / 5; at least 1 ms, at most one ttl.

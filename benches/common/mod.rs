@@ -1,6 +1,8 @@
 //! What the benchmarks of many locks and of many subscribers share.
 
 pub(crate) mod bounds;
+#[allow(dead_code, reason = "not all benchmarks measure it")]
+pub(crate) mod usage;
 
 use std::sync::{
     Arc,

@@ -2,7 +2,8 @@
 //! `cargo bench --bench store_latency --features dynamodb,mongodb`.
 //!
 //! Runs a raw write, an acquisition, a renewal and a release in turns, a thousand times, and prints the times of
-//! each. Then compares the acquisition and the release of a guard with a raw write. It has no bounds: it fails only
+//! each. Then compares the acquisition and the release of a guard with a raw write, with what the store takes for the
+//! same, and with a wake-up of another thread and back. It has no bounds: it fails only
 //! on errors. It skips a store, and says so, if the address of its server is not in the environment.
 //! `STORE_LATENCY_CYCLES` sets the number of cycles.
 #![allow(
@@ -50,6 +51,19 @@ trait Subject {
 
 const TTL: Duration = Duration::from_secs(15);
 
+fn bid(resource: &ResourceName, holder: &CandidateId, attempt: AttemptId) -> Bid {
+    Bid {
+        resource: resource.clone(),
+        candidate: holder.clone(),
+        attempt,
+        ttl: TTL,
+        metadata: None,
+        reentrant: false,
+        waited: None,
+        internal: false,
+    }
+}
+
 /// All on one name, as a lock does it; after the first cycle every write is an update.
 async fn measure(subject: &dyn Subject, cycles: usize) -> Result<Samples, Box<dyn Error>> {
     let store = subject.store();
@@ -69,16 +83,7 @@ async fn measure(subject: &dyn Subject, cycles: usize) -> Result<Samples, Box<dy
         if first {
             samples.time("raw write", subject.raw_write(&raw)).await?;
         }
-        let bid = Bid {
-            resource: resource.clone(),
-            candidate: holder.clone(),
-            attempt: AttemptId::new(rand::random()),
-            ttl: TTL,
-            metadata: None,
-            reentrant: false,
-            waited: None,
-            internal: false,
-        };
+        let bid = bid(&resource, &holder, AttemptId::new(rand::random()));
         let token = match samples.time("acquire", store.acquire(&bid, LIMIT)).await? {
             AcquireOutcome::Granted { token } => token,
             AcquireOutcome::Refused(record) => return Err(format!("refused: {record:?}").into()),

@@ -36,7 +36,10 @@ fn percentile(sorted: &[Duration], percent: usize) -> f64 {
 
 impl fmt::Display for Samples {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "             median       p99   median over the first")?;
+        writeln!(
+            f,
+            "                   median       p99   median over the first"
+        )?;
         let mut raw = None;
         for (kind, times) in &self.0 {
             let mut sorted = times.clone();
@@ -45,7 +48,7 @@ impl fmt::Display for Samples {
             let ratio = median / *raw.get_or_insert(median);
             writeln!(
                 f,
-                "{kind:<10} {median:>6.3} ms {p99:>6.3} ms   {ratio:>6.3}"
+                "{kind:<16} {median:>6.3} ms {p99:>6.3} ms   {ratio:>6.3}"
             )?;
         }
         Ok(())
