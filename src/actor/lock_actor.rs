@@ -279,6 +279,7 @@ impl LockActor {
         // Logged before a subscriber can use the lease, and again below after its end is delivered.
         self.log_lease();
         loop {
+            let changes = self.election.has_transitions();
             while let Some(transition) = self.election.poll_transition() {
                 match transition {
                     Transition::BecameLeader { leadership } => {
@@ -302,6 +303,10 @@ impl LockActor {
                         self.subscribers.became_follower(reason, leader);
                     }
                 }
+            }
+            if changes {
+                // A subscriber on another thread may ask for it at once.
+                self.publish_leader();
             }
             self.subscribers.send_due(self.election.leadership(), &lock);
             let every = self.config().timing.poll_every();
