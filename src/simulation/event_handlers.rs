@@ -97,6 +97,7 @@ impl World {
             Event::Instruct {
                 instruction,
                 answers,
+                ..
             } => self.instructed(&instruction, answers),
             Event::AskAgain(number) => self.ask_again(number),
             Event::Fault(kind) if !self.faults_stopped => return self.apply_fault(kind),

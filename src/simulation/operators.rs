@@ -51,8 +51,9 @@ impl World {
         if record.holder.is_none() || self.taken_at.is_some() {
             return;
         }
-        let to = match to {
-            Some(node) => self.nodes[node].name.clone(),
+        // A plan that is being shrunk may have lost the node.
+        let to = match to.and_then(|node| self.nodes.get(node)) {
+            Some(node) => node.name.clone(),
             None => CandidateId::new("nobody").expect("a good name"),
         };
         let token = record.token;
@@ -136,6 +137,7 @@ impl World {
             let event = Event::Instruct {
                 instruction,
                 answers,
+                sent_at: self.now,
             };
             self.after(delay, event);
         }
@@ -161,19 +163,22 @@ impl World {
             if self.store.purge(wall - UNTOUCHED_FOR, self.now) {
                 self.log(|| "the record is purged".to_owned());
                 self.counts.count("purge");
-                self.drop_bids_older_than(wall - UNTOUCHED_FOR);
+                self.drop_requests_older_than(wall - UNTOUCHED_FOR);
             }
         }
     }
 
     /// A purge assumes that no request is under way for as long as the record was untouched: an older bid of an
-    /// observing client would begin the record anew with an older time of day.
-    fn drop_bids_older_than(&mut self, moment: SystemTime) {
+    /// observing client would begin the record anew with an older time of day, and an older resume could name an edition
+    /// that the new record reaches again.
+    fn drop_requests_older_than(&mut self, moment: SystemTime) {
+        let since = self.now.saturating_sub(UNTOUCHED_FOR.as_nanos() as u64);
         let is_older = |event: &Event| match event {
             Event::TableRequest {
                 ask: TableRequest::Write(RecordChange::Take { since, .. }, _),
                 ..
             } => *since < moment,
+            Event::Instruct { sent_at, .. } => *sent_at < since,
             _ => false,
         };
         self.drop_events(is_older);

@@ -83,6 +83,8 @@ pub(super) enum Event {
     Instruct {
         instruction: Instruction,
         answers: Option<u64>,
+        /// When it was sent, as [`World::now`].
+        sent_at: u64,
     },
     /// The operator has had no answer to the wish of this number.
     AskAgain(u64),
