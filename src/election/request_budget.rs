@@ -67,9 +67,10 @@ impl RequestBudget {
         self.room_at(Self::most(timing) * 3 / 4, timing)
     }
 
-    /// From when on a renewal that has failed more than once may be retried.
+    /// From when on a renewal that has failed more than once may be retried. It leaves room for the first and the last
+    /// retry of the next renewal, which do not wait.
     pub(super) fn retry_at(&self, timing: &Timing) -> Moment {
-        self.release_at(timing)
+        self.room_at(Self::most(timing).saturating_sub(2).max(1), timing)
     }
 
     /// How many requests may be sent now.
