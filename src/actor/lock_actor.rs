@@ -70,8 +70,7 @@ impl LockActor {
     /// Configures a lock on a resource in a store. Everything else has a default.
     ///
     /// Pass clones of one `Arc` of the store to all locks of the process: by it they know that they share the store,
-    /// renew their leases together and share one watch. At most 64 of their other requests are under way at once; the
-    /// rest wait for their turn, and their time limits count from then.
+    /// renew together and share one watch. At most 64 of their other requests are under way; the rest wait.
     pub fn builder<N>(resource: N, store: Arc<dyn LeaseStore>) -> LockBuilder
     where
         N: TryInto<ResourceName>,

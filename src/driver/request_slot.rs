@@ -93,11 +93,13 @@ impl RequestSlot {
         clock: &dyn Clock,
         cx: &mut Context<'_>,
     ) -> Sending {
-        let needs_turn = election.needs_turn(clock.now());
-        let sending = if needs_turn && self.queue.poll(&self.store, cx).is_pending() {
-            Sending::WaitsForTurn
+        let sending = if !election.needs_turn(clock.now()) {
+            self.queue.leave();
+            self.send_next(election, None, clock)
+        } else if let Poll::Ready(turn) = self.queue.poll(&self.store, cx) {
+            self.send_next(election, Some(turn), clock)
         } else {
-            self.send_next(election, clock)
+            Sending::WaitsForTurn
         };
         (self.batches).answer(&self.store, election.early_renewal());
         sending
@@ -105,14 +107,18 @@ impl RequestSlot {
 
     /// Sends the first request of the election, unless there is none or it would have to wait.
     pub(crate) fn send_first(&mut self, election: &mut Election, clock: &dyn Clock) -> Sending {
-        if !self.queue.has_turn(&self.store) {
-            return Sending::WaitsForTurn;
+        match self.queue.without_waiting(&self.store) {
+            Some(turn) => self.send_next(election, Some(turn), clock),
+            None => Sending::WaitsForTurn,
         }
-        self.send_next(election, clock)
     }
 
-    fn send_next(&mut self, election: &mut Election, clock: &dyn Clock) -> Sending {
-        let turn = self.queue.take();
+    fn send_next(
+        &mut self,
+        election: &mut Election,
+        turn: Option<Turn>,
+        clock: &dyn Clock,
+    ) -> Sending {
         match election.poll_request(clock.now()) {
             Some(request) => {
                 self.send(request, turn);

@@ -31,39 +31,36 @@ pub(super) type Turn = OwnedSemaphorePermit;
 pub(super) struct Queue {
     turns: Option<Arc<Turns>>,
     waiting: Option<BoxFuture<'static, Turn>>,
-    turn: Option<Turn>,
 }
 
 impl Queue {
     /// Ready when a request may be sent.
-    pub(super) fn poll(&mut self, store: &Arc<dyn LeaseStore>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.has_turn(store) {
-            return Poll::Ready(());
+    pub(super) fn poll(&mut self, store: &Arc<dyn LeaseStore>, cx: &mut Context<'_>) -> Poll<Turn> {
+        if let Some(turn) = self.without_waiting(store) {
+            return Poll::Ready(turn);
         }
-        let semaphore = &self.turns(store).semaphore;
-        let semaphore = semaphore.clone();
+        let semaphore = self.turns(store).semaphore.clone();
         let waiting = self.waiting.get_or_insert_with(|| {
             let turn = semaphore.acquire_owned();
             turn.map(|turn| turn.expect("it is never closed")).boxed()
         });
         let turn = ready!(waiting.poll_unpin(cx));
-        (self.waiting, self.turn) = (None, Some(turn));
-        Poll::Ready(())
+        self.leave();
+        Poll::Ready(turn)
     }
 
-    /// Whether a request may be sent without waiting for it.
-    pub(super) fn has_turn(&mut self, store: &Arc<dyn LeaseStore>) -> bool {
-        if self.turn.is_none() && self.waiting.is_none() {
-            let semaphore = self.turns(store).semaphore.clone();
-            self.turn = semaphore.try_acquire_owned().ok();
+    /// The turn of a request that need not wait, unless this lock waits for one already.
+    pub(super) fn without_waiting(&mut self, store: &Arc<dyn LeaseStore>) -> Option<Turn> {
+        if self.waiting.is_some() {
+            return None;
         }
-        self.turn.is_some()
+        let semaphore = self.turns(store).semaphore.clone();
+        semaphore.try_acquire_owned().ok()
     }
 
-    /// Takes the turn, for a request. Otherwise another lock has it.
-    pub(super) fn take(&mut self) -> Option<Turn> {
+    /// Waits no longer.
+    pub(super) fn leave(&mut self) {
         self.waiting = None;
-        self.turn.take()
     }
 
     fn turns(&mut self, store: &Arc<dyn LeaseStore>) -> &Arc<Turns> {
@@ -81,7 +78,6 @@ impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue")
             .field("waits", &self.waiting.is_some())
-            .field("has_turn", &self.turn.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -109,7 +109,7 @@ pub(super) enum FaultKind {
     NewerLibrary,
 }
 
-/// What a watch says. It lies, stutters and dies; events are lost, because nothing else says what happened.
+/// What a watch says, at random: it may be false, and true events are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WatchSays {
     /// It works, so there is no need to poll.

@@ -157,7 +157,7 @@ fn the_instruction_itself_does_not_delay_the_candidate_that_is_to_lead_next() {
 }
 
 #[test]
-fn a_pause_ends_the_hurry_of_the_candidate_that_was_to_lead_next() {
+fn the_candidate_that_is_to_lead_next_keeps_the_floor_while_paused() {
     let mut bench = woken_by_the_instruction();
     let now = bench.clock.now();
     bench.election.handle_change(RecordEvent::Changed, now);
