@@ -130,6 +130,8 @@ macro_rules! __conformance_cases {
             a_late_resume_changes_nothing
             a_resume_of_an_absent_record_makes_no_record
             one_of_many_simultaneous_pauses_applies
+            an_edition_grows_across_a_purge
+            an_edition_grows_across_a_purge_and_a_pause
             a_renewal_tells_a_hand_over
             the_last_hand_over_stands
             a_hand_over_of_another_token_is_refused

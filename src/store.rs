@@ -319,7 +319,8 @@ pub trait LeaseStore: Send + Sync + Debug {
     /// - [`HandOver`](Instruction::HandOver) applies while the lease is held under its token.
     /// - [`Pause`](Instruction::Pause) and [`Resume`](Instruction::Resume) apply if the record has the edition that
     ///   they name, and raise it by 1. A pause also applies if there is no record: it creates one, with a first
-    ///   token, and edition 1.
+    ///   token and a first edition. The first edition of a record is the time of day, as the first token is, so that a
+    ///   late instruction for a record that was purged does not apply to the one after it.
     /// - No instruction changes the expiry or the **version**: where leases are observed, repeated instructions
     ///   would otherwise keep the lease of a dead holder for ever.
     /// - A record of the library's own ([`LeaseRecord::internal`]) takes no instruction.

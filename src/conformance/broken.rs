@@ -97,6 +97,8 @@ faults! {
     FirstTokenIsOne
     EveryTokenIsTheTimeOfDay
     FirstTokenOfAPauseIsOne
+    FirstEditionIsOne
+    FirstEditionOfAPauseIsOne
     ReleaseNotesNoReason
     ReasonOnlyOfALease
     EveryReleaseNotesAReason

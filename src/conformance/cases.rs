@@ -31,7 +31,8 @@ use acquire::{
 };
 use editions::{
     a_late_pause_changes_nothing, a_late_resume_changes_nothing,
-    a_resume_of_an_absent_record_makes_no_record, each_pause_and_resume_raises_the_edition_by_one,
+    a_resume_of_an_absent_record_makes_no_record, an_edition_grows_across_a_purge,
+    an_edition_grows_across_a_purge_and_a_pause, each_pause_and_resume_raises_the_edition_by_one,
     one_of_many_simultaneous_pauses_applies,
 };
 use evict::{

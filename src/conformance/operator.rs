@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::trial::{LIMIT, Trial, name};
 use crate::{
-    lease::{Bid, FencingToken, Instruction, LeaseRecord, Note, StandingInstruction},
+    lease::{Bid, FencingToken, Instruction, LeaseRecord, Note, ResourceName, StandingInstruction},
     store::{InstructOutcome, RenewOutcome, StoreError},
 };
 
@@ -40,9 +40,15 @@ impl Trial {
 
     /// Pauses the resource, which need not have a record. Returns the edition.
     pub(super) async fn pause(&self) -> u64 {
-        let record = self.other().read(&self.resource, LIMIT).await;
+        self.pause_named(&self.resource).await
+    }
+
+    /// As [`pause`](Self::pause), of another resource.
+    pub(super) async fn pause_named(&self, resource: &ResourceName) -> u64 {
+        let client = self.other();
+        let record = client.read(resource, LIMIT).await;
         let edition = record.expect("an answer").map_or(0, |seen| seen.edition);
-        instructed(self.instruct(&pause(edition)).await)
+        instructed(client.instruct(resource, &pause(edition), LIMIT).await)
     }
 
     pub(super) async fn resume(&self) -> u64 {

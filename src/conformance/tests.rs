@@ -216,6 +216,11 @@ const CAUGHT_BY: &[(Fault, &str)] = &[
         "each_later_token_is_one_more",
     ),
     (Fault::FirstTokenIsOne, "a_token_grows_across_a_purge"),
+    (Fault::FirstEditionIsOne, "an_edition_grows_across_a_purge"),
+    (
+        Fault::FirstEditionOfAPauseIsOne,
+        "an_edition_grows_across_a_purge_and_a_pause",
+    ),
     (
         Fault::FirstTokenOfAPauseIsOne,
         "a_token_grows_across_a_purge_and_a_pause",

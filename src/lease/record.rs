@@ -42,8 +42,8 @@ pub struct LeaseRecord {
     pub pause: Option<PauseRecord>,
     /// Who is to lead next, if an operator has asked the holder to hand over. The next acquisition clears it.
     pub hand_over: Option<CandidateId>,
-    /// How often the resource was paused or resumed, plus 1. An operator's pause or resume names the edition that
-    /// it has read.
+    /// Grows by 1 with each pause and resume; begins with the time at which the record was created, in Unix
+    /// milliseconds. An operator's pause or resume names the edition that it has read.
     pub edition: u64,
     /// Whether it is a record of the library's own, such as the mark of a `Once`.
     pub internal: bool,

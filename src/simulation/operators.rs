@@ -163,22 +163,26 @@ impl World {
             if self.store.purge(wall - UNTOUCHED_FOR, self.now) {
                 self.log(|| "the record is purged".to_owned());
                 self.counts.count("purge");
-                self.drop_requests_older_than(wall - UNTOUCHED_FOR);
+                self.drop_creations_older_than(wall - UNTOUCHED_FOR);
             }
         }
     }
 
-    /// A purge assumes that no request is under way for as long as the record was untouched: an older bid of an
-    /// observing client would begin the record anew with an older time of day, and an older resume could name an edition
-    /// that the new record reaches again.
-    fn drop_requests_older_than(&mut self, moment: SystemTime) {
+    /// A purge assumes that nothing that creates a record is under way for as long as the record was untouched: an older
+    /// bid of an observing client would begin the record anew with an older time of day, and an older pause of an absent
+    /// record would pause the resource again.
+    fn drop_creations_older_than(&mut self, moment: SystemTime) {
         let since = self.now.saturating_sub(UNTOUCHED_FOR.as_nanos() as u64);
         let is_older = |event: &Event| match event {
             Event::TableRequest {
                 ask: TableRequest::Write(RecordChange::Take { since, .. }, _),
                 ..
             } => *since < moment,
-            Event::Instruct { sent_at, .. } => *sent_at < since,
+            Event::Instruct {
+                instruction: Instruction::Pause { edition: 0, .. },
+                sent_at,
+                ..
+            } => *sent_at < since,
             _ => false,
         };
         self.drop_events(is_older);

@@ -107,8 +107,7 @@ impl StoredRecord {
 
     pub(super) fn take(&mut self, bid: &Bid, now: Moment, wall: SystemTime) {
         if self.version == 0 {
-            self.edition = 1;
-            self.token = FencingToken::first_at(wall);
+            self.begin(wall);
             if mutant!(FirstTokenOne) {
                 self.token = FencingToken::new(1);
             }
@@ -133,6 +132,13 @@ impl StoredRecord {
         });
         self.touched = wall;
         self.extend(bid.ttl, now);
+    }
+
+    /// A new record continues neither the tokens nor the editions of one that was deleted, but both are greater: a late
+    /// instruction for the deleted record does not apply to this one.
+    fn begin(&mut self, wall: SystemTime) {
+        self.token = FencingToken::first_at(wall);
+        self.edition = self.token.get();
     }
 
     fn extend(&mut self, ttl: Duration, now: Moment) {
@@ -240,16 +246,16 @@ impl StoredRecord {
             }
             Instruction::Pause { note, .. } => {
                 if self.version == 0 {
-                    // As for an acquisition, so that the token never falls behind a record that was deleted.
-                    self.token = FencingToken::first_at(wall);
+                    self.begin(wall);
                     self.version = 1;
                     if mutant!(PauseBeginsAtZero) {
                         self.token = FencingToken::new(0);
                     }
+                } else {
+                    self.edition += 1;
                 }
                 let note = note.clone();
                 self.pause = Some(PauseRecord { note, since: wall });
-                self.edition += 1;
             }
             Instruction::Resume { .. } => {
                 self.pause = None;

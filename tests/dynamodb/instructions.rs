@@ -44,7 +44,8 @@ async fn an_instruction_comes_with_the_renewal_and_leaves_the_version() {
             token,
             to: to.clone(),
         };
-        assert_eq!(instruct(&test_table, hand_over).await, instructed(1));
+        let edition = test_table.read().await.edition;
+        assert_eq!(instruct(&test_table, hand_over).await, instructed(edition));
         assert_eq!(test_table.version().await, "1", "{server:?}");
         let lease = test_table.lease("a", 1);
         let renewed = test_table.store.renew(&lease, TTL, LIMIT).await.unwrap();
@@ -73,7 +74,7 @@ async fn a_paused_resource_is_acquired_only_after_it_is_resumed() {
         let resume = |edition| Instruction::Resume { edition };
         let nothing = instruct(&test_table, resume(0)).await;
         assert_eq!(nothing, InstructOutcome::Refused(None));
-        assert_eq!(instruct(&test_table, pause(note, 0)).await, instructed(1));
+        let first = instruct(&test_table, pause(note, 0)).await;
         let late = instruct(&test_table, pause(note, 0)).await;
         assert!(
             matches!(late, InstructOutcome::Refused(Some(_))),
@@ -81,7 +82,9 @@ async fn a_paused_resource_is_acquired_only_after_it_is_resumed() {
         );
         let record = refused(test_table.acquire("a", 1).await);
         assert_eq!(record.pause.unwrap().note.as_str(), note, "{server:?}");
-        assert_eq!(instruct(&test_table, resume(1)).await, instructed(2));
+        assert_eq!(first, instructed(record.edition));
+        let resumed = instruct(&test_table, resume(record.edition)).await;
+        assert_eq!(resumed, instructed(record.edition + 1));
         let AcquireOutcome::Granted { token } = (test_table
             .store
             .acquire(&test_table.bid("a", 1), LIMIT)
@@ -124,9 +127,11 @@ async fn a_purge_deletes_only_released_records_and_the_next_token_is_greater() {
         assert_eq!(purge(Duration::ZERO).await, 0, "it is held");
         test_table.release("a", 1).await;
         assert_eq!(purge(Duration::from_secs(3600)).await, 0, "it is too new");
-        instruct(&test_table, pause("", 1)).await;
+        let edition = test_table.read().await.edition;
+        instruct(&test_table, pause("", edition)).await;
         assert_eq!(purge(Duration::ZERO).await, 0, "it is paused");
-        instruct(&test_table, Instruction::Resume { edition: 2 }).await;
+        let edition = edition + 1;
+        instruct(&test_table, Instruction::Resume { edition }).await;
         assert_eq!(purge(Duration::ZERO).await, 1, "{server:?}");
         let found = test_table.store.read(&test_table.name, LIMIT).await;
         assert_eq!(found.unwrap(), None);

@@ -168,9 +168,10 @@ async fn each_lease_of_a_batch_has_its_own_outcome() {
     let named = doc! { "_id": name(5).as_str() };
     test_collection.collection.delete_one(named).await.unwrap();
     let note = Note::new("maintenance").unwrap();
+    let record = store.read(name(6), LIMIT).await.unwrap().unwrap();
     let pause = Instruction::Pause {
         note: note.clone(),
-        edition: 1,
+        edition: record.edition,
     };
     store.instruct(name(6), &pause, LIMIT).await.unwrap();
     let to = CandidateId::new("b").unwrap();

@@ -83,13 +83,16 @@ async fn every_change_but_a_renewal_is_an_event() {
     token += 1;
     assert_eq!(next(&mut watch, &test_collection).await, acquired(TTL));
     let note = Note::new("").unwrap();
+    let edition = test_collection.read().await.edition;
     let instructions = [
         Instruction::HandOver {
             token: test_collection.token(token),
             to: "b".try_into().unwrap(),
         },
-        Instruction::Pause { note, edition: 1 },
-        Instruction::Resume { edition: 2 },
+        Instruction::Pause { note, edition },
+        Instruction::Resume {
+            edition: edition + 1,
+        },
     ];
     for instruction in &instructions {
         store.instruct(name, instruction, LIMIT).await.unwrap();

@@ -114,6 +114,7 @@ impl Client {
         let was_held = before.holder.is_some() && now < before.expires_at;
         let Some(fault) = self.fault() else { return };
         match fault {
+            Fault::FirstEditionIsOne if before.version == 0 => record.edition = 1,
             Fault::FirstTokenIsZero => record.token = before.token,
             Fault::TokenKeptAfterEviction if before.closing => record.token = before.token,
             Fault::TokenKeptOnExpiry if before.holder.is_some() => record.token = before.token,

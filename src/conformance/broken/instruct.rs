@@ -87,6 +87,9 @@ impl Client {
             (Some(Fault::FirstTokenOfAPauseIsOne), Instruction::Pause { .. }) if is_new => {
                 record.token = FencingToken::new(1);
             }
+            (Some(Fault::FirstEditionOfAPauseIsOne), Instruction::Pause { .. }) if is_new => {
+                record.edition = 1;
+            }
             (Some(Fault::EditionNotRaised), _) => record.edition = before.edition.max(1),
             (Some(Fault::HandOverRaisesTheEdition), Instruction::HandOver { .. }) => {
                 record.edition += 1;

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use tokio::sync::Barrier;
 
 use super::super::{
-    operator::{instructed, later, pause},
+    operator::later,
     trial::{LIMIT, Trial, granted, released, renewed},
 };
 use crate::{
@@ -68,9 +68,9 @@ pub(super) async fn a_purge_spares_records_that_are_held_paused_or_internal(t: &
     let held = hold(t, &below(t, "held")).await;
     let paused = below(t, "paused");
     release(t, &paused).await;
-    instructed(t.store().instruct(&paused, &pause(1), LIMIT).await);
+    t.pause_named(&paused).await;
     let absent = below(t, "paused without an acquisition");
-    instructed(t.store().instruct(&absent, &pause(0), LIMIT).await);
+    t.pause_named(&absent).await;
     let mark = below(t, "mark");
     let mut bid = t.internal_bid("a");
     bid.resource = mark.clone();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{
-    operator::{hand_over, instructed, pause, to_hand_over, to_pause, told},
+    operator::{hand_over, instructed, to_hand_over, to_pause, told},
     trial::{LIMIT, Trial, granted, lost, name, refused, renewed},
 };
 use crate::lease::{FencingToken, Lease, ResourceName};
@@ -109,7 +109,7 @@ pub(super) async fn renew_many_tells_each_instruction(t: &Trial) {
     let mut leases = hold_many(t, 5).await;
     let [paused, lost_one, handed_over] = [1, 2, 3].map(|index| leases[index].0.clone());
     let client = t.other();
-    instructed(client.instruct(&paused.resource, &pause(1), LIMIT).await);
+    t.pause_named(&paused.resource).await;
     let to = hand_over(handed_over.token, "b");
     instructed(client.instruct(&handed_over.resource, &to, LIMIT).await);
     leases[2].0.token = FencingToken::new(lost_one.token.get() + 1);

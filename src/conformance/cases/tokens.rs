@@ -40,7 +40,7 @@ pub(super) async fn each_later_token_is_one_more(t: &Trial) {
 }
 
 /// Acquires and releases the lease twice, and deletes the record. Returns the last token.
-async fn deleted(t: &Trial) -> FencingToken {
+pub(super) async fn deleted(t: &Trial) -> FencingToken {
     let mut last = FencingToken::new(0);
     for _ in 0..2 {
         last = t.held().await;

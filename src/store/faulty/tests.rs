@@ -16,15 +16,16 @@ fn pause(edition: u64) -> Instruction {
 async fn instructions_and_purges_are_counted_and_get_the_faults_of_the_script() {
     let store = FaultyStore::new(Arc::new(MemoryStore::new()));
     store.script([Fault::LostReply, Fault::Duplicate, Fault::LostRequest]);
-    let (pause_first, pause_again) = (pause(0), pause(1));
-    let lost = store.instruct(&resource(), &pause_first, LIMIT).await;
+    let lost = store.instruct(&resource(), &pause(0), LIMIT).await;
     assert_eq!(lost.unwrap_err().kind(), StoreErrorKind::Unknown);
+    let first = store.inner.read(&resource(), LIMIT).await.unwrap();
+    let first = first.unwrap().edition;
     // The first copy raises the edition, so the second one is refused.
-    let twice = store.instruct(&resource(), &pause_again, LIMIT).await;
+    let twice = store.instruct(&resource(), &pause(first), LIMIT).await;
     let InstructOutcome::Refused(Some(seen)) = twice.unwrap() else {
         panic!("the second copy was applied");
     };
-    assert_eq!(seen.edition, 2);
+    assert_eq!(seen.edition, first + 1);
     let scope = resource().scope();
     let lost = store.purge(&scope, Duration::ZERO, LIMIT).await;
     assert_eq!(lost.unwrap_err().kind(), StoreErrorKind::Unknown);

@@ -36,9 +36,7 @@ pub(super) fn outcome(mut found: Document, bid: &Bid) -> RequestResult<AcquireOu
     let is_mine = record.holder.as_ref() == Some(&bid.candidate) && !record.closing;
     let is_let = record.pause.is_none() || bid.internal;
     let is_mine = is_mine && is_let && (record.is_held() || is_sent_twice);
-    let own_attempt = Fields(&found)
-        .random_id("attempt")
-        .is_ok_and(|a| a == Some(bid.attempt));
+    let own_attempt = attempt(&found) == Some(bid.attempt);
     Ok(if is_mine && own_attempt {
         AcquireOutcome::Granted {
             token: record.token,
@@ -96,6 +94,11 @@ pub(super) fn instruction(found: &Document) -> RequestResult<Option<StandingInst
 /// Which batch of renewals has written the record last.
 pub(super) fn renewal(found: &Document) -> Option<AttemptId> {
     Fields(found).random_id(RENEWAL).ok().flatten()
+}
+
+/// The attempt that has written the record, or that has created it paused.
+pub(super) fn attempt(found: &Document) -> Option<AttemptId> {
+    Fields(found).random_id("attempt").ok().flatten()
 }
 
 /// The edition in the answer to an instruction.

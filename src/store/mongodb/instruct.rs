@@ -11,10 +11,10 @@ use super::{
     failure::{Access, RequestResult, TracedError, is_duplicate_key},
     operation_deadline::OperationDeadline,
     pipeline,
-    requests::{ChangeOutcome, exact, majority},
+    requests::{ChangeOutcome, exact, majority, new_attempt, without_document},
 };
 use crate::{
-    lease::{Instruction, Note, ResourceName},
+    lease::{AttemptId, Instruction, Note, ResourceName},
     store::InstructOutcome,
 };
 
@@ -49,35 +49,38 @@ impl MongoStore {
         note: &Note,
         limit: OperationDeadline,
     ) -> RequestResult<InstructOutcome> {
-        let mut answer = self.upsert_paused(resource, note, limit).await?;
+        let created = new_attempt()?;
+        let upsert = || self.upsert_paused(resource, note, created, limit);
+        let mut answer = upsert().await?;
         // Another upsert has created the document, so the second request finds it.
         if (answer.as_ref()).is_err_and(|refused| is_duplicate_key(&refused.error)) {
-            answer = self.upsert_paused(resource, note, limit).await?;
+            answer = upsert().await?;
         }
-        let before = answer.map_err(|error| Access::Write.failure(error))?;
-        let before = before.map_or(Ok(None), |found| {
-            document::record(&found, ReadPurpose::Write)
-        });
-        Ok(match before? {
-            None => InstructOutcome::Instructed { edition: 1 },
-            Some(record) => InstructOutcome::Refused(Some(record)),
-        })
+        let found = answer.map_err(|error| Access::Write.failure(error))?;
+        let found = found.ok_or_else(|| without_document("a pause"))?;
+        if document::attempt(&found) == Some(created) {
+            let edition = document::edition(&found)?;
+            return Ok(InstructOutcome::Instructed { edition });
+        }
+        let record = document::record(&found, ReadPurpose::Write)?;
+        Ok(InstructOutcome::Refused(record))
     }
 
-    /// Returns the document as it was before.
+    /// Returns the document as it is then.
     async fn upsert_paused(
         &self,
         resource: &ResourceName,
         note: &Note,
+        attempt: AttemptId,
         limit: OperationDeadline,
     ) -> RequestResult<Result<Option<Document>, TracedError>> {
-        let pause = pipeline::pause_absent(resource, note);
+        let pause = pipeline::pause_absent(resource, note, attempt);
         let request = self
             .collection
             .find_one_and_update(pipeline::by_name(resource), pause)
             .upsert(true)
-            .return_document(ReturnDocument::Before)
-            .projection(pipeline::view())
+            .return_document(ReturnDocument::After)
+            .projection(pipeline::view_after_bid())
             .write_concern(majority())
             .collation(exact());
         let sent = |time| request.max_time(time);

@@ -17,7 +17,7 @@ use super::{
     failure::{Access, Failure, RequestResult, concerns_one_document},
     operation_deadline::OperationDeadline,
     pipeline::{self, Instructed, KEY, RENEWAL},
-    requests::{exact, primary},
+    requests::{exact, new_attempt, primary},
 };
 use crate::{
     lease::{AttemptId, Lease, LeaseRecord, StandingInstruction},
@@ -175,10 +175,7 @@ impl MongoStore {
         instructed: Instructed,
         limit: OperationDeadline,
     ) -> Result<Option<Vec<Verdict>>, BatchFailure> {
-        let renewal = AttemptId::generate().map_err(|error| {
-            let message = "the operating system gives no random bits";
-            Failure::new(StoreErrorKind::Unavailable, message).because(error)
-        })?;
+        let renewal = new_attempt()?;
         let (filter, change) = pipeline::renew_many(leases, ttl, renewal, instructed);
         let matched = match self.update_all(filter, change, limit).await? {
             Ok(matched) => matched,

@@ -21,7 +21,7 @@ use super::{
     request_gate,
 };
 use crate::{
-    lease::{Bid, Lease, LeaseRecord, ResourceName, Scope},
+    lease::{AttemptId, Bid, Lease, LeaseRecord, ResourceName, Scope},
     store::{AcquireOutcome, REACHED_WITHIN, ReleaseOutcome, RenewOutcome, StoreErrorKind},
 };
 
@@ -55,10 +55,7 @@ impl MongoStore {
         }
         match answer.map_err(|error| Access::Write.failure(error))? {
             Some(found) => document::outcome(found, bid),
-            None => Err(Failure::new(
-                StoreErrorKind::Unknown,
-                "the server answered a bid without the document: the lock asks again",
-            )),
+            None => Err(without_document("a bid")),
         }
     }
 
@@ -211,6 +208,22 @@ pub(super) fn majority() -> WriteConcern {
 
 pub(super) fn primary() -> SelectionCriteria {
     SelectionCriteria::ReadPreference(ReadPreference::Primary)
+}
+
+/// Marks what one request writes, so that its traces are told from those of others.
+pub(super) fn new_attempt() -> RequestResult<AttemptId> {
+    AttemptId::generate().map_err(|error| {
+        let message = "the operating system gives no random bits";
+        Failure::new(StoreErrorKind::Unavailable, message).because(error)
+    })
+}
+
+/// The answer to an upsert always has the document.
+pub(super) fn without_document(request: &str) -> Failure {
+    Failure::new(
+        StoreErrorKind::Unknown,
+        format!("the server answered {request} without the document"),
+    )
 }
 
 /// Compares names byte by byte, whatever the collation of the collection.

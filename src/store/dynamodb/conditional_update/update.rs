@@ -25,7 +25,7 @@ static TAKE: LazyLock<String> = LazyLock::new(|| {
     let [line, line_token, end] = HistoryPart::ALL.map(|part| part.name(0));
     let mut set = format!(
         "SET holder = :candidate, attempt = :bid, ttl_ms = :ttl, since_ms = :since, \
-         touched_ms = :since, closing = :false, edition = if_not_exists(edition, :one), \
+         touched_ms = :since, closing = :false, edition = if_not_exists(edition, :first), \
          min_reader = if_not_exists(min_reader, :reader), #token = {token}, \
          {line} = :line, {line_token} = {token}, {end} = :none"
     );
@@ -80,8 +80,9 @@ fn extend(ttl: u64, values: &mut Values) -> &'static str {
 }
 
 fn take(bid: &Bid, since: SystemTime, values: &mut Values) -> String {
-    let before_first = FencingToken::first_at(since).get().saturating_sub(1);
-    values.number(":before_first", before_first);
+    let first = FencingToken::first_at(since).get();
+    values.number(":first", first);
+    values.number(":before_first", first.saturating_sub(1));
     values.text(":candidate", bid.candidate.as_str());
     values.set(":bid", item::attempt(bid.attempt));
     values.number(":ttl", millis(bid.ttl));
@@ -142,7 +143,7 @@ fn instruct(
             values.number(":zero", 0);
             values.number(":reader", READER);
             values.set(":false", AttributeValue::Bool(false));
-            "SET pause = :pause, touched_ms = :at, edition = :one, version = :one, #token = :first, \
+            "SET pause = :pause, touched_ms = :at, edition = :first, version = :one, #token = :first, \
              ttl_ms = :zero, since_ms = :zero, closing = :false, min_reader = :reader"
         }
         Instruction::Resume { .. } => {

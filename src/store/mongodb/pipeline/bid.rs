@@ -72,7 +72,7 @@ fn taken(bid: &Bid) -> Document {
         "closing": false,
         "pause": { "$ifNull": ["$pause", null] },
         "hand_over": null,
-        "edition": { "$ifNull": ["$edition", 1_i64] },
+        "edition": { "$ifNull": ["$edition", first_token()] },
         "internal": bid.internal,
         "touched": "$$NOW",
         "metadata": { "$literal": metadata },

@@ -1,10 +1,11 @@
 use mongodb::bson::{Bson, DateTime, Document, doc};
 
 use super::{
-    FilteredUpdate, by_name, first_token, is_only_a_name, is_unexpired, stored, stored_token, when,
+    FilteredUpdate, binary, by_name, first_token, is_only_a_name, is_unexpired, stored,
+    stored_token, when,
 };
 use crate::{
-    lease::{CandidateId, FencingToken, Note, ResourceName},
+    lease::{AttemptId, CandidateId, FencingToken, Note, ResourceName},
     store::record::READER,
 };
 
@@ -49,8 +50,13 @@ pub(in super::super) fn resume(resource: &ResourceName, edition: u64) -> Filtere
     (of_edition(resource, edition), change.into())
 }
 
-/// An upsert that creates a paused record, and leaves one that is there as it is.
-pub(in super::super) fn pause_absent(resource: &ResourceName, note: &Note) -> Vec<Document> {
+/// An upsert that creates a paused record, and leaves one that is there as it is. Whether it did shows in the attempt: no
+/// bid has this one.
+pub(in super::super) fn pause_absent(
+    resource: &ResourceName,
+    note: &Note,
+    attempt: AttemptId,
+) -> Vec<Document> {
     let created = doc! {
         "_id": "$_id",
         "scope": { "$literal": resource.scope().as_prefix() },
@@ -59,14 +65,14 @@ pub(in super::super) fn pause_absent(resource: &ResourceName, note: &Note) -> Ve
         "version": 1_i64,
         "holder": null,
         "key": null,
-        "attempt": null,
+        "attempt": binary(attempt),
         "ttl": 0_i64,
         "expires_at": DateTime::from_millis(0),
         "since": DateTime::from_millis(0),
         "closing": false,
         "pause": paused(note),
         "hand_over": null,
-        "edition": 1_i64,
+        "edition": first_token(),
         "internal": false,
         "touched": "$$NOW",
         "metadata": null,
