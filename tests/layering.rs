@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Each module and what it may name. The order is that of the layers.
-const ARROWS: [(&str, &[&str]); 20] = [
+const ARROWS: [(&str, &[&str]); 21] = [
     ("events", &[]),
     ("mutants", &[]),
     ("lease", &["duration"]),
@@ -87,6 +87,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "timing",
         ],
     ),
+    ("shards", &["lease"]),
     // Only in tests: it sees everything.
     (
         "simulation",

@@ -1,0 +1,32 @@
+//! Sharded ownership: many resources over many processes.
+
+mod format;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A shard of a group: a number below the group's number of shards.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Shard(u16);
+
+impl Shard {
+    /// The shard with this number.
+    #[must_use]
+    pub const fn new(index: u16) -> Self {
+        Self(index)
+    }
+
+    /// Its number, which begins at 0.
+    #[must_use]
+    pub const fn index(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
