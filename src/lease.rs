@@ -10,7 +10,7 @@ pub(crate) use bid::{AttemptId, Bid, ReleaseTarget};
 pub use instruction::{EndReason, Instruction, PauseRecord, StandingInstruction};
 pub use name::{CandidateId, InvalidName, ResourceName, Scope};
 pub use record::{AcquisitionEnd, HistoryEntry, LeaseRecord};
-pub use text::{Metadata, Note};
+pub use text::{Metadata, Note, RegisterValue};
 
 use std::{
     fmt,

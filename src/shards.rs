@@ -9,18 +9,18 @@ use serde::{Deserialize, Serialize};
 /// A shard of a group: a number below the group's number of shards.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Shard(u16);
+pub(crate) struct Shard(u16);
 
 impl Shard {
     /// The shard with this number.
     #[must_use]
-    pub const fn new(index: u16) -> Self {
+    pub(crate) const fn new(index: u16) -> Self {
         Self(index)
     }
 
     /// Its number, which begins at 0.
     #[must_use]
-    pub const fn index(self) -> u16 {
+    pub(crate) const fn index(self) -> u16 {
         self.0
     }
 }

@@ -21,6 +21,7 @@ pub(crate) mod observed;
 #[cfg(any(test, feature = "dynamodb", feature = "mongodb"))]
 mod on_library_thread;
 mod record;
+mod register;
 #[cfg(any(test, feature = "dynamodb", feature = "mongodb"))]
 #[cfg_attr(not(any(feature = "dynamodb", feature = "mongodb")), allow(dead_code))]
 mod request_limiter;
@@ -39,6 +40,7 @@ pub use crate::lease::{EndReason, Instruction, StandingInstruction};
 pub(crate) use error::WithCauses;
 pub use error::{Operation, StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
+pub use register::{PutOutcome, Register, RegisterStore};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteStore, SqliteStoreBuilder};
 pub use url::open;
@@ -48,6 +50,8 @@ pub use url::open;
 pub(crate) use change_feed::ChangeFeed;
 #[cfg(test)]
 pub(crate) use record::StoredRecord;
+#[cfg(test)]
+pub(crate) use register::StoredRegister;
 
 use std::{fmt::Debug, time::Duration};
 
@@ -127,6 +131,8 @@ pub enum StoreEvent {
         /// The ttl of the lease.
         ttl: Duration,
     },
+    /// A [register](RegisterStore) was written.
+    RegisterChanged(ResourceName),
     /// Events may have been lost, for instance while the stream was not connected: any record may have changed.
     LookAtAll,
     /// The stream works. Nothing else is known.
@@ -372,6 +378,7 @@ pub trait LeaseStore: Send + Sync + Debug {
     ///
     /// - Whatever lets a lease be taken earlier is an event: a release, an eviction, an instruction, and a renewal
     ///   with a shorter ttl. A renewal for a whole ttl need not be one. An acquisition is one, if the store can tell.
+    /// - A write of a [register](RegisterStore) is one, too.
     /// - [`LookAtAll`](StoreEvent::LookAtAll) comes after every reconnection.
     /// - While the stream is healthy, it yields something at least every `alive_every`. If it is silent for longer,
     ///   everybody polls again.

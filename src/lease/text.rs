@@ -38,6 +38,40 @@ impl From<Metadata> for String {
     }
 }
 
+/// The text of a register, at most 65,536 bytes.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RegisterValue(Arc<str>);
+
+impl RegisterValue {
+    /// A value with this text. It may be empty and may contain any character.
+    ///
+    /// # Errors
+    /// [`InvalidName::TooLong`] if the text is longer than 65,536 bytes.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidName> {
+        checked("value of a register", text.as_ref(), 65_536).map(Self)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for RegisterValue {
+    type Error = InvalidName;
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        Self::new(text)
+    }
+}
+
+impl From<RegisterValue> for String {
+    fn from(value: RegisterValue) -> String {
+        value.as_str().to_owned()
+    }
+}
+
 /// Text of at most 256 bytes with which an operator says why a resource is paused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -95,6 +129,8 @@ mod tests {
         assert!(Metadata::new("x".repeat(4096)).is_ok());
         assert!(Metadata::new("x".repeat(4097)).is_err());
         assert!(Note::new("x".repeat(256)).is_ok());
+        assert!(RegisterValue::new("x".repeat(65_536)).is_ok());
+        assert!(RegisterValue::new("x".repeat(65_537)).is_err());
         let error = Note::new("x".repeat(257)).unwrap_err().to_string();
         assert_eq!(
             error,

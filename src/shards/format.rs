@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::Shard;
 use crate::lease::FencingToken;
 
 /// One lease of a slot, by which a member takes part: the slot, and the token under which it is held. After a crash or

@@ -79,6 +79,10 @@ pub enum Operation {
     Instruct,
     /// [`purge`](super::LeaseStore::purge).
     Purge,
+    /// [`get`](super::RegisterStore::get) and [`get_many`](super::RegisterStore::get_many).
+    Get,
+    /// [`put`](super::RegisterStore::put).
+    Put,
     /// The check of a lease within a [leader transaction](super::fencing).
     Confirm,
 }
@@ -96,6 +100,8 @@ impl fmt::Display for Operation {
             Self::Evict => "evict",
             Self::Instruct => "instruct",
             Self::Purge => "purge",
+            Self::Get => "get",
+            Self::Put => "put",
             Self::Confirm => "confirm",
         })
     }

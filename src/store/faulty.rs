@@ -129,6 +129,8 @@ impl FaultyStore {
             Operation::Evict => calls.evict += 1,
             Operation::Instruct => calls.instruct += 1,
             Operation::Purge => calls.purge += 1,
+            Operation::Get => calls.get += 1,
+            Operation::Put => calls.put += 1,
             Operation::Open | Operation::Prepare | Operation::Confirm => {}
         }
         plan.draw()

@@ -1,3 +1,5 @@
+mod registers;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -10,6 +12,7 @@ use futures::stream::BoxStream;
 use super::{
     AcquireOutcome, EvictionMode, InstructOutcome, LeaseStore, ReleaseOutcome, RenewOutcome,
     StoreError, StoreEvent, change_feed::ChangeFeed, record::StoredRecord,
+    register::StoredRegister,
 };
 use crate::{
     clock::{BootClock, Clock, Moment},
@@ -27,6 +30,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct MemoryStore {
     records: Arc<Mutex<BTreeMap<ResourceName, StoredRecord>>>,
+    registers: Arc<Mutex<BTreeMap<ResourceName, StoredRegister>>>,
     clock: Arc<dyn Clock>,
     changes: ChangeFeed,
 }
@@ -43,6 +47,7 @@ impl MemoryStore {
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
         Self {
             records: Arc::default(),
+            registers: Arc::default(),
             clock,
             changes: ChangeFeed::new(),
         }

@@ -13,6 +13,7 @@ mod fencing;
 mod files;
 mod lease_store;
 mod operations;
+mod registers;
 mod renewal;
 mod row;
 mod schema;
@@ -35,7 +36,7 @@ const KIND: &str = "sqlite";
 ///
 /// # Set-up
 ///
-/// [`open`](Self::open) creates the file and the table `tenure_leases` if they are missing. The file may be
+/// [`open`](Self::open) creates the file and the tables `tenure_leases` and `tenure_registers` if they are missing. The file may be
 /// your application's own database. All processes must open the same file. Do not put it on a network file
 /// system (NFS, SMB, or a volume that several hosts mount): SQLite's log index is shared memory, and its
 /// locks belong to the host. Clones of the store share a connection.
@@ -247,7 +248,7 @@ impl SqliteStore {
     ///
     /// - [`Corrupt`](super::StoreErrorKind::Corrupt): the file is damaged, or is not an SQLite database.
     /// - [`Misconfigured`](super::StoreErrorKind::Misconfigured): the directory does not exist, the
-    ///   file cannot be written, or its table `tenure_leases` has another layout.
+    ///   file cannot be written, or one of its tables has another layout.
     /// - [`Denied`](super::StoreErrorKind::Denied): the process may not search the directory.
     /// - [`Unavailable`](super::StoreErrorKind::Unavailable): other connections kept the file locked, or the
     ///   disk is full.

@@ -68,7 +68,7 @@ impl Watch {
                 *resource == self.resource
             }
             StoreEvent::LookAtAll => true,
-            StoreEvent::Alive => false,
+            StoreEvent::RegisterChanged(_) | StoreEvent::Alive => false,
         }
     }
 

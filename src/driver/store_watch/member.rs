@@ -99,7 +99,7 @@ impl Members {
                 inner.tell(resource, RecordEvent::Acquired { ttl: *ttl });
             }
             StoreEvent::LookAtAll => inner.tell_all(|news| news.event = Some(RecordEvent::Lost)),
-            StoreEvent::Alive => {}
+            StoreEvent::RegisterChanged(_) | StoreEvent::Alive => {}
         }
     }
 

@@ -75,6 +75,10 @@ pub struct CallCounts {
     pub instruct: u64,
     /// Purges.
     pub purge: u64,
+    /// Reads of a register, or of the registers of a scope.
+    pub get: u64,
+    /// Writes of a register.
+    pub put: u64,
     /// Streams of [`watch`](LeaseStore::watch), not counted in the [total](Self::total).
     pub watch: u64,
 }
@@ -85,6 +89,6 @@ impl CallCounts {
     pub fn total(&self) -> u64 {
         let holders = self.acquire + self.renew + self.renew_many + self.release;
         let operators = self.list + self.evict + self.instruct + self.purge;
-        holders + self.read + operators
+        holders + self.read + operators + self.get + self.put
     }
 }

@@ -83,13 +83,13 @@ impl From<rusqlite::Error> for Failure {
             ),
             Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => (
                 Misconfigured,
-                "the table `tenure_leases` refuses the row: remove the constraints and triggers that \
-                 were added to it",
+                "the table `tenure_leases` or `tenure_registers` refuses the row: remove the constraints \
+                 and triggers that were added to it",
             ),
             // A statement that does not fit the schema.
             Some(ErrorCode::Unknown) => (
                 Misconfigured,
-                "the table `tenure_leases` is missing or has changed: call `prepare`",
+                "the table `tenure_leases` or `tenure_registers` is missing or has changed: call `prepare`",
             ),
             _ => (Unavailable, "the request failed before its commit"),
         };

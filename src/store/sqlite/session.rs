@@ -40,7 +40,7 @@ pub(super) struct Session {
     busy_timeout: BusyTimeout,
     pub(super) doorbell: Doorbell,
     /// What the present transaction changes.
-    events: Vec<StoreEvent>,
+    pub(super) events: Vec<StoreEvent>,
 }
 
 /// A row as this process judges it: `record.expires_at` is on its own clock.

@@ -38,6 +38,7 @@ pub(super) fn format(event: &StoreEvent, clock: &ClockMark) -> Option<String> {
             let millis = u64::try_from(millis).unwrap_or(u64::MAX);
             Some(format!("A\t{millis}\t{clock}\t{resource}\n"))
         }
+        StoreEvent::RegisterChanged(name) => Some(format!("R\t{name}\n")),
         StoreEvent::LookAtAll | StoreEvent::Alive => None,
     }
 }
@@ -52,6 +53,7 @@ pub(super) fn parse(line: &[u8], clock: &ClockMark) -> Option<StoreEvent> {
         let mut fields = line.split('\t');
         let event = match fields.next()? {
             "C" => StoreEvent::Changed(name(fields.next()?)?),
+            "R" => StoreEvent::RegisterChanged(name(fields.next()?)?),
             "A" => {
                 let ttl = Duration::from_millis(fields.next()?.parse().ok()?);
                 let acquired_here = ClockMark::parse(fields.next()?)? == *clock;
@@ -95,6 +97,7 @@ mod tests {
     fn an_event_is_one_line_and_comes_back_from_it() {
         for event in [
             StoreEvent::Changed(resource()),
+            StoreEvent::RegisterChanged(resource()),
             acquired(Duration::from_millis(1500)),
         ] {
             let line = format(&event, &here()).unwrap();
@@ -148,6 +151,7 @@ mod tests {
     fn a_line_that_was_cut_off_and_continued_by_another_is_never_a_valid_one() {
         let events = [
             StoreEvent::Changed(resource()),
+            StoreEvent::RegisterChanged(resource()),
             acquired(Duration::from_millis(1500)),
         ];
         let lines = events.map(|event| format(&event, &here()).unwrap());

@@ -1,0 +1,112 @@
+//! The contract of registers: small texts that change by compare-and-set.
+
+use std::{fmt::Debug, time::Duration};
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::lease::{RegisterValue, ResourceName, Scope};
+
+/// A register as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Register {
+    /// Its name.
+    pub name: ResourceName,
+    /// How often it was written: 1 after the first [`put`](RegisterStore::put).
+    pub version: u64,
+    /// What was written last.
+    pub value: RegisterValue,
+}
+
+/// A register in a store that reads and writes it in one atomic step, and so does the simulation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredRegister {
+    pub(crate) version: u64,
+    pub(crate) value: RegisterValue,
+}
+
+impl StoredRegister {
+    /// The step of [`put`](RegisterStore::put).
+    pub(crate) fn put(
+        stored: &mut Option<Self>,
+        name: &ResourceName,
+        expected: Option<u64>,
+        value: &RegisterValue,
+    ) -> PutOutcome {
+        let version = stored.as_ref().map(|register| register.version);
+        if version != expected {
+            return PutOutcome::Conflict(stored.as_ref().map(|register| register.named(name)));
+        }
+        let version = version.unwrap_or(0) + 1;
+        let value = value.clone();
+        *stored = Some(Self { version, value });
+        PutOutcome::Stored { version }
+    }
+
+    pub(crate) fn named(&self, name: &ResourceName) -> Register {
+        Register {
+            name: name.clone(),
+            version: self.version,
+            value: self.value.clone(),
+        }
+    }
+}
+
+/// The answer to [`put`](RegisterStore::put).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// The value was written.
+    Stored {
+        /// The version that it has.
+        version: u64,
+    },
+    /// The register has another version than the one that was expected. Nothing was changed. `None`: it has never
+    /// been written.
+    ///
+    /// It may be one's own value: the answer to an earlier copy of the request was lost.
+    Conflict(Option<Register>),
+}
+
+/// A database that keeps registers: named texts, which processes change by compare-and-set.
+///
+/// - `put` is one atomic step on one register, and linearizable: what it is told of a conflict is the register at some
+///   moment between the call and the answer.
+/// - `get` and `get_many` may answer with an older register, but never with a write that is undone later.
+/// - The version begins at 1 and grows by 1 with each write. It is never reset, because no register is deleted, also by
+///   [`purge`](super::LeaseStore::purge).
+/// - Registers and leases do not meet: a register may have the name of a resource.
+/// - A put is an event of [`watch`](super::LeaseStore::watch), if the store can push.
+/// - Automatic retries of the driver are off for `put`, or are told from a conflict.
+///
+/// Time limits, errors and cancel safety are as those of a [`LeaseStore`](super::LeaseStore).
+#[async_trait]
+pub trait RegisterStore: Send + Sync + Debug {
+    /// Reads a register. It is `None` if it was never written.
+    ///
+    /// # Errors
+    /// As [`acquire`](super::LeaseStore::acquire).
+    async fn get(
+        &self,
+        name: &ResourceName,
+        limit: Duration,
+    ) -> Result<Option<Register>, StoreError>;
+
+    /// Reads the registers that are directly in a scope, ordered by name. They need not be of one moment.
+    ///
+    /// # Errors
+    /// As [`acquire`](super::LeaseStore::acquire).
+    async fn get_many(&self, scope: &Scope, limit: Duration) -> Result<Vec<Register>, StoreError>;
+
+    /// Writes a register if it has the expected version; `None` expects that it was never written.
+    ///
+    /// # Errors
+    /// As [`acquire`](super::LeaseStore::acquire). After [`Unknown`](super::StoreErrorKind::Unknown), read the
+    /// register: the value may have been written, and may still be.
+    async fn put(
+        &self,
+        name: &ResourceName,
+        expected: Option<u64>,
+        value: &RegisterValue,
+        limit: Duration,
+    ) -> Result<PutOutcome, StoreError>;
+}
