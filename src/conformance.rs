@@ -163,6 +163,17 @@ macro_rules! __conformance_cases {
             a_watch_tells_an_eviction
             a_watch_tells_instructions
             a_watch_tells_a_renewal_with_a_shorter_ttl
+            a_register_that_was_never_written_is_absent
+            the_version_of_a_register_begins_at_1_and_grows_by_1
+            a_put_on_another_version_changes_nothing_and_shows_the_register
+            a_repeated_put_conflicts_with_its_own_value
+            one_of_32_simultaneous_puts_wins
+            get_many_has_the_registers_directly_in_the_scope
+            a_register_and_a_lease_of_one_name_do_not_meet
+            a_register_keeps_any_text_of_65536_bytes
+            names_of_registers_stay_distinct
+            a_put_that_gets_no_answer_fails_within_its_limit
+            a_watch_tells_a_put_that_is_visible_by_then
         }
     };
 }
@@ -235,6 +246,37 @@ const NEEDS: &[(&str, IsMet)] = &[
     ("a_watch_tells_instructions", |has| has.can_watch),
     ("a_watch_tells_a_renewal_with_a_shorter_ttl", |has| {
         has.can_watch
+    }),
+    ("a_register_that_was_never_written_is_absent", |has| {
+        has.registers
+    }),
+    (
+        "the_version_of_a_register_begins_at_1_and_grows_by_1",
+        |has| has.registers,
+    ),
+    (
+        "a_put_on_another_version_changes_nothing_and_shows_the_register",
+        |has| has.registers,
+    ),
+    ("a_repeated_put_conflicts_with_its_own_value", |has| {
+        has.registers
+    }),
+    ("one_of_32_simultaneous_puts_wins", |has| has.registers),
+    ("get_many_has_the_registers_directly_in_the_scope", |has| {
+        has.registers
+    }),
+    ("a_register_and_a_lease_of_one_name_do_not_meet", |has| {
+        has.registers
+    }),
+    ("a_register_keeps_any_text_of_65536_bytes", |has| {
+        has.registers
+    }),
+    ("names_of_registers_stay_distinct", |has| has.registers),
+    ("a_put_that_gets_no_answer_fails_within_its_limit", |has| {
+        has.registers && has.can_stall
+    }),
+    ("a_watch_tells_a_put_that_is_visible_by_then", |has| {
+        has.registers && has.can_watch
     }),
 ];
 

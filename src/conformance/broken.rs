@@ -4,6 +4,7 @@ mod acquire;
 mod client;
 mod instruct;
 mod purge;
+mod registers;
 mod release;
 mod renew;
 mod shared_owner;
@@ -22,7 +23,7 @@ use self::client::Client;
 use super::{Capabilities, Subject};
 use crate::{
     lease::ResourceName,
-    store::{ChangeFeed, LeaseStore, StoredRecord},
+    store::{ChangeFeed, LeaseStore, RegisterStore, StoredRecord, StoredRegister},
     testing::ManualClock,
 };
 
@@ -171,6 +172,23 @@ faults! {
     WatchTellsOwnChangesOnly
     WatchTellsTooEarly
     WatchIsSilent
+    RegisterWithoutCompareAndSet
+    RegisterBeginsAtZero
+    UnchangedRegisterKeepsItsVersion
+    RegisterVersionIgnored
+    ConflictHidesTheRegister
+    PutCreatesUnderAnyVersion
+    RepeatedPutStored
+    GetManyIncludesSubscopes
+    GetManyByVersion
+    PurgeDeletesRegisters
+    ListHasRegisters
+    RegisterCutAt4096
+    RegisterNamesLowercased
+    PutLimitIgnored
+    UnansweredPutApplied
+    WatchMissesPuts
+    WatchTellsPutsTooEarly
 }
 
 impl Fault {
@@ -190,6 +208,7 @@ impl Fault {
 #[derive(Debug)]
 struct Database {
     records: Mutex<BTreeMap<String, StoredRecord>>,
+    registers: Mutex<BTreeMap<String, StoredRegister>>,
     clock: ManualClock,
     clients: AtomicU64,
     /// The keys of the records with a field that the library does not know.
@@ -213,6 +232,7 @@ impl Broken {
             fault: fault.into(),
             shared: Arc::new(Database {
                 records: Mutex::default(),
+                registers: Mutex::default(),
                 clock: ManualClock::new(),
                 clients: AtomicU64::new(0),
                 unknown_fields: Mutex::default(),
@@ -233,11 +253,16 @@ impl Subject for Broken {
         capabilities.can_stall = true;
         capabilities.can_watch = true;
         capabilities.watch_tells_acquisitions = true;
+        capabilities.registers = true;
         capabilities
     }
 
     async fn client(&self) -> Arc<dyn LeaseStore> {
         Arc::new(Client::new(self.fault, self.shared.clone()))
+    }
+
+    async fn registers(&self) -> Option<Arc<dyn RegisterStore>> {
+        Some(Arc::new(Client::new(self.fault, self.shared.clone())))
     }
 
     async fn pass(&self, time: Duration) {

@@ -11,6 +11,7 @@ mod pause;
 mod purge;
 mod races;
 mod records;
+mod registers;
 mod release;
 mod renew;
 mod shared_owner;
@@ -86,6 +87,15 @@ use records::{
     a_resource_that_was_never_acquired_has_no_record, metadata_of_4096_bytes_is_kept,
     names_with_any_allowed_character_stay_distinct, the_history_holds_the_last_eight_acquisitions,
     unknown_fields_are_kept,
+};
+use registers::{
+    a_put_on_another_version_changes_nothing_and_shows_the_register,
+    a_put_that_gets_no_answer_fails_within_its_limit,
+    a_register_and_a_lease_of_one_name_do_not_meet, a_register_keeps_any_text_of_65536_bytes,
+    a_register_that_was_never_written_is_absent, a_repeated_put_conflicts_with_its_own_value,
+    a_watch_tells_a_put_that_is_visible_by_then, get_many_has_the_registers_directly_in_the_scope,
+    names_of_registers_stay_distinct, one_of_32_simultaneous_puts_wins,
+    the_version_of_a_register_begins_at_1_and_grows_by_1,
 };
 use release::{
     a_released_record_keeps_its_token_and_metadata,

@@ -1,3 +1,5 @@
+mod registers;
+
 use std::{collections::BTreeSet, panic, time::Duration};
 
 use super::{
@@ -499,13 +501,18 @@ fn passes(case: &str, fault: Option<Fault>) -> bool {
     panic::catch_unwind(|| run(case, Broken::new(fault))).is_ok()
 }
 
+/// Both tables.
+fn caught_by() -> impl Iterator<Item = &'static (Fault, &'static str)> {
+    CAUGHT_BY.iter().chain(registers::CAUGHT_BY)
+}
+
 /// Without this, a wrong name would pass as a case that fails.
 #[test]
 fn every_case_and_every_fault_is_in_the_table_and_has_its_name() {
     let cases: BTreeSet<_> = CASES.iter().map(|(name, _)| *name).collect();
-    let caught: BTreeSet<_> = CAUGHT_BY.iter().map(|(_, case)| *case).collect();
+    let caught: BTreeSet<_> = caught_by().map(|(_, case)| *case).collect();
     assert_eq!(caught, cases);
-    let in_table = |fault: &Fault| CAUGHT_BY.iter().any(|(listed, _)| listed == fault);
+    let in_table = |fault: &Fault| caught_by().any(|(listed, _)| listed == fault);
     let missing: Vec<_> = Fault::ALL.iter().filter(|fault| !in_table(fault)).collect();
     assert!(missing.is_empty(), "no case for {missing:?}");
     for (name, _) in NEEDS {
@@ -533,6 +540,10 @@ fn cases_without_their_capability_are_not_applicable() {
     );
     capabilities.can_stall = true;
     capabilities.can_watch = true;
+    let of_registers = registers::CAUGHT_BY.iter().map(|(_, case)| *case);
+    let without: BTreeSet<_> = not_applicable(&capabilities).into_iter().collect();
+    assert!(of_registers.collect::<BTreeSet<_>>().is_subset(&without));
+    capabilities.registers = true;
     assert_eq!(
         not_applicable(&capabilities),
         ["a_watch_tells_an_acquisition"]
@@ -547,8 +558,7 @@ fn cases_without_their_capability_are_not_applicable() {
 
 #[test]
 fn the_named_case_fails_for_each_broken_store() {
-    let escaped: Vec<_> = CAUGHT_BY
-        .iter()
+    let escaped: Vec<_> = caught_by()
         .filter(|(fault, case)| passes(case, Some(*fault)))
         .collect();
     assert!(escaped.is_empty(), "not caught: {escaped:?}");

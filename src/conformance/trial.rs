@@ -8,7 +8,7 @@ use crate::{
         AttemptId, Bid, CandidateId, FencingToken, Lease, LeaseRecord, Metadata, ReleaseTarget,
         ResourceName,
     },
-    store::{AcquireOutcome, ReleaseOutcome, RenewOutcome},
+    store::{AcquireOutcome, RegisterStore, ReleaseOutcome, RenewOutcome},
 };
 
 /// The time limit of calls in cases that do not test it: longer than any store needs.
@@ -34,6 +34,9 @@ pub struct Capabilities {
     pub can_watch: bool,
     /// Whether that stream also tells that a lease was acquired. Default: `false`.
     pub watch_tells_acquisitions: bool,
+    /// Whether the store keeps registers: the [`Subject`] has its own [`registers`](Subject::registers). Default:
+    /// `false`.
+    pub registers: bool,
 }
 
 impl Capabilities {
@@ -48,6 +51,7 @@ impl Capabilities {
             can_stall: false,
             can_watch: false,
             watch_tells_acquisitions: false,
+            registers: false,
         }
     }
 }
@@ -60,6 +64,12 @@ pub trait Subject: Send + Sync + 'static {
 
     /// A new client of the store, as another process has one. All clients see the same records.
     async fn client(&self) -> Arc<dyn LeaseStore>;
+
+    /// A new client of the store's registers, as another process has one. Default: `None`. Then leave
+    /// [`registers`](Capabilities::registers) unset.
+    async fn registers(&self) -> Option<Arc<dyn RegisterStore>> {
+        None
+    }
 
     /// Lets time pass. Default: sleeps. If the store has a manual clock, move that instead.
     async fn pass(&self, time: Duration) {

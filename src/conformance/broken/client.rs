@@ -134,7 +134,11 @@ impl Client {
     }
 
     /// Waits for the time limit while the database does not answer writes.
-    async fn wait(&self, operation: Operation, limit: Duration) -> Result<(), StoreError> {
+    pub(super) async fn wait(
+        &self,
+        operation: Operation,
+        limit: Duration,
+    ) -> Result<(), StoreError> {
         if self.shared.stalled.lock().unwrap().strong_count() == 0 {
             return Ok(());
         }
@@ -259,9 +263,18 @@ impl LeaseStore for Client {
             .iter()
             .map(|(name, record)| (ResourceName::new(name).unwrap(), record));
         let found = names.filter(|(name, _)| lies_in(name));
-        Ok(found
+        let mut found: Vec<_> = found
             .filter_map(|(name, record)| record.seen(&name, self.now()))
-            .collect())
+            .collect();
+        if self.has(Fault::ListHasRegisters) {
+            let registers = self.shared.registers.lock().unwrap();
+            let names = registers
+                .keys()
+                .map(|name| ResourceName::new(name).unwrap());
+            let names = names.filter(lies_in);
+            found.extend(names.map(|name| LeaseRecord::new(name, FencingToken::new(1))));
+        }
+        Ok(found)
     }
 
     async fn evict(

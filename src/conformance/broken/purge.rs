@@ -37,6 +37,9 @@ impl Client {
                 deleted += 1;
             }
         }
+        if self.has(Fault::PurgeDeletesRegisters) {
+            self.shared.registers.lock().unwrap().clear();
+        }
         if self.has(Fault::PurgeCountsWhatIsLeft) {
             deleted = records.keys().filter(|name| is_in_scope(name)).count() as u64;
         }

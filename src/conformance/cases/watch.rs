@@ -27,14 +27,14 @@ async fn hold(t: &Trial) -> FencingToken {
 }
 
 /// A stream of the second client. Changes are made through the first one.
-struct Watch {
+pub(super) struct Watch {
     events: BoxStream<'static, StoreEvent>,
     resource: ResourceName,
 }
 
 impl Watch {
     /// Opens a stream and waits until it works.
-    async fn open(t: &Trial) -> Self {
+    pub(super) async fn open(t: &Trial) -> Self {
         let events = t.other().watch(ALIVE_EVERY);
         let mut watch = Self {
             events: events.expect("a store that can watch"),
@@ -52,7 +52,7 @@ impl Watch {
     }
 
     /// Reads the events until nothing has changed for a while.
-    async fn settle(&mut self) {
+    pub(super) async fn settle(&mut self) {
         let mut since = Instant::now();
         while since.elapsed() < ALIVE_EVERY {
             let event = self.next().await.expect("a sign of life");
@@ -64,16 +64,16 @@ impl Watch {
 
     fn is_about_it(&self, event: &StoreEvent) -> bool {
         match event {
-            StoreEvent::Changed(resource) | StoreEvent::Acquired { resource, .. } => {
-                *resource == self.resource
-            }
+            StoreEvent::Changed(resource)
+            | StoreEvent::Acquired { resource, .. }
+            | StoreEvent::RegisterChanged(resource) => *resource == self.resource,
             StoreEvent::LookAtAll => true,
-            StoreEvent::RegisterChanged(_) | StoreEvent::Alive => false,
+            StoreEvent::Alive => false,
         }
     }
 
     /// Waits for an event of the resource.
-    async fn tells(&mut self, what: &str) -> StoreEvent {
+    pub(super) async fn tells(&mut self, what: &str) -> StoreEvent {
         let started = Instant::now();
         while started.elapsed() < TOLERANCE {
             match self.next().await {

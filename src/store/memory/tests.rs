@@ -1,6 +1,7 @@
 use super::*;
 use crate::{
     conformance::{Capabilities, Subject, not_applicable},
+    store::RegisterStore,
     testing::ManualClock,
 };
 
@@ -25,11 +26,16 @@ impl Subject for Memory {
         let mut capabilities = Capabilities::new(Duration::from_secs(10));
         capabilities.can_watch = true;
         capabilities.watch_tells_acquisitions = true;
+        capabilities.registers = true;
         capabilities
     }
 
     async fn client(&self) -> Arc<dyn LeaseStore> {
         Arc::new(self.store.clone())
+    }
+
+    async fn registers(&self) -> Option<Arc<dyn RegisterStore>> {
+        Some(Arc::new(self.store.clone()))
     }
 
     async fn pass(&self, time: Duration) {
@@ -47,6 +53,7 @@ fn the_cases_that_do_not_apply_are_known() {
             "unknown_fields_are_kept",
             "a_record_of_a_newer_format_is_not_written",
             "a_write_that_gets_no_answer_fails_within_its_limit",
+            "a_put_that_gets_no_answer_fails_within_its_limit",
         ]
     );
 }

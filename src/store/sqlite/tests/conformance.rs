@@ -8,7 +8,10 @@ use std::{
 use async_trait::async_trait;
 
 use super::*;
-use crate::conformance::{Capabilities, Subject, not_applicable};
+use crate::{
+    conformance::{Capabilities, Subject, not_applicable},
+    store::RegisterStore,
+};
 
 struct Sqlite {
     test_file: TestFile,
@@ -26,6 +29,19 @@ impl Sqlite {
         }
     }
 
+    fn new_client(&self) -> SqliteStore {
+        let number = if self.observed {
+            self.clients.fetch_add(1, Ordering::SeqCst)
+        } else {
+            0
+        };
+        let clock = Arc::new(self.test_file.clock.clone());
+        let builder = SqliteStore::builder().clock(clock, format!("clock {number}"));
+        // Other tests keep the machine busy, and must not make a race fail.
+        let builder = builder.busy_limit(60 * SECOND);
+        builder.open(self.test_file.path()).unwrap()
+    }
+
     fn execute(&self, sql: &str, resource: &ResourceName) {
         let changed = self.test_file.sql().execute(sql, [resource.as_str()]);
         assert_eq!(changed.unwrap(), 1, "{sql}");
@@ -41,20 +57,16 @@ impl Subject for Sqlite {
         capabilities.can_stall = true;
         capabilities.can_watch = cfg!(target_os = "linux");
         capabilities.watch_tells_acquisitions = cfg!(target_os = "linux");
+        capabilities.registers = true;
         capabilities
     }
 
     async fn client(&self) -> Arc<dyn LeaseStore> {
-        let number = if self.observed {
-            self.clients.fetch_add(1, Ordering::SeqCst)
-        } else {
-            0
-        };
-        let clock = Arc::new(self.test_file.clock.clone());
-        let builder = SqliteStore::builder().clock(clock, format!("clock {number}"));
-        // Other tests keep the machine busy, and must not make a race fail.
-        let builder = builder.busy_limit(60 * SECOND);
-        Arc::new(builder.open(self.test_file.path()).unwrap())
+        Arc::new(self.new_client())
+    }
+
+    async fn registers(&self) -> Option<Arc<dyn RegisterStore>> {
+        Some(Arc::new(self.new_client()))
     }
 
     async fn pass(&self, time: Duration) {
