@@ -2,6 +2,11 @@
 
 mod reason;
 mod resignation;
+#[allow(
+    dead_code,
+    reason = "nothing drives the parts of sharded ownership yet"
+)]
+mod shard;
 pub(crate) mod testing;
 
 use std::{
@@ -29,6 +34,11 @@ use crate::{
 };
 pub use reason::Reason;
 use resignation::Resignation;
+#[allow(
+    unused_imports,
+    reason = "nothing drives the parts of sharded ownership yet"
+)]
+pub(crate) use shard::ShardControl;
 
 /// The leadership has less time left than was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -58,8 +68,10 @@ pub struct Leadership(Arc<LeadershipState>);
 struct LeadershipState {
     lease: Lease,
     clock: Arc<dyn Clock>,
-    /// The deadline in nanoseconds of the clock, or [`ENDED`].
+    /// The deadline in nanoseconds of the clock, or [`ENDED`], or [`FOLLOWS`].
     deadline: AtomicU64,
+    /// Of a shard: the session by which it is owned. The shard ends with it at the latest.
+    session: Option<Leadership>,
     /// The holder has ended it by itself.
     given_up: AtomicBool,
     resignation: Resignation,
@@ -69,6 +81,9 @@ struct LeadershipState {
 /// The value of a deadline once the leadership has ended. It is final, because only a deadline that has not ended
 /// is replaced.
 const ENDED: u64 = 0;
+
+/// The value of a deadline that is that of the session.
+const FOLLOWS: u64 = u64::MAX;
 
 impl Leadership {
     /// Whether this acquisition still leads.
@@ -88,11 +103,10 @@ impl Leadership {
     #[must_use]
     pub fn remaining(&self) -> Duration {
         loop {
-            let deadline = self.0.deadline.load(Ordering::SeqCst);
+            let (deadline, left) = self.look();
             if deadline == ENDED {
                 return Duration::ZERO;
             }
-            let left = self.0.clock.now().until(Moment::from_nanos(deadline));
             if mutant!(SeenExpiryNotFinal) {
                 return left;
             }
@@ -100,6 +114,28 @@ impl Leadership {
             if !left.is_zero() || self.end(deadline) {
                 return left;
             }
+        }
+    }
+
+    /// The own deadline, and how much time is left with it.
+    fn look(&self) -> (u64, Duration) {
+        let own = || self.0.deadline.load(Ordering::SeqCst);
+        let until = |deadline| self.0.clock.now().until(Moment::from_nanos(deadline));
+        let Some(session) = &self.0.session else {
+            let deadline = own();
+            return (deadline, until(deadline));
+        };
+        if mutant!(ShardReadBeforeItsSession) {
+            let deadline = own();
+            let of_session = session.remaining();
+            return (deadline, of_session.min(until(deadline)));
+        }
+        // The session first: its deadline moves, and the shard's is fixed before the session is renewed again. In the
+        // other order, a reader could combine a shard that still follows with a deadline from after that.
+        let of_session = session.remaining();
+        match own() {
+            FOLLOWS => (FOLLOWS, of_session),
+            deadline => (deadline, of_session.min(until(deadline))),
         }
     }
 
@@ -271,6 +307,15 @@ pub(crate) struct LeadershipControl {
 
 impl LeadershipControl {
     pub(crate) fn new(lease: Lease, deadline: Moment, clock: Arc<dyn Clock>) -> Self {
+        Self::with(lease, deadline.as_nanos(), clock, None)
+    }
+
+    fn with(
+        lease: Lease,
+        deadline: u64,
+        clock: Arc<dyn Clock>,
+        session: Option<Leadership>,
+    ) -> Self {
         let (tell, told) = oneshot::channel();
         // If the control is dropped without a reason, nothing renews the lease.
         let lost = told
@@ -280,7 +325,8 @@ impl LeadershipControl {
         let cell = LeadershipState {
             lease,
             clock,
-            deadline: AtomicU64::new(deadline.as_nanos()),
+            deadline: AtomicU64::new(deadline),
+            session,
             given_up: AtomicBool::new(false),
             resignation: Resignation::default(),
             lost,

@@ -39,6 +39,10 @@ mod switch {
         SeenExpiryNotFinal,
         /// A new deadline is written without comparing the old one, which may have changed.
         DeadlineWrittenWithoutCompare,
+        /// A reader of a shard reads its own deadline before that of its session.
+        ShardReadBeforeItsSession,
+        /// The deadline of a shard that was fixed moves with the session.
+        FixedShardFollowsItsSession,
         /// `is_current` stays true while the lease is released.
         ReleasedWhileCurrent,
         /// A renewal may last beyond the deadline, which is not checked meanwhile.

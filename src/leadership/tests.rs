@@ -1,5 +1,6 @@
 #[cfg(tenure_loom)]
 mod interleavings;
+mod shard;
 
 use super::*;
 use crate::{lease::CandidateId, testing::ManualClock};

@@ -141,6 +141,44 @@ fn dropped_after_a_renewal() {
     assert!(!scene.ask(&leadership));
 }
 
+/// A shard is fixed, and its session renewed after that, while others read how much time the shard has.
+fn fixed_during_a_renewal() {
+    const FIXED: u64 = 115;
+    let (scene, session) = SharedClock::new();
+    let shard = ShardControl::new(session.lease().clone(), session.leadership());
+    let leadership = shard.leadership().clone();
+    let reader = thread::spawn(move || leadership.remaining());
+    shard.fix(Moment::from_nanos(FIXED));
+    assert!(renew(&session));
+    let most = Duration::from_nanos(FIXED - START);
+    assert!(
+        reader.join().unwrap() <= most,
+        "more time than it was fixed at"
+    );
+    assert_eq!(shard.leadership().remaining(), most);
+    scene.set_clock(FIXED);
+    assert!(!shard.leadership().is_current());
+    assert!(session.leadership().is_current());
+}
+
+/// The session of two shards lapses or is renewed, and one of the shards is given up, while another thread asks for it.
+fn a_session_lapsed_and_a_shard_given_up() {
+    let (scene, session) = SharedClock::new();
+    let shards = [(); 2].map(|()| ShardControl::new(session.lease().clone(), session.leadership()));
+    let others = shards[1].leadership().clone();
+    let renewal = thread::spawn(move || (renew(&session), session));
+    let reader = scene.reader(shards[0].leadership());
+    scene.set_clock(DEADLINE);
+    let current = others.is_current();
+    shards[0].revoke();
+    scene.ended.store(true, SeqCst);
+    let (renewed, session) = renewal.join().unwrap();
+    reader.join().unwrap();
+    assert!(!scene.ask(shards[0].leadership()));
+    assert!(current <= renewed, "a lapse that was seen");
+    assert_eq!(others.is_current(), session.leadership().is_current());
+}
+
 /// Counts how often it was woken.
 #[derive(Default)]
 struct Wakes(std::sync::atomic::AtomicUsize);
@@ -201,6 +239,34 @@ fn a_leadership_whose_owner_is_dropped_ends_at_once() {
 #[test]
 fn a_resignation_is_seen_by_the_poll_or_wakes_it() {
     explore(None, resigned_during_a_poll);
+}
+
+#[test]
+fn a_fixed_shard_has_no_more_time_than_that() {
+    explore(None, fixed_during_a_renewal);
+}
+
+#[test]
+fn a_lapse_of_a_session_ends_its_shards_and_a_given_up_shard_ends_alone() {
+    explore(None, a_session_lapsed_and_a_shard_given_up);
+}
+
+#[test]
+#[should_panic(expected = "more time than it was fixed at")]
+fn a_shard_that_is_read_before_its_session_combines_two_states() {
+    explore(
+        Some(Mutant::ShardReadBeforeItsSession),
+        fixed_during_a_renewal,
+    );
+}
+
+#[test]
+#[should_panic(expected = "more time than it was fixed at")]
+fn a_fixed_shard_that_follows_its_session_has_too_much_time() {
+    explore(
+        Some(Mutant::FixedShardFollowsItsSession),
+        fixed_during_a_renewal,
+    );
 }
 
 #[test]
