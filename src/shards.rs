@@ -1,6 +1,7 @@
 //! Sharded ownership: many resources over many processes.
 
 mod format;
+mod map;
 
 use std::fmt;
 

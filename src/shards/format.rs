@@ -1,10 +1,20 @@
-//! What the records of a group say.
+//! What the registers of a group say, as JSON. Fields that this version does not know are kept.
+
+mod bucket;
+mod head;
+
+pub(crate) use bucket::{BUCKET, Bucket};
+pub(crate) use head::Head;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::lease::FencingToken;
+
+/// The highest `min_reader` that this library understands.
+const READER: u32 = 1;
 
 /// One lease of a slot, by which a member takes part: the slot, and the token under which it is held. After a crash or
 /// a lapse, a member has another session, also in the same slot.
@@ -40,6 +50,33 @@ pub(crate) struct Entry {
     pub(crate) detached: bool,
     /// Whose actor has not acknowledged that it lost the shard.
     pub(crate) avoid: BTreeSet<Session>,
-    /// The slot of the last owner.
+    /// The slot of the last owner, while there is none.
     pub(crate) last: Option<u32>,
 }
+
+/// A register that this library cannot read.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum FormatError {
+    /// It is not what it should be.
+    #[error("{0}")]
+    Damaged(String),
+    /// A newer library has written it.
+    #[error("it needs reader {needed}, and this library has {READER}: update the library")]
+    Newer { needed: u32 },
+}
+
+impl FormatError {
+    fn damaged(what: impl ToString) -> Self {
+        Self::Damaged(what.to_string())
+    }
+
+    fn check_reader(needed: u32) -> Result<(), Self> {
+        if needed > READER {
+            return Err(Self::Newer { needed });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
