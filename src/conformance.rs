@@ -78,6 +78,12 @@ macro_rules! __conformance_cases {
             a_reentrant_bid_does_not_take_the_lease_of_another_candidate
             a_reentrant_bid_gives_a_whole_ttl_again
             a_reentrant_bid_is_refused_while_the_lease_is_closing
+            a_bid_takes_the_lease_whose_token_it_replaces
+            a_bid_replaces_no_other_token
+            a_bid_replaces_no_token_of_another_candidate
+            a_bid_replaces_no_token_that_is_closing_or_paused
+            a_bid_that_replaces_a_token_gives_a_whole_ttl_again
+            a_lease_that_was_only_listed_is_taken_over_when_it_has_expired
             a_release_by_owner_needs_no_token
             a_release_by_another_owner_changes_nothing
             one_release_by_owner_ends_all_reentrant_bids_of_the_owner

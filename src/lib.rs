@@ -191,6 +191,7 @@ pub mod operator;
 mod runtime;
 #[allow(
     dead_code,
+    unused_imports,
     reason = "nothing drives the parts of sharded ownership yet"
 )]
 mod shards;

@@ -252,6 +252,8 @@ pub trait LeaseStore: Send + Sync + Debug {
     /// - If the lease is free or expired and was [handed over](Instruction::HandOver) to another candidate, the bid
     ///   is refused unless [`Bid::waited`] is the present token.
     /// - An acquisition clears the hand-over.
+    /// - A bid that [replaces](Bid::replaces) a token also takes the lease that its own candidate id holds under exactly
+    ///   this token, unless it is closing.
     /// - A [reentrant](Bid::reentrant) bid also takes a lease that its own candidate id holds, with a new
     ///   token.
     /// - A store without a clock counts the holder's whole ttl from the arrival of the reply in which it first
@@ -303,6 +305,9 @@ pub trait LeaseStore: Send + Sync + Debug {
     ) -> Result<Option<LeaseRecord>, StoreError>;
 
     /// Reads the records that are directly in a scope, ordered by name.
+    ///
+    /// Where expiry is observed, each listed lease counts as seen: whoever only lists can take over a dead lease a ttl
+    /// later.
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire).

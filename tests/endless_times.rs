@@ -25,6 +25,7 @@ async fn assert_granted_and_renewed_without_an_end(store: &dyn LeaseStore) {
         ttl: ENDLESS,
         metadata: None,
         reentrant: false,
+        replaces: None,
         waited: None,
         internal: false,
     };

@@ -53,6 +53,7 @@ fn bid(resource: &str) -> Bid {
         ttl: TTL,
         metadata: None,
         reentrant: false,
+        replaces: None,
         waited: None,
         internal: false,
     }

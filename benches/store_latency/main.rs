@@ -59,6 +59,7 @@ fn bid(resource: &ResourceName, holder: &CandidateId, attempt: AttemptId) -> Bid
         ttl: TTL,
         metadata: None,
         reentrant: false,
+        replaces: None,
         waited: None,
         internal: false,
     }

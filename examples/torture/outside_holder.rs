@@ -42,6 +42,7 @@ async fn take(store: &dyn LeaseStore, contest: &Contest) -> Option<Lease> {
         ttl: contest.ttl,
         metadata: None,
         reentrant: false,
+        replaces: None,
         waited: None,
         internal: false,
     };

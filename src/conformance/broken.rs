@@ -61,6 +61,13 @@ faults! {
     ReleasedAttemptGranted
     EveryBidIsReentrant
     ReentrantBidRefused
+    ReplacingBidRefused
+    AnyTokenReplaced
+    TokenOfAnybodyReplaced
+    ClosingTokenReplaced
+    PausedTokenReplaced
+    ReplacementKeepsTheExpiry
+    ListDoesNotObserve
     ReentrantBidTakesFromAnybody
     ReentrantBidKeepsTheExpiry
     ReentrantBidTakesAClosingLease
@@ -200,6 +207,7 @@ impl Fault {
                 | Self::VersionSetByTheClient
                 | Self::InstructionRaisesTheVersion
                 | Self::PurgeDeletesObservedRecords
+                | Self::ListDoesNotObserve
         )
     }
 }

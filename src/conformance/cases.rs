@@ -14,6 +14,7 @@ mod records;
 mod registers;
 mod release;
 mod renew;
+mod replaced;
 mod shared_owner;
 mod tokens;
 mod watch;
@@ -107,6 +108,13 @@ use renew::{
     an_expired_lease_is_not_renewed, renew_many_answers_for_each_copy_of_a_lease,
     renew_many_gives_each_lease_a_whole_ttl_again, renew_many_of_no_lease_has_no_result,
     renew_many_renews_each_lease, renew_many_tells_each_instruction,
+};
+use replaced::{
+    a_bid_replaces_no_other_token, a_bid_replaces_no_token_of_another_candidate,
+    a_bid_replaces_no_token_that_is_closing_or_paused,
+    a_bid_takes_the_lease_whose_token_it_replaces,
+    a_bid_that_replaces_a_token_gives_a_whole_ttl_again,
+    a_lease_that_was_only_listed_is_taken_over_when_it_has_expired,
 };
 use shared_owner::{
     a_reentrant_bid_does_not_take_the_lease_of_another_candidate,

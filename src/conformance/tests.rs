@@ -1,4 +1,5 @@
 mod registers;
+mod replaced;
 
 use std::{collections::BTreeSet, panic, time::Duration};
 
@@ -501,9 +502,10 @@ fn passes(case: &str, fault: Option<Fault>) -> bool {
     panic::catch_unwind(|| run(case, Broken::new(fault))).is_ok()
 }
 
-/// Both tables.
+/// All tables.
 fn caught_by() -> impl Iterator<Item = &'static (Fault, &'static str)> {
-    CAUGHT_BY.iter().chain(registers::CAUGHT_BY)
+    let all = CAUGHT_BY.iter().chain(registers::CAUGHT_BY);
+    all.chain(replaced::CAUGHT_BY)
 }
 
 /// Without this, a wrong name would pass as a case that fails.

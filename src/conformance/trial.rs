@@ -149,6 +149,7 @@ impl Trial {
             ttl: self.ttl(),
             metadata: None,
             reentrant: false,
+            replaces: None,
             waited: None,
             internal: false,
         }

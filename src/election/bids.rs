@@ -40,6 +40,7 @@ impl Election {
             ttl: self.config.timing.ttl(),
             metadata: self.config.metadata.clone(),
             reentrant: self.reenters,
+            replaces: None,
             waited: self.waited,
             internal: false,
         })

@@ -70,6 +70,14 @@ pub struct Bid {
     /// Plain locks that share an owner set it. An election never does: two processes that were given the
     /// same id by mistake must exclude each other.
     pub reentrant: bool,
+    /// The token under which this candidate holds the lease and which it gives up: the bid takes the lease with a new
+    /// token, although it has not expired.
+    ///
+    /// With it, a process that has missed its deadline takes its own lease back at once. A late copy of such a bid does
+    /// nothing once the lease has another token; a [reentrant](Self::reentrant) one would end a later acquisition of the
+    /// same candidate. Set it only with an id that [the library has drawn](CandidateId::generate): two processes that
+    /// were given the same id by mistake must exclude each other.
+    pub replaces: Option<FencingToken>,
     /// The token that was handed over to another candidate, if the bidder has let that one bid first: it waited
     /// one `poll_every` since it was refused for it.
     pub waited: Option<FencingToken>,

@@ -145,6 +145,7 @@ impl MarkStore {
             ttl: self.timing().call_timeout().max(self.store.min_ttl()),
             metadata: None,
             reentrant: false,
+            replaces: None,
             waited: None,
             internal: true,
         };

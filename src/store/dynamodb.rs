@@ -317,7 +317,7 @@ impl LeaseStore for DynamoStore {
             DynamoOperation::new(self, limit).query(scope).await,
         )?;
         let records = found.into_iter();
-        let records = records.filter_map(|item| self.observer.view(&item.name, item.found));
+        let records = records.filter_map(|item| self.observer.seen(&item.name, item.found));
         let mut records: Vec<_> = records.collect();
         // The query sorts an empty last part by its placeholder.
         records.sort_by(|a, b| a.resource.cmp(&b.resource));

@@ -24,6 +24,7 @@ pub(crate) fn bid(candidate: &str, attempt: u128) -> Bid {
         ttl: TTL,
         metadata: None,
         reentrant: false,
+        replaces: None,
         waited: None,
         internal: false,
     }

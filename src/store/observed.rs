@@ -94,23 +94,6 @@ impl Observations {
         free_at
     }
 
-    /// As [`free_at`](Self::free_at), but begins no observation.
-    pub(crate) fn peek(
-        &self,
-        resource: &ResourceName,
-        token: FencingToken,
-        version: u64,
-        ttl: Duration,
-        now: Moment,
-    ) -> Moment {
-        match self.observations.get(resource) {
-            Some(observation) if (observation.token, observation.version) == (token, version) => {
-                observation.free_at
-            }
-            _ => now + ttl,
-        }
-    }
-
     /// The last observation: token, version, and the moment from which the lease may be taken over.
     #[cfg(any(test, feature = "dynamodb"))]
     pub(crate) fn last(&self, resource: &ResourceName) -> Option<(FencingToken, u64, Moment)> {
@@ -162,23 +145,6 @@ mod tests {
         assert_eq!(look(&mut seen, 0, 1, at(9)), at(19), "and back again");
         let newer = seen.free_at(&name(0), FencingToken::new(2), 1, TTL, at(11));
         assert_eq!(newer, at(21), "a new token");
-    }
-
-    #[test]
-    fn a_peek_begins_no_observation() {
-        let mut seen = Observations::new();
-        let peek =
-            |seen: &Observations, now| seen.peek(&name(0), FencingToken::new(1), 1, TTL, now);
-        assert_eq!(peek(&seen, at(0)), at(10));
-        assert_eq!(peek(&seen, at(5)), at(15));
-        look(&mut seen, 0, 1, at(6));
-        assert_eq!(peek(&seen, at(7)), at(16));
-        let other = seen.peek(&name(0), FencingToken::new(1), 2, TTL, at(7));
-        assert_eq!(other, at(17), "another version");
-        let last = Some((FencingToken::new(1), 1, at(16)));
-        assert_eq!((seen.last(&name(0)), seen.last(&name(1))), (last, None));
-        seen.forget(&name(0));
-        assert_eq!(peek(&seen, at(8)), at(18));
     }
 
     #[test]

@@ -75,7 +75,8 @@ impl StoredRecord {
         let refused = self.is_paused_for(bid)
             || spent
             || if held {
-                !(mine && (own_attempt || bid.reentrant))
+                let replaces = bid.replaces == Some(self.token);
+                !(mine && (own_attempt || bid.reentrant || replaces))
             } else {
                 self.lets_another_bid_first(bid)
             };

@@ -55,6 +55,7 @@ const KIND: &str = "sqlite";
 ///     ttl: Duration::from_secs(15),
 ///     metadata: None,
 ///     reentrant: false,
+///     replaces: None,
 ///     waited: None,
 ///     internal: false,
 /// };

@@ -77,6 +77,7 @@ async fn held_by(store_under_test: &StoreUnderTest, once: &Once, holder: &str, r
         ttl: TTL / 2,
         metadata: None,
         reentrant: false,
+        replaces: None,
         waited: None,
         internal: false,
     };

@@ -179,6 +179,7 @@ impl TestTable {
             ttl: TTL,
             metadata: None,
             reentrant: false,
+            replaces: None,
             waited: None,
             internal: false,
         }

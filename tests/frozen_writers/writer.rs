@@ -74,6 +74,7 @@ pub(crate) async fn run(orders: &Orders) {
             ttl: TTL,
             metadata: None,
             reentrant: false,
+            replaces: None,
             waited: None,
             internal: false,
         };

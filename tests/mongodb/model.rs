@@ -61,6 +61,7 @@ struct Step {
     token: i64,
     edition: i64,
     reentrant: bool,
+    replaces: bool,
     waited: bool,
     internal: bool,
 }
@@ -85,6 +86,7 @@ impl Step {
             token,
             edition,
             reentrant: rng.random_bool(0.2),
+            replaces: rng.random_bool(0.3),
             waited: rng.random_bool(0.3),
             internal: rng.random_bool(0.1),
         }
@@ -130,6 +132,7 @@ impl Side {
                     ttl: TTL,
                     metadata: None,
                     reentrant: step.reentrant,
+                    replaces: step.replaces.then_some(token),
                     waited: step.waited.then_some(token),
                     internal: step.internal,
                 };

@@ -85,6 +85,7 @@ impl TestCollection {
             ttl: TTL,
             metadata: None,
             reentrant: false,
+            replaces: None,
             waited: None,
             internal: false,
         }

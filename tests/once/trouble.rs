@@ -57,6 +57,7 @@ async fn write_mark(store: &FaultyStore, holder: &str, ttl: Duration) {
         ttl,
         metadata: None,
         reentrant: false,
+        replaces: None,
         waited: None,
         internal: false,
     };

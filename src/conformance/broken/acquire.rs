@@ -57,6 +57,7 @@ impl Client {
         if self.has(Fault::EveryBidIsReentrant) {
             bid.reentrant = true;
         }
+        self.distort_replacement(record, &mut bid);
         if self.has(Fault::ReentrantBidRefused) {
             bid.reentrant = false;
         }
@@ -103,6 +104,21 @@ impl Client {
         }
     }
 
+    /// Changes what a bid replaces.
+    fn distort_replacement(&self, record: &mut StoredRecord, bid: &mut Bid) {
+        let names_it = bid.replaces == Some(record.token);
+        match self.fault() {
+            Some(Fault::ReplacingBidRefused) => bid.replaces = None,
+            Some(Fault::AnyTokenReplaced) => bid.replaces = bid.replaces.map(|_| record.token),
+            Some(Fault::TokenOfAnybodyReplaced) if names_it => {
+                record.holder = record.holder.take().map(|_| bid.candidate.clone());
+            }
+            Some(Fault::ClosingTokenReplaced) if names_it => record.closing = false,
+            Some(Fault::PausedTokenReplaced) if names_it => record.pause = None,
+            _ => {}
+        }
+    }
+
     /// Changes what was written by a bid that was granted.
     fn distort_grant(
         &self,
@@ -120,6 +136,9 @@ impl Client {
             Fault::TokenKeptOnExpiry if before.holder.is_some() => record.token = before.token,
             Fault::EveryTokenIsTheTimeOfDay if record.token != before.token => {
                 record.token = FencingToken::first_at(SystemTime::now());
+            }
+            Fault::ReplacementKeepsTheExpiry if bid.replaces.is_some() && was_held => {
+                record.expires_at = before.expires_at;
             }
             Fault::ReentrantBidKeepsTheExpiry if bid.reentrant && was_held => {
                 record.expires_at = before.expires_at;

@@ -263,8 +263,15 @@ impl LeaseStore for Client {
             .iter()
             .map(|(name, record)| (ResourceName::new(name).unwrap(), record));
         let found = names.filter(|(name, _)| lies_in(name));
+        let observes = self.observes() && !self.has(Fault::ListDoesNotObserve);
         let mut found: Vec<_> = found
-            .filter_map(|(name, record)| record.seen(&name, self.now()))
+            .filter_map(|(name, record)| {
+                let mut record = record.clone();
+                if observes && record.holder.is_some() {
+                    self.observe(&self.key(&name), &mut record, self.now());
+                }
+                record.seen(&name, self.now())
+            })
             .collect();
         if self.has(Fault::ListHasRegisters) {
             let registers = self.shared.registers.lock().unwrap();

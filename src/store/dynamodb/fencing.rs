@@ -129,7 +129,7 @@ impl DynamoStore {
             found => Ok(found),
         });
         let record = match self.in_context(Operation::Confirm, found) {
-            Ok(found) => found.and_then(|found| self.observer.view(&lease.resource, found)),
+            Ok(found) => found.and_then(|found| self.observer.seen(&lease.resource, found)),
             Err(error) => return error.into(),
         };
         let mut rejected = RejectedWrite::by_record(lease, record.as_ref());

@@ -49,7 +49,14 @@ impl ExpiryObserver {
             over_own,
         };
         let last = self.observations().last(&bid.resource);
+        let own = bid.replaces.map(|token| Lease {
+            resource: bid.resource.clone(),
+            holder: bid.candidate.clone(),
+            token,
+        });
         let first = match last {
+            // Whether it has expired does not matter.
+            _ if own.is_some() => own.map(|lease| (take(true), WriteCondition::Renewable(lease))),
             None => Some((take(false), WriteCondition::Free(bid.attempt))),
             // The lease is held: a read is cheaper than a refused write.
             Some((_, _, free_at)) if self.clock.now() < free_at => None,
@@ -194,9 +201,7 @@ impl ExpiryObserver {
         let Some(found) = table.get(resource).await? else {
             return Ok(None);
         };
-        let now = self.clock.now();
-        let record = self.observe(resource, found.record, now);
-        Ok(record.seen(resource, now))
+        Ok(self.seen(resource, found))
     }
 
     /// Whether a record that was just read may be purged: it was released, and not touched since this time of day.
@@ -213,13 +218,10 @@ impl ExpiryObserver {
         self.observations().forget(resource);
     }
 
-    /// A record that has just arrived in a list, as callers see it. Does not begin an observation.
-    pub(crate) fn view(&self, resource: &ResourceName, found: TableRecord) -> Option<LeaseRecord> {
-        let (mut record, now) = (found.record, self.clock.now());
-        let (token, version) = (record.token, record.version);
-        record.expires_at = self
-            .observations()
-            .peek(resource, token, version, record.ttl, now);
+    /// A record that has just arrived, as callers see it.
+    pub(crate) fn seen(&self, resource: &ResourceName, found: TableRecord) -> Option<LeaseRecord> {
+        let now = self.clock.now();
+        let record = self.observe(resource, found.record, now);
         record.seen(resource, now)
     }
 

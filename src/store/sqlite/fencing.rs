@@ -173,6 +173,7 @@ impl SqliteStore {
     /// #     ttl: Duration::from_secs(15),
     /// #     metadata: None,
     /// #     reentrant: false,
+    /// #     replaces: None,
     /// #     waited: None,
     /// #     internal: false,
     /// # };

@@ -97,7 +97,9 @@ impl Session {
                 let (token, version) = (record.token, record.version);
                 record.expires_at = self
                     .observations
-                    .peek(&name, token, version, record.ttl, now);
+                    .free_at(&name, token, version, record.ttl, now);
+            } else {
+                self.observations.forget(&name);
             }
             record.seen(&name, now)
         });

@@ -24,8 +24,12 @@ pub(in super::super) fn acquire(bid: &Bid) -> Vec<Document> {
     let changed = |fields: Document| doc! { "$mergeObjects": ["$$ROOT", fields] };
     let untouched = "$$ROOT";
     // The same as in `StoredRecord::acquire`. A document with only a name is not held.
-    let by_another_attempt = if bid.reentrant {
-        when(all(mine.clone()), changed(taken(bid)), untouched).into()
+    let mut own_lease = mine.clone();
+    if let (false, Some(token)) = (bid.reentrant, bid.replaces) {
+        own_lease.push(doc! { "$eq": ["$token", stored_token(token)] });
+    }
+    let by_another_attempt = if bid.reentrant || bid.replaces.is_some() {
+        when(all(own_lease), changed(taken(bid)), untouched).into()
     } else {
         Bson::from(untouched)
     };

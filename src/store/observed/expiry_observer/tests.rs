@@ -107,7 +107,7 @@ fn an_attempt_that_holds_the_lease_extends_it_under_its_token() {
     assert_eq!(table.requests(), ["read", "write"]);
     // The extension began a ttl of its own.
     clock.advance(TTL / 2);
-    let found = observer.view(&resource(), table.found().unwrap());
+    let found = observer.seen(&resource(), table.found().unwrap());
     assert_eq!(found.unwrap().remaining, TTL / 2);
 }
 

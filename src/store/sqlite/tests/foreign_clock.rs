@@ -138,11 +138,12 @@ async fn clones_of_a_store_share_observations_across_requests() {
 }
 
 #[tokio::test]
-async fn a_list_begins_no_observation() {
+async fn a_list_begins_an_observation() {
     let foreign = ForeignLease::new().await;
-    foreign.list_there().await;
-    foreign.clock.advance(TTL);
     assert_eq!(foreign.list_there().await[0].remaining, TTL);
+    foreign.clock.advance(TTL);
+    assert_eq!(foreign.list_there().await[0].remaining, Duration::ZERO);
+    assert_eq!(foreign.acquire_there().await, granted(2));
 }
 
 #[tokio::test]
