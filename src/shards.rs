@@ -1,7 +1,9 @@
 //! Sharded ownership: many resources over many processes.
 
 mod format;
+mod hash;
 mod map;
+mod plan;
 
 use std::fmt;
 

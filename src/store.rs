@@ -51,6 +51,7 @@ pub(crate) use change_feed::ChangeFeed;
 #[cfg(test)]
 pub(crate) use record::StoredRecord;
 #[cfg(test)]
+#[cfg(feature = "conformance")]
 pub(crate) use register::StoredRegister;
 
 use std::{fmt::Debug, time::Duration};

@@ -185,7 +185,7 @@ proptest! {
             let same = after.token == entry.token;
             if after.owner != entry.owner || !same {
                 let by_itself = entry.owner == Some(session(me));
-                let ended = entry.owner.is_none_or(|owner| is_dead(owner))
+                let ended = entry.owner.is_none_or(is_dead)
                     || (entry.detached && may_take);
                 prop_assert!(by_itself || ended, "{entry:?} by {me}: {after:?}");
                 if after.owner.is_some() {
