@@ -1,9 +1,12 @@
 //! Sharded ownership: many resources over many processes.
 
+mod config;
 mod format;
 mod hash;
 mod map;
 mod plan;
+mod roster;
+mod view;
 
 use std::fmt;
 

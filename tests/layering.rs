@@ -87,7 +87,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
             "timing",
         ],
     ),
-    ("shards", &["lease"]),
+    ("shards", &["clock", "lease", "timing"]),
     // Only in tests: it sees everything.
     (
         "simulation",

@@ -8,10 +8,10 @@ pub(crate) use head::Head;
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
-use crate::lease::FencingToken;
+use crate::lease::{FencingToken, RegisterValue};
 
 /// The highest `min_reader` that this library understands.
 const READER: u32 = 1;
@@ -69,13 +69,25 @@ impl FormatError {
     fn damaged(what: impl ToString) -> Self {
         Self::Damaged(what.to_string())
     }
+}
 
-    fn check_reader(needed: u32) -> Result<(), Self> {
-        if needed > READER {
-            return Err(Self::Newer { needed });
-        }
-        Ok(())
+/// Checks first whether this library understands the rest.
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, FormatError> {
+    #[derive(Deserialize)]
+    struct Reader {
+        min_reader: u32,
     }
+    let reader: Reader = serde_json::from_str(text).map_err(FormatError::damaged)?;
+    if reader.min_reader > READER {
+        let needed = reader.min_reader;
+        return Err(FormatError::Newer { needed });
+    }
+    serde_json::from_str(text).map_err(FormatError::damaged)
+}
+
+fn value(record: &impl Serialize) -> Result<RegisterValue, FormatError> {
+    let text = serde_json::to_string(record).map_err(FormatError::damaged)?;
+    RegisterValue::new(text).map_err(FormatError::damaged)
 }
 
 #[cfg(test)]

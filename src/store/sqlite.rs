@@ -126,7 +126,7 @@ const KIND: &str = "sqlite";
 ///
 /// # Disk space
 ///
-/// Leave 1 MB, and 5 KB for each resource with metadata. The file `-wake` is begun again when it has grown to
+/// Leave 1 MB, 5 KB for each resource with metadata, and what the registers hold. The file `-wake` is begun again when it has grown to
 /// 64 KiB. SQLite writes the log back when it has grown to
 /// 256 KiB. If a long transaction of your application has made it longer, it is cut to that size again.
 ///

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Entry, FormatError, READER, Session};
+use super::{Entry, FormatError, READER, Session, parse, value};
 use crate::lease::{FencingToken, RegisterValue};
 
 /// How many shards a bucket has.
@@ -62,13 +62,7 @@ impl Bucket {
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, FormatError> {
-        #[derive(Deserialize)]
-        struct Reader {
-            min_reader: u32,
-        }
-        let reader: Reader = serde_json::from_str(text).map_err(FormatError::damaged)?;
-        FormatError::check_reader(reader.min_reader)?;
-        let columns: Columns = serde_json::from_str(text).map_err(FormatError::damaged)?;
+        let columns: Columns = parse(text)?;
         let shards = columns.owner.len();
         if columns.made.len() != shards {
             let made = columns.made.len();
@@ -127,8 +121,7 @@ impl Bucket {
     }
 
     pub(crate) fn value(&self) -> Result<RegisterValue, FormatError> {
-        let text = serde_json::to_string(&self.columns()).map_err(FormatError::damaged)?;
-        RegisterValue::new(text).map_err(FormatError::damaged)
+        value(&self.columns())
     }
 
     fn columns(&self) -> Columns {

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{BUCKET, FormatError, READER, Session};
+use super::{BUCKET, FormatError, READER, Session, parse, value};
 use crate::lease::RegisterValue;
 
 /// The version of the function from keys to shards.
@@ -49,13 +49,7 @@ impl Head {
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, FormatError> {
-        #[derive(Deserialize)]
-        struct Reader {
-            min_reader: u32,
-        }
-        let reader: Reader = serde_json::from_str(text).map_err(FormatError::damaged)?;
-        FormatError::check_reader(reader.min_reader)?;
-        let head: Self = serde_json::from_str(text).map_err(FormatError::damaged)?;
+        let head: Self = parse(text)?;
         if !(1..=65_536).contains(&head.shards) || head.bucket == 0 {
             let (shards, bucket) = (head.shards, head.bucket);
             let what = format!("{shards} shards in buckets of {bucket}");
@@ -65,7 +59,6 @@ impl Head {
     }
 
     pub(crate) fn value(&self) -> Result<RegisterValue, FormatError> {
-        let text = serde_json::to_string(self).map_err(FormatError::damaged)?;
-        RegisterValue::new(text).map_err(FormatError::damaged)
+        value(self)
     }
 }

@@ -29,6 +29,7 @@ mod instructions;
 mod opening;
 mod operations;
 mod processes;
+mod registers;
 mod renewals;
 mod rows;
 mod trouble;
