@@ -1,9 +1,10 @@
 mod fault;
+mod registers;
+mod state;
 
 pub use fault::{CallCounts, Fault, WatchFault};
 
 use std::{
-    collections::{BTreeMap, VecDeque},
     future::pending,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Poll, ready},
@@ -16,11 +17,13 @@ use futures::{
     future::BoxFuture,
     stream::{BoxStream, poll_fn},
 };
-use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+use rand::{SeedableRng as _, rngs::SmallRng};
+
+use state::FaultyState;
 
 use super::{
-    AcquireOutcome, EvictionMode, InstructOutcome, LeaseStore, Operation, ReleaseOutcome,
-    RenewOutcome, StoreError, StoreErrorKind, StoreEvent,
+    AcquireOutcome, EvictionMode, InstructOutcome, LeaseStore, Operation, RegisterStore,
+    ReleaseOutcome, RenewOutcome, StoreError, StoreErrorKind, StoreEvent,
 };
 use crate::lease::{
     Bid, EndReason, FencingToken, Instruction, Lease, LeaseRecord, ReleaseTarget, ResourceName,
@@ -34,54 +37,28 @@ use crate::lease::{
 #[derive(Clone, Debug)]
 pub struct FaultyStore {
     inner: Arc<dyn LeaseStore>,
+    /// The same store, if it keeps registers.
+    registers: Option<Arc<dyn RegisterStore>>,
     plan: Arc<Mutex<FaultyState>>,
 }
 
-#[derive(Debug, Default)]
-struct FaultyState {
-    script: VecDeque<Fault>,
-    seeded: Option<(SmallRng, f64)>,
-    always: Option<Fault>,
-    calls: CallCounts,
-    watch: WatchFault,
-    reads: BTreeMap<ResourceName, Option<LeaseRecord>>,
-}
-
-impl FaultyState {
-    fn draw(&mut self) -> Fault {
-        if let Some(fault) = self.script.pop_front() {
-            return fault;
-        }
-        if let Some((rng, probability)) = &mut self.seeded
-            && rng.random_bool(*probability)
-        {
-            let time = Duration::from_millis(rng.random_range(1..200));
-            let faults = [
-                Fault::Error(StoreErrorKind::Unavailable),
-                Fault::Delay(time),
-                Fault::Hang,
-                Fault::LostRequest,
-                Fault::LostReply,
-                Fault::LateRequest(time),
-                Fault::Duplicate,
-                Fault::LateDuplicate(time),
-                Fault::Panic,
-                Fault::StaleRead,
-                Fault::HalfBatch,
-            ];
-            return faults[rng.random_range(0..faults.len())];
-        }
-        self.always.unwrap_or(Fault::None)
-    }
-}
-
 impl FaultyStore {
-    /// A store that passes every request on until you set a fault.
+    /// A store that passes every request on until you set a fault. It keeps no registers.
     #[must_use]
     pub fn new(inner: Arc<dyn LeaseStore>) -> Self {
         Self {
             inner,
+            registers: None,
             plan: Arc::default(),
+        }
+    }
+
+    /// The same in front of a store that also keeps registers.
+    #[must_use]
+    pub fn with_registers<S: LeaseStore + RegisterStore + 'static>(inner: Arc<S>) -> Self {
+        Self {
+            registers: Some(inner.clone()),
+            ..Self::new(inner)
         }
     }
 
@@ -155,33 +132,43 @@ impl FaultyStore {
         T: Send + 'static,
         F: Fn(Arc<dyn LeaseStore>) -> BoxFuture<'static, Result<T, StoreError>>,
     {
-        let inner = || self.inner.clone();
+        self.inject(fault, operation, || apply(self.inner.clone()))
+            .await
+    }
+
+    /// Sends a request as this fault has it.
+    async fn inject<T: Send + 'static>(
+        &self,
+        fault: Fault,
+        operation: Operation,
+        apply: impl Fn() -> BoxFuture<'static, Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         let fail =
             |kind, text: &str| Err(StoreError::new(kind, self.inner.kind(), operation, text));
         match fault {
-            Fault::None | Fault::StaleRead => apply(inner()).await,
+            Fault::None | Fault::StaleRead => apply().await,
             Fault::Error(kind) => fail(kind, "injected fault"),
             Fault::Delay(time) => {
                 tokio::time::sleep(time).await;
-                apply(inner()).await
+                apply().await
             }
             Fault::Hang => pending().await,
             Fault::LostRequest => fail(StoreErrorKind::Unknown, "injected loss of the request"),
             Fault::LostReply | Fault::HalfBatch => {
-                apply(inner()).await?;
+                apply().await?;
                 fail(StoreErrorKind::Unknown, "injected loss of the reply")
             }
             Fault::LateRequest(time) => {
-                later(time, apply(inner()));
+                later(time, apply());
                 fail(StoreErrorKind::Unknown, "injected delay of the request")
             }
             Fault::Duplicate => {
-                apply(inner()).await?;
-                apply(inner()).await
+                apply().await?;
+                apply().await
             }
             Fault::LateDuplicate(time) => {
-                later(time, apply(inner()));
-                apply(inner()).await
+                later(time, apply());
+                apply().await
             }
             Fault::Panic => panic!("injected panic in {operation}"),
         }

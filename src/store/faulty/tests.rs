@@ -1,8 +1,8 @@
 use super::*;
 use crate::{
-    lease::Note,
+    lease::{Note, RegisterValue},
     store::{
-        MemoryStore,
+        MemoryStore, PutOutcome,
         fixtures::{LIMIT, TTL, bid, resource},
     },
 };
@@ -70,4 +70,42 @@ async fn a_batch_of_renewals_is_one_request_with_one_fault() {
     assert!(answers.iter().all(Result::is_ok));
     let calls = store.calls();
     assert_eq!((calls.renew_many, calls.renew), (2, 0));
+}
+
+#[tokio::test]
+async fn requests_for_registers_are_counted_and_get_the_faults_of_the_script() {
+    let store = FaultyStore::with_registers(Arc::new(MemoryStore::new()));
+    let name = resource();
+    let put = async |expected, text| {
+        let value = RegisterValue::new(text).unwrap();
+        store.put(&name, expected, &value, LIMIT).await
+    };
+    store.script([Fault::LostReply, Fault::Duplicate, Fault::LostRequest]);
+    let lost = put(None, "one").await.unwrap_err();
+    assert_eq!(
+        (lost.kind(), lost.operation()),
+        (StoreErrorKind::Unknown, Operation::Put)
+    );
+    // The first copy raises the version, so the second one conflicts with its own value.
+    let twice = put(Some(1), "two").await.unwrap();
+    let PutOutcome::Conflict(Some(found)) = twice else {
+        panic!("{twice:?}");
+    };
+    assert_eq!((found.version, found.value.as_str()), (2, "two"));
+    put(Some(2), "lost").await.unwrap_err();
+    let before = store.get(&name, LIMIT).await.unwrap();
+    assert_eq!(before.as_ref(), Some(&found));
+    assert_eq!(
+        put(Some(2), "three").await.unwrap(),
+        PutOutcome::Stored { version: 3 }
+    );
+    store.script([Fault::StaleRead]);
+    assert_eq!(store.get(&name, LIMIT).await.unwrap(), before);
+    let all = store.get_many(&name.scope(), LIMIT).await.unwrap();
+    assert_eq!((all.len(), all[0].version), (1, 3));
+    let calls = store.calls();
+    assert_eq!((calls.put, calls.get, calls.total()), (4, 3, 7));
+    let without = FaultyStore::new(Arc::new(MemoryStore::new()));
+    let refused = without.get(&name, LIMIT).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Unsupported);
 }
