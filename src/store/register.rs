@@ -79,6 +79,31 @@ pub enum PutOutcome {
 /// - Automatic retries of the driver are off for `put`, or are told from a conflict.
 ///
 /// Time limits, errors and cancel safety are as those of a [`LeaseStore`](super::LeaseStore).
+///
+/// # Examples
+///
+/// ```
+/// # use std::time::Duration;
+/// use tenure::{
+///     MemoryStore,
+///     lease::{RegisterValue, ResourceName},
+///     store::{PutOutcome, RegisterStore as _},
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = MemoryStore::new();
+/// let (name, limit) = (ResourceName::new("prices/version")?, Duration::from_secs(1));
+/// let first = store.put(&name, None, &RegisterValue::new("2026-12")?, limit).await?;
+/// assert_eq!(first, PutOutcome::Stored { version: 1 });
+///
+/// // Somebody else was earlier: read what is there, and decide again.
+/// let late = store.put(&name, None, &RegisterValue::new("2026-11")?, limit).await?;
+/// let PutOutcome::Conflict(Some(found)) = late else { panic!("{late:?}") };
+/// assert_eq!((found.version, found.value.as_str()), (1, "2026-12"));
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait RegisterStore: Send + Sync + Debug {
     /// Reads a register. It is `None` if it was never written.
