@@ -1,5 +1,6 @@
 //! Tells on any thread whether an acquisition still leads, without a lock and without a request.
 
+mod not_enough_time;
 mod reason;
 mod resignation;
 #[allow(
@@ -24,14 +25,14 @@ use futures::{
     future::{BoxFuture, Shared},
 };
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
-use thiserror::Error;
 
 use crate::{
     clock::{Clock, Moment},
-    duration::{human, millis},
+    duration::millis,
     lease::{FencingToken, Lease, ResourceName},
     sync::{AtomicBool, AtomicU64, Ordering},
 };
+pub use not_enough_time::NotEnoughTime;
 pub use reason::Reason;
 use resignation::Resignation;
 #[allow(
@@ -39,24 +40,6 @@ use resignation::Resignation;
     reason = "nothing drives the parts of sharded ownership yet"
 )]
 pub(crate) use shard::ShardControl;
-
-/// The leadership has less time left than was asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error(
-    "the leadership of {resource} (token {token}) has {} left, {} is needed",
-    human(*remaining),
-    human(*needed)
-)]
-pub struct NotEnoughTime {
-    /// The resource.
-    pub resource: ResourceName,
-    /// The token of the acquisition.
-    pub token: FencingToken,
-    /// How much time is left; zero when the leadership has ended.
-    pub remaining: Duration,
-    /// How much was asked for.
-    pub needed: Duration,
-}
 
 /// The leadership of **one acquisition**. Clones are cheap and share one state.
 ///
