@@ -139,7 +139,7 @@ pub(super) async fn a_purge_that_races_with_bids_deletes_no_held_record(t: &Tria
     for resource in &resources {
         last.push(release(t, resource).await);
     }
-    for round in 0..8 {
+    for round in 0..16 {
         later().await;
         for (index, (winner, lease)) in race(t, &resources).await.into_iter().enumerate() {
             let token = lease.token;
