@@ -50,9 +50,6 @@ pub use url::open;
 pub(crate) use change_feed::ChangeFeed;
 #[cfg(test)]
 pub(crate) use record::StoredRecord;
-#[cfg(test)]
-#[cfg(feature = "conformance")]
-pub(crate) use register::StoredRegister;
 
 use std::{fmt::Debug, time::Duration};
 
@@ -307,8 +304,8 @@ pub trait LeaseStore: Send + Sync + Debug {
 
     /// Reads the records that are directly in a scope, ordered by name.
     ///
-    /// Where expiry is observed, each listed lease counts as seen: whoever only lists can take over a dead lease a ttl
-    /// later.
+    /// Where expiry is observed, each listed lease counts as seen: a process that only lists can take over an expired
+    /// lease one ttl later.
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire).

@@ -23,7 +23,7 @@ use self::client::Client;
 use super::{Capabilities, Subject};
 use crate::{
     lease::ResourceName,
-    store::{ChangeFeed, LeaseStore, RegisterStore, StoredRecord, StoredRegister},
+    store::{ChangeFeed, LeaseStore, Register, RegisterStore, StoredRecord},
     testing::ManualClock,
 };
 
@@ -216,7 +216,7 @@ impl Fault {
 #[derive(Debug)]
 struct Database {
     records: Mutex<BTreeMap<String, StoredRecord>>,
-    registers: Mutex<BTreeMap<String, StoredRegister>>,
+    registers: Mutex<BTreeMap<String, Register>>,
     clock: ManualClock,
     clients: AtomicU64,
     /// The keys of the records with a field that the library does not know.

@@ -4,112 +4,64 @@ use serde::{Deserialize, Serialize};
 
 use super::InvalidName;
 
-/// Text of at most 4096 bytes that a holder publishes in its record, for instance its address.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Metadata(Arc<str>);
+macro_rules! text {
+    ($(#[$meta:meta])* $name:ident, $what:literal, $max:literal) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
 
-impl Metadata {
-    /// Metadata with this text. It may be empty and may contain any character.
-    ///
-    /// # Errors
-    /// [`InvalidName::TooLong`] if the text is longer than 4096 bytes.
-    pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidName> {
-        checked("metadata text", text.as_ref(), 4096).map(Self)
-    }
+        impl $name {
+            /// A value with this text. It may be empty and may contain any character.
+            ///
+            /// # Errors
+            #[doc = concat!("[`InvalidName::TooLong`] if the text is longer than ", $max, " bytes.")]
+            pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidName> {
+                checked($what, text.as_ref(), $max).map(Self)
+            }
 
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> String {
+                value.as_str().to_owned()
+            }
+        }
+    };
 }
 
-impl TryFrom<String> for Metadata {
-    type Error = InvalidName;
-    fn try_from(text: String) -> Result<Self, InvalidName> {
-        Self::new(text)
-    }
+text! {
+    /// Text of at most 4096 bytes that a holder publishes in its record, for instance its address.
+    Metadata, "metadata text", 4096
 }
 
-impl From<Metadata> for String {
-    fn from(metadata: Metadata) -> String {
-        metadata.as_str().to_owned()
-    }
+text! {
+    /// The text of a register, at most 65,536 bytes.
+    RegisterValue, "value of a register", 65_536
 }
 
-/// The text of a register, at most 65,536 bytes.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct RegisterValue(Arc<str>);
-
-impl RegisterValue {
-    /// A value with this text. It may be empty and may contain any character.
-    ///
-    /// # Errors
-    /// [`InvalidName::TooLong`] if the text is longer than 65,536 bytes.
-    pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidName> {
-        checked("value of a register", text.as_ref(), 65_536).map(Self)
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for RegisterValue {
-    type Error = InvalidName;
-    fn try_from(text: String) -> Result<Self, InvalidName> {
-        Self::new(text)
-    }
-}
-
-impl From<RegisterValue> for String {
-    fn from(value: RegisterValue) -> String {
-        value.as_str().to_owned()
-    }
-}
-
-/// Text of at most 256 bytes with which an operator says why a resource is paused.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Note(Arc<str>);
-
-impl Note {
-    /// A note with this text. It may be empty and may contain any character.
-    ///
-    /// # Errors
-    /// [`InvalidName::TooLong`] if the text is longer than 256 bytes.
-    pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidName> {
-        checked("note", text.as_ref(), 256).map(Self)
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+text! {
+    /// Text of at most 256 bytes with which an operator says why a resource is paused.
+    #[derive(Default)]
+    Note, "note", 256
 }
 
 /// The text as a Rust literal, because it may contain line breaks.
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&*self.0, f)
-    }
-}
-
-impl TryFrom<String> for Note {
-    type Error = InvalidName;
-    fn try_from(text: String) -> Result<Self, InvalidName> {
-        Self::new(text)
-    }
-}
-
-impl From<Note> for String {
-    fn from(note: Note) -> String {
-        note.as_str().to_owned()
     }
 }
 

@@ -18,9 +18,13 @@ use quota::quotas;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) session: Session,
-    /// Its part of the whole. 0: it is to have nothing, because it leaves, is drained or has not lived long enough.
+    /// Its part of the whole. 0: it is to have nothing, because it leaves or is drained.
     pub(crate) weight: u32,
+    /// The most shards that it owns at once.
     pub(crate) max_shards: Option<u32>,
+    /// Whether it has lived long enough for shards to be moved to it. Until then, it only gets shards that have no living
+    /// owner.
+    pub(crate) settled: bool,
 }
 
 /// What the assigner knows.
@@ -45,11 +49,12 @@ pub(crate) struct Plan {
     pub(crate) left_over: usize,
 }
 
-/// Plans the next steps. Applied to its own result, it plans nothing.
+/// Plans the next steps. Applied to its own result, it plans nothing, unless a shard avoids a member or a cap is reached:
+/// then it may take some rounds.
 ///
 /// 1. A shard without a living owner goes to the member in whose slot it was last, if that is below its quota, or else to
 ///    the one that is furthest below.
-/// 2. Members above their quota give to those below, as many as may move at once.
+/// 2. Members above their quota give to settled ones below, as many as may move at once.
 /// 3. A move to a member that has died or is to have nothing is withdrawn.
 ///
 /// A member whose actor has not acknowledged the loss of a shard is not given that shard.
@@ -68,8 +73,12 @@ struct Planner<'a> {
     candidates: &'a [Candidate],
     by_session: HashMap<Session, usize>,
     by_slot: HashMap<u32, usize>,
-    /// How many shards each has, or is to have.
+    /// How many shards each is to have, once the moves are done.
     have: Vec<u32>,
+    /// How many each may own at once, until the moves are done.
+    at_most: Vec<u32>,
+    /// How many shards without a living owner were in its slot last.
+    had: Vec<u32>,
     quotas: Vec<u32>,
     /// Those below their quota, the furthest first. An item may be outdated.
     below: BinaryHeap<(u32, Reverse<usize>)>,
@@ -95,6 +104,8 @@ impl<'a> Planner<'a> {
             by_slot: by_slot.collect(),
             by_session,
             have: vec![0; candidates.len()],
+            at_most: vec![0; candidates.len()],
+            had: vec![0; candidates.len()],
             quotas: Vec::new(),
             below: BinaryHeap::new(),
             orphans: Vec::new(),
@@ -105,7 +116,7 @@ impl<'a> Planner<'a> {
         };
         planner.count();
         let shards = situation.entries.len() as u32;
-        planner.quotas = quotas(candidates, &planner.have, shards);
+        planner.quotas = quotas(candidates, &planner.have, &planner.had, shards);
         for index in 0..candidates.len() {
             planner.push_below(index);
         }
@@ -139,22 +150,36 @@ impl<'a> Planner<'a> {
                 let taken = entry.detached && (self.situation.may_take)(shard);
                 !(self.situation.is_dead)(owner) && !taken
             });
-            match (has_living_owner, next) {
-                (false, _) => self.orphans.push(shard),
-                (true, Some(next)) => {
+            if !has_living_owner {
+                self.orphans.push(shard);
+                if let Some(last) = self.last_of(entry) {
+                    self.had[last] += 1;
+                }
+                continue;
+            }
+            let owner = entry.owner.and_then(|owner| self.by_session.get(&owner));
+            if let Some(owner) = owner {
+                self.at_most[*owner] += 1;
+            }
+            match (next, owner) {
+                (Some(next), _) => {
                     self.have[next] += 1;
+                    self.at_most[next] += 1;
                     self.moving += 1;
                 }
-                (true, None) => {
-                    if let Some(owner) = entry.owner.and_then(|owner| self.by_session.get(&owner)) {
-                        self.have[*owner] += 1;
-                    }
-                    if entry.next.is_some() {
-                        self.stranded.push(shard);
-                    }
-                }
+                (None, Some(owner)) => self.have[*owner] += 1,
+                (None, None) => {}
+            }
+            if next.is_none() && entry.next.is_some() {
+                self.stranded.push(shard);
             }
         }
+    }
+
+    /// The member in whose slot a shard without a living owner was last.
+    fn last_of(&self, entry: &Entry) -> Option<usize> {
+        let slot = entry.owner.map_or(entry.last, |owner| Some(owner.slot))?;
+        self.by_slot.get(&slot).copied()
     }
 
     fn push_below(&mut self, index: usize) {
@@ -173,8 +198,9 @@ impl<'a> Planner<'a> {
         let mut others = Vec::new();
         let mut found = None;
         while let Some((below, Reverse(index))) = self.below.pop() {
-            if self.quotas[index].saturating_sub(self.have[index]) != below {
-                // Outdated: its present item is in the heap as well.
+            let present = self.quotas[index].saturating_sub(self.have[index]);
+            // If it is outdated, its present item is in the heap as well. A full member stays full during this plan.
+            if present != below || self.is_full(index) {
                 continue;
             }
             others.push((below, Reverse(index)));
@@ -187,6 +213,11 @@ impl<'a> Planner<'a> {
         found
     }
 
+    fn is_full(&self, index: usize) -> bool {
+        let most = self.candidates[index].max_shards;
+        most.is_some_and(|most| self.at_most[index] >= most)
+    }
+
     fn suits(&self, entry: &Entry, index: usize) -> bool {
         let session = self.candidates[index].session;
         let hung = entry.detached && entry.owner == Some(session);
@@ -195,6 +226,7 @@ impl<'a> Planner<'a> {
 
     fn give(&mut self, shard: Shard, index: usize, step: fn(Session) -> Step) {
         self.have[index] += 1;
+        self.at_most[index] += 1;
         self.push_below(index);
         let session = self.candidates[index].session;
         self.plan.steps.push((shard, step(session)));
@@ -207,10 +239,8 @@ impl<'a> Planner<'a> {
             if self.situation.holds_orphans && entry.owner.is_some() && !entry.detached {
                 continue;
             }
-            let slot = entry.owner.map_or(entry.last, |owner| Some(owner.slot));
-            let last = slot.and_then(|slot| self.by_slot.get(&slot)).copied();
-            let planned = self.living_next(entry);
-            let kept = planned.or(last).filter(|index| self.is_below(*index));
+            let kept = self.living_next(entry).or_else(|| self.last_of(entry));
+            let kept = kept.filter(|index| self.is_below(*index) && !self.is_full(*index));
             match kept.filter(|index| self.suits(entry, *index)) {
                 Some(index) => self.give(shard, index, Step::Assign),
                 None => others.push(shard),
@@ -228,14 +258,15 @@ impl<'a> Planner<'a> {
 
     /// All that may get this shard have their quota. It goes to the one that is least above, within its cap.
     fn least_above(&self, entry: &Entry) -> Option<usize> {
-        let fit = (0..self.candidates.len()).filter(|index| {
-            let cap = self.candidates[*index].max_shards.unwrap_or(u32::MAX);
-            self.may_have(*index) && self.have[*index] < cap && self.suits(entry, *index)
-        });
+        let fit = (0..self.candidates.len())
+            .filter(|index| self.may_have(*index) && !self.is_full(*index))
+            .filter(|index| self.suits(entry, *index));
         fit.min_by_key(|index| i64::from(self.have[*index]) - i64::from(self.quotas[*index]))
     }
 
     fn move_surplus(&mut self) {
+        let candidates = self.candidates;
+        (self.below).retain(|(_, Reverse(index))| candidates[*index].settled);
         for (shard, entry) in self.entries() {
             if self.moving >= self.situation.max_moving || self.below.is_empty() {
                 break;

@@ -39,8 +39,8 @@ pub(crate) struct Roster {
 impl Roster {
     /// Takes a whole list.
     ///
-    /// A slot that is not in it counts as expired, not as dead: the list may be older than the slot. Whoever fences it
-    /// finds out.
+    /// A slot that is not in it counts as expired, not as dead: the list may be older than the slot. An
+    /// attempt to fence it shows which.
     pub(crate) fn listed(&mut self, records: &[LeaseRecord], now: Moment) {
         let mut found = BTreeSet::new();
         for record in records {

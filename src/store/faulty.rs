@@ -294,14 +294,8 @@ impl LeaseStore for FaultyStore {
         let fault = self.next_fault(Operation::Read);
         let read = again!(store, [resource], store.read(&resource, limit));
         let fresh: Option<LeaseRecord> = self.call_with(fault, Operation::Read, read).await?;
-        let mut plan = self.plan();
-        if fault == Fault::StaleRead
-            && let Some(old) = plan.reads.get(resource)
-        {
-            return Ok(old.clone());
-        }
-        plan.reads.insert(resource.clone(), fresh.clone());
-        Ok(fresh)
+        let reads = &mut self.plan().reads;
+        Ok(fault.answer_of(reads, resource, fresh))
     }
 
     async fn list(&self, scope: &Scope, limit: Duration) -> Result<Vec<LeaseRecord>, StoreError> {

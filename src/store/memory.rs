@@ -11,8 +11,7 @@ use futures::stream::BoxStream;
 
 use super::{
     AcquireOutcome, EvictionMode, InstructOutcome, LeaseStore, ReleaseOutcome, RenewOutcome,
-    StoreError, StoreEvent, change_feed::ChangeFeed, record::StoredRecord,
-    register::StoredRegister,
+    StoreError, StoreEvent, change_feed::ChangeFeed, record::StoredRecord, register::Register,
 };
 use crate::{
     clock::{BootClock, Clock, Moment},
@@ -30,7 +29,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct MemoryStore {
     records: Arc<Mutex<BTreeMap<ResourceName, StoredRecord>>>,
-    registers: Arc<Mutex<BTreeMap<ResourceName, StoredRegister>>>,
+    registers: Arc<Mutex<BTreeMap<ResourceName, Register>>>,
     clock: Arc<dyn Clock>,
     changes: ChangeFeed,
 }

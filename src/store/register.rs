@@ -18,37 +18,24 @@ pub struct Register {
     pub value: RegisterValue,
 }
 
-/// A register in a store that reads and writes it in one atomic step, and so does the simulation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StoredRegister {
-    pub(crate) version: u64,
-    pub(crate) value: RegisterValue,
-}
-
-impl StoredRegister {
-    /// The step of [`put`](RegisterStore::put).
-    pub(crate) fn put(
-        stored: &mut Option<Self>,
+impl Register {
+    /// The rule of [`put`](RegisterStore::put), for a store that reads and writes in one atomic step: the register to
+    /// write, or what the put conflicts with.
+    pub(crate) fn next(
+        before: Option<Self>,
         name: &ResourceName,
         expected: Option<u64>,
         value: &RegisterValue,
-    ) -> PutOutcome {
-        let version = stored.as_ref().map(|register| register.version);
+    ) -> Result<Self, Option<Self>> {
+        let version = before.as_ref().map(|register| register.version);
         if version != expected {
-            return PutOutcome::Conflict(stored.as_ref().map(|register| register.named(name)));
+            return Err(before);
         }
-        let version = version.unwrap_or(0) + 1;
-        let value = value.clone();
-        *stored = Some(Self { version, value });
-        PutOutcome::Stored { version }
-    }
-
-    pub(crate) fn named(&self, name: &ResourceName) -> Register {
-        Register {
+        Ok(Self {
             name: name.clone(),
-            version: self.version,
-            value: self.value.clone(),
-        }
+            version: version.unwrap_or(0) + 1,
+            value: value.clone(),
+        })
     }
 }
 
@@ -74,7 +61,7 @@ pub enum PutOutcome {
 /// - `get` and `get_many` may answer with an older register, but never with a write that is undone later.
 /// - The version begins at 1 and grows by 1 with each write. It is never reset, because no register is deleted, also by
 ///   [`purge`](super::LeaseStore::purge).
-/// - Registers and leases do not meet: a register may have the name of a resource.
+/// - Registers and leases have separate names: a register may have the name of a resource.
 /// - A put is an event of [`watch`](super::LeaseStore::watch), if the store can push.
 /// - Automatic retries of the driver are off for `put`, or are told from a conflict.
 ///
@@ -97,7 +84,7 @@ pub enum PutOutcome {
 /// let first = store.put(&name, None, &RegisterValue::new("2026-12")?, limit).await?;
 /// assert_eq!(first, PutOutcome::Stored { version: 1 });
 ///
-/// // Somebody else was earlier: read what is there, and decide again.
+/// // Another process was earlier: the conflict has the value that it wrote.
 /// let late = store.put(&name, None, &RegisterValue::new("2026-11")?, limit).await?;
 /// let PutOutcome::Conflict(Some(found)) = late else { panic!("{late:?}") };
 /// assert_eq!((found.version, found.value.as_str()), (1, "2026-12"));

@@ -7,7 +7,6 @@ use crate::{
     lease::{RegisterValue, ResourceName, Scope},
     store::{
         Operation, PutOutcome, Register, RegisterStore, StoreError, StoreErrorKind, StoreEvent,
-        StoredRegister,
     },
 };
 
@@ -20,56 +19,51 @@ impl Client {
         }
     }
 
-    fn find(&self, name: &ResourceName) -> Option<StoredRegister> {
+    fn find(&self, name: &ResourceName) -> Option<Register> {
         let registers = self.shared.registers.lock().unwrap();
-        registers.get(&self.register_key(name)).cloned()
+        let found = registers.get(&self.register_key(name)).cloned();
+        found.map(|register| Register {
+            name: name.clone(),
+            ..register
+        })
     }
 
-    fn put_by(
+    /// The register to write, or what the put conflicts with.
+    fn next(
         &self,
-        stored: &mut Option<StoredRegister>,
+        before: Option<Register>,
         name: &ResourceName,
         mut expected: Option<u64>,
         value: &RegisterValue,
-    ) -> PutOutcome {
-        let version = stored.as_ref().map(|register| register.version);
-        let is_repeated = (stored.as_ref()).is_some_and(|register| register.value == *value)
-            && version == Some(expected.unwrap_or(0) + 1);
+    ) -> Result<Register, Option<Register>> {
+        let version = before.as_ref().map(|register| register.version);
+        let repeated = (before.clone()).filter(|before| before.value == *value);
         match self.fault() {
             Some(Fault::RegisterVersionIgnored) if version.is_some() => expected = version,
             Some(Fault::PutCreatesUnderAnyVersion) if version.is_none() => expected = None,
-            Some(Fault::RepeatedPutStored) if is_repeated => {
-                let version = expected.unwrap_or(0) + 1;
-                return PutOutcome::Stored { version };
-            }
-            _ => {}
-        }
-        let before = stored.clone();
-        let outcome = StoredRegister::put(stored, name, expected, value);
-        match (self.fault(), stored.as_mut()) {
-            (Some(Fault::RegisterBeginsAtZero), Some(register)) if before.is_none() => {
-                register.version = 0;
-            }
-            (Some(Fault::UnchangedRegisterKeepsItsVersion), Some(register)) => {
-                if let Some(before) = before.filter(|before| before.value == register.value) {
-                    register.version = before.version;
+            Some(Fault::RepeatedPutStored) if version == Some(expected.unwrap_or(0) + 1) => {
+                if let Some(repeated) = repeated {
+                    return Ok(repeated);
                 }
             }
-            (Some(Fault::RegisterCutAt4096), Some(register)) => {
-                let text: String = register.value.as_str().chars().take(4096).collect();
-                register.value = RegisterValue::new(text).unwrap();
-            }
             _ => {}
         }
-        match outcome {
-            PutOutcome::Stored { .. } => {
-                let version = stored.as_ref().map_or(0, |register| register.version);
-                PutOutcome::Stored { version }
+        let is_new = before.is_none();
+        let next = Register::next(before, name, expected, value);
+        match (self.fault(), next) {
+            (Some(Fault::RegisterBeginsAtZero), Ok(next)) if is_new => {
+                Ok(Register { version: 0, ..next })
             }
-            PutOutcome::Conflict(_) if self.has(Fault::ConflictHidesTheRegister) => {
-                PutOutcome::Conflict(None)
+            (Some(Fault::UnchangedRegisterKeepsItsVersion), Ok(next)) => {
+                Ok(repeated.unwrap_or(next))
             }
-            conflict => conflict,
+            (Some(Fault::RegisterCutAt4096), Ok(next)) => {
+                let text: String = next.value.as_str().chars().take(4096).collect();
+                let value = RegisterValue::new(text).unwrap();
+                Ok(Register { value, ..next })
+            }
+            (Some(Fault::ConflictHidesTheRegister), Err(_)) => Err(None),
+            (_, next) => next,
         }
     }
 
@@ -86,15 +80,11 @@ impl Client {
 #[async_trait]
 impl RegisterStore for Client {
     async fn get(&self, name: &ResourceName, _: Duration) -> Result<Option<Register>, StoreError> {
-        Ok(self.find(name).map(|register| register.named(name)))
+        Ok(self.find(name))
     }
 
     async fn get_many(&self, scope: &Scope, _: Duration) -> Result<Vec<Register>, StoreError> {
         let registers = self.shared.registers.lock().unwrap();
-        let named = registers.iter().map(|(name, register)| {
-            let name = ResourceName::new(name).unwrap();
-            register.named(&name)
-        });
         let lies_in = |name: &ResourceName| {
             if self.has(Fault::GetManyIncludesSubscopes) {
                 name.as_str().starts_with(scope.as_prefix())
@@ -102,7 +92,10 @@ impl RegisterStore for Client {
                 name.scope() == *scope
             }
         };
-        let mut found: Vec<_> = named.filter(|register| lies_in(&register.name)).collect();
+        let found = registers
+            .values()
+            .filter(|register| lies_in(&register.name));
+        let mut found: Vec<_> = found.cloned().collect();
         if self.has(Fault::GetManyByVersion) {
             found.sort_by_key(|register| register.version);
         }
@@ -135,16 +128,19 @@ impl RegisterStore for Client {
         }
         let outcome = {
             let mut registers = self.shared.registers.lock().unwrap();
-            let mut stored = if racy {
+            let before = if racy {
                 copy
             } else {
                 registers.get(&key).cloned()
             };
-            let outcome = self.put_by(&mut stored, name, expected, value);
-            if let (PutOutcome::Stored { .. }, Some(stored)) = (&outcome, stored) {
-                registers.insert(key, stored);
+            match self.next(before, name, expected, value) {
+                Ok(register) => {
+                    let version = register.version;
+                    registers.insert(key, register);
+                    PutOutcome::Stored { version }
+                }
+                Err(conflict) => PutOutcome::Conflict(conflict),
             }
-            outcome
         };
         if matches!(outcome, PutOutcome::Stored { .. }) {
             self.tell_of_put(name);

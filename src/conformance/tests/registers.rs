@@ -40,11 +40,11 @@ pub(super) const CAUGHT_BY: &[(Fault, &str)] = &[
     ),
     (
         Fault::PurgeDeletesRegisters,
-        "a_register_and_a_lease_of_one_name_do_not_meet",
+        "a_register_and_a_lease_may_have_one_name",
     ),
     (
         Fault::ListHasRegisters,
-        "a_register_and_a_lease_of_one_name_do_not_meet",
+        "a_register_and_a_lease_may_have_one_name",
     ),
     (
         Fault::RegisterCutAt4096,

@@ -18,6 +18,7 @@ fn candidate(slot: u32, weight: u32) -> Candidate {
         session: session(slot),
         weight,
         max_shards: None,
+        settled: true,
     }
 }
 
@@ -207,13 +208,63 @@ fn a_cap_is_kept_and_the_others_share_the_rest() {
     assert_eq!((plan.steps.len(), plan.left_over), (6, 4));
 }
 
+#[test]
+fn a_member_owns_no_more_than_its_cap_while_its_shards_move_away() {
+    let mut entries = vec![owned(0), owned(0), Entry::default(), Entry::default()];
+    for moving in &mut entries[..2] {
+        moving.next = Some(session(1));
+    }
+    let mut candidates = [candidate(0, 1), candidate(1, 1)];
+    candidates[0].max_shards = Some(2);
+    candidates[1].max_shards = Some(2);
+    let plan = planned(&entries, &candidates, 8);
+    assert_eq!((plan.steps, plan.left_over), (vec![], 2));
+    for moved in &mut entries[..2] {
+        *moved = owned(1);
+    }
+    assert_eq!(planned(&entries, &candidates, 8).steps.len(), 2);
+}
+
+#[test]
+fn a_newcomer_gets_orphans_at_once_and_moves_when_it_has_settled() {
+    let mut entries = vec![owned(0), owned(0), owned(0), Entry::default()];
+    entries[3].last = Some(1);
+    let mut candidates = [candidate(0, 1), candidate(1, 1)];
+    candidates[1].settled = false;
+    let own = (Shard::new(3), Step::Assign(session(1)));
+    assert_eq!(planned(&entries, &candidates, 8).steps, [own]);
+    candidates[1].settled = true;
+    let moved = (Shard::new(0), Step::Move(session(1)));
+    assert_eq!(planned(&entries, &candidates, 8).steps, [own, moved]);
+}
+
+#[test]
+fn after_a_restart_of_the_whole_group_each_shard_goes_back() {
+    // Seven shards of three members: the last one had three.
+    let had = [2, 2, 2, 1, 1, 0, 0];
+    let mut entries = vec![Entry::default(); 7];
+    for (slot, entry) in had.into_iter().zip(&mut entries) {
+        entry.last = Some(slot);
+    }
+    let candidates = [candidate(0, 1), candidate(1, 1), candidate(2, 1)];
+    let plan = planned(&entries, &candidates, 8);
+    let owners = done(&entries, &plan).into_iter();
+    let owners: Vec<_> = owners.filter_map(|entry| Some(entry.owner?.slot)).collect();
+    assert_eq!(owners, had);
+}
+
 fn weights() -> impl Strategy<Value = Vec<Candidate>> {
-    let of_slot = (0..6_u32, option::weighted(0.2, 0..20_u32));
+    let of_slot = (
+        0..6_u32,
+        option::weighted(0.2, 0..20_u32),
+        prop::bool::weighted(0.8),
+    );
     prop::collection::vec(of_slot, 1..9).prop_map(|members| {
         let members = (0..).zip(members);
         members
-            .map(|(slot, (weight, max_shards))| Candidate {
+            .map(|(slot, (weight, max_shards, settled))| Candidate {
                 max_shards,
+                settled,
                 ..candidate(slot, weight)
             })
             .collect()
@@ -265,7 +316,10 @@ proptest! {
                 entry.owner = None;
             }
         }
-        candidates.iter_mut().for_each(|candidate| candidate.max_shards = None);
+        for candidate in &mut candidates {
+            candidate.max_shards = None;
+            candidate.settled = true;
+        }
         let total: u32 = candidates.iter().map(|candidate| candidate.weight).sum();
         let n = entries.len() as u32;
         let plan = planned(&entries, &candidates, usize::MAX);
@@ -332,15 +386,21 @@ proptest! {
             living && entry.next.is_some_and(|next| weighs(next) && !entry.avoid.contains(&next))
         });
         prop_assert!(moves(&plan) <= max_moving.saturating_sub(moving_before.count()));
-        let gained = counts(&done(&entries, &plan));
         for candidate in &candidates {
             let session = candidate.session;
-            let names = |entry: &&Entry| [entry.owner, entry.next].contains(&Some(session));
-            // It may have been above its cap before.
-            let had = entries.iter().filter(names).count() as u32;
-            let most = candidate.max_shards.unwrap_or(u32::MAX).max(had);
-            let has = gained.get(&session.slot).copied().unwrap_or(0);
-            prop_assert!(has <= most, "{session:?} has {has}");
+            let to_it = |step: &Step| matches!(step, Step::Assign(to) | Step::Move(to) if *to == session);
+            let given = plan.steps.iter().filter(|(_, step)| to_it(step)).count();
+            // It owns what it has until that has moved, and what it is given.
+            let owns = |entry: &&Entry| {
+                let living = entry.owner.is_some_and(|owner| owner.slot != DEAD) && !entry.detached;
+                let comes = entry.next == Some(session) && !entry.avoid.contains(&session);
+                living && (entry.owner == Some(session) || comes)
+            };
+            let owned = entries.iter().filter(owns).count();
+            let cap = candidate.max_shards.map_or(usize::MAX, |most| most as usize);
+            prop_assert!(given == 0 || owned + given <= cap, "{session:?}: {owned} and {given}");
+            let moved_to = plan.steps.iter().any(|(_, step)| *step == Step::Move(session));
+            prop_assert!(candidate.settled || !moved_to, "{session:?} has not settled");
         }
     }
 

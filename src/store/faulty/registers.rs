@@ -43,14 +43,8 @@ impl RegisterStore for FaultyStore {
             Box::pin(async move { registers.get(&name, limit).await }) as BoxFuture<'static, _>
         };
         let fresh: Option<Register> = self.call_registers(fault, Operation::Get, get).await?;
-        let mut plan = self.plan();
-        if fault == Fault::StaleRead
-            && let Some(old) = plan.gets.get(name)
-        {
-            return Ok(old.clone());
-        }
-        plan.gets.insert(name.clone(), fresh.clone());
-        Ok(fresh)
+        let gets = &mut self.plan().gets;
+        Ok(fault.answer_of(gets, name, fresh))
     }
 
     async fn get_many(&self, scope: &Scope, limit: Duration) -> Result<Vec<Register>, StoreError> {

@@ -50,3 +50,21 @@ impl FaultyState {
         self.always.unwrap_or(Fault::None)
     }
 }
+
+impl Fault {
+    /// The answer to a read of this name: with a stale read the one of before, otherwise the fresh one, which is kept.
+    pub(super) fn answer_of<T: Clone>(
+        self,
+        known: &mut BTreeMap<ResourceName, T>,
+        name: &ResourceName,
+        fresh: T,
+    ) -> T {
+        match known.get(name) {
+            Some(old) if self == Self::StaleRead => old.clone(),
+            _ => {
+                known.insert(name.clone(), fresh.clone());
+                fresh
+            }
+        }
+    }
+}

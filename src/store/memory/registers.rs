@@ -7,15 +7,13 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    super::{
-        PutOutcome, Register, RegisterStore, StoreError, StoreEvent, register::StoredRegister,
-    },
+    super::{PutOutcome, Register, RegisterStore, StoreError, StoreEvent},
     MemoryStore,
 };
 use crate::lease::{RegisterValue, ResourceName, Scope};
 
 impl MemoryStore {
-    fn registers(&self) -> MutexGuard<'_, BTreeMap<ResourceName, StoredRegister>> {
+    fn registers(&self) -> MutexGuard<'_, BTreeMap<ResourceName, Register>> {
         (self.registers.lock()).unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -23,14 +21,13 @@ impl MemoryStore {
 #[async_trait]
 impl RegisterStore for MemoryStore {
     async fn get(&self, name: &ResourceName, _: Duration) -> Result<Option<Register>, StoreError> {
-        let registers = self.registers();
-        Ok(registers.get(name).map(|register| register.named(name)))
+        Ok(self.registers().get(name).cloned())
     }
 
     async fn get_many(&self, scope: &Scope, _: Duration) -> Result<Vec<Register>, StoreError> {
         let registers = self.registers();
         let found = registers.iter().filter(|(name, _)| name.scope() == *scope);
-        Ok(found.map(|(name, register)| register.named(name)).collect())
+        Ok(found.map(|(_, register)| register.clone()).collect())
     }
 
     async fn put(
@@ -41,13 +38,15 @@ impl RegisterStore for MemoryStore {
         _: Duration,
     ) -> Result<PutOutcome, StoreError> {
         let mut registers = self.registers();
-        let mut stored = registers.get(name).cloned();
-        let outcome = StoredRegister::put(&mut stored, name, expected, value);
-        if let (PutOutcome::Stored { .. }, Some(stored)) = (&outcome, stored) {
-            registers.insert(name.clone(), stored);
-            drop(registers);
-            self.changes.send(StoreEvent::RegisterChanged(name.clone()));
+        match Register::next(registers.get(name).cloned(), name, expected, value) {
+            Ok(register) => {
+                let version = register.version;
+                registers.insert(name.clone(), register);
+                drop(registers);
+                self.changes.send(StoreEvent::RegisterChanged(name.clone()));
+                Ok(PutOutcome::Stored { version })
+            }
+            Err(conflict) => Ok(PutOutcome::Conflict(conflict)),
         }
-        Ok(outcome)
     }
 }

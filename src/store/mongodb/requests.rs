@@ -222,7 +222,7 @@ pub(super) fn new_attempt() -> RequestResult<AttemptId> {
 pub(super) fn without_document(request: &str) -> Failure {
     Failure::new(
         StoreErrorKind::Unknown,
-        format!("the server answered {request} without the document"),
+        format!("the server answered {request} without the document: ask again"),
     )
 }
 

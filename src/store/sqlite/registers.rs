@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{Row, params};
 
 use super::{
     SqliteStore,
@@ -18,10 +18,9 @@ use crate::{
 const GET: &str = "SELECT name, version, value FROM tenure_registers WHERE name = ?1";
 const GET_MANY: &str =
     "SELECT name, version, value FROM tenure_registers WHERE scope = ?1 ORDER BY name";
-const CREATE: &str = "INSERT INTO tenure_registers (name, scope, version, value) VALUES (?1, ?2, 1, ?3) \
-                      ON CONFLICT DO NOTHING RETURNING version";
-const REPLACE: &str = "UPDATE tenure_registers SET version = version + 1, value = ?3 \
-                       WHERE name = ?1 AND version = ?2 RETURNING version";
+/// Columns that this library does not know are kept.
+const WRITE: &str = "INSERT INTO tenure_registers (name, scope, version, value) VALUES (?1, ?2, ?3, ?4) \
+                     ON CONFLICT (name) DO UPDATE SET version = excluded.version, value = excluded.value";
 
 #[async_trait]
 impl RegisterStore for SqliteStore {
@@ -76,33 +75,36 @@ impl Session {
         expected: Option<u64>,
         value: &RegisterValue,
     ) -> RequestResult<PutOutcome> {
-        self.transact(|session| {
-            let connection = &session.connection;
-            let value = value.as_str();
-            let version: Option<i64> = match expected {
-                None => {
-                    let scope = name.scope();
-                    let row = params![name.as_str(), scope.as_prefix(), value];
-                    let mut create = connection.prepare_cached(CREATE)?;
-                    create.query_row(row, |row| row.get(0)).optional()?
-                }
-                Some(expected) => {
-                    // A version that SQLite cannot hold is one that no row has.
-                    let expected = i64::try_from(expected).unwrap_or(-1);
-                    let mut replace = connection.prepare_cached(REPLACE)?;
-                    let row = params![name.as_str(), expected, value];
-                    replace.query_row(row, |row| row.get(0)).optional()?
-                }
-            };
-            let Some(version) = version else {
-                return Ok(PutOutcome::Conflict(session.find_register(name)?));
-            };
-            session
-                .events
-                .push(StoreEvent::RegisterChanged(name.clone()));
-            let version = version.unsigned_abs();
-            Ok(PutOutcome::Stored { version })
+        let next = |before| Register::next(before, name, expected, value);
+        // A put that changes nothing must not wait for the write lock.
+        if let Err(conflict) = next(self.get(name)?) {
+            return Ok(PutOutcome::Conflict(conflict));
+        }
+        self.transact(|session| match next(session.find_register(name)?) {
+            Ok(register) => {
+                session.write_register(&register)?;
+                let event = StoreEvent::RegisterChanged(name.clone());
+                session.events.push(event);
+                let version = register.version;
+                Ok(PutOutcome::Stored { version })
+            }
+            Err(conflict) => Ok(PutOutcome::Conflict(conflict)),
         })
+    }
+
+    fn write_register(&self, register: &Register) -> RequestResult<()> {
+        let name = &register.name;
+        let version = i64::try_from(register.version).map_err(|_| {
+            let message = format!(
+                "the version of the register {:?} cannot grow",
+                name.as_str()
+            );
+            Failure::new(StoreErrorKind::Corrupt, message)
+        })?;
+        let (scope, value) = (name.scope(), register.value.as_str());
+        let row = params![name.as_str(), scope.as_prefix(), version, value];
+        self.connection.prepare_cached(WRITE)?.execute(row)?;
+        Ok(())
     }
 
     fn find_register(&self, name: &ResourceName) -> RequestResult<Option<Register>> {

@@ -75,6 +75,38 @@ async fn a_damaged_register_is_corrupt_and_a_put_does_not_overwrite_it() {
 }
 
 #[tokio::test]
+async fn a_put_on_another_version_does_not_wait_for_the_write_lock_and_a_put_does() {
+    let test_file = TestFile::new();
+    let store = test_file.store();
+    put(&store, None, "one").await;
+    let writer = test_file.sql();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let conflict = put(&store, None, "other").await;
+    assert!(matches!(conflict, PutOutcome::Conflict(Some(_))));
+    let locked = store.put(&resource(), Some(1), &value("two"), LIMIT).await;
+    assert_eq!(locked.unwrap_err().kind(), StoreErrorKind::Unavailable);
+    writer.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(put(&store, Some(1), "two").await, stored(2));
+}
+
+#[tokio::test]
+async fn unknown_columns_of_a_register_are_kept() {
+    let test_file = TestFile::new();
+    let store = test_file.store();
+    put(&store, None, "one").await;
+    let sql = test_file.sql();
+    sql.execute_batch(
+        "ALTER TABLE tenure_registers ADD COLUMN later TEXT; UPDATE tenure_registers SET later = 'kept'",
+    )
+    .unwrap();
+    put(&store, Some(1), "two").await;
+    let later: String = sql
+        .query_row("SELECT later FROM tenure_registers", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(later, "kept");
+}
+
+#[tokio::test]
 async fn the_table_is_added_to_an_older_file_and_by_prepare() {
     let test_file = TestFile::new();
     drop(test_file.store());
